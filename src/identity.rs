@@ -1,0 +1,1 @@
+//! Machine identities of the platforms.

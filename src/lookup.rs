@@ -1,0 +1,264 @@
+//! Asking the directory who owns a session.
+
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use futures_timer::Delay;
+
+use crate::{Session, SessionId};
+
+mod memory;
+
+pub use memory::MemoryLookup;
+
+/// An authoritative read of one session.
+///
+/// Implement it with a plain `async fn`:
+///
+/// ```
+/// use tower_ownership::{LookupError, Session, SessionId, SessionLookup};
+///
+/// struct Nobody;
+///
+/// impl SessionLookup for Nobody {
+///     async fn session(&self, _id: SessionId) -> Result<Option<Session>, LookupError> {
+///         Ok(None)
+///     }
+/// }
+/// ```
+///
+/// # Contract
+/// - `Ok(None)` says that the directory answered and knows no such session. What could not be
+///   asked is an error; a lookup that answers `None` for it turns an outage into lost sessions.
+/// - The future may be dropped at any time (the client went away, the layer's time limit passed)
+///   and must leave nothing behind.
+/// - The layer bounds the wait ([`lookup_timeout`](crate::OwnershipLayerBuilder::lookup_timeout)).
+///   A bound of its own lets a lookup say which of its steps was slow.
+#[diagnostic::on_unimplemented(note = "for a closure, use `tower_ownership::lookup_fn`")]
+pub trait SessionLookup: Send + Sync + 'static {
+    /// Reads the session now, from where it is written.
+    fn session(
+        &self,
+        id: SessionId,
+    ) -> impl Future<Output = Result<Option<Session>, LookupError>> + Send;
+}
+
+impl<L: SessionLookup> SessionLookup for Arc<L> {
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
+        L::session(self, id).await
+    }
+}
+
+/// A lookup made from a closure; see [`lookup_fn`].
+#[derive(Clone)]
+pub struct LookupFn<F>(F);
+
+/// Makes a [`SessionLookup`] from an async closure or a function that returns a future.
+///
+/// ```
+/// use tower_ownership::{LookupError, Session, SessionId, lookup_fn};
+///
+/// let lookup = lookup_fn(async |id: SessionId| Ok::<_, LookupError>(None::<Session>));
+/// # fn check(_: impl tower_ownership::SessionLookup) {}
+/// # check(lookup_fn(|_| async { Ok(None) }));
+/// ```
+pub fn lookup_fn<F>(f: F) -> LookupFn<F> {
+    LookupFn(f)
+}
+
+impl<F, Fut> SessionLookup for LookupFn<F>
+where
+    F: Fn(SessionId) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Option<Session>, LookupError>> + Send,
+{
+    fn session(
+        &self,
+        id: SessionId,
+    ) -> impl Future<Output = Result<Option<Session>, LookupError>> + Send {
+        (self.0)(id)
+    }
+}
+
+impl<F> fmt::Debug for LookupFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LookupFn")
+    }
+}
+
+/// Why the directory gave no answer.
+///
+/// Cheap to clone, because everybody who waited for one lookup shares its failure.
+#[derive(Clone)]
+pub struct LookupError {
+    kind: LookupErrorKind,
+    context: &'static str,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+/// What kind of failure a [`LookupError`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LookupErrorKind {
+    /// The directory did not answer in time.
+    Timeout,
+    /// The directory could not be asked, or it refused.
+    Unavailable,
+    /// The directory answered with something that cannot be true: an owner that is no machine id,
+    /// an address that is no URL, a column of another type.
+    Corrupt,
+}
+
+impl LookupError {
+    /// The directory did not answer in time; `context` says which step was slow.
+    #[must_use]
+    pub fn timeout(context: &'static str) -> Self {
+        Self {
+            kind: LookupErrorKind::Timeout,
+            context,
+            source: None,
+        }
+    }
+
+    /// The directory could not be asked; `context` says which step failed.
+    #[must_use]
+    pub fn unavailable(context: &'static str) -> Self {
+        Self {
+            kind: LookupErrorKind::Unavailable,
+            context,
+            source: None,
+        }
+    }
+
+    /// The directory's answer cannot be used; `context` says which part of it.
+    #[must_use]
+    pub fn corrupt(context: &'static str) -> Self {
+        Self {
+            kind: LookupErrorKind::Corrupt,
+            context,
+            source: None,
+        }
+    }
+
+    /// Adds what caused it.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(Arc::from(source.into()));
+        self
+    }
+
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> LookupErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for LookupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.context)
+    }
+}
+
+impl fmt::Debug for LookupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LookupError")
+            .field("kind", &self.kind)
+            .field("context", &self.context)
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl Error for LookupError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+type BoxLookup = Pin<Box<dyn Future<Output = Result<Option<Session>, LookupError>> + Send>>;
+
+/// The object-safe twin of [`SessionLookup`], so that the layer needs no type parameter.
+trait Erased: Send + Sync {
+    fn session(self: Arc<Self>, id: SessionId) -> BoxLookup;
+}
+
+impl<L: SessionLookup> Erased for L {
+    fn session(self: Arc<Self>, id: SessionId) -> BoxLookup {
+        Box::pin(async move { L::session(&self, id).await })
+    }
+}
+
+/// Any lookup, with the bound on its wait.
+#[derive(Clone)]
+pub(crate) struct BoundedLookup {
+    lookup: Arc<dyn Erased>,
+    timeout: Duration,
+}
+
+impl BoundedLookup {
+    pub(crate) fn new(lookup: impl SessionLookup, timeout: Duration) -> Self {
+        Self {
+            lookup: Arc::new(lookup),
+            timeout,
+        }
+    }
+
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Asks. The clock starts before the question is sent, so what is left of a session's life
+    /// is never overestimated by the time the answer took.
+    pub(crate) fn session(&self, id: SessionId) -> Pending {
+        Pending {
+            lookup: Arc::clone(&self.lookup).session(id),
+            deadline: Delay::new(self.timeout),
+            asked_at: Instant::now(),
+        }
+    }
+}
+
+/// A lookup under way.
+pub(crate) struct Pending {
+    lookup: BoxLookup,
+    deadline: Delay,
+    asked_at: Instant,
+}
+
+/// What came of a lookup, and how long ago the question was sent.
+pub(crate) struct Found {
+    pub(crate) session: Result<Option<Arc<Session>>, LookupError>,
+    pub(crate) age: Duration,
+}
+
+impl Future for Pending {
+    type Output = Found;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Found> {
+        // The answer first: one that arrived together with the deadline is still an answer.
+        let session = match self.lookup.as_mut().poll(cx) {
+            Poll::Ready(answer) => answer.map(|session| session.map(Arc::new)),
+            Poll::Pending => {
+                ready!(Pin::new(&mut self.deadline).poll(cx));
+                Err(LookupError::timeout(
+                    "the session directory did not answer within the layer's time limit",
+                ))
+            }
+        };
+        Poll::Ready(Found {
+            session,
+            age: self.asked_at.elapsed(),
+        })
+    }
+}

@@ -1,0 +1,56 @@
+//! A directory in this process's memory.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use crate::{LookupError, Session, SessionId, SessionLookup};
+
+/// Sessions in memory, for development, demos and tests.
+///
+/// Clones share their sessions, so a test or an orchestrator in the same process can keep one and
+/// change who owns what. It lives and dies with the process and knows of no other one: it is no
+/// directory for a fleet.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryLookup(Arc<RwLock<HashMap<SessionId, Session>>>);
+
+impl MemoryLookup {
+    /// An empty directory.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes a session, in place of what was known of it.
+    pub fn insert(&self, session: Session) {
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(session.id(), session);
+    }
+
+    /// Forgets a session; says what was known of it.
+    pub fn remove(&self, id: SessionId) -> Option<Session> {
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id)
+    }
+
+    /// What is known of a session.
+    #[must_use]
+    pub fn get(&self, id: SessionId) -> Option<Session> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned()
+    }
+}
+
+impl SessionLookup for MemoryLookup {
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
+        Ok(self.get(id))
+    }
+}

@@ -1,0 +1,151 @@
+//! Handing a request to the machine that owns its session.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Response, StatusCode, request::Parts};
+
+use crate::{Arrival, Code, MachineId, Session};
+
+/// A way to hand a request over: the answer that makes somebody else take it to the owner.
+///
+/// # Contract
+/// - Only the head is seen; no byte of the body has been read, and none may be waited for.
+/// - [`arrival`](Self::arrival) reads what clients can forge, so it may only make the verdict
+///   stricter. What it cannot parse is [`Arrival::Fresh`].
+/// - Whether this is a replay of ours, and how often it happened, must be told from what the proxy
+///   carries for us: that a request *was replayed* means nothing, since others replay too.
+pub trait Replay: Send + Sync + 'static {
+    /// Writes the answer, or says why this request cannot be handed over.
+    ///
+    /// An empty body is filled in by the layer with the `replay-not-honoured` problem, which is
+    /// what a client reads when nobody acted on the answer.
+    fn replay(
+        &self,
+        head: &Parts,
+        handover: &Handover<'_>,
+    ) -> Result<Response<Bytes>, NotReplayable>;
+
+    /// Reads how the request came here.
+    fn arrival(&self, head: &Parts) -> Arrival;
+}
+
+impl<R: Replay + ?Sized> Replay for Arc<R> {
+    fn replay(
+        &self,
+        head: &Parts,
+        handover: &Handover<'_>,
+    ) -> Result<Response<Bytes>, NotReplayable> {
+        R::replay(self, head, handover)
+    }
+
+    fn arrival(&self, head: &Parts) -> Arrival {
+        R::arrival(self, head)
+    }
+}
+
+/// Who hands which session to whom.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Handover<'a> {
+    /// The session.
+    pub session: &'a Session,
+    /// The machine that owns it.
+    pub owner: &'a MachineId,
+    /// This machine, which does not.
+    pub machine: &'a MachineId,
+    /// How the request came here.
+    pub arrival: &'a Arrival,
+}
+
+impl<'a> Handover<'a> {
+    /// `machine`, at which the request arrived so, hands `session` to `owner`.
+    #[must_use]
+    pub fn new(
+        session: &'a Session,
+        owner: &'a MachineId,
+        machine: &'a MachineId,
+        arrival: &'a Arrival,
+    ) -> Self {
+        Self {
+            session,
+            owner,
+            machine,
+            arrival,
+        }
+    }
+}
+
+/// Why a request cannot be handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotReplayable {
+    /// The body is longer than what can be carried.
+    #[error(
+        "The request's body is longer than the {limit} bytes that can be taken to the session's machine. Send it in parts, or straight to that machine."
+    )]
+    BodyTooLarge {
+        /// The most that can be carried, in bytes.
+        limit: u64,
+    },
+    /// The body's length is not known, so it counts as too long.
+    #[error(
+        "The request does not say how long its body is, and no more than {limit} bytes can be taken to the session's machine. Send a Content-Length."
+    )]
+    UnknownLength {
+        /// The most that can be carried, in bytes.
+        limit: u64,
+    },
+    /// The request wants another protocol on its connection.
+    #[error(
+        "A request that switches protocols, such as a WebSocket, cannot be taken to the session's machine in this way."
+    )]
+    Upgrade,
+    /// The request asks whether another one would be allowed, and browsers follow nobody then.
+    #[error(
+        "A CORS preflight cannot be redirected to the session's machine. Answer preflights before the ownership layer."
+    )]
+    Preflight,
+    /// Nobody knows where the owner can be reached.
+    #[error("It is not known at which address the session's machine can be reached.")]
+    NoAddress,
+    /// The address in the directory is not one that clients may be sent to.
+    #[error(
+        "The address that is written for the session's machine is not one that clients may be sent to."
+    )]
+    ForbiddenAddress,
+    /// The answer would send the client to where it came from.
+    #[error(
+        "The session's machine is said to be at the address that this request was sent to, and that led to another machine."
+    )]
+    Circular,
+}
+
+impl NotReplayable {
+    /// The status of the refusal.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::BodyTooLarge { .. } | Self::UnknownLength { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            other => other.code().status(),
+        }
+    }
+
+    /// The code of the refusal.
+    #[must_use]
+    pub fn code(self) -> Code {
+        match self {
+            Self::Circular => Code::ReplayLoop,
+            Self::ForbiddenAddress => Code::DirectoryCorrupt,
+            _ => Code::NotReplayable,
+        }
+    }
+}
+
+/// Whether the request asks to speak another protocol on its connection.
+///
+/// HTTP/1.1 says so with `Upgrade` (RFC 9110, section 7.8), HTTP/2 with an extended CONNECT
+/// (RFC 8441); a plain CONNECT is a tunnel, which is the same to us.
+pub(crate) fn is_upgrade(head: &Parts) -> bool {
+    head.headers.contains_key(http::header::UPGRADE) || head.method == http::Method::CONNECT
+}
