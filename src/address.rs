@@ -17,9 +17,7 @@ impl Address {
     pub fn parse(text: &str) -> Result<Self, InvalidAddress> {
         let uri = Uri::from_str(text).map_err(|_| InvalidAddress)?;
         let http = matches!(uri.scheme_str(), Some("http" | "https"));
-        let host = uri.authority().is_some_and(|authority| {
-            !authority.host().is_empty() && !authority.as_str().contains('@')
-        });
+        let host = uri.authority().is_some_and(is_host_with_sound_port);
         // `http::Uri` lets some bytes through that a header or a browser reads in its own way.
         let plain = text.bytes().all(|byte| {
             byte.is_ascii_graphic()
@@ -61,6 +59,13 @@ impl Address {
             .map(Authority::as_str)
             .unwrap_or_default()
     }
+}
+
+/// Whether there is a host, no user information, and no port that is none: `http` takes
+/// `host:99999` and `host:` for an authority.
+pub(crate) fn is_host_with_sound_port(authority: &Authority) -> bool {
+    let (whole, host) = (authority.as_str(), authority.host());
+    !host.is_empty() && (whole == host || authority.port_u16().is_some() && whole.starts_with(host))
 }
 
 impl fmt::Display for Address {
@@ -116,6 +121,9 @@ mod tests {
             "ftp://example.com",
             "javascript:alert(1)",
             "https://",
+            "https://example.com:",
+            "https://example.com:99999",
+            "https://example.com:port",
             "https://user@example.com",
             "https://good.example.com@evil.example",
             "https://good.example.com\\@evil.example",

@@ -17,7 +17,10 @@ pub use lookup::{LookupError, LookupErrorKind, LookupFn, MemoryLookup, SessionLo
 pub use machine::{IdentityError, InvalidMachineId, MachineId, MachineIdentity};
 pub use rejection::{Code, Rejection};
 pub use render::{Form, Reader, Render};
-pub use replay::{Handover, NotReplayable, Replay};
+pub use replay::{
+    Fallback, FlyReplay, Handover, InvalidRedirect, InvalidReplay, NotReplayable, Redirect, Replay,
+    ReplayCache,
+};
 pub use session::{
     MalformedSession, Owned, Session, SessionAbsent, SessionId, SessionStatus, ShortSessionId,
 };

@@ -271,7 +271,8 @@ fn unreachable_detail(arrival: &Arrival) -> String {
     let (reason, elapsed) = match arrival {
         Arrival::Failed(failure) => (failure.reason, failure.elapsed),
         _ => {
-            return "The proxy was asked for the session's machine and could not use it.".to_owned();
+            return "The proxy was asked for the session's machine and could not use it."
+                .to_owned();
         }
     };
     let why = match reason {

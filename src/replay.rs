@@ -1,11 +1,18 @@
 //! Handing a request to the machine that owns its session.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Response, StatusCode, request::Parts};
 
 use crate::{Arrival, Code, MachineId, Session};
+
+mod body;
+mod fly;
+mod redirect;
+
+pub use fly::{Fallback, FlyReplay, ReplayCache};
+pub use redirect::{InvalidRedirect, Redirect};
 
 /// A way to hand a request over: the answer that makes somebody else take it to the owner.
 ///
@@ -28,6 +35,11 @@ pub trait Replay: Send + Sync + 'static {
 
     /// Reads how the request came here.
     fn arrival(&self, head: &Parts) -> Arrival;
+
+    /// Says what is wrong with how it was configured; asked once, when the layer is built.
+    fn validate(&self) -> Result<(), InvalidReplay> {
+        Ok(())
+    }
 }
 
 impl<R: Replay + ?Sized> Replay for Arc<R> {
@@ -41,6 +53,10 @@ impl<R: Replay + ?Sized> Replay for Arc<R> {
 
     fn arrival(&self, head: &Parts) -> Arrival {
         R::arrival(self, head)
+    }
+
+    fn validate(&self) -> Result<(), InvalidReplay> {
+        R::validate(self)
     }
 }
 
@@ -140,6 +156,47 @@ impl NotReplayable {
             _ => Code::NotReplayable,
         }
     }
+}
+
+/// Why a replay cannot work as it was configured.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidReplay {
+    /// The proxy would have no time to reach anybody.
+    #[error("the replay's timeout is less than a millisecond")]
+    NoTime,
+    /// The app's name cannot be one.
+    #[error("{app:?} is no name of a Fly app: letters, digits and hyphens")]
+    App {
+        /// The name.
+        app: String,
+    },
+    /// Fly Proxy refuses these together.
+    #[error("Fly Proxy allows neither a timeout nor a fallback beside a replay cache")]
+    CacheWithTimeoutOrFallback,
+    /// The proxy remembers for at least ten seconds.
+    #[error("the replay cache's lifetime of {lifetime:?} is below Fly Proxy's minimum of 10 s")]
+    CacheLifetime {
+        /// The lifetime.
+        lifetime: Duration,
+    },
+    /// The path before the session id cannot be put into a pattern.
+    #[error(
+        "{prefix:?} is no path prefix for the replay cache: a slash, then letters, digits and `/._~-`"
+    )]
+    CachePrefix {
+        /// The prefix.
+        prefix: String,
+    },
+    /// Only 307 and 308 keep the method of a request.
+    #[error("a redirect with status {status} does not keep the request's method; use 307 or 308")]
+    RedirectStatus {
+        /// The status.
+        status: StatusCode,
+    },
+    /// What a replay of the application's own says about itself.
+    #[error("{0}")]
+    Other(String),
 }
 
 /// Whether the request asks to speak another protocol on its connection.

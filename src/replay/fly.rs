@@ -1,0 +1,229 @@
+//! Fly.io: the proxy in front replays the request to the machine that the answer names.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, request::Parts};
+
+use super::{Handover, InvalidReplay, NotReplayable, Replay, body::check_length, is_upgrade};
+use crate::Arrival;
+
+mod cache;
+mod headers;
+
+pub use cache::ReplayCache;
+
+/// Hands requests over by Fly Proxy's `fly-replay` header.
+///
+/// The default answer is
+/// `fly-replay: instance=<owner>;timeout=5s;fallback=force_self;state=own.<hops>` with status 409.
+/// When the proxy acts on it, the client sees nothing but the owner's answer. When the owner
+/// cannot be reached, the proxy gives the request back, and the layer answers `owner-unreachable`
+/// with the proxy's reason. When nobody acts on it, the client reads `replay-not-honoured`.
+///
+/// Source of every field: fly.io/docs/networking/dynamic-request-routing.
+#[derive(Clone, Debug)]
+pub struct FlyReplay {
+    timeout: Option<Duration>,
+    fallback: Option<Fallback>,
+    app: Option<Arc<str>>,
+    status: StatusCode,
+    body_limit: u64,
+    unknown_length: bool,
+    upgrades: bool,
+    cache: Option<ReplayCache>,
+}
+
+/// Who gets a request back that could not be replayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fallback {
+    /// This very machine, or the proxy answers with an error.
+    #[default]
+    ForceSelf,
+    /// This machine if possible, otherwise any machine of its app.
+    PreferSelf,
+    /// Nobody: the proxy answers with a bare 502.
+    Nobody,
+}
+
+impl FlyReplay {
+    /// Long enough for a stopped machine to wake (1.3 to 1.5 s were measured for a small one),
+    /// short enough for a person to wait.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// The most that Fly Proxy replays: "1 MB" in its reference, read in the stricter way.
+    pub const DEFAULT_BODY_LIMIT: u64 = 1_000_000;
+
+    /// The defaults of each method below.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            timeout: None,
+            fallback: None,
+            app: None,
+            status: StatusCode::CONFLICT,
+            body_limit: Self::DEFAULT_BODY_LIMIT,
+            unknown_length: false,
+            upgrades: true,
+            cache: None,
+        }
+    }
+
+    /// How long the proxy tries to reach the owner; [5 s](Self::DEFAULT_TIMEOUT) by default, in
+    /// milliseconds at the finest. Less than a stopped machine needs to wake turns every cold
+    /// start into `owner-unreachable`.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Who gets a request back that could not be replayed; [`Fallback::ForceSelf`] by default.
+    #[must_use]
+    pub fn fallback(mut self, fallback: Fallback) -> Self {
+        self.fallback = Some(fallback);
+        self
+    }
+
+    /// The Fly app that the owners belong to, where it is another one than this machine's.
+    #[must_use]
+    pub fn app(mut self, app: &str) -> Self {
+        self.app = Some(app.into());
+        self
+    }
+
+    /// The status that a client sees when no proxy acts on the header; 409 by default.
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// The longest body that is replayed, in bytes; [1,000,000](Self::DEFAULT_BODY_LIMIT) by
+    /// default. Longer ones are refused with 413 before they are sent.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: u64) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+
+    /// Replays bodies whose length the request does not tell; refused by default.
+    ///
+    /// gRPC needs it. One that turns out too long for the proxy ends in the proxy's own error.
+    #[must_use]
+    pub fn replay_unknown_length(mut self, replay: bool) -> Self {
+        self.unknown_length = replay;
+        self
+    }
+
+    /// Whether WebSockets and other upgrades are replayed; they are by default, as Fly's reference
+    /// says they can be. With `false` they are refused with `not-replayable`.
+    #[must_use]
+    pub fn replay_upgrades(mut self, replay: bool) -> Self {
+        self.upgrades = replay;
+        self
+    }
+
+    /// Lets the proxy remember where a session's requests go. Fly allows no `state`, `timeout` or
+    /// `fallback` beside it, so setting one of the latter two as well is refused in `build()`; see
+    /// [`ReplayCache`] for what is lost.
+    #[must_use]
+    pub fn cache(mut self, cache: ReplayCache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
+    fn header(&self, handover: &Handover<'_>) -> Result<HeaderValue, NotReplayable> {
+        let mut fields = format!("instance={}", handover.owner);
+        if let Some(app) = &self.app {
+            fields.push_str(";app=");
+            fields.push_str(app);
+        }
+        if self.cache.is_none() {
+            fields.push_str(";timeout=");
+            fields.push_str(&in_units(self.timeout.unwrap_or(Self::DEFAULT_TIMEOUT)));
+            fields.push_str(match self.fallback.unwrap_or_default() {
+                Fallback::ForceSelf => ";fallback=force_self",
+                Fallback::PreferSelf => ";fallback=prefer_self",
+                Fallback::Nobody => "",
+            });
+            fields.push_str(";state=");
+            fields.push_str(&headers::state(handover.arrival.hops().saturating_add(1)));
+        }
+        // Every part is of a type, or was checked in `validate`, that a header can hold.
+        HeaderValue::try_from(fields).map_err(|_| NotReplayable::NoAddress)
+    }
+}
+
+impl Default for FlyReplay {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Replay for FlyReplay {
+    fn replay(
+        &self,
+        head: &Parts,
+        handover: &Handover<'_>,
+    ) -> Result<Response<Bytes>, NotReplayable> {
+        if !self.upgrades && is_upgrade(head) {
+            return Err(NotReplayable::Upgrade);
+        }
+        check_length(head, self.body_limit, self.unknown_length)?;
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = self.status;
+        response
+            .headers_mut()
+            .insert("fly-replay", self.header(handover)?);
+        if let Some(cache) = &self.cache {
+            let session = handover.session.id();
+            if *handover.arrival == Arrival::Cached {
+                cache.forget(session, response.headers_mut());
+            } else {
+                cache.remember(&head.uri, session, response.headers_mut());
+            }
+        }
+        Ok(response)
+    }
+
+    fn arrival(&self, head: &Parts) -> Arrival {
+        headers::arrival(&head.headers, self.cache.is_some())
+    }
+
+    fn validate(&self) -> Result<(), InvalidReplay> {
+        if self
+            .timeout
+            .is_some_and(|timeout| timeout < Duration::from_millis(1))
+        {
+            return Err(InvalidReplay::NoTime);
+        }
+        if let Some(app) = &self.app {
+            let plain = app
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+            if app.is_empty() || !plain {
+                return Err(InvalidReplay::App {
+                    app: app.to_string(),
+                });
+            }
+        }
+        if let Some(cache) = &self.cache {
+            if self.timeout.is_some() || self.fallback.is_some() {
+                return Err(InvalidReplay::CacheWithTimeoutOrFallback);
+            }
+            cache.validate()?;
+        }
+        Ok(())
+    }
+}
+
+/// A duration as Fly Proxy reads it. The unit is not optional: a bare number was seen to be
+/// taken for a malformed header.
+fn in_units(duration: Duration) -> String {
+    match duration.subsec_millis() {
+        0 => format!("{}s", duration.as_secs()),
+        _ => format!("{}ms", duration.as_millis()),
+    }
+}

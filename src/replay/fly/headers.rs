@@ -1,0 +1,261 @@
+//! What Fly Proxy writes into the requests that it delivers.
+//!
+//! Source: fly.io/docs/networking/dynamic-request-routing. Whether the proxy removes headers of
+//! these names that a client sent is not documented, so they are read as hints that can only make
+//! us stricter.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
+
+use crate::{Arrival, FailureReason, MachineId, ReplayFailure};
+
+/// What our `state` begins with: replays have other uses, and only ours count as hops.
+const STATE_PREFIX: &str = "own.";
+
+/// The `state` that rides with a replay and comes back in `fly-replay-src`.
+pub(super) fn state(hops: u8) -> String {
+    format!("{STATE_PREFIX}{hops}")
+}
+
+/// Reads how a request came here.
+pub(super) fn arrival(headers: &HeaderMap, caching: bool) -> Arrival {
+    if let Some(report) = headers.get("fly-replay-failed") {
+        return Arrival::Failed(failure(report));
+    }
+    let hops = hops(headers);
+    if let Some(machine) = headers
+        .get("fly-preferred-instance-unavailable")
+        .and_then(machine_id)
+    {
+        return Arrival::Missed {
+            machine,
+            hops: hops.unwrap_or(0),
+        };
+    }
+    if let Some(hops) = hops {
+        return Arrival::Replayed { hops };
+    }
+    let hit = |status: &HeaderValue| status.as_bytes().eq_ignore_ascii_case(b"hit");
+    if caching && headers.get("fly-replay-cache-status").is_some_and(hit) {
+        return Arrival::Cached;
+    }
+    Arrival::Fresh
+}
+
+/// How many replays of ours the request has behind it; `None` if none of ours is reported.
+///
+/// What the header holds after a second hop is not documented, so all values are read and the
+/// largest count holds.
+fn hops(headers: &HeaderMap) -> Option<u8> {
+    headers
+        .get_all("fly-replay-src")
+        .iter()
+        .flat_map(fields)
+        .filter(|(name, _)| *name == "state")
+        .filter_map(|(_, state)| hops_in(state))
+        .max()
+}
+
+fn hops_in(state: &str) -> Option<u8> {
+    let count = state.strip_prefix(STATE_PREFIX)?;
+    // `u8::from_str` accepts a sign, we never write one.
+    count
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| count.parse().ok())?
+}
+
+/// Reads the report of a failed replay. A report that cannot be read is still a report: the proxy
+/// refuses to replay this request again, whatever the reason was.
+fn failure(report: &HeaderValue) -> ReplayFailure {
+    let mut failure = ReplayFailure::default();
+    for (name, value) in fields(report) {
+        match name {
+            "instance" => failure.machine = MachineId::parse(value).ok(),
+            "replay_source" => failure.replay_source = MachineId::parse(value).ok(),
+            "reason" => failure.reason = reason(value),
+            "elapsed_ms" => failure.elapsed = value.parse().ok().map(Duration::from_millis),
+            _ => {}
+        }
+    }
+    failure
+}
+
+fn reason(value: &str) -> FailureReason {
+    [
+        FailureReason::Timeout,
+        FailureReason::RetriesExhausted,
+        FailureReason::NoCandidate,
+    ]
+    .into_iter()
+    .find(|reason| reason.as_str() == value)
+    .unwrap_or_default()
+}
+
+/// The `name=value` fields of a header. Fly's reference separates them by semicolons; a comma is
+/// part of a value.
+fn fields(value: &HeaderValue) -> impl Iterator<Item = (&str, &str)> {
+    let text = value.to_str().unwrap_or_default();
+    text.split(';')
+        .filter_map(|field| field.trim().split_once('='))
+}
+
+fn machine_id(value: &HeaderValue) -> Option<MachineId> {
+    MachineId::parse(value.to_str().ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(headers: &[(&'static str, &str)], caching: bool) -> Arrival {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        arrival(&map, caching)
+    }
+
+    #[test]
+    fn our_own_replays_are_counted() {
+        let src = "instance=56837ddda10348;region=iad;t=1757000000000000;state=own.1";
+        assert_eq!(
+            read(&[("fly-replay-src", src)], false),
+            Arrival::Replayed { hops: 1 }
+        );
+        assert_eq!(
+            read(&[("fly-replay-src", &format!("state={}", state(7)))], false),
+            Arrival::Replayed { hops: 7 }
+        );
+    }
+
+    #[test]
+    fn the_largest_count_holds_however_the_header_piles_up() {
+        assert_eq!(
+            read(
+                &[
+                    ("fly-replay-src", "state=own.1"),
+                    ("fly-replay-src", "state=own.2")
+                ],
+                false
+            ),
+            Arrival::Replayed { hops: 2 }
+        );
+        assert_eq!(
+            read(&[("fly-replay-src", "state=own.2;state=own.1")], false),
+            Arrival::Replayed { hops: 2 }
+        );
+    }
+
+    #[test]
+    fn replays_of_others_mean_nothing() {
+        for src in [
+            "instance=a;region=iad;t=1",
+            "instance=a;state=captured",
+            "state=own",
+            "state=own.",
+            "state=own.+1",
+            "state=own.-1",
+            "state=own.256",
+            "state=own.1x",
+            "state=town.1",
+            "",
+            ";;;",
+            "own.1",
+            "=",
+            "instance=a,state=own.1",
+        ] {
+            assert_eq!(
+                read(&[("fly-replay-src", src)], false),
+                Arrival::Fresh,
+                "{src:?}"
+            );
+        }
+        assert_eq!(
+            read(&[("fly-replay-src", "state=own.1\u{e4}")], false),
+            Arrival::Fresh
+        );
+    }
+
+    #[test]
+    fn a_failed_replay_is_read_with_its_reason() {
+        let report = "instance=e2863555a91708;app=demo;region=iad;replay_source=56837ddda10348;reason=no_candidate;elapsed_ms=5012";
+        let expected = ReplayFailure {
+            machine: MachineId::parse("e2863555a91708").ok(),
+            replay_source: MachineId::parse("56837ddda10348").ok(),
+            reason: FailureReason::NoCandidate,
+            elapsed: Some(Duration::from_millis(5012)),
+        };
+        assert_eq!(
+            read(
+                &[
+                    ("fly-replay-failed", report),
+                    ("fly-replay-src", "state=own.1")
+                ],
+                false
+            ),
+            Arrival::Failed(expected)
+        );
+    }
+
+    #[test]
+    fn a_report_that_cannot_be_read_is_still_a_failure() {
+        for report in [
+            "",
+            "nonsense",
+            "reason=martians;instance=;;elapsed_ms=-1;instance=a b",
+        ] {
+            assert_eq!(
+                read(&[("fly-replay-failed", report)], false),
+                Arrival::Failed(ReplayFailure::default()),
+                "{report:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_missed_preference_names_the_machine_and_keeps_the_count() {
+        let missed = |hops| Arrival::Missed {
+            machine: MachineId::parse("e2863555a91708").unwrap(),
+            hops,
+        };
+        assert_eq!(
+            read(
+                &[("fly-preferred-instance-unavailable", "e2863555a91708")],
+                false
+            ),
+            missed(0)
+        );
+        let both = [
+            ("fly-preferred-instance-unavailable", "e2863555a91708"),
+            ("fly-replay-src", "state=own.1"),
+        ];
+        assert_eq!(read(&both, false), missed(1));
+        assert_eq!(
+            read(
+                &[("fly-preferred-instance-unavailable", "not a machine")],
+                false
+            ),
+            Arrival::Fresh
+        );
+    }
+
+    #[test]
+    fn the_cache_status_counts_only_where_caching_is_on() {
+        assert_eq!(
+            read(&[("fly-replay-cache-status", "hit")], true),
+            Arrival::Cached
+        );
+        assert_eq!(
+            read(&[("fly-replay-cache-status", "hit")], false),
+            Arrival::Fresh
+        );
+        for status in ["miss", "bypass", "", "hits"] {
+            assert_eq!(
+                read(&[("fly-replay-cache-status", status)], true),
+                Arrival::Fresh
+            );
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! A URL with a hole for the owner.
+
+use crate::{Address, MachineId, SessionId};
+
+use super::InvalidRedirect;
+
+/// A base URL made from the owner's id, validated when it is parsed.
+#[derive(Clone, Debug)]
+pub(super) struct Template {
+    scheme: &'static str,
+    host: Vec<Piece>,
+    port: Vec<Piece>,
+    path: Vec<Piece>,
+    /// Whether a dot in a machine id stays below a domain that the template fixes.
+    dots_in_host: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Owner,
+    Session,
+}
+
+impl Template {
+    pub(super) fn parse(template: &str) -> Result<Self, InvalidRedirect> {
+        let owned = || template.to_owned();
+        let not_a_url = || InvalidRedirect::NotAUrl { template: owned() };
+        if template.contains(['?', '#']) {
+            return Err(not_a_url());
+        }
+        let (scheme, rest) = match template.split_once("://") {
+            Some(("https", rest)) => ("https", rest),
+            Some(("http", rest)) => ("http", rest),
+            _ => return Err(not_a_url()),
+        };
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, port),
+            _ => (authority, ""),
+        };
+        let unknown = || InvalidRedirect::UnknownPlaceholder { template: owned() };
+        let host = pieces(host).ok_or_else(unknown)?;
+        let port = pieces(port).ok_or_else(unknown)?;
+        let path = pieces(path.trim_end_matches('/')).ok_or_else(unknown)?;
+
+        let fixed = |piece: &Piece| matches!(piece, Piece::Text(_));
+        if !host.is_empty() && !host.iter().any(fixed) {
+            return Err(InvalidRedirect::OpenHost { template: owned() });
+        }
+        if ![&host, &port, &path]
+            .into_iter()
+            .flatten()
+            .any(|piece| *piece == Piece::Owner)
+        {
+            return Err(InvalidRedirect::NoOwner { template: owned() });
+        }
+        // What follows the last hole is what fixes the domain. Without a dot there, the host is a
+        // single name (`web-{owner}`), and an id with a dot would make it somebody else's domain.
+        let dots_in_host = matches!(host.last(), Some(Piece::Text(end)) if end.contains('.'));
+        let template = Self {
+            scheme,
+            host,
+            port,
+            path,
+            dots_in_host,
+        };
+        if template.sample().is_none() {
+            return Err(not_a_url());
+        }
+        Ok(template)
+    }
+
+    /// The base URL for this owner; `None` if its id cannot stand where the template puts it.
+    pub(super) fn fill(&self, owner: &MachineId, session: SessionId) -> Option<Address> {
+        let owner = owner.as_str();
+        let in_host = |byte: u8| {
+            byte.is_ascii_alphanumeric() || byte == b'-' || (byte == b'.' && self.dots_in_host)
+        };
+        let holds_owner = |pieces: &[Piece]| pieces.contains(&Piece::Owner);
+        if holds_owner(&self.host) && !owner.bytes().all(in_host) {
+            return None;
+        }
+        if holds_owner(&self.port) && !owner.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let mut url = format!("{}://", self.scheme);
+        write(&mut url, &self.host, owner, session);
+        if !self.port.is_empty() {
+            url.push(':');
+            write(&mut url, &self.port, owner, session);
+        }
+        // In a path, a slash of the id's must not become one of the path's.
+        let in_path = owner.replace('/', "%2F");
+        write(&mut url, &self.path, &in_path, session);
+        Address::parse(&url).ok()
+    }
+
+    /// The URL for an owner that fits anywhere, to see whether it is one at all.
+    fn sample(&self) -> Option<Address> {
+        let owner = MachineId::parse("1").ok()?;
+        self.fill(&owner, SessionId::new(uuid::Uuid::nil()))
+    }
+}
+
+fn pieces(text: &str) -> Option<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}')?;
+        if !before.is_empty() {
+            pieces.push(Piece::Text(before.to_owned()));
+        }
+        pieces.push(match name {
+            "owner" | "machine" => Piece::Owner,
+            "session" => Piece::Session,
+            _ => return None,
+        });
+        rest = after;
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(rest.to_owned()));
+    }
+    (!text.contains('}') || pieces.iter().any(|piece| !matches!(piece, Piece::Text(_))))
+        .then_some(pieces)
+}
+
+fn write(url: &mut String, pieces: &[Piece], owner: &str, session: SessionId) {
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => url.push_str(text),
+            Piece::Owner => url.push_str(owner),
+            Piece::Session => url.push_str(&session.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(template: &str, owner: &str) -> Option<String> {
+        let template = Template::parse(template).unwrap();
+        let session = "807efe44-d63e-4a24-88f5-dbe96112830a".parse().unwrap();
+        let filled = template.fill(&MachineId::parse(owner).unwrap(), session)?;
+        Some(filled.as_uri().to_string())
+    }
+
+    #[test]
+    fn an_owner_fills_in_its_part_of_the_url() {
+        for (template, owner, url) in [
+            (
+                "https://{owner}.example.com",
+                "e2863555a91708",
+                "https://e2863555a91708.example.com/",
+            ),
+            (
+                "https://{machine}.example.com/",
+                "a.b",
+                "https://a.b.example.com/",
+            ),
+            ("http://127.0.0.1:{owner}", "8081", "http://127.0.0.1:8081/"),
+            ("http://[::1]:{owner}/x", "8081", "http://[::1]:8081/x"),
+            (
+                "https://edge.example.com/m/{owner}",
+                "a/../b",
+                "https://edge.example.com/m/a%2F..%2Fb",
+            ),
+            ("http://web-{owner}:8080", "7", "http://web-7:8080/"),
+            (
+                "https://{session}.{owner}.example.com",
+                "a1",
+                "https://807efe44-d63e-4a24-88f5-dbe96112830a.a1.example.com/",
+            ),
+        ] {
+            assert_eq!(fill(template, owner).as_deref(), Some(url));
+        }
+    }
+
+    #[test]
+    fn no_machine_id_picks_the_host() {
+        for (template, owner) in [
+            ("https://{owner}.example.com", "evil.example/"),
+            ("https://{owner}.example.com", "evil.example:443/x"),
+            ("https://{owner}.example.com", "a_b"),
+            ("https://web-{owner}", "a.evil.example"),
+            ("http://127.0.0.1:{owner}", "80a"),
+            ("http://127.0.0.1:{owner}", "99999999"),
+        ] {
+            assert_eq!(fill(template, owner), None, "{template} {owner}");
+        }
+    }
+
+    #[test]
+    fn a_template_that_cannot_work_is_refused_when_it_is_read() {
+        for template in [
+            "",
+            "{owner}",
+            "//{owner}.example.com",
+            "ftp://{owner}.example.com",
+            "https://",
+            "https:///{owner}",
+            "https://{owner}.example.com?x",
+            "https://{owner}.example.com/#x",
+            "https://user@{owner}.example.com",
+            "https://{owner}.exam ple.com",
+            "https://{owner}.example.com:port",
+        ] {
+            assert!(Template::parse(template).is_err(), "{template:?}");
+        }
+        let kind = |template| Template::parse(template).unwrap_err();
+        for open in [
+            "https://{owner}",
+            "https://{owner}:8080/x",
+            "https://{session}{owner}",
+        ] {
+            assert!(
+                matches!(kind(open), InvalidRedirect::OpenHost { .. }),
+                "{open}"
+            );
+        }
+        for unknown in [
+            "https://{node}.example.com",
+            "https://{owner.example.com",
+            "https://owner}.example.com/{",
+        ] {
+            assert!(
+                matches!(kind(unknown), InvalidRedirect::UnknownPlaceholder { .. }),
+                "{unknown}"
+            );
+        }
+        assert!(matches!(
+            kind("https://example.com"),
+            InvalidRedirect::NoOwner { .. }
+        ));
+    }
+}
