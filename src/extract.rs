@@ -1,10 +1,29 @@
 //! Finding the session in a request.
+//!
+//! All extractors fail closed: what an application behind the layer might read as a session is
+//! never seen as absent. Where servers and frameworks differ in what they read, the extractors
+//! read it in each of the ways, so a request can be refused that a lenient application would have
+//! understood, and none is served by the wrong machine.
 
-use std::sync::Arc;
+mod cookie;
+mod first_of;
+mod header;
+mod host;
+mod path;
+mod query;
+
+use std::{borrow::Cow, sync::Arc};
 
 use http::request::Parts;
 
 use crate::{MalformedSession, SessionId};
+
+pub use cookie::Cookie;
+pub use first_of::FirstOf;
+pub use header::Header;
+pub use host::HostLabel;
+pub use path::PathSegment;
+pub use query::Query;
 
 /// Where in a request the session id stands.
 ///
@@ -26,7 +45,8 @@ use crate::{MalformedSession, SessionId};
 /// - `Ok(None)` says that the request is for no session: it passes to the application unexamined,
 ///   on every machine. Where an id should stand and does not parse, say
 ///   [`Err`](MalformedSession), or the wrong machine serves what the application reads there.
-/// - A request that names two different sessions is malformed.
+/// - Two different sessions in the part that is read make the request
+///   [malformed](MalformedSession::Ambiguous); one session written twice does not.
 #[diagnostic::on_unimplemented(
     note = "an extractor is a `PathSegment`, `Header`, `Cookie`, `Query`, `HostLabel`, `FirstOf` or a `Fn(&Parts)`"
 )]
@@ -47,5 +67,74 @@ where
 impl<T: ExtractSession + ?Sized> ExtractSession for Arc<T> {
     fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
         T::session(self, head)
+    }
+}
+
+/// An extractor was told to look in a place that no request can have.
+///
+/// The constructors return it, and not the builder later, because the mistake is in their
+/// argument; and it is an error because such an extractor would never find a session, which lets
+/// every request pass unexamined.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is not {expected}")]
+pub struct InvalidExtractor {
+    given: String,
+    expected: &'static str,
+}
+
+impl InvalidExtractor {
+    fn new(given: &str, expected: &'static str) -> Self {
+        Self {
+            given: given.to_owned(),
+            expected,
+        }
+    }
+}
+
+/// What all readings of one request say together.
+#[derive(Default)]
+struct Agreement(Option<SessionId>);
+
+impl Agreement {
+    fn note(&mut self, id: SessionId) -> Result<(), MalformedSession> {
+        match self.0.replace(id) {
+            Some(other) if other != id => Err(MalformedSession::Ambiguous),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Takes percent-encoding off, once. Sequences that are none stay as they are: no id has a `%`.
+fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
+    percent_encoding::percent_decode(text).into()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) const A: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
+    pub(crate) const B: &str = "0c9e6679-7425-40de-944b-e07fc1f90ae7";
+
+    pub(crate) fn id(text: &str) -> SessionId {
+        text.parse().unwrap()
+    }
+
+    /// The head of a request for `target` with these header lines.
+    pub(crate) fn head(target: &str, headers: &[(&str, &[u8])]) -> Parts {
+        let mut request = http::Request::builder().uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, http::HeaderValue::from_bytes(value).unwrap());
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn a_wrong_constant_is_reported_in_words() {
+        let error = PathSegment::after("/session/{id}").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            r#""/session/{id}" is not the part of a path before the session id, such as `/session`: segments of unreserved characters, without percent-encoding, `.` and `..`"#
+        );
     }
 }

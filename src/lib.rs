@@ -12,7 +12,9 @@ mod session;
 mod verdict;
 
 pub use address::{Address, InvalidAddress};
-pub use extract::ExtractSession;
+pub use extract::{
+    Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
+};
 pub use lookup::{LookupError, LookupErrorKind, LookupFn, MemoryLookup, SessionLookup, lookup_fn};
 pub use machine::{IdentityError, InvalidMachineId, MachineId, MachineIdentity};
 pub use rejection::{Code, Rejection};

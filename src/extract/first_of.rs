@@ -1,0 +1,112 @@
+//! Several places for the session.
+
+use std::{fmt, sync::Arc};
+
+use http::request::Parts;
+
+use super::ExtractSession;
+use crate::{MalformedSession, SessionId};
+
+/// The session id stands in one of several places, and the first place that has one decides.
+///
+/// ```
+/// use tower_ownership::{Cookie, FirstOf, PathSegment};
+///
+/// let extractor = FirstOf::new(PathSegment::after("/session")?).or(Cookie::named("session")?);
+/// # Ok::<(), tower_ownership::InvalidExtractor>(())
+/// ```
+///
+/// A place without a session leaves it to the next one; a malformed one makes the request
+/// malformed, because to go on would be to guess.
+///
+/// **The places need not agree**, unlike two ids in one place: a browser with two sessions open
+/// asks for `/session/<one>` with a cookie that still says `<the other>`, and means the one. So put
+/// what is most explicit first, and read the session in handlers from [`Owned`](crate::Owned), not
+/// from the place where it stood: a handler that reads the cookie would serve a session that the
+/// layer has not examined.
+#[derive(Clone)]
+pub struct FirstOf {
+    places: Vec<Arc<dyn ExtractSession>>,
+}
+
+impl FirstOf {
+    /// This place first.
+    #[must_use]
+    pub fn new(first: impl ExtractSession) -> Self {
+        Self {
+            places: vec![Arc::new(first)],
+        }
+    }
+
+    /// And this one if there is no session in those before it.
+    #[must_use]
+    pub fn or(mut self, next: impl ExtractSession) -> Self {
+        self.places.push(Arc::new(next));
+        self
+    }
+}
+
+impl ExtractSession for FirstOf {
+    fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+        self.places
+            .iter()
+            .find_map(|place| place.session(head).transpose())
+            .transpose()
+    }
+}
+
+impl fmt::Debug for FirstOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FirstOf({} places)", self.places.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{A, B, head, id};
+    use super::super::{Cookie, Header, PathSegment};
+    use super::*;
+
+    fn extractor() -> FirstOf {
+        FirstOf::new(PathSegment::after("/session").unwrap())
+            .or(Cookie::named("session").unwrap())
+            .or(|head: &Parts| Header::mcp_session_id().session(head))
+    }
+
+    #[test]
+    fn the_first_place_with_a_session_decides() {
+        let cookie = format!("session={B}");
+        let cookie = ("cookie", cookie.as_bytes());
+        let header = ("mcp-session-id", A.as_bytes());
+        let path = format!("/session/{A}");
+        for (target, headers, expected) in [
+            ("/", vec![], None),
+            ("/", vec![header], Some(id(A))),
+            ("/", vec![header, cookie], Some(id(B))),
+            (path.as_str(), vec![cookie], Some(id(A))),
+        ] {
+            assert_eq!(extractor().session(&head(target, &headers)), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn a_malformed_place_is_not_skipped() {
+        let header = ("mcp-session-id", A.as_bytes());
+        for (target, headers) in [
+            ("/session/about", vec![header]),
+            ("/", vec![header, ("cookie", &b"session="[..])]),
+        ] {
+            assert_eq!(
+                extractor().session(&head(target, &headers)),
+                Err(MalformedSession::NotAUuid)
+            );
+        }
+    }
+
+    #[test]
+    fn it_nests_and_is_shared() {
+        let nested = FirstOf::new(Arc::new(extractor())).or(extractor());
+        assert_eq!(nested.session(&head("/", &[])), Ok(None));
+        assert_eq!(format!("{nested:?}"), "FirstOf(2 places)");
+    }
+}

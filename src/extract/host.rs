@@ -1,0 +1,245 @@
+//! The session in the host name.
+
+use http::{header, request::Parts};
+
+use super::{Agreement, ExtractSession, InvalidExtractor};
+use crate::{MalformedSession, SessionId};
+
+/// The session id is the label before a domain: `<id>.preview.example.com`.
+///
+/// ```
+/// let extractor = tower_ownership::HostLabel::under("preview.example.com")?;
+/// # Ok::<(), tower_ownership::InvalidExtractor>(())
+/// ```
+///
+/// Case, the port and a dot at the end do not matter. Other hosts and the bare domain are no
+/// session; another label or several labels before the domain are malformed.
+///
+/// The host is the target's authority, as HTTP/2 and absolute targets have it, and the `Host`
+/// header. RFC 9112 lets the authority win, but some frameworks look at the header first: if both
+/// are there and name different sessions, the request is malformed. A host that is not a name or
+/// an address, that carries user information, or that stands in several `Host` headers is
+/// [`Unreadable`](MalformedSession::Unreadable).
+///
+/// `X-Forwarded-Host` and `Forwarded` are not read: a client can send them, and a proxy that is
+/// known to overwrite them is a case for a closure.
+#[derive(Clone, Debug)]
+pub struct HostLabel {
+    /// The domain with a dot in front.
+    suffix: Box<str>,
+}
+
+impl HostLabel {
+    /// The label right before `domain`, such as `preview.example.com`.
+    pub fn under(domain: &str) -> Result<Self, InvalidExtractor> {
+        let label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        if domain.len() > 253 || !domain.split('.').all(label) {
+            return Err(InvalidExtractor::new(
+                domain,
+                "a domain, such as `preview.example.com`: without scheme, wildcard, port and \
+                 dot at either end, and in its ASCII form",
+            ));
+        }
+        let suffix = format!(".{domain}").into();
+        Ok(Self { suffix })
+    }
+
+    fn in_authority(&self, authority: &[u8]) -> Result<Option<SessionId>, MalformedSession> {
+        let host = host(authority)?;
+        let Some(at) = host.len().checked_sub(self.suffix.len()) else {
+            return Ok(None);
+        };
+        let (label, suffix) = host.split_at(at);
+        if suffix.eq_ignore_ascii_case(self.suffix.as_bytes()) {
+            SessionId::parse_bytes(label).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+impl ExtractSession for HostLabel {
+    fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+        let target = head.uri.authority().map(|it| it.as_str().as_bytes());
+        let mut lines = head.headers.get_all(header::HOST).iter();
+        let line = lines.next().map(http::HeaderValue::as_bytes);
+        if lines.next().is_some() {
+            return Err(MalformedSession::Unreadable);
+        }
+        let mut agreed = Agreement::default();
+        for authority in target.into_iter().chain(line) {
+            if let Some(id) = self.in_authority(authority)? {
+                agreed.note(id)?;
+            }
+        }
+        Ok(agreed.0)
+    }
+}
+
+/// The name in an authority; empty for an IPv6 address.
+///
+/// Stricter than RFC 3986, which allows percent-encoding and punctuation that no DNS name has:
+/// where hosts are told apart by name, nothing good comes in that way.
+fn host(authority: &[u8]) -> Result<&[u8], MalformedSession> {
+    let authority = authority.trim_ascii();
+    if authority.starts_with(b"[") {
+        return Ok(b"");
+    }
+    let mut halves = authority.splitn(2, |&byte| byte == b':');
+    let host = halves.next().unwrap_or_default();
+    let port = halves.next().unwrap_or_default();
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_".contains(byte);
+    if host.iter().all(allowed) && !host.ends_with(b".") && port.iter().all(u8::is_ascii_digit) {
+        Ok(host)
+    } else {
+        Err(MalformedSession::Unreadable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::tests::{A, B, head, id};
+    use super::*;
+
+    fn read(target: &str, hosts: &[&[u8]]) -> Result<Option<SessionId>, MalformedSession> {
+        let lines: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
+        HostLabel::under("Preview.example.com")
+            .unwrap()
+            .session(&head(target, &lines))
+    }
+
+    fn found(host: &str) -> Result<Option<SessionId>, MalformedSession> {
+        read("/", &[host.as_bytes()])
+    }
+
+    #[test]
+    fn the_label_before_the_domain_is_the_session() {
+        let simple = A.replace('-', "");
+        for host in [
+            format!("{A}.preview.example.com"),
+            format!("{simple}.preview.example.com"),
+            format!("{A}.preview.example.com:8080"),
+            format!("{A}.preview.example.com."),
+            format!("{A}.preview.example.com.:443"),
+            format!("{A}.preview.example.com:"),
+            format!("{A}.PREVIEW.Example.com").to_uppercase(),
+        ] {
+            assert_eq!(found(&host), Ok(Some(id(A))), "{host}");
+            let target = format!("https://{host}/x");
+            assert_eq!(read(&target, &[]), Ok(Some(id(A))), "{target}");
+        }
+    }
+
+    #[test]
+    fn other_hosts_are_no_session() {
+        for host in [
+            "",
+            "localhost:8080",
+            "127.0.0.1:80",
+            "[::1]:80",
+            "[::1]",
+            "preview.example.com",
+            "preview.example.com.",
+            "evilpreview.example.com",
+            &format!("{A}.example.com"),
+            &format!("{A}preview.example.com"),
+            &format!("{A}.preview.example.com.evil.com"),
+        ] {
+            assert_eq!(found(host), Ok(None), "{host}");
+        }
+        assert_eq!(read("/", &[]), Ok(None));
+    }
+
+    #[test]
+    fn other_labels_before_the_domain_are_malformed() {
+        for host in [
+            "www.preview.example.com",
+            ".preview.example.com",
+            &format!("a.{A}.preview.example.com"),
+            &format!("{A}.a.preview.example.com"),
+            &format!("{A}-8080.preview.example.com"),
+        ] {
+            assert_eq!(found(host), Err(MalformedSession::NotAUuid), "{host}");
+        }
+    }
+
+    #[test]
+    fn hosts_that_could_be_read_in_two_ways_are_unreadable() {
+        for host in [
+            format!("user@{A}.preview.example.com"),
+            format!("{A}.preview.example.com@evil.com"),
+            format!("x:1.{A}.preview.example.com"),
+            format!("{A}.preview.example.com, evil.com"),
+            format!("{A}.preview.example.com/x"),
+            format!("{A}.preview.example.com.."),
+            format!("{A}%2Epreview.example.com"),
+            format!("{A}.préview.example.com"),
+        ] {
+            assert_eq!(found(&host), Err(MalformedSession::Unreadable), "{host}");
+        }
+        let host = format!("{A}.preview.example.com");
+        let twice = [host.as_bytes(), host.as_bytes()];
+        assert_eq!(read("/", &twice), Err(MalformedSession::Unreadable));
+        let target = format!("http://user:secret@{host}/");
+        assert_eq!(read(&target, &[]), Err(MalformedSession::Unreadable));
+    }
+
+    #[test]
+    fn the_target_and_the_header_have_to_agree() {
+        let target = format!("http://{A}.preview.example.com/");
+        let same = format!("{A}.preview.example.com:80");
+        let other = format!("{B}.preview.example.com");
+        assert_eq!(read(&target, &[same.as_bytes()]), Ok(Some(id(A))));
+        assert_eq!(read(&target, &[b"example.com"]), Ok(Some(id(A))));
+        assert_eq!(
+            read(&target, &[other.as_bytes()]),
+            Err(MalformedSession::Ambiguous)
+        );
+        let elsewhere = "http://example.com/";
+        assert_eq!(read(elsewhere, &[other.as_bytes()]), Ok(Some(id(B))));
+    }
+
+    #[test]
+    fn what_is_no_domain_is_refused() {
+        for domain in [
+            "",
+            ".",
+            ".example.com",
+            "example.com.",
+            "*.example.com",
+            "example.com:80",
+            "https://example.com",
+            "exämple.com",
+            "-a.com",
+        ] {
+            assert!(HostLabel::under(domain).is_err(), "{domain:?}");
+        }
+        assert!(HostLabel::under("localhost").is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_host_panics(host in prop::collection::vec(any::<u8>(), 0..80)) {
+            if http::HeaderValue::from_bytes(&host).is_ok() {
+                let _ = read("/", &[&host]);
+            }
+        }
+
+        #[test]
+        fn every_id_is_found(bytes: [u8; 16], port in prop::option::of(any::<u16>())) {
+            let session = SessionId::new(uuid::Uuid::from_bytes(bytes));
+            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+            prop_assert_eq!(found(&format!("{session}.preview.example.com{port}")), Ok(Some(session)));
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The session in the path.
+
+use std::borrow::Cow;
+
+use http::request::Parts;
+
+use super::{Agreement, ExtractSession, InvalidExtractor, percent_decoded};
+use crate::{MalformedSession, SessionId};
+
+/// The session id is the path segment after a prefix: `/session/{id}` and everything below it.
+///
+/// ```
+/// use tower_ownership::PathSegment;
+///
+/// let extractor = PathSegment::after("/session")?;
+/// # let head = http::Request::get("/session/807efe44-d63e-4a24-88f5-dbe96112830a/files").body(())?.into_parts().0;
+/// # assert!(tower_ownership::ExtractSession::session(&extractor, &head)?.is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// | path, with the prefix `/session` | is |
+/// | --- | --- |
+/// | `/session/<id>`, `/session/<id>/files/1` | that session |
+/// | `/session`, `/session/`, `/sessions/<id>`, `/Session/<id>` | no session: paths are case-sensitive |
+/// | `/session/about`, `/session/<id>.json`, `/session/<id>;v=1`, `/session/<id>%zz` | malformed |
+/// | `//session/<id>`, `/%73ession/<id>`, `/session//<id>`, `/x/../session/<id>`, `/session%2F<id>` | that session |
+/// | `/session/<id>/../<another>` | malformed, since it means one session as it stands and another one once `..` is resolved |
+///
+/// Servers and frameworks read a path in different ways: some merge slashes, resolve `.` and `..`
+/// or decode `%2F` before they route, some do not. A path that leaves room for that is read in all
+/// of those ways, and every way that finds a session must find the same one. Percent-encoding is
+/// taken off once.
+///
+/// The path of an absolute target (`GET http://host/session/…`) counts; the targets of `CONNECT`
+/// and `OPTIONS *` are no session. The path is the one that the layer sees: inside of a router's
+/// `nest` that is what is left of it.
+#[derive(Clone, Debug)]
+pub struct PathSegment {
+    /// The prefix with a slash on both ends, `/` for none.
+    prefix: Box<str>,
+}
+
+impl PathSegment {
+    /// The segment after `prefix`, which is one or more segments such as `/session` or
+    /// `/api/v1/session`. After `/` it is the first one.
+    pub fn after(prefix: &str) -> Result<Self, InvalidExtractor> {
+        let inner = prefix.strip_prefix('/').unwrap_or(prefix);
+        let inner = inner.strip_suffix('/').unwrap_or(inner);
+        if inner.is_empty() {
+            return Ok(Self { prefix: "/".into() });
+        }
+        if inner.split('/').all(is_plain_segment) {
+            let prefix = format!("/{inner}/").into();
+            return Ok(Self { prefix });
+        }
+        Err(InvalidExtractor::new(
+            prefix,
+            "the part of a path before the session id, such as `/session`: segments of \
+             unreserved characters, without percent-encoding, `.` and `..`",
+        ))
+    }
+
+    /// Reads a path that all servers read alike: the common case, without allocation.
+    #[inline]
+    fn in_plain(&self, path: &str) -> Result<Option<SessionId>, MalformedSession> {
+        let Some(rest) = path.strip_prefix(&*self.prefix) else {
+            return Ok(None);
+        };
+        let rest = rest.as_bytes();
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        // The forms of an id have fixed lengths, so its end need not be searched for. Position 32
+        // of the hyphenated form is a digit, so a slash there ends a simple one.
+        let ends_at = |at: usize| matches!(rest.get(at), None | Some(b'/'));
+        let length = if ends_at(32) { 32 } else { 36 };
+        match rest.get(..length) {
+            Some(id) if ends_at(length) => SessionId::parse_bytes(id).map(Some),
+            _ => Err(MalformedSession::NotAUuid),
+        }
+    }
+
+    /// Reads a path in every way that an application may.
+    #[cold]
+    fn in_any_reading(&self, path: &str) -> Result<Option<SessionId>, MalformedSession> {
+        if path.is_empty() || path == "*" {
+            return Ok(None);
+        }
+        // An encoded slash is data to some and a separator to others, and so is a backslash.
+        let by_segment = path.as_bytes().split(|&byte| byte == b'/');
+        let by_segment: Vec<_> = by_segment.map(percent_decoded).collect();
+        let decoded = percent_decoded(path.as_bytes());
+        let at_once = decoded.split(|&byte| matches!(byte, b'/' | b'\\'));
+        let at_once: Vec<_> = at_once.map(Cow::Borrowed).collect();
+
+        let mut agreed = Agreement::default();
+        for segments in [by_segment, at_once] {
+            for dots in [Dots::Stand, Dots::Resolve, Dots::ResolveOverEmpty] {
+                if let Some(id) = self.in_segments(&segments, dots)? {
+                    agreed.note(id)?;
+                }
+            }
+        }
+        Ok(agreed.0)
+    }
+
+    fn in_segments(
+        &self,
+        segments: &[Cow<'_, [u8]>],
+        dots: Dots,
+    ) -> Result<Option<SessionId>, MalformedSession> {
+        let mut read: Vec<&[u8]> = Vec::with_capacity(segments.len());
+        for segment in segments.iter().map(Cow::as_ref) {
+            match (segment, dots) {
+                (b".", Dots::Resolve | Dots::ResolveOverEmpty) | (b"", Dots::Resolve) => {}
+                (b"..", Dots::Resolve | Dots::ResolveOverEmpty) => drop(read.pop()),
+                _ => read.push(segment),
+            }
+        }
+        let mut read = read.into_iter().filter(|segment| !segment.is_empty());
+        let prefix = self.prefix.split('/').filter(|segment| !segment.is_empty());
+        for expected in prefix {
+            if read.next() != Some(expected.as_bytes()) {
+                return Ok(None);
+            }
+        }
+        match read.next() {
+            // No application takes a dot segment for a session, and `/session/../about` is common.
+            None | Some(b"." | b"..") => Ok(None),
+            Some(id) => SessionId::parse_bytes(id).map(Some),
+        }
+    }
+}
+
+impl ExtractSession for PathSegment {
+    fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+        let path = head.uri.path();
+        if reads_alike(path.as_bytes()) {
+            self.in_plain(path)
+        } else {
+            self.in_any_reading(path)
+        }
+    }
+}
+
+/// What becomes of dot segments.
+#[derive(Clone, Copy)]
+enum Dots {
+    /// They are segments like others.
+    Stand,
+    /// Empty segments are dropped first, so `..` takes the last one that is not.
+    Resolve,
+    /// RFC 3986: `..` takes the segment before it, be it empty.
+    ResolveOverEmpty,
+}
+
+/// Whether all readings of a path come to the same: it begins with a slash and has nothing
+/// encoded, no empty segment, no segment that begins with a dot, and no backslash.
+///
+/// Without early exit, because then the compiler compares sixteen bytes at once.
+#[inline]
+fn reads_alike(path: &[u8]) -> bool {
+    let Some((b'/', rest)) = path.split_first() else {
+        return false;
+    };
+    let mut odd = false;
+    for (&before, &byte) in path.iter().zip(rest) {
+        odd |= before == b'/' && matches!(byte, b'/' | b'.');
+        odd |= matches!(byte, b'%' | b'\\');
+    }
+    !odd
+}
+
+/// RFC 3986's `pchar` without percent-encoding, and no dot segment.
+fn is_plain_segment(segment: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
+    !matches!(segment, "" | "." | "..") && segment.bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests;
