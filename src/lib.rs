@@ -18,7 +18,7 @@ pub use extract::{
 pub use lookup::{LookupError, LookupErrorKind, LookupFn, MemoryLookup, SessionLookup, lookup_fn};
 pub use machine::{IdentityError, InvalidMachineId, MachineId, MachineIdentity};
 pub use rejection::{Code, Rejection};
-pub use render::{Form, Reader, Render};
+pub use render::{DefaultRenderer, Form, Reader, Render};
 pub use replay::{
     Fallback, FlyReplay, Handover, InvalidRedirect, InvalidReplay, NotReplayable, Redirect, Replay,
     ReplayCache,

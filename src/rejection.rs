@@ -11,32 +11,80 @@ use crate::{
 /// The stable code of an answer that the layer gave in the application's place.
 ///
 /// Codes are part of the HTTP contract: clients and alerts may match on [`as_str`](Self::as_str).
+/// The `type` of a problem document leads here, to its variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Code {
     /// The session id cannot be read.
+    /// <span id="session-malformed"></span>
+    ///
+    /// `session-malformed`, 400. What stands where the request should name a session is no UUID,
+    /// or it names two. Send one id, hyphenated or as 32 hexadecimal digits.
     SessionMalformed,
     /// The directory knows no such session.
+    /// <span id="session-unknown"></span>
+    ///
+    /// `session-unknown`, 404. The directory was asked, and has no such row. A session that is just
+    /// being created may be known a moment later.
     SessionUnknown,
     /// The session ended, or its life is over.
+    /// <span id="session-over"></span>
+    ///
+    /// `session-over`, 410. It will not come back; start another one.
     SessionOver,
     /// The application's guard refused the request.
+    /// <span id="session-forbidden"></span>
+    ///
+    /// `session-forbidden`, 403. The guard decides; the layer only says so.
     SessionForbidden,
     /// Nobody owns the session yet, or it is being created.
+    /// <span id="session-starting"></span>
+    ///
+    /// `session-starting`, 503 with `Retry-After`. Ask again in a moment.
     SessionStarting,
     /// The owner is another machine, and no proxy acted on the replay.
+    /// <span id="replay-not-honoured"></span>
+    ///
+    /// `replay-not-honoured`, 409 unless set otherwise. The answer asked the proxy in front, or the
+    /// client, to take the request to the owner; who reads it was not asked by a proxy that does.
+    /// Check that requests come through the platform's proxy, and that owners are ids it knows.
     ReplayNotHonoured,
     /// The owner is another machine, and the proxy could not reach it.
+    /// <span id="owner-unreachable"></span>
+    ///
+    /// `owner-unreachable`, 503 with `Retry-After`. The proxy gave the request back, and the detail
+    /// holds its reason. The machine may be stopped, restarting, or gone while the directory still
+    /// names it. Whether the owner has seen the request is not known.
     OwnerUnreachable,
     /// The request was replayed as often as allowed and still is not at the owner.
+    /// <span id="replay-loop"></span>
+    ///
+    /// `replay-loop`, 508. The directory and the proxy disagree on who the owner is, or two machines
+    /// read different directories.
     ReplayLoop,
     /// The owner is another machine, and this request cannot be carried there.
+    /// <span id="not-replayable"></span>
+    ///
+    /// `not-replayable`, 413 for the body and 421 otherwise. The detail says which limit it met; the
+    /// owner itself would take the request.
     NotReplayable,
     /// This machine owns the session, and the application does not hold it.
+    /// <span id="session-absent"></span>
+    ///
+    /// `session-absent`, 410. The application said so with [`SessionAbsent`](crate::SessionAbsent),
+    /// as it does after a restart. Start another session.
     SessionAbsent,
     /// What the directory says of the owner cannot be used.
+    /// <span id="directory-corrupt"></span>
+    ///
+    /// `directory-corrupt`, 502. An owner that is no machine id, an address that cannot be used or
+    /// is not allowed, or columns of another type. Look at the session's row.
     DirectoryCorrupt,
     /// The directory could not be asked.
+    /// <span id="lookup-unavailable"></span>
+    ///
+    /// `lookup-unavailable`, 503 with `Retry-After`. It failed or took too long, which says nothing
+    /// about the session.
     LookupUnavailable,
 }
 
@@ -182,8 +230,11 @@ impl Rejection {
             Code::SessionStarting => "The session exists, and no machine is ready to serve it yet. Ask again in a moment.".into(),
             Code::OwnerUnreachable => unreachable_detail(arrival).into(),
             Code::ReplayLoop => {
-                let hops = arrival.hops();
-                format!("The request was replayed {hops} times, and the machine it arrived at still does not own the session.").into()
+                let times = match arrival.hops() {
+                    1 => "once".to_owned(),
+                    hops => format!("{hops} times"),
+                };
+                format!("The request was replayed {times}, and the machine it arrived at still does not own the session.").into()
             }
             Code::DirectoryCorrupt => {
                 "The session's owner or address, as the session directory holds it, is not one that can be used.".into()
@@ -192,7 +243,7 @@ impl Rejection {
                 "The session directory did not answer in time. This says nothing about the session itself.".into()
             }
             Code::LookupUnavailable => "The session directory could not be asked. This says nothing about the session itself.".into(),
-            Code::SessionAbsent => "The machine that owns the session no longer holds it: a restart lost it.".into(),
+            Code::SessionAbsent => "The machine that owns the session says that it does not hold it, as happens after a restart.".into(),
             other => other.title().into(),
         };
         Self::new(code, machine, detail)
@@ -208,9 +259,9 @@ impl Rejection {
 
     /// What the client reads when no proxy acted on the replay.
     pub(crate) fn not_honoured(machine: MachineId, status: StatusCode) -> Self {
-        let detail = "The session is served by another machine. This answer asked the proxy in front to take the request there, \
-                      and you read it because no proxy did: the request did not come through one that acts on `fly-replay`, \
-                      or the proxy could not.";
+        let detail = "The session is served by another machine. This answer asks for the request to be taken there, and you read it \
+                      because nobody acted on that: the request did not come through a proxy that does, the proxy could not, \
+                      or the client does not follow redirects.";
         Self {
             status,
             ..Self::new(Code::ReplayNotHonoured, machine, detail)

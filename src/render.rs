@@ -1,14 +1,25 @@
 //! Turning a rejection into an answer that its reader can read.
 
+mod default;
+mod grpc;
+mod negotiate;
+mod page;
+mod problem;
+mod template;
+mod words;
+
+pub use default::DefaultRenderer;
+
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, header, request::Parts};
+use http::{Method, Response, request::Parts};
 
 use crate::Rejection;
 
 /// Writes the answer to a request that was refused.
 ///
 /// The layer adds `Cache-Control: no-store`, puts the [`Rejection`] into the extensions, and
-/// leaves out the body for HEAD, whoever wrote the answer. Closures are renderers too.
+/// leaves out the body for HEAD, whoever wrote the answer. Closures are renderers too. To change
+/// one form only, ask [`DefaultRenderer`] for the others.
 pub trait Render: Send + Sync + 'static {
     /// Writes the answer.
     fn render(&self, rejection: &Rejection, reader: Reader) -> Response<Bytes>;
@@ -39,7 +50,7 @@ pub struct Reader {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Form {
-    /// `application/problem+json`, RFC 9457.
+    /// `application/problem+json`, RFC 9457: for programs, and for whoever does not say.
     Problem,
     /// A page for a person.
     Html,
@@ -48,25 +59,22 @@ pub enum Form {
 }
 
 impl Reader {
-    /// Reads the head of a request.
+    /// Reads the head of a request, without allocating: this runs before it is known whether
+    /// there will be anything to refuse.
+    ///
+    /// - A POST of `application/grpc` (also `+proto` and the like) reads gRPC. `application/grpc-web`
+    ///   and Connect do not: their clients read the status and the body of the HTTP answer.
+    /// - A client that names `text/html`, `application/xhtml+xml` or `text/*` in `Accept`, and
+    ///   puts it no lower than JSON, reads pages. That is a browser on its way to a page; its
+    ///   `fetch`, images and scripts ask for `*/*` or for images first.
+    /// - Everybody else reads the problem document: also who sends no `Accept`, since a program
+    ///   that forgot it is more frequent than a browser that does.
     #[must_use]
     pub fn of(head: &Parts) -> Self {
         Self {
-            form: Form::of(&head.headers),
+            form: negotiate::form(head),
             may_repeat: head.method == Method::GET || head.method == Method::HEAD,
             head_only: head.method == Method::HEAD,
         }
-    }
-}
-
-impl Form {
-    fn of(headers: &HeaderMap) -> Self {
-        let content_type = headers
-            .get(header::CONTENT_TYPE)
-            .map_or(&[][..], |value| value.as_bytes());
-        if content_type.starts_with(b"application/grpc") {
-            return Self::Grpc;
-        }
-        Self::Problem
     }
 }

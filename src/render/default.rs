@@ -1,0 +1,197 @@
+//! The renderer that a layer has unless it is given another one.
+
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::{Form, Reader, Render, grpc, page, problem};
+use crate::{MachineId, Rejection};
+
+/// Where each [`Code`](crate::Code) is explained; the code follows as the fragment.
+const PROBLEM_BASE: &str = "https://docs.rs/tower-ownership/latest/tower_ownership/enum.Code.html#";
+
+/// What cannot stand in a URI (RFC 3986). `%` can: the base may be escaped already.
+const NOT_IN_A_URI: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+const CODE: HeaderName = HeaderName::from_static("ownership-code");
+const MACHINE: HeaderName = HeaderName::from_static("ownership-machine");
+const OWNER: HeaderName = HeaderName::from_static("ownership-owner");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+/// Both select the form: `Accept` between page and problem, `Content-Type` whether it is gRPC.
+const VARY: HeaderValue = HeaderValue::from_static("Accept, Content-Type");
+
+/// Answers in the form that the client reads: a problem document, a page, or a gRPC status.
+///
+/// # Every form
+/// - `Ownership-Code` is the stable code, so that `curl -I`, a log of headers and a gRPC client's
+///   metadata tell it alike. It also tells our 404 from the application's.
+/// - `Cache-Control: no-store`, `Vary: Accept, Content-Type`, `X-Content-Type-Options: nosniff`.
+/// - `Retry-After` in whole seconds where waiting helps.
+/// - A HEAD request gets the headers of its GET, and no body.
+///
+/// # The problem document
+/// `type`, `title`, `status` and `detail` as RFC 9457 defines them; `code`; `timestamp` (RFC 3339,
+/// milliseconds); `sessionId` where the client named one; `retryAfter` in seconds where waiting
+/// helps; `machine` and `owner` where [internals are shown](Self::show_internals).
+///
+/// # The page
+/// One file without any external resource, in light and dark. Where waiting helps and the request
+/// was a GET, it reloads itself in growing pauses of at most half a minute. Its
+/// `Content-Security-Policy` lets nothing run but its own script; it may be framed, because
+/// sessions that are shown inside another page are common.
+///
+/// # The gRPC status
+/// | code | status | why this one |
+/// | --- | --- | --- |
+/// | `session-malformed` | 3 `INVALID_ARGUMENT` | wrong whatever state the system is in |
+/// | `session-unknown` | 5 `NOT_FOUND` | the directory has no such entity |
+/// | `session-over`, `session-absent` | 9 `FAILED_PRECONDITION` | there is an entity, so "not found" would be untrue, and retrying cannot help; `DATA_LOSS` would claim something of the application's data |
+/// | `session-forbidden` | 7 `PERMISSION_DENIED` | the guard knows who asks and says no |
+/// | `session-starting`, `owner-unreachable`, `lookup-unavailable` | 14 `UNAVAILABLE` | passing, and the one status that clients retry; `grpc-retry-pushback-ms` says when |
+/// | `replay-not-honoured` | 9 `FAILED_PRECONDITION` | the way here has to be repaired first; `UNAVAILABLE` would have clients hammer it |
+/// | `replay-loop`, `directory-corrupt` | 13 `INTERNAL` | an invariant of the system is broken |
+/// | `not-replayable` | 8 `RESOURCE_EXHAUSTED` for 413, else 9 `FAILED_PRECONDITION` | 8 is what gRPC libraries themselves say of a message that is too large |
+///
+/// `grpc-message` is the code, a colon, and the detail.
+#[derive(Clone, Debug)]
+pub struct DefaultRenderer {
+    problem_base: Cow<'static, str>,
+    show_internals: bool,
+}
+
+/// The machines behind an answer, as far as the reader may know them.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Internals<'a> {
+    pub(super) machine: Option<&'a str>,
+    pub(super) owner: Option<&'a str>,
+}
+
+impl DefaultRenderer {
+    /// Shows no internals; problem types lead to the documentation of [`Code`](crate::Code).
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            problem_base: Cow::Borrowed(PROBLEM_BASE),
+            show_internals: false,
+        }
+    }
+
+    /// Whether answers name machines: the one that refused and the session's owner, as members of
+    /// the problem, in the page's details, and as `Ownership-Machine` and `Ownership-Owner`.
+    ///
+    /// Off by default. It helps operators, and tells everybody else how the service is built.
+    #[must_use]
+    pub fn show_internals(mut self, show: bool) -> Self {
+        self.show_internals = show;
+        self
+    }
+
+    /// What the code is appended to for a problem's `type`, such as
+    /// `https://example.com/problems/` or `urn:example:problem:`.
+    ///
+    /// Choose once: clients may compare types, so changing it changes the contract (`code` stays).
+    /// It need not be an address that answers. Characters that no URI can hold are escaped.
+    #[must_use]
+    pub fn problem_base(mut self, base: impl AsRef<str>) -> Self {
+        let escaped = utf8_percent_encode(base.as_ref(), NOT_IN_A_URI).to_string();
+        self.problem_base = Cow::Owned(escaped);
+        self
+    }
+
+    fn internals<'a>(&self, rejection: &'a Rejection) -> Internals<'a> {
+        if self.show_internals {
+            Internals {
+                machine: Some(rejection.machine().as_str()),
+                owner: rejection.owner().map(MachineId::as_str),
+            }
+        } else {
+            Internals::default()
+        }
+    }
+
+    fn render_at(&self, rejection: &Rejection, reader: Reader, now: SystemTime) -> Response<Bytes> {
+        let internals = self.internals(rejection);
+        let mut headers = HeaderMap::with_capacity(12);
+        common(rejection, internals, &mut headers);
+        let (status, body) = match reader.form {
+            Form::Grpc => {
+                grpc::write(rejection, &mut headers);
+                (StatusCode::OK, Vec::new())
+            }
+            Form::Html => {
+                headers.insert(header::CONTENT_TYPE, page::CONTENT_TYPE);
+                headers.insert(header::CONTENT_SECURITY_POLICY, page::POLICY);
+                let page = page::write(rejection, reader, internals, now);
+                (rejection.status(), page.into_bytes())
+            }
+            Form::Problem => {
+                headers.insert(header::CONTENT_TYPE, problem::CONTENT_TYPE);
+                let problem = problem::write(rejection, &self.problem_base, internals, now);
+                (rejection.status(), problem)
+            }
+        };
+        let body = if reader.head_only {
+            Bytes::new()
+        } else {
+            Bytes::from(body)
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+impl Default for DefaultRenderer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Render for DefaultRenderer {
+    fn render(&self, rejection: &Rejection, reader: Reader) -> Response<Bytes> {
+        self.render_at(rejection, reader, SystemTime::now())
+    }
+}
+
+fn common(rejection: &Rejection, internals: Internals<'_>, headers: &mut HeaderMap) {
+    headers.insert(CODE, HeaderValue::from_static(rejection.code().as_str()));
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    headers.insert(header::VARY, VARY);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    if let Some(wait) = rejection.retry_after() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+    }
+    for (name, id) in [(MACHINE, internals.machine), (OWNER, internals.owner)] {
+        // A machine id is always a valid header value; were it none, the answer needs it least.
+        if let Some(Ok(value)) = id.map(HeaderValue::from_str) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// Seconds as `Retry-After` counts them, rounded up: too early is worse than too late.
+pub(super) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs()
+        .saturating_add(u64::from(wait.subsec_nanos() > 0))
+}
+
+#[cfg(test)]
+#[path = "default_tests.rs"]
+mod tests;

@@ -1,0 +1,193 @@
+use std::time::UNIX_EPOCH;
+
+use serde_json::Value;
+
+use super::*;
+use crate::{Arrival, Code, NotReplayable, SessionId};
+
+const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
+const FORMS: [Form; 3] = [Form::Problem, Form::Html, Form::Grpc];
+
+fn rejection(code: Code) -> Rejection {
+    let machine = MachineId::parse("refusing-machine").unwrap();
+    let owner = MachineId::parse("owning-machine").unwrap();
+    Rejection::of(code, machine, &Arrival::Fresh, None)
+        .for_session(SessionId::parse(SESSION).unwrap(), Some(&owner))
+}
+
+fn reader(form: Form) -> Reader {
+    Reader {
+        form,
+        may_repeat: true,
+        head_only: false,
+    }
+}
+
+fn rendered(renderer: &DefaultRenderer, rejection: &Rejection, form: Form) -> Response<Bytes> {
+    let now = UNIX_EPOCH + Duration::from_millis(1_700_000_000_042);
+    renderer.render_at(rejection, reader(form), now)
+}
+
+fn problem(renderer: &DefaultRenderer, rejection: &Rejection) -> Value {
+    serde_json::from_slice(rendered(renderer, rejection, Form::Problem).body()).unwrap()
+}
+
+/// Everything a client can see, as one text.
+fn visible(response: &Response<Bytes>) -> String {
+    let body = String::from_utf8(response.body().to_vec()).unwrap();
+    format!("{:?}\n{body}", response.headers())
+}
+
+#[test]
+fn every_form_of_every_code_keeps_the_contract() {
+    let renderer = DefaultRenderer::new();
+    for code in Code::ALL {
+        for form in FORMS {
+            let response = rendered(&renderer, &rejection(code), form);
+            let headers = response.headers();
+            let (status, content_type) = match form {
+                Form::Problem => (code.status(), "application/problem+json"),
+                Form::Html => (code.status(), "text/html; charset=utf-8"),
+                Form::Grpc => (StatusCode::OK, "application/grpc"),
+            };
+            assert_eq!(response.status(), status, "{code:?} {form:?}");
+            assert_eq!(headers["content-type"], content_type);
+            assert_eq!(headers["ownership-code"], code.as_str());
+            assert_eq!(headers["cache-control"], "no-store");
+            assert_eq!(headers["vary"], "Accept, Content-Type");
+            assert_eq!(headers["x-content-type-options"], "nosniff");
+            let retry_after = headers
+                .get("retry-after")
+                .map(|value| value.to_str().unwrap().parse().unwrap());
+            assert_eq!(retry_after, code.retry_after().map(|wait| wait.as_secs()));
+            assert_eq!(response.body().is_empty(), form == Form::Grpc);
+            assert_eq!(
+                headers.contains_key("content-security-policy"),
+                form == Form::Html
+            );
+        }
+    }
+}
+
+#[test]
+fn a_problem_has_the_members_of_the_contract_and_no_others() {
+    for code in Code::ALL {
+        let rejection = rejection(code);
+        let problem = problem(&DefaultRenderer::new(), &rejection);
+        let mut expected = serde_json::json!({
+            "type": format!("https://docs.rs/tower-ownership/latest/tower_ownership/enum.Code.html#{}", code.as_str()),
+            "title": code.title(),
+            "status": code.status().as_u16(),
+            "detail": rejection.detail(),
+            "code": code.as_str(),
+            "sessionId": SESSION,
+            "timestamp": "2023-11-14T22:13:20.042Z",
+        });
+        if let Some(wait) = code.retry_after() {
+            expected["retryAfter"] = wait.as_secs().into();
+        }
+        assert_eq!(problem, expected);
+    }
+}
+
+#[test]
+fn a_session_that_nobody_named_is_not_made_up() {
+    let machine = MachineId::parse("m").unwrap();
+    let rejection = Rejection::new(Code::SessionMalformed, machine, "Why.");
+    let renderer = DefaultRenderer::new();
+    assert!(problem(&renderer, &rejection).get("sessionId").is_none());
+    let page = rendered(&renderer, &rejection, Form::Html);
+    assert!(!visible(&page).contains("<dt>Session</dt>"));
+}
+
+#[test]
+fn no_answer_names_a_machine_unless_it_was_asked_to() {
+    for code in Code::ALL {
+        for form in FORMS {
+            let hidden = visible(&rendered(&DefaultRenderer::new(), &rejection(code), form));
+            assert!(!hidden.contains("-machine"), "{code:?} {form:?}: {hidden}");
+            let renderer = DefaultRenderer::new().show_internals(true);
+            let shown = rendered(&renderer, &rejection(code), form);
+            assert_eq!(shown.headers()["ownership-machine"], "refusing-machine");
+            assert_eq!(shown.headers()["ownership-owner"], "owning-machine");
+            if form != Form::Grpc {
+                let body = std::str::from_utf8(shown.body()).unwrap();
+                assert!(body.contains("refusing-machine") && body.contains("owning-machine"));
+            }
+        }
+    }
+    let renderer = DefaultRenderer::new().show_internals(true);
+    let problem = problem(&renderer, &rejection(Code::OwnerUnreachable));
+    assert_eq!(problem["machine"], "refusing-machine");
+    assert_eq!(problem["owner"], "owning-machine");
+}
+
+#[test]
+fn head_gets_the_headers_of_get_and_no_body() {
+    for code in Code::ALL {
+        for form in FORMS {
+            let get = rendered(&DefaultRenderer::new(), &rejection(code), form);
+            let reader = Reader {
+                head_only: true,
+                ..reader(form)
+            };
+            let head = DefaultRenderer::new().render(&rejection(code), reader);
+            assert!(head.body().is_empty());
+            assert_eq!(head.status(), get.status());
+            assert_eq!(head.headers(), get.headers());
+        }
+    }
+}
+
+#[test]
+fn the_status_of_the_circumstances_wins_over_the_codes() {
+    let machine = MachineId::parse("m").unwrap();
+    let too_large = NotReplayable::BodyTooLarge { limit: 1_000_000 };
+    let rejections = [
+        (Rejection::not_replayable(machine.clone(), too_large), 413),
+        (Rejection::not_honoured(machine, StatusCode::ACCEPTED), 202),
+    ];
+    for (rejection, status) in rejections {
+        let renderer = DefaultRenderer::default();
+        assert_eq!(problem(&renderer, &rejection)["status"], status);
+        let page = rendered(&renderer, &rejection, Form::Html);
+        assert_eq!(page.status().as_u16(), status);
+    }
+}
+
+#[test]
+fn problem_types_are_uris_whatever_the_base() {
+    let typed = |base: &str| {
+        let renderer = DefaultRenderer::new().problem_base(base);
+        problem(&renderer, &rejection(Code::SessionOver))["type"].clone()
+    };
+    assert_eq!(
+        typed("urn:example:problem:"),
+        "urn:example:problem:session-over"
+    );
+    assert_eq!(
+        typed("https://a.example/p#"),
+        "https://a.example/p#session-over"
+    );
+    assert_eq!(typed("/a%20b/"), "/a%20b/session-over");
+    assert_eq!(typed("/a \"b\"/ü/"), "/a%20%22b%22/%C3%BC/session-over");
+    assert_eq!(typed(""), "session-over");
+}
+
+/// The `type` of a problem is an address; this keeps it one that answers.
+#[test]
+fn the_documentation_has_a_place_for_every_problem_type() {
+    let documentation = include_str!("../rejection.rs");
+    for code in Code::ALL {
+        let anchor = format!("/// <span id=\"{}\"></span>", code.as_str());
+        assert_eq!(documentation.matches(&anchor).count(), 1, "{anchor}");
+    }
+}
+
+#[test]
+fn waits_are_rounded_up() {
+    for (wait, seconds) in [(0, 0), (1, 1), (999, 1), (1000, 1), (1001, 2), (5000, 5)] {
+        assert_eq!(whole_seconds(Duration::from_millis(wait)), seconds);
+    }
+    assert_eq!(whole_seconds(Duration::MAX), u64::MAX);
+}

@@ -1,0 +1,186 @@
+//! The form that a client reads best, from `Content-Type` and `Accept` (RFC 9110, section 12.5.1).
+
+use http::{HeaderMap, Method, header, request::Parts};
+
+use super::Form;
+
+pub(super) fn form(head: &Parts) -> Form {
+    // gRPC is always a POST, which spares every other method one look at the headers.
+    if head.method == Method::POST && is_grpc(&head.headers) {
+        Form::Grpc
+    } else if prefers_page(&head.headers) {
+        Form::Html
+    } else {
+        Form::Problem
+    }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
+        return false;
+    };
+    match content_type.as_bytes().split_at_checked(GRPC.len()) {
+        Some((name, rest)) => {
+            name.eq_ignore_ascii_case(GRPC)
+                && matches!(rest.first(), None | Some(b'+' | b';' | b' ' | b'\t'))
+        }
+        None => false,
+    }
+}
+
+/// Whether a page ranks above nothing, and not below JSON.
+fn prefers_page(headers: &HeaderMap) -> bool {
+    let mut ranking = Ranking::default();
+    for value in headers.get_all(header::ACCEPT) {
+        for range in Split::new(b',', value.as_bytes()) {
+            if ranking.add(range).is_certain() {
+                return true;
+            }
+        }
+    }
+    ranking.page() > 0 && ranking.page() >= ranking.json()
+}
+
+/// How much the client wants each of the ranges that matter to us, in thousandths.
+#[derive(Default)]
+struct Ranking {
+    html: Option<u16>,
+    xhtml: Option<u16>,
+    any_text: Option<u16>,
+    json: Option<u16>,
+    any_application: Option<u16>,
+    anything: Option<u16>,
+}
+
+impl Ranking {
+    const MOST: u16 = 1000;
+
+    /// Adds one range of the list; what cannot be read says nothing.
+    fn add(&mut self, range: &[u8]) -> &Self {
+        let mut parts = Split::new(b';', range);
+        let slot = match parts.next().map(<[u8]>::trim_ascii) {
+            Some(name) => self.slot(name),
+            None => None,
+        };
+        if let Some(slot) = slot
+            && let Some(quality) = quality(parts)
+        {
+            *slot = (*slot).max(Some(quality));
+        }
+        self
+    }
+
+    fn slot(&mut self, name: &[u8]) -> Option<&mut Option<u16>> {
+        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+        // By length first: most of what is listed can be passed over without comparing text.
+        match name.len() {
+            9 if is(b"text/html") => Some(&mut self.html),
+            21 if is(b"application/xhtml+xml") => Some(&mut self.xhtml),
+            6 if is(b"text/*") => Some(&mut self.any_text),
+            16 if is(b"application/json") => Some(&mut self.json),
+            24 if is(b"application/problem+json") => Some(&mut self.json),
+            13 if is(b"application/*") => Some(&mut self.any_application),
+            // A lone `*` is what Java's own client has always sent for `*/*`.
+            3 if is(b"*/*") => Some(&mut self.anything),
+            1 if is(b"*") => Some(&mut self.anything),
+            _ => None,
+        }
+    }
+
+    /// Nothing further down the list can change the form: a browser's list ends at its first word.
+    fn is_certain(&self) -> bool {
+        self.html == Some(Self::MOST)
+    }
+
+    /// The page has to be named: whoever takes anything gets what programs can read.
+    fn page(&self) -> u16 {
+        self.html.or(self.xhtml).or(self.any_text).unwrap_or(0)
+    }
+
+    fn json(&self) -> u16 {
+        self.json
+            .or(self.any_application)
+            .or(self.anything)
+            .unwrap_or(0)
+    }
+}
+
+/// The `q` among a range's parameters: 1 if there is none, nothing if it cannot be read.
+fn quality(parameters: Split<'_>) -> Option<u16> {
+    for parameter in parameters {
+        if let [b'q' | b'Q', b'=', value @ ..] = parameter.trim_ascii() {
+            return thousandths(value);
+        }
+    }
+    Some(Ranking::MOST)
+}
+
+/// Reads a weight between 0 and 1. Also `.5`, and more than three digits, which clients do send.
+fn thousandths(value: &[u8]) -> Option<u16> {
+    let (whole, fraction) = match value {
+        [b'.', fraction @ ..] | [b'0', b'.', fraction @ ..] => (0, fraction),
+        [b'1', b'.', fraction @ ..] => (1, fraction),
+        [b'0'] => (0, &[][..]),
+        [b'1'] => (1, &[][..]),
+        _ => return None,
+    };
+    if !fraction.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let thousandths = fraction
+        .iter()
+        .chain(b"000")
+        .take(3)
+        .fold(whole, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+    (thousandths <= Ranking::MOST).then_some(thousandths)
+}
+
+/// The members of a list, split where the separator does not stand in a quoted string.
+#[derive(Clone)]
+struct Split<'a> {
+    separator: u8,
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> Split<'a> {
+    fn new(separator: u8, list: &'a [u8]) -> Self {
+        Self {
+            separator,
+            rest: Some(list),
+        }
+    }
+
+    /// Where the next separator stands outside of quotes.
+    fn end(&self, list: &[u8]) -> Option<usize> {
+        let (mut quoted, mut escaped) = (false, false);
+        list.iter().position(|&byte| {
+            let was_escaped = std::mem::take(&mut escaped);
+            match byte {
+                b'"' if !was_escaped => quoted = !quoted,
+                b'\\' if quoted && !was_escaped => escaped = true,
+                _ => return byte == self.separator && !quoted,
+            }
+            false
+        })
+    }
+}
+
+impl<'a> Iterator for Split<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let list = self.rest.take()?;
+        match self.end(list) {
+            Some(at) => {
+                self.rest = Some(&list[at + 1..]);
+                Some(&list[..at])
+            }
+            None => Some(list),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "negotiate_tests.rs"]
+mod tests;

@@ -1,0 +1,75 @@
+//! The page for a person.
+
+use std::{
+    borrow::Cow,
+    sync::LazyLock,
+    time::{Duration, SystemTime},
+};
+
+use http::HeaderValue;
+
+use super::{
+    Reader,
+    default::{Internals, whole_seconds},
+    template::Template,
+    words::Words,
+};
+use crate::{Rejection, SessionId};
+
+pub(super) const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+
+/// Nothing is fetched, and nothing runs but what stands in `page.html`, known by its hash. A test
+/// says what to write here when the file has changed. There is no `frame-ancestors`: pages that
+/// show sessions in a frame are common, and there is nothing here that a click could give away.
+pub(super) const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; base-uri 'none'; form-action 'none'; \
+     style-src 'sha256-svtQd06LO3ysqWc3scO+CsZT2HTl/+X2EbX3LYn870M='; \
+     script-src 'sha256-8U9ol7yf5Ey02fXobhx27UY0JqY/ldc5JJoC6vlMa6o='",
+);
+
+/// Without a script the pauses cannot grow, so they are not short either.
+const LEAST_WITHOUT_SCRIPT: Duration = Duration::from_secs(5);
+
+static TEMPLATE: LazyLock<Template> = LazyLock::new(|| Template::new(include_str!("page.html")));
+
+/// Writes the page.
+pub(super) fn write(
+    rejection: &Rejection,
+    reader: Reader,
+    internals: Internals<'_>,
+    now: SystemTime,
+) -> String {
+    let words = Words::of(rejection);
+    let wait = rejection.retry_after().filter(|_| reader.may_repeat);
+    let again = reader.may_repeat && words.may_change;
+    let session = rejection.session().as_ref().map(SessionId::to_string);
+    let time = humantime::format_rfc3339_seconds(now).to_string();
+    TEMPLATE.fill(|name| {
+        Some(match name {
+            "mood" => words.mood.as_str().into(),
+            "headline" => words.headline.into(),
+            "sentence" => words.sentence.into(),
+            "advice" if reader.may_repeat => words.advice.into(),
+            "advice" => words.after_sending.into(),
+            "detail" => rejection.detail().into(),
+            "code" => rejection.code().as_str().into(),
+            "time" => time.as_str().into(),
+            "clock" => time.replace('T', " ").replace('Z', " UTC").into(),
+            "session" => session.as_deref()?.into(),
+            "machine" => internals.machine?.into(),
+            "owner" => internals.owner?.into(),
+            "wait" => wait?.as_millis().to_string().into(),
+            "refresh" => whole_seconds(wait?.max(LEAST_WITHOUT_SCRIPT))
+                .to_string()
+                .into(),
+            // The ring is a clock that runs; the other signs stand still.
+            "still" if wait.is_none() => Cow::Borrowed(""),
+            "again" if again && wait.is_none() => Cow::Borrowed(""),
+            _ => return None,
+        })
+    })
+}
+
+#[cfg(test)]
+#[path = "page_tests.rs"]
+mod tests;
