@@ -117,7 +117,7 @@ impl FlyReplay {
         self
     }
 
-    /// Whether WebSockets and other upgrades are replayed; they are by default, as Fly's reference
+    /// Whether `WebSocket` and other upgrades are replayed; they are by default, as Fly's reference
     /// says they can be. With `false` they are refused with `not-replayable`.
     #[must_use]
     pub fn replay_upgrades(mut self, replay: bool) -> Self {

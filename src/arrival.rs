@@ -1,0 +1,87 @@
+//! How a request came here.
+
+use std::time::Duration;
+
+use crate::MachineId;
+
+/// How a request reached this machine, as far as the proxy in front tells.
+///
+/// Clients can forge what proxies say. It can therefore only make a verdict stricter: cost a
+/// lookup, or refuse the request that carried it. It never grants a pass and never picks a
+/// machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Arrival {
+    /// Straight from a client, or by a replay that was not ours.
+    Fresh,
+    /// By a replay of ours.
+    Replayed {
+        /// How many replays of ours this request has behind it.
+        hops: u8,
+    },
+    /// The proxy was told to replay it, failed, and gave it back. It cannot be replayed again.
+    Failed(ReplayFailure),
+    /// The proxy could not use the machine that was preferred, and chose this one.
+    Missed {
+        /// The machine that was preferred.
+        machine: MachineId,
+        /// How many replays of ours this request has behind it.
+        hops: u8,
+    },
+    /// From the proxy's replay cache: nobody was asked who owns the session.
+    Cached,
+}
+
+impl Arrival {
+    /// How many replays of ours the request has behind it, as far as that is known.
+    #[must_use]
+    pub fn hops(&self) -> u8 {
+        match self {
+            Self::Fresh | Self::Cached | Self::Failed(_) => 0,
+            Self::Replayed { hops } | Self::Missed { hops, .. } => *hops,
+        }
+    }
+}
+
+/// What the proxy says of a replay that failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplayFailure {
+    /// The machine that could not be reached.
+    pub machine: Option<MachineId>,
+    /// The machine that had asked for the replay; another one than this when the proxy chose any
+    /// machine to give the request back to.
+    pub replay_source: Option<MachineId>,
+    /// Why.
+    pub reason: FailureReason,
+    /// How long the proxy tried.
+    pub elapsed: Option<Duration>,
+}
+
+/// Why the proxy could not replay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureReason {
+    /// The machine did not answer in the time that the replay allowed.
+    Timeout,
+    /// The proxy gave up connecting.
+    RetriesExhausted,
+    /// The proxy knows no such machine.
+    NoCandidate,
+    /// The proxy gave a reason that this version does not know, or none.
+    #[default]
+    Other,
+}
+
+impl FailureReason {
+    /// The reason in Fly Proxy's words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::RetriesExhausted => "retries_exhausted",
+            Self::NoCandidate => "no_candidate",
+            Self::Other => "other",
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The future of a response, and its body.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::{
+    Reader, SessionAbsent, SessionId,
+    lookup::Pending,
+    policy::{Act, Policy, Question},
+};
+
+pin_project! {
+    /// The response of [`Ownership`](crate::Ownership).
+    ///
+    /// Dropping it drops the lookup or the inner response and leaves nothing behind.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S: Service<Request<B>>, B> {
+        #[pin]
+        state: State<S, S::Future, B>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, F, B> {
+        Lookup { lookup: Pending, waiting: Option<(Waiting<S, B>, Asked)> },
+        Pass { #[pin] inner: F, owned: Option<Served> },
+        Answer { response: Option<Response<Bytes>> },
+    }
+}
+
+/// A request, and the service that is ready for it.
+pub(crate) struct Waiting<S, B> {
+    pub(crate) service: S,
+    pub(crate) request: Request<B>,
+}
+
+/// Who has to judge what.
+pub(crate) struct Asked {
+    policy: Arc<Policy>,
+    question: Question,
+}
+
+impl Asked {
+    pub(crate) fn new(policy: &Arc<Policy>, question: Question) -> Self {
+        Self {
+            policy: Arc::clone(policy),
+            question,
+        }
+    }
+}
+
+/// What it takes to answer in the application's place, should it say that it lost the session.
+struct Served {
+    policy: Arc<Policy>,
+    session: SessionId,
+    reader: Reader,
+}
+
+impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
+    pub(crate) fn pass(inner: S::Future) -> Self {
+        Self {
+            state: State::Pass { inner, owned: None },
+        }
+    }
+
+    pub(crate) fn answer(response: Response<Bytes>) -> Self {
+        Self {
+            state: State::Answer {
+                response: Some(response),
+            },
+        }
+    }
+
+    pub(crate) fn lookup(lookup: Pending, waiting: Waiting<S, B>, asked: Asked) -> Self {
+        Self {
+            state: State::Lookup {
+                lookup,
+                waiting: Some((waiting, asked)),
+            },
+        }
+    }
+}
+
+/// Acts on a verdict: the inner service is called, or an answer is there.
+fn act<S: Service<Request<B>>, B>(
+    Waiting {
+        mut service,
+        request,
+    }: Waiting<S, B>,
+    Asked { policy, question }: Asked,
+    found: crate::lookup::Found,
+) -> State<S, S::Future, B> {
+    let (mut head, body) = request.into_parts();
+    match policy.judge(&head, &question, found) {
+        Act::Answer(response) => State::Answer {
+            response: Some(response),
+        },
+        Act::Pass(owned) => {
+            let served = Served {
+                policy,
+                session: question.session,
+                reader: Reader::of(&head),
+            };
+            head.extensions.insert(owned);
+            let inner = service.call(Request::from_parts(head, body));
+            State::Pass {
+                inner,
+                owned: Some(served),
+            }
+        }
+    }
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Output = Result<Response<ResponseBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProj::Lookup { lookup, waiting } => {
+                    let found = ready!(Pin::new(lookup).poll(cx));
+                    let Some((waiting, asked)) = waiting.take() else {
+                        return Poll::Pending;
+                    };
+                    act(waiting, asked, found)
+                }
+                StateProj::Pass { inner, owned } => {
+                    let response = ready!(inner.poll(cx))?;
+                    let absent = response.extensions().get::<SessionAbsent>().is_some();
+                    return Poll::Ready(Ok(match owned.take().filter(|_| absent) {
+                        Some(Served {
+                            policy,
+                            session,
+                            reader,
+                        }) => policy.absent(session, reader).map(ResponseBody::ours),
+                        None => response.map(ResponseBody::inner),
+                    }));
+                }
+                StateProj::Answer { response } => {
+                    // A future that was ready may not be polled again; one that is says nothing.
+                    let Some(response) = response.take() else {
+                        return Poll::Pending;
+                    };
+                    return Poll::Ready(Ok(response.map(ResponseBody::ours)));
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.state {
+            State::Lookup { .. } => "ResponseFuture::Lookup",
+            State::Pass { .. } => "ResponseFuture::Pass",
+            State::Answer { .. } => "ResponseFuture::Answer",
+        })
+    }
+}
+
+pin_project! {
+    /// The body of a response: the inner service's, or a small one of ours.
+    pub struct ResponseBody<B> {
+        #[pin]
+        kind: BodyKind<B>,
+    }
+}
+
+pin_project! {
+    #[project = BodyKindProj]
+    enum BodyKind<B> {
+        Inner { #[pin] body: B },
+        Ours { bytes: Bytes },
+    }
+}
+
+impl<B> ResponseBody<B> {
+    fn inner(body: B) -> Self {
+        Self {
+            kind: BodyKind::Inner { body },
+        }
+    }
+
+    fn ours(bytes: Bytes) -> Self {
+        Self {
+            kind: BodyKind::Ours { bytes },
+        }
+    }
+}
+
+impl<B> Body for ResponseBody<B>
+where
+    B: Body,
+    B::Data: From<Bytes>,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        match self.project().kind.project() {
+            BodyKindProj::Inner { body } => body.poll_frame(cx),
+            BodyKindProj::Ours { bytes } if bytes.is_empty() => Poll::Ready(None),
+            BodyKindProj::Ours { bytes } => {
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes).into()))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            BodyKind::Inner { body } => body.is_end_stream(),
+            BodyKind::Ours { bytes } => bytes.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            BodyKind::Inner { body } => body.size_hint(),
+            BodyKind::Ours { bytes } => SizeHint::with_exact(bytes.len() as u64),
+        }
+    }
+}
+
+impl<B: Default> Default for ResponseBody<B> {
+    fn default() -> Self {
+        Self::inner(B::default())
+    }
+}
+
+impl<B> fmt::Debug for ResponseBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.kind {
+            BodyKind::Inner { .. } => "ResponseBody::Inner",
+            BodyKind::Ours { .. } => "ResponseBody::Ours",
+        })
+    }
+}

@@ -1,0 +1,202 @@
+//! The layer and its builder.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::request::Parts;
+use tower_layer::Layer;
+
+use crate::{
+    DefaultRenderer, ExtractSession, IdentityError, InvalidReplay, MachineId, MachineIdentity,
+    Observe, Ownership, Render, Replay, Session, SessionLookup,
+    lookup::BoundedLookup,
+    policy::{Guard, Policy},
+};
+
+/// Makes services that serve only the sessions of this machine.
+///
+/// Built once, at start; a clone shares everything and costs one reference count. Requests for no
+/// session pass it untouched.
+#[derive(Clone)]
+pub struct OwnershipLayer {
+    policy: Arc<Policy>,
+}
+
+impl OwnershipLayer {
+    /// The longest wait for a lookup unless [said otherwise](OwnershipLayerBuilder::lookup_timeout).
+    pub const DEFAULT_LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
+
+    /// The replays that one request may have behind it and still be replayed, unless
+    /// [said otherwise](OwnershipLayerBuilder::max_hops): one for the way to the owner, one more
+    /// for an owner that changed meanwhile.
+    pub const DEFAULT_MAX_HOPS: u8 = 2;
+
+    /// A layer that asks `lookup` who owns a session.
+    pub fn builder(lookup: impl SessionLookup) -> OwnershipLayerBuilder {
+        OwnershipLayerBuilder {
+            lookup: BoundedLookup::new(lookup, Self::DEFAULT_LOOKUP_TIMEOUT),
+            extract: None,
+            identity: None,
+            replay: None,
+            guard: None,
+            max_hops: Self::DEFAULT_MAX_HOPS,
+            render: None,
+            show_internals: false,
+            observe: None,
+        }
+    }
+
+    /// This machine, as the layer knows it.
+    #[must_use]
+    pub fn machine(&self) -> &MachineId {
+        &self.policy.machine
+    }
+}
+
+impl<S> Layer<S> for OwnershipLayer {
+    type Service = Ownership<S>;
+
+    fn layer(&self, inner: S) -> Ownership<S> {
+        Ownership::new(inner, Arc::clone(&self.policy))
+    }
+}
+
+impl fmt::Debug for OwnershipLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnershipLayer")
+            .field("machine", &self.policy.machine)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Configures an [`OwnershipLayer`]. What cannot work is refused in [`build`](Self::build).
+#[must_use = "a builder does nothing until it is built"]
+pub struct OwnershipLayerBuilder {
+    lookup: BoundedLookup,
+    extract: Option<Box<dyn ExtractSession>>,
+    identity: Option<Box<dyn MachineIdentity>>,
+    replay: Option<Box<dyn Replay>>,
+    guard: Option<Box<Guard>>,
+    max_hops: u8,
+    render: Option<Box<dyn Render>>,
+    show_internals: bool,
+    observe: Option<Box<dyn Observe>>,
+}
+
+impl OwnershipLayerBuilder {
+    /// Where in a request the session id stands. Required.
+    pub fn session(mut self, extract: impl ExtractSession) -> Self {
+        self.extract = Some(Box::new(extract));
+        self
+    }
+
+    /// Which machine this is. Required; asked once, in [`build`](Self::build).
+    pub fn machine(mut self, identity: impl MachineIdentity + 'static) -> Self {
+        self.identity = Some(Box::new(identity));
+        self
+    }
+
+    /// How a request is handed to another machine. Required.
+    pub fn replay(mut self, replay: impl Replay) -> Self {
+        self.replay = Some(Box::new(replay));
+        self
+    }
+
+    /// Lets a request near a session only if the closure says so; every request by default.
+    ///
+    /// Asked on every machine alike, before the application is called or a replay is sent. A
+    /// request that it refuses is answered with 403 `session-forbidden`. The session's
+    /// [attributes](Session::attributes) are there to compare the request with.
+    pub fn guard(
+        mut self,
+        allows: impl Fn(&Parts, &Session) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.guard = Some(Box::new(allows));
+        self
+    }
+
+    /// The longest wait for a lookup; [2 s](OwnershipLayer::DEFAULT_LOOKUP_TIMEOUT) by default.
+    pub fn lookup_timeout(mut self, timeout: Duration) -> Self {
+        self.lookup.set_timeout(timeout);
+        self
+    }
+
+    /// How many replays of ours a request may have behind it and still be replayed;
+    /// [2](OwnershipLayer::DEFAULT_MAX_HOPS) by default. Then it is refused with `replay-loop`.
+    pub fn max_hops(mut self, hops: u8) -> Self {
+        self.max_hops = hops;
+        self
+    }
+
+    /// Who writes the answers to refused requests; a [`DefaultRenderer`] by default.
+    pub fn render(mut self, render: impl Render) -> Self {
+        self.render = Some(Box::new(render));
+        self
+    }
+
+    /// Whether answers tell machine ids, which help an operator and, a little, an attacker; they
+    /// do not by default. Concerns the default renderer: one of your own decides for itself.
+    pub fn show_internals(mut self, show: bool) -> Self {
+        self.show_internals = show;
+        self
+    }
+
+    /// Who is told of every verdict, beside the event; nobody by default.
+    pub fn on_verdict(mut self, observe: impl Observe) -> Self {
+        self.observe = Some(Box::new(observe));
+        self
+    }
+
+    /// Builds the layer, or says what is missing or cannot work.
+    pub fn build(self) -> Result<OwnershipLayer, BuildError> {
+        let replay = self.replay.ok_or(BuildError::NoReplay)?;
+        replay.validate()?;
+        if self.lookup.timeout().is_zero() {
+            return Err(BuildError::NoTimeToLookUp);
+        }
+        let renderer = || Box::new(DefaultRenderer::new().show_internals(self.show_internals));
+        let policy = Policy {
+            machine: self.identity.ok_or(BuildError::NoMachine)?.machine_id()?,
+            extract: self.extract.ok_or(BuildError::NoSession)?,
+            lookup: self.lookup,
+            guard: self.guard,
+            replay,
+            max_hops: self.max_hops,
+            render: self.render.unwrap_or_else(|| renderer()),
+            observe: self.observe,
+        };
+        Ok(OwnershipLayer {
+            policy: Arc::new(policy),
+        })
+    }
+}
+
+impl fmt::Debug for OwnershipLayerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnershipLayerBuilder")
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an [`OwnershipLayer`] cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Nobody said where in a request the session is.
+    #[error("no extractor: call `session(…)` to say where in a request the session id stands")]
+    NoSession,
+    /// Nobody said which machine this is.
+    #[error("no identity: call `machine(…)` to say which machine this is")]
+    NoMachine,
+    /// Nobody said how a request is handed over.
+    #[error("no replay: call `replay(…)` with `FlyReplay` or `Redirect`")]
+    NoReplay,
+    /// The process does not know which machine it is.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The replay is configured in a way that cannot work.
+    #[error(transparent)]
+    Replay(#[from] InvalidReplay),
+    /// No lookup could ever succeed.
+    #[error("the lookup timeout is zero")]
+    NoTimeToLookUp,
+}

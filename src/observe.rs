@@ -1,0 +1,115 @@
+//! One event and one hook call per verdict.
+
+use std::time::Duration;
+
+use tracing::{debug, info, trace, warn};
+
+use crate::{Code, LookupError, MachineId, SessionId, Verdict};
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Observed<'a> {
+    /// The verdict. A replay that could not carry its request is the rejection that came of it.
+    pub verdict: Verdict,
+    /// The session, where the request named one. [`Display`](std::fmt::Display) shows it whole.
+    pub session: Option<SessionId>,
+    /// The session's owner, where there is one.
+    pub owner: Option<&'a MachineId>,
+    /// This machine.
+    pub machine: &'a MachineId,
+    /// How many replays of ours the request has behind it.
+    pub hops: u8,
+    /// How long the lookup took, where there was one.
+    pub lookup: Option<Duration>,
+    /// Why, in plain sentences, where the request was refused.
+    pub detail: Option<&'a str>,
+    /// What failed, where the lookup did.
+    pub error: Option<&'a LookupError>,
+}
+
+/// Is told of every verdict. Closures are observers too.
+///
+/// Called on the request's own path, so it must not wait.
+pub trait Observe: Send + Sync + 'static {
+    /// A verdict was reached.
+    fn observe(&self, seen: &Observed<'_>);
+}
+
+impl<F: Fn(&Observed<'_>) + Send + Sync + 'static> Observe for F {
+    fn observe(&self, seen: &Observed<'_>) {
+        self(seen);
+    }
+}
+
+impl Observed<'_> {
+    /// The code of the answer, where the application did not give it.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        match self.verdict {
+            Verdict::Pass => None,
+            Verdict::Replay => Some(Code::ReplayNotHonoured),
+            Verdict::Reject(code) => Some(code),
+        }
+    }
+
+    /// Writes the one event.
+    ///
+    /// Passes are routine (`DEBUG`, and `TRACE` for requests without a session); so are replays
+    /// and what clients bring upon themselves (`INFO`); what an operator has to mend is `WARN`.
+    pub(crate) fn emit(&self) {
+        macro_rules! event {
+            ($level:ident, $message:literal) => {
+                $level!(
+                    target: "tower_ownership::verdict",
+                    verdict = self.verdict.as_str(),
+                    code = self.code().map(Code::as_str),
+                    session = self.session.map(|id| tracing::field::display(id.short())),
+                    owner = self.owner.map(MachineId::as_str),
+                    me = self.machine.as_str(),
+                    hops = self.hops,
+                    lookup.seconds = self.lookup.map(|took| took.as_secs_f64()),
+                    detail = self.detail,
+                    error = self.error.map(|error| tracing::field::display(Chain(error))),
+                    $message
+                )
+            };
+        }
+        match self.verdict {
+            Verdict::Pass if self.session.is_none() => event!(trace, "no session in the request"),
+            Verdict::Pass => event!(debug, "the session is served here"),
+            Verdict::Replay => event!(info, "the request is handed to the session's owner"),
+            Verdict::Reject(code) if code.concerns_the_operator() => {
+                event!(warn, "the request is refused");
+            }
+            Verdict::Reject(_) => event!(info, "the request is refused"),
+        }
+    }
+}
+
+impl Verdict {
+    /// The verdict as it stands in events.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Replay => "replay",
+            Self::Reject(_) => "reject",
+        }
+    }
+}
+
+/// An error with everything that caused it.
+struct Chain<'a>(&'a LookupError);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = std::error::Error::source(self.0);
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}

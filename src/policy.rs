@@ -1,0 +1,218 @@
+//! Everything that a layer was built with, and what it says to one request.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header, request::Parts};
+
+use crate::{
+    Arrival, Code, ExtractSession, Handover, LookupError, MachineId, MalformedSession, Observe,
+    Observed, Owned, Reader, Record, Rejection, Render, Replay, Session, SessionId, Verdict,
+    decide,
+    lookup::{BoundedLookup, Found},
+};
+
+/// Says whether this request may come near this session.
+pub(crate) type Guard = dyn Fn(&Parts, &Session) -> bool + Send + Sync;
+
+/// One per layer, shared by all services that it makes and all requests that they see.
+pub(crate) struct Policy {
+    pub(crate) machine: MachineId,
+    pub(crate) extract: Box<dyn ExtractSession>,
+    pub(crate) lookup: BoundedLookup,
+    pub(crate) guard: Option<Box<Guard>>,
+    pub(crate) replay: Box<dyn Replay>,
+    pub(crate) max_hops: u8,
+    pub(crate) render: Box<dyn Render>,
+    pub(crate) observe: Option<Box<dyn Observe>>,
+}
+
+/// A request's question: which session, and how the request came here.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) session: SessionId,
+    pub(crate) arrival: Arrival,
+}
+
+/// What is to be done.
+pub(crate) enum Act {
+    Pass(Owned),
+    Answer(Response<Bytes>),
+}
+
+impl Policy {
+    /// What the request asks for; `None` if it is for no session.
+    pub(crate) fn question(&self, head: &Parts) -> Result<Option<Question>, MalformedSession> {
+        let session = self.extract.session(head)?;
+        Ok(session.map(|session| Question {
+            session,
+            arrival: self.replay.arrival(head),
+        }))
+    }
+
+    /// Decides, and writes the answer where the application does not.
+    pub(crate) fn judge(&self, head: &Parts, question: &Question, found: Found) -> Act {
+        let Question {
+            session: id,
+            arrival,
+        } = question;
+        let Found { session, age } = found;
+        let failed = session.as_ref().err();
+        let record = match &session {
+            Err(error) => Record::Failed(error.kind()),
+            Ok(None) => Record::Unknown,
+            Ok(Some(session)) => {
+                let allowed = self.guard.as_ref().is_none_or(|guard| guard(head, session));
+                Record::known(session, age, allowed)
+            }
+        };
+        let verdict = decide(record, &self.machine, arrival, self.max_hops);
+        let owner = session
+            .as_ref()
+            .ok()
+            .and_then(Option::as_ref)
+            .and_then(|session| session.owner());
+        let seen = Observed {
+            verdict,
+            session: Some(*id),
+            owner,
+            machine: &self.machine,
+            hops: arrival.hops(),
+            lookup: Some(age),
+            detail: None,
+            error: failed,
+        };
+        let rejection = match (verdict, &session) {
+            (Verdict::Pass, Ok(Some(session))) => {
+                self.tell(&seen);
+                return Act::Pass(Owned::new(Arc::clone(session)));
+            }
+            (Verdict::Replay, Ok(Some(session))) => match self.hand_over(head, session, arrival) {
+                Ok(response) => {
+                    self.tell(&seen);
+                    return Act::Answer(response);
+                }
+                Err(rejection) => rejection,
+            },
+            (Verdict::Reject(code), _) => Rejection::of(
+                code,
+                self.machine.clone(),
+                arrival,
+                failed.map(LookupError::kind),
+            ),
+            // `decide` passes and replays only what is known. Should that ever break, refuse.
+            _ => Rejection::of(Code::LookupUnavailable, self.machine.clone(), arrival, None),
+        };
+        let rejection = rejection.for_session(*id, owner);
+        let verdict = Verdict::Reject(rejection.code());
+        self.tell(&Observed {
+            verdict,
+            detail: Some(rejection.detail()),
+            ..seen
+        });
+        Act::Answer(self.refuse(rejection, Reader::of(head)))
+    }
+
+    fn hand_over(
+        &self,
+        head: &Parts,
+        session: &Session,
+        arrival: &Arrival,
+    ) -> Result<Response<Bytes>, Rejection> {
+        let machine = &self.machine;
+        let Some(owner) = session.owner() else {
+            return Err(Rejection::of(
+                Code::SessionStarting,
+                machine.clone(),
+                arrival,
+                None,
+            ));
+        };
+        let replay = self
+            .replay
+            .replay(head, &Handover::new(session, owner, machine, arrival))
+            .map_err(|why| Rejection::not_replayable(machine.clone(), why))?;
+        let (written, body) = replay.into_parts();
+        let reader = Reader::of(head);
+        let mut response = if body.is_empty() && !written.status.is_redirection() {
+            let rejection = Rejection::not_honoured(machine.clone(), written.status);
+            self.render
+                .render(&rejection.for_session(session.id(), Some(owner)), reader)
+        } else {
+            let mut response = Response::new(body);
+            *response.status_mut() = written.status;
+            response
+        };
+        response.headers_mut().extend(written.headers);
+        response.extensions_mut().extend(written.extensions);
+        Ok(finish(response, reader))
+    }
+
+    /// Answers a request whose session id cannot be read.
+    pub(crate) fn malformed(&self, head: &Parts, malformed: MalformedSession) -> Response<Bytes> {
+        let rejection = Rejection::malformed(self.machine.clone(), malformed);
+        self.tell(&self.seen_refusal(&rejection));
+        self.refuse(rejection, Reader::of(head))
+    }
+
+    /// Answers in the place of an application that does not hold a session it should hold.
+    pub(crate) fn absent(&self, session: SessionId, reader: Reader) -> Response<Bytes> {
+        let machine = self.machine.clone();
+        let rejection = Rejection::of(Code::SessionAbsent, machine, &Arrival::Fresh, None)
+            .for_session(session, Some(&self.machine));
+        self.tell(&self.seen_refusal(&rejection));
+        self.refuse(rejection, reader)
+    }
+
+    /// Notes a request that is for no session.
+    pub(crate) fn pass_without_session(&self) {
+        self.tell(&Observed {
+            verdict: Verdict::Pass,
+            session: None,
+            owner: None,
+            machine: &self.machine,
+            hops: 0,
+            lookup: None,
+            detail: None,
+            error: None,
+        });
+    }
+
+    fn seen_refusal<'a>(&'a self, rejection: &'a Rejection) -> Observed<'a> {
+        Observed {
+            verdict: Verdict::Reject(rejection.code()),
+            session: rejection.session(),
+            owner: rejection.owner(),
+            machine: &self.machine,
+            hops: 0,
+            lookup: None,
+            detail: Some(rejection.detail()),
+            error: None,
+        }
+    }
+
+    fn tell(&self, seen: &Observed<'_>) {
+        seen.emit();
+        if let Some(observe) = &self.observe {
+            observe.observe(seen);
+        }
+    }
+
+    fn refuse(&self, rejection: Rejection, reader: Reader) -> Response<Bytes> {
+        let mut response = self.render.render(&rejection, reader);
+        response.extensions_mut().insert(rejection);
+        finish(response, reader)
+    }
+}
+
+/// What holds for every answer of ours, whoever wrote it: it is about this moment and this
+/// machine, so nobody may keep it, and HEAD has no body.
+fn finish(mut response: Response<Bytes>, reader: Reader) -> Response<Bytes> {
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if reader.head_only {
+        response.body_mut().clear();
+    }
+    response
+}

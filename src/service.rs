@@ -1,0 +1,90 @@
+//! The middleware itself.
+
+use std::{
+    fmt, mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use crate::{
+    ResponseBody, ResponseFuture,
+    future::{Asked, Waiting},
+    policy::Policy,
+};
+
+/// A service that serves requests only for sessions that this machine owns.
+///
+/// Made by [`OwnershipLayer`](crate::OwnershipLayer). Every other request is handed to the owner or
+/// refused; requests for no session pass.
+///
+/// # Clone
+/// A clone costs what a clone of the inner service costs, and one reference count.
+#[derive(Clone)]
+pub struct Ownership<S> {
+    inner: S,
+    policy: Arc<Policy>,
+}
+
+impl<S> Ownership<S> {
+    pub(crate) fn new(inner: S, policy: Arc<Policy>) -> Self {
+        Self { inner, policy }
+    }
+
+    /// The wrapped service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Ownership<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (head, body) = request.into_parts();
+        match self.policy.question(&head) {
+            Ok(None) => {
+                self.policy.pass_without_session();
+                ResponseFuture::pass(self.inner.call(Request::from_parts(head, body)))
+            }
+            Ok(Some(question)) => {
+                let lookup = self.policy.lookup.session(question.session);
+                let request = Request::from_parts(head, body);
+                let waiting = Waiting {
+                    service: self.take_ready(),
+                    request,
+                };
+                ResponseFuture::lookup(lookup, waiting, Asked::new(&self.policy, question))
+            }
+            Err(malformed) => ResponseFuture::answer(self.policy.malformed(&head, malformed)),
+        }
+    }
+}
+
+impl<S: Clone> Ownership<S> {
+    /// Takes the service that was polled ready and leaves a clone, which was not, for next time.
+    fn take_ready(&mut self) -> S {
+        let clone = self.inner.clone();
+        mem::replace(&mut self.inner, clone)
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Ownership<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ownership")
+            .field("inner", &self.inner)
+            .field("machine", &self.policy.machine)
+            .finish_non_exhaustive()
+    }
+}
