@@ -14,13 +14,24 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 pub mod account;
+pub mod browser;
 #[cfg(feature = "postgres")]
 pub mod database;
 #[cfg(feature = "postgres")]
 pub mod incident;
+pub mod left_out;
+#[cfg(feature = "postgres")]
+pub mod pgbouncer;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod relay;
 pub mod supervisor;
+#[cfg(feature = "postgres")]
+pub mod tls;
+
+// `support::left_out(what, why)` is what a test writes.
+#[allow(unused_imports)]
+pub use left_out::left_out;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};

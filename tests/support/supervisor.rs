@@ -78,6 +78,11 @@ impl Supervisor {
         self.order(&format!("signal {signal}"));
     }
 
+    /// The server's directory, which goes with the supervisor.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// What the server has printed.
     pub fn log(&self) -> String {
         read_log(&self.dir)

@@ -12,6 +12,9 @@ pid=
 
 # An answer to a test that is gone must not end us before the cleaning up.
 trap : PIPE
+# Nor must the hang-up that a process group gets when it loses its last outside parent while one
+# of its processes is frozen. Ignored and not caught, so that it cannot interrupt the `wait` below.
+trap '' HUP
 
 # The server and all that it started: backends of PostgreSQL, processes of a browser. They may
 # be in sessions of their own, so a process group would not hold them.

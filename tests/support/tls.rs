@@ -1,0 +1,86 @@
+//! A PostgreSQL that speaks TLS only, with an authority that no machine trusts by itself.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+use super::postgres::Cluster;
+
+/// A cluster with `ssl=on`, where connections by TCP have to use it.
+#[derive(Debug)]
+pub struct TlsCluster {
+    /// [`Database::client`](super::database::Database::client) goes by the Unix socket and needs
+    /// no TLS.
+    pub cluster: Cluster,
+    /// The PEM file of the authority that signed the server's certificate.
+    pub authority: PathBuf,
+    /// The PEM file of another authority, which did not.
+    pub stranger: PathBuf,
+}
+
+impl TlsCluster {
+    /// A server whose certificate is for `localhost` and `127.0.0.1`.
+    pub fn start() -> Self {
+        Self::named(&["localhost", "127.0.0.1"])
+    }
+
+    /// A server whose certificate is for `names`, which are host names and addresses.
+    pub fn named(names: &[&str]) -> Self {
+        let cluster = Cluster::prepared(|data| {
+            let authority = Authority::new("tests of tower-ownership");
+            let (certificate, key) = authority.sign(names);
+            write(&data.join("authority.pem"), &authority.certificate.pem());
+            write(
+                &data.join("stranger.pem"),
+                &Authority::new("a stranger").certificate.pem(),
+            );
+            write(&data.join("server.crt"), &certificate.pem());
+            // PostgreSQL refuses a key that others may read.
+            write(&data.join("server.key"), &key.serialize_pem());
+            write(
+                &data.join("pg_hba.conf"),
+                "local all all trust\nhostssl all all 127.0.0.1/32 trust\n",
+            );
+            vec!["ssl=on".to_owned()]
+        });
+        let data = cluster.dir().join("data");
+        Self {
+            authority: data.join("authority.pem"),
+            stranger: data.join("stranger.pem"),
+            cluster,
+        }
+    }
+}
+
+struct Authority {
+    certificate: Certificate,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        Self {
+            certificate: params.self_signed(&key).expect("a certificate"),
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    fn sign(&self, names: &[&str]) -> (Certificate, KeyPair) {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let params = CertificateParams::new(names).expect("names");
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        (certificate, key)
+    }
+}
+
+fn write(path: &Path, text: &str) {
+    fs::write(path, text).expect("write");
+    fs::set_permissions(path, Permissions::from_mode(0o600)).expect("chmod");
+}
