@@ -1,37 +1,29 @@
 //! The harness itself: what every other test stands on holds.
 #![cfg(all(feature = "postgres", feature = "tls"))]
 #![allow(clippy::doc_markdown)] // PgBouncer is a name, not code.
+#![allow(clippy::unwrap_used)] // Helpers are tests, too.
 
 mod support;
 
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use tokio::time::timeout;
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use support::browser::Browser;
-use support::database::Database;
+use support::database::{Database, connect};
 use support::incident::PreviewSession;
-use support::left_out::{REQUIRE_ALL, left_out};
 use support::pgbouncer::PgBouncer;
 use support::postgres::Cluster;
 use support::relay::Relay;
-use support::tls::TlsCluster;
-
-/// Tells this binary, started again by itself, what to do.
-const CHILD: &str = "TOWER_OWNERSHIP_HARNESS_CHILD";
+use support::tls::{TlsCluster, connect_tls};
+use support::{left_out, until};
 
 /// Long for what should take milliseconds, short for somebody who waits.
 const SOON: Duration = Duration::from_secs(20);
@@ -106,42 +98,6 @@ async fn a_frozen_server_says_nothing_until_it_is_thawed() {
 
     cluster.thaw();
     assert!(timeout(SOON, question).await.unwrap().is_ok());
-}
-
-#[test]
-fn a_killed_test_process_leaves_nothing() {
-    let mut child = this_binary("cluster")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut told = || {
-        lines
-            .by_ref()
-            .map(Result::unwrap)
-            .find_map(|line| line.strip_prefix("HELD ").map(ToOwned::to_owned))
-            .expect("a directory and a process id, from the child")
-    };
-    let held: Vec<(PathBuf, u32)> = (0..2)
-        .map(|_| {
-            let told = told();
-            let (dir, pid) = told.split_once(' ').unwrap();
-            (dir.into(), pid.parse().unwrap())
-        })
-        .collect();
-    for (dir, pid) in &held {
-        assert!(dir.exists() && !support::supervisor::has_ended(*pid));
-    }
-
-    child.kill().unwrap();
-    child.wait().unwrap();
-
-    for (dir, pid) in held {
-        until("the server has ended", || {
-            support::supervisor::has_ended(pid)
-        });
-        until("its directory is gone", || !dir.exists());
-    }
 }
 
 #[tokio::test]
@@ -255,76 +211,6 @@ async fn a_browser_opens_a_page_and_leaves_nothing() {
     server.abort();
 }
 
-#[test]
-fn what_is_left_out_is_said_and_can_be_forbidden() {
-    let output = this_binary("left_out").env_remove(REQUIRE_ALL).output();
-    let output = output.unwrap();
-    assert!(output.status.success());
-    // Although the test passed, and libtest hides what passing tests print.
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("LEFT OUT: a thing: no reason"), "{said}");
-
-    let output = this_binary("left_out").env(REQUIRE_ALL, "1").output();
-    assert!(!output.unwrap().status.success());
-}
-
-/// Not a test of its own: what [`this_binary`] runs.
-#[test]
-fn the_child() {
-    match std::env::var(CHILD).as_deref() {
-        Ok("cluster") => {
-            // One that works, and one that cannot even take a signal.
-            let (running, frozen) = (Cluster::private(), Cluster::private());
-            frozen.freeze();
-            for cluster in [&running, &frozen] {
-                let pid = cluster.dir().join("data/postmaster.pid");
-                let pid = std::fs::read_to_string(pid).unwrap();
-                let pid = pid.lines().next().unwrap();
-                println!("\nHELD {} {pid}", cluster.dir().display());
-            }
-            std::io::stdout().flush().unwrap();
-            std::thread::sleep(Duration::from_secs(600));
-        }
-        Ok("left_out") => {
-            left_out("a thing", "no reason");
-            // Our parent is a test, which has no end of the run to say it at.
-            assert_eq!(support::left_out::take(), ["a thing: no reason"]);
-        }
-        _ => {}
-    }
-}
-
-/// This test binary, to run only [`the_child`], in the part `role`.
-fn this_binary(role: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "the_child", "--nocapture"]);
-    command.env(CHILD, role);
-    command
-}
-
-async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-    tokio::spawn(connection);
-    Ok(client)
-}
-
-async fn connect_tls(url: &str, authority: &Path) -> Result<Client, tokio_postgres::Error> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_file(authority).unwrap())
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let tls = MakeRustlsConnect::new(config);
-    let (client, connection) = tokio_postgres::connect(url, tls).await?;
-    tokio::spawn(connection);
-    Ok(client)
-}
-
 /// The server process that answers `client`.
 async fn backend(client: &Client) -> String {
     let answer = client
@@ -349,12 +235,4 @@ fn processes_of(dir: &Path) -> Vec<PathBuf> {
             String::from_utf8_lossy(&line).contains(dir)
         })
         .collect()
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + SOON;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within {SOON:?}: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }

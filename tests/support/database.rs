@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config, Error, NoTls};
 
 use super::postgres::Cluster;
 use super::supervisor::read_log;
@@ -66,7 +66,7 @@ impl Database {
     /// A connection of the test's own. It is made by the Unix socket, so relays and TLS settings
     /// do not concern it.
     pub async fn client(&self) -> Client {
-        connect(&self.dir, self.port, &self.name).await
+        connect_by_socket(&self.dir, self.port, &self.name).await
     }
 
     /// Runs one or more statements without parameters.
@@ -142,11 +142,19 @@ impl Database {
 
     /// Connected to another database, so that it neither counts nor ends itself.
     async fn administrator(&self) -> Client {
-        connect(&self.dir, self.port, "postgres").await
+        connect_by_socket(&self.dir, self.port, "postgres").await
     }
 }
 
-async fn connect(socket: &Path, port: u16, database: &str) -> Client {
+/// A plain connection to `url`, which may fail.
+pub async fn connect(url: &str) -> Result<Client, Error> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    // Ends with the client. An error of it is the client's too.
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+async fn connect_by_socket(socket: &Path, port: u16, database: &str) -> Client {
     let (client, connection) = Config::new()
         .host_path(socket)
         .port(port)
@@ -155,7 +163,6 @@ async fn connect(socket: &Path, port: u16, database: &str) -> Client {
         .connect(NoTls)
         .await
         .unwrap_or_else(|error| panic!("cannot connect to {database}: {error:?}"));
-    // Ends with the client. An error of it is the client's too.
     tokio::spawn(connection);
     client
 }

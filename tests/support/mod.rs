@@ -26,16 +26,27 @@ pub mod pgbouncer;
 pub mod postgres;
 pub mod relay;
 pub mod supervisor;
-#[cfg(feature = "postgres")]
+#[cfg(feature = "tls")]
 pub mod tls;
 
-// `support::left_out(what, why)` is what a test writes.
+// What a test writes is `support::left_out(what, why)`.
 #[allow(unused_imports)]
 pub use left_out::left_out;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Waits for what other processes are about to do; it fails if that takes long.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    const LONG: Duration = Duration::from_secs(20);
+    let deadline = Instant::now() + LONG;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {LONG:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
 
 /// A port of 127.0.0.1 that nobody listens on.
 ///

@@ -3,8 +3,15 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres::{Client, Error};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::postgres::Cluster;
 
@@ -52,6 +59,22 @@ impl TlsCluster {
             cluster,
         }
     }
+}
+
+/// A connection to `url` that trusts the authority in this PEM file and nobody else.
+pub async fn connect_tls(url: &str, authority: &Path) -> Result<Client, Error> {
+    let mut roots = RootCertStore::empty();
+    let authority = CertificateDer::from_pem_file(authority).expect("PEM");
+    roots.add(authority).expect("an authority");
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let tls = MakeRustlsConnect::new(config);
+    let (client, connection) = tokio_postgres::connect(url, tls).await?;
+    tokio::spawn(connection);
+    Ok(client)
 }
 
 struct Authority {
