@@ -29,7 +29,7 @@ impl Browser {
     }
 
     /// A browser with a fresh profile; `None` if Chromium or its driver is not installed, and then
-    /// the test says so with [`left_out`](super::left_out::left_out).
+    /// the test says so with [`left_out`](super::left_out()).
     pub async fn open() -> Option<Self> {
         let (chromedriver, chromium) = Self::find()?;
         let dir = server_dir(None);

@@ -28,7 +28,7 @@ impl PgBouncer {
     }
 
     /// A pooler in front of the cluster of `database`; `None` if PgBouncer is not installed, and
-    /// then the test says so with [`left_out`](super::left_out::left_out).
+    /// then the test says so with [`left_out`](super::left_out()).
     pub fn in_front_of(database: &Database) -> Option<Self> {
         let program = Self::find()?;
         let account = Account::unprivileged();

@@ -54,11 +54,13 @@ impl Cluster {
     /// A cluster of one's own, for a test that stops or freezes it. Takes about a second.
     pub fn private() -> Self {
         Self::prepared(|_| Vec::new())
+            .unwrap_or_else(|log| panic!("PostgreSQL did not start:\n{log}"))
     }
 
     /// A cluster whose data directory `prepare` may change before the first start; what it
-    /// returns are further settings, each as `name=value`.
-    pub fn prepared(prepare: impl FnOnce(&Path) -> Vec<String>) -> Self {
+    /// returns are further settings, each as `name=value`. A server that does not start with them
+    /// is an error, which is what it printed.
+    pub fn prepared(prepare: impl FnOnce(&Path) -> Vec<String>) -> Result<Self, String> {
         let bin = programs();
         let account = Account::unprivileged();
         let dir = server_dir(account);
@@ -87,17 +89,17 @@ impl Cluster {
             let port = free_port();
             match start(&mut supervisor, &dir, port) {
                 Ok(()) => {
-                    return Self {
+                    return Ok(Self {
                         port,
                         dir,
                         supervisor: Mutex::new(supervisor),
-                    };
+                    });
                 }
                 Err(log) if log.contains("could not bind") => {}
-                Err(log) => panic!("PostgreSQL did not start:\n{log}"),
+                Err(log) => return Err(log),
             }
         }
-        panic!("five free ports in a row were taken by others");
+        Err("five free ports in a row were taken by others".to_owned())
     }
 
     /// A fresh, empty database of this cluster.

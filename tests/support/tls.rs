@@ -28,14 +28,16 @@ pub struct TlsCluster {
 }
 
 impl TlsCluster {
-    /// A server whose certificate is for `localhost` and `127.0.0.1`.
-    pub fn start() -> Self {
+    /// A server whose certificate is for `localhost` and `127.0.0.1`; `None` if this machine's
+    /// PostgreSQL was built without TLS, and then the test says so with
+    /// [`left_out`](super::left_out()).
+    pub fn start() -> Option<Self> {
         Self::named(&["localhost", "127.0.0.1"])
     }
 
-    /// A server whose certificate is for `names`, which are host names and addresses.
-    pub fn named(names: &[&str]) -> Self {
-        let cluster = Cluster::prepared(|data| {
+    /// The same, with a certificate for `names`, which are host names and addresses.
+    pub fn named(names: &[&str]) -> Option<Self> {
+        let started = Cluster::prepared(|data| {
             let authority = Authority::new("tests of tower-ownership");
             let (certificate, key) = authority.sign(names);
             write(&data.join("authority.pem"), &authority.certificate.pem());
@@ -52,12 +54,17 @@ impl TlsCluster {
             );
             vec!["ssl=on".to_owned()]
         });
+        let cluster = match started {
+            Ok(cluster) => cluster,
+            Err(log) if log.contains("SSL is not supported by this build") => return None,
+            Err(log) => panic!("PostgreSQL did not start with TLS:\n{log}"),
+        };
         let data = cluster.dir().join("data");
-        Self {
+        Some(Self {
             authority: data.join("authority.pem"),
             stranger: data.join("stranger.pem"),
             cluster,
-        }
+        })
     }
 }
 
