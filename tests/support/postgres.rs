@@ -152,7 +152,7 @@ impl Cluster {
 fn programs() -> PathBuf {
     let complete =
         |dir: &PathBuf| is_executable(&dir.join("initdb")) && is_executable(&dir.join("postgres"));
-    if let Some(dir) = std::env::var_os(BIN) {
+    if let Some(dir) = std::env::var_os(BIN).filter(|dir| !dir.is_empty()) {
         let dir = PathBuf::from(dir);
         assert!(
             complete(&dir),
