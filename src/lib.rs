@@ -16,6 +16,8 @@ mod render;
 mod replay;
 mod service;
 mod session;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod verdict;
 
 pub use address::{Address, InvalidAddress};

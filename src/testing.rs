@@ -1,0 +1,35 @@
+//! A local edge that treats an application as Fly Proxy does.
+mod answer;
+mod builder;
+mod cache;
+mod cache_order;
+mod connect;
+mod edge;
+mod event;
+mod fleet;
+mod headers;
+mod hop;
+mod instruction;
+mod journey;
+mod json;
+mod landing;
+mod log;
+mod machine;
+mod region;
+mod replaying;
+mod request_id;
+mod server;
+mod settings;
+mod shared;
+mod tape;
+mod tasks;
+mod transform;
+mod tunnel;
+mod wire;
+
+pub use builder::FlyEdgeBuilder;
+pub use edge::FlyEdge;
+pub use event::{EdgeErrorKind, EdgeEvent};
+pub use hop::{Hop, HopKind};
+pub use log::{EdgeRecord, EdgeWatch};
+pub use machine::EdgeMachine;
