@@ -1,6 +1,14 @@
 //! `testing::FlyEdge` over real sockets.
 #![cfg(feature = "testing")]
-#![allow(clippy::wildcard_imports, missing_docs, unreachable_pub)]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::wildcard_imports,
+    missing_docs,
+    unreachable_pub
+)]
 
+mod body;
+mod failure;
 mod replay;
 mod support;
