@@ -9,6 +9,10 @@
 )]
 
 mod body;
+mod cache;
 mod failure;
+mod headers;
+mod json;
+mod landing;
 mod replay;
 mod support;
