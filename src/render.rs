@@ -64,8 +64,8 @@ impl Reader {
     ///
     /// - A POST of `application/grpc` (also `+proto` and the like) reads gRPC. `application/grpc-web`
     ///   and Connect do not: their clients read the status and the body of the HTTP answer.
-    /// - A client that names `text/html`, `application/xhtml+xml` or `text/*` in `Accept`, and
-    ///   puts it no lower than JSON, reads pages. That is a browser on its way to a page; its
+    /// - A client that names `text/html` or `application/xhtml+xml` in `Accept`, and puts it no
+    ///   lower than JSON (or what it says of `*/*`), reads pages. That is a browser on its way to a page; its
     ///   `fetch`, images and scripts ask for `*/*` or for images first.
     /// - Everybody else reads the problem document: also who sends no `Accept`, since a program
     ///   that forgot it is more frequent than a browser that does.

@@ -31,8 +31,15 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 
 /// Whether a page ranks above nothing, and not below JSON.
 fn prefers_page(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT);
+    if !accepted
+        .iter()
+        .any(|value| may_name_a_page(value.as_bytes()))
+    {
+        return false;
+    }
     let mut ranking = Ranking::default();
-    for value in headers.get_all(header::ACCEPT) {
+    for value in accepted {
         for range in Split::new(b',', value.as_bytes()) {
             if ranking.add(range).is_certain() {
                 return true;
@@ -42,12 +49,20 @@ fn prefers_page(headers: &HeaderMap) -> bool {
     ranking.page() > 0 && ranking.page() >= ranking.json()
 }
 
+/// Both names of a page hold an `h`, and hardly any other type that clients list does. Looking for
+/// it without stopping at the first is what the compiler turns into a few vector instructions, and
+/// spares `fetch`, images and programs, which are most requests, the reading of the list.
+fn may_name_a_page(list: &[u8]) -> bool {
+    list.iter()
+        .fold(0, |found, byte| found | u8::from(byte | 0x20 == b'h'))
+        != 0
+}
+
 /// How much the client wants each of the ranges that matter to us, in thousandths.
 #[derive(Default)]
 struct Ranking {
     html: Option<u16>,
     xhtml: Option<u16>,
-    any_text: Option<u16>,
     json: Option<u16>,
     any_application: Option<u16>,
     anything: Option<u16>,
@@ -77,7 +92,6 @@ impl Ranking {
         match name.len() {
             9 if is(b"text/html") => Some(&mut self.html),
             21 if is(b"application/xhtml+xml") => Some(&mut self.xhtml),
-            6 if is(b"text/*") => Some(&mut self.any_text),
             16 if is(b"application/json") => Some(&mut self.json),
             24 if is(b"application/problem+json") => Some(&mut self.json),
             13 if is(b"application/*") => Some(&mut self.any_application),
@@ -95,7 +109,7 @@ impl Ranking {
 
     /// The page has to be named: whoever takes anything gets what programs can read.
     fn page(&self) -> u16 {
-        self.html.or(self.xhtml).or(self.any_text).unwrap_or(0)
+        self.html.or(self.xhtml).unwrap_or(0)
     }
 
     fn json(&self) -> u16 {

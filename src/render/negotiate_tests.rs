@@ -30,7 +30,7 @@ fn accept_decides_between_a_page_and_a_problem() {
         ),
         (&["text/html, */*"], Form::Html),
         (&["application/xhtml+xml"], Form::Html),
-        (&["text/*;q=0.5"], Form::Html),
+        (&["Application/XHTML+xml;q=0.5"], Form::Html),
         (&["TEXT/HTML"], Form::Html),
         (&["text/html;charset=utf-8"], Form::Html),
         (
@@ -44,6 +44,11 @@ fn accept_decides_between_a_page_and_a_problem() {
         ),
         (&["text/css,*/*;q=0.1"], Form::Problem),
         (&["text/event-stream"], Form::Problem),
+        (&["text/*"], Form::Problem),
+        (
+            &["text/markdown, application/graphql-response+json"],
+            Form::Problem,
+        ),
         (&["application/json, text/plain, */*"], Form::Problem),
         // Both are named: the higher one, and a page where they are level.
         (&["application/json, text/html"], Form::Html),
@@ -59,9 +64,9 @@ fn accept_decides_between_a_page_and_a_problem() {
             &["text/html;q=0.5, application/json;q=0.1, */*"],
             Form::Html,
         ),
-        // What is named exactly counts more than what a wildcard says of it.
-        (&["text/html;q=0, text/*"], Form::Problem),
+        // We send text/html, so what is said of it counts more than what is said of its sibling.
         (&["text/html;q=0, application/xhtml+xml"], Form::Problem),
+        (&["text/html;q=0, */*"], Form::Problem),
         (&["text/html;q=0"], Form::Problem),
         (&["text/html;q=0.000"], Form::Problem),
         // Several headers are one list.

@@ -23,8 +23,8 @@ pub(super) const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("text/html
 /// show sessions in a frame are common, and there is nothing here that a click could give away.
 pub(super) const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; base-uri 'none'; form-action 'none'; \
-     style-src 'sha256-svtQd06LO3ysqWc3scO+CsZT2HTl/+X2EbX3LYn870M='; \
-     script-src 'sha256-8U9ol7yf5Ey02fXobhx27UY0JqY/ldc5JJoC6vlMa6o='",
+     style-src 'sha256-j4UwQw7/q0EatE6o30Q4sNG7ObN5IYvB7Z8RBcHeNWw='; \
+     script-src 'sha256-IY0lhZiIulAomJt6O7Rosf3sTG/MpV+Pi0IpbcdKjSk='",
 );
 
 /// Without a script the pauses cannot grow, so they are not short either.

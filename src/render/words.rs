@@ -43,7 +43,7 @@ pub(super) struct Words {
 }
 
 const TELL_THEM: &str =
-    "The people who run this site can mend it. The lines below tell them what to look for.";
+    "The people who run this site can fix it. The lines below tell them what to look for.";
 
 impl Words {
     pub(super) fn of(rejection: &Rejection) -> Self {
@@ -51,19 +51,19 @@ impl Words {
             Code::SessionStarting => Self::passing(
                 "This page is starting",
                 "It is not ready yet.",
-                "You can leave it open: it will open by itself as soon as it is ready.",
+                "You can leave this page open: it will open by itself as soon as it is ready.",
                 "Wait a moment, then go back and try again.",
             ),
             Code::OwnerUnreachable => Self::passing(
                 "This page can’t be reached right now",
                 "The computer that runs it could not be reached.",
-                "You can leave it open: it keeps trying, and will open by itself when that computer answers.",
+                "You can leave this page open: it keeps trying, and will open by itself when that computer answers.",
                 "It is not certain whether what you sent has arrived. Wait a moment, go back, and check before you send it again.",
             ),
             Code::LookupUnavailable => Self::passing(
                 "Just a moment, please",
                 "This site could not look up where your page is. That says nothing about the page itself.",
-                "You can leave it open: it keeps trying, and will open by itself.",
+                "You can leave this page open: it keeps trying, and will open by itself.",
                 "Wait a moment, then go back and try again.",
             ),
             Code::SessionMalformed => Self::ended(
