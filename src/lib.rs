@@ -2,7 +2,6 @@
 
 mod address;
 mod arrival;
-mod code;
 mod extract;
 mod future;
 pub mod identity;
@@ -22,7 +21,6 @@ mod verdict;
 
 pub use address::{Address, InvalidAddress};
 pub use arrival::{Arrival, FailureReason, ReplayFailure};
-pub use code::Code;
 pub use extract::{
     Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
 };
@@ -31,7 +29,7 @@ pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 pub use lookup::{LookupError, LookupErrorKind, LookupFn, MemoryLookup, SessionLookup, lookup_fn};
 pub use machine::{IdentityError, InvalidMachineId, MachineId, MachineIdentity};
 pub use observe::{Observe, Observed};
-pub use rejection::Rejection;
+pub use rejection::{Code, Rejection};
 pub use render::{DefaultRenderer, Form, Reader, Render};
 pub use replay::{
     Fallback, FlyReplay, Handover, InvalidRedirect, InvalidReplay, NotReplayable, Redirect, Replay,

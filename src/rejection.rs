@@ -1,12 +1,15 @@
 //! Why a request was refused: data on a response, not an error.
 
+mod code;
+
+pub use code::Code;
+
 use std::{borrow::Cow, time::Duration};
 
 use http::StatusCode;
 
 use crate::{
-    Arrival, Code, FailureReason, LookupErrorKind, MachineId, MalformedSession, NotReplayable,
-    SessionId,
+    Arrival, FailureReason, LookupErrorKind, MachineId, MalformedSession, NotReplayable, SessionId,
 };
 
 /// Why a request was refused.

@@ -177,7 +177,7 @@ fn problem_types_are_uris_whatever_the_base() {
 /// The `type` of a problem is an address; this keeps it one that answers.
 #[test]
 fn the_documentation_has_a_place_for_every_problem_type() {
-    let documentation = include_str!("../code.rs");
+    let documentation = include_str!("../rejection/code.rs");
     for code in Code::ALL {
         let anchor = format!("/// <span id=\"{}\"></span>", code.as_str());
         assert_eq!(documentation.matches(&anchor).count(), 1, "{anchor}");
