@@ -95,9 +95,9 @@ impl Rejection {
 
     /// What the client reads when no proxy acted on the replay.
     pub(crate) fn not_honoured(machine: MachineId, status: StatusCode) -> Self {
-        let detail = "The session is served by another machine. This answer asks for the request to be taken there, and you read it \
-                      because nobody acted on that: the request did not come through a proxy that does, the proxy could not, \
-                      or the client does not follow redirects.";
+        let detail = "The session is served by another machine. This answer asks the proxy in front to take the request there \
+                      (on Fly.io by its `fly-replay` header), and you read it because no proxy honoured that: the request did \
+                      not come through one that does, or the proxy could not.";
         Self {
             status,
             ..Self::new(Code::ReplayNotHonoured, machine, detail)

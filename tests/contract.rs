@@ -229,6 +229,11 @@ async fn owner_is_another_machine_replays_with_409_and_a_readable_body() {
         Some("instance=e2863555a91708;timeout=5s;fallback=force_self;state=own.1")
     );
     assert_eq!(answer.problem()["sessionId"], SESSION);
+    let detail = answer.problem()["detail"].to_string();
+    assert!(
+        detail.contains("no proxy honoured") && detail.contains("fly-replay"),
+        "{detail}"
+    );
 }
 
 #[tokio::test]
