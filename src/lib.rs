@@ -24,6 +24,7 @@ pub use arrival::{Arrival, FailureReason, ReplayFailure};
 pub use extract::{
     Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
 };
+pub use identity::{FlyMachine, detect};
 pub use future::{ResponseBody, ResponseFuture};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 pub use lookup::{LookupError, LookupErrorKind, LookupFn, MemoryLookup, SessionLookup, lookup_fn};

@@ -101,11 +101,11 @@ impl MachineIdentity for MachineId {
 #[non_exhaustive]
 pub enum IdentityError {
     /// None of the variables that would hold the id is set.
-    #[error("no machine id: {} not set{hint}", variables(.looked_for))]
+    #[error("no machine id: {}{}", not_set(.looked_for), and_so(.hint))]
     Missing {
         /// The names of the environment variables that were looked for.
         looked_for: Vec<String>,
-        /// What to do about it, or nothing.
+        /// What to do about it; empty if the names say enough.
         hint: &'static str,
     },
     /// The variable is set to something that cannot be a machine id.
@@ -134,10 +134,17 @@ pub enum IdentityError {
     },
 }
 
-fn variables(names: &[String]) -> String {
+fn not_set(names: &[String]) -> String {
     match names {
-        [one] => format!("{one} is"),
-        many => format!("none of {} is", many.join(", ")),
+        [one] => format!("{one} is not set"),
+        many => format!("none of {} is set", many.join(", ")),
+    }
+}
+
+fn and_so(hint: &str) -> String {
+    match hint {
+        "" => String::new(),
+        hint => format!("; {hint}"),
     }
 }
 
@@ -179,5 +186,22 @@ mod tests {
             assert_eq!(MachineId::parse(text), Err(InvalidMachineId), "{text:?}");
         }
         assert!(MachineId::parse(&too_long[1..]).is_ok());
+    }
+
+    #[test]
+    fn an_error_says_what_to_set() {
+        let missing = |names: &[&str], hint| IdentityError::Missing {
+            looked_for: names.iter().map(ToString::to_string).collect(),
+            hint,
+        };
+        for (error, text) in [
+            (missing(&["A"], ""), "no machine id: A is not set"),
+            (
+                missing(&["A", "B"], "set one"),
+                "no machine id: none of A, B is set; set one",
+            ),
+        ] {
+            assert_eq!(error.to_string(), text);
+        }
     }
 }

@@ -229,10 +229,8 @@ proptest! {
                 [prefix, id, ..] if prefix == b"session" => SessionId::parse_bytes(id).ok(),
                 _ => None,
             };
-            if let Some(expected) = expected {
-                if let Ok(read) = found(&path) {
-                    prop_assert_eq!(read, Some(expected), "{}", path);
-                }
+            if let (Some(expected), Ok(read)) = (expected, found(&path)) {
+                prop_assert_eq!(read, Some(expected), "{}", path);
             }
         }
     }
