@@ -7,7 +7,7 @@ use tower_layer::Layer;
 
 use crate::{
     DefaultRenderer, ExtractSession, IdentityError, InvalidReplay, MachineId, MachineIdentity,
-    Observe, Ownership, Render, Replay, Session, SessionLookup,
+    Observe, Ownership, Render, Replay, Session, SessionLookup, detect,
     lookup::BoundedLookup,
     policy::{Guard, Policy},
 };
@@ -89,7 +89,8 @@ impl OwnershipLayerBuilder {
         self
     }
 
-    /// Which machine this is. Required; asked once, in [`build`](Self::build).
+    /// Which machine this is; what [`detect`] finds by default. Asked once, in
+    /// [`build`](Self::build).
     pub fn machine(mut self, identity: impl MachineIdentity + 'static) -> Self {
         self.identity = Some(Box::new(identity));
         self
@@ -155,7 +156,10 @@ impl OwnershipLayerBuilder {
         }
         let renderer = || Box::new(DefaultRenderer::new().show_internals(self.show_internals));
         let policy = Policy {
-            machine: self.identity.ok_or(BuildError::NoMachine)?.machine_id()?,
+            machine: match self.identity {
+                Some(identity) => identity.machine_id()?,
+                None => detect().machine_id()?,
+            },
             extract: self.extract.ok_or(BuildError::NoSession)?,
             lookup: self.lookup,
             guard: self.guard,
@@ -184,9 +188,6 @@ pub enum BuildError {
     /// Nobody said where in a request the session is.
     #[error("no extractor: call `session(…)` to say where in a request the session id stands")]
     NoSession,
-    /// Nobody said which machine this is.
-    #[error("no identity: call `machine(…)` to say which machine this is")]
-    NoMachine,
     /// Nobody said how a request is handed over.
     #[error("no replay: call `replay(…)` with `FlyReplay` or `Redirect`")]
     NoReplay,

@@ -24,9 +24,14 @@ pub use arrival::{Arrival, FailureReason, ReplayFailure};
 pub use extract::{
     Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
 };
-pub use identity::{FlyMachine, detect};
 pub use future::{ResponseBody, ResponseFuture};
+pub use identity::{FlyMachine, detect};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
+#[cfg(feature = "postgres")]
+pub use lookup::postgres::{
+    PostgresConfigError, PostgresFault, PostgresLookup, PostgresLookupBuilder, PostgresSource,
+    PostgresVerified, PostgresVerifyError, PostgresWarning,
+};
 pub use lookup::{LookupError, LookupErrorKind, LookupFn, MemoryLookup, SessionLookup, lookup_fn};
 pub use machine::{IdentityError, InvalidMachineId, MachineId, MachineIdentity};
 pub use observe::{Observe, Observed};

@@ -15,6 +15,8 @@ use futures_timer::Delay;
 use crate::{Session, SessionId};
 
 mod memory;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 
 pub use memory::MemoryLookup;
 

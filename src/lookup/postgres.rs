@@ -1,0 +1,181 @@
+//! Sessions in `PostgreSQL`.
+
+use std::{fmt, sync::Arc};
+
+use crate::{LookupError, Session, SessionId, SessionLookup};
+
+mod bounds;
+mod builder;
+mod column;
+mod config_error;
+mod connection_string;
+mod connections;
+mod connector;
+mod document;
+mod failure;
+mod fault;
+mod identifier;
+mod lease;
+mod query;
+mod shape;
+mod source;
+mod table;
+#[cfg(feature = "tls")]
+mod tls;
+mod verify;
+
+pub use builder::PostgresLookupBuilder;
+pub use config_error::PostgresConfigError;
+pub use fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWarning};
+pub use source::PostgresSource;
+
+use connections::Connections;
+use document::Reader;
+use query::SessionQuery;
+use table::Table;
+
+/// Looks sessions up in a `PostgreSQL` table, or by a query of the application's own.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_ownership::PostgresLookup;
+///
+/// // preview_sessions(id uuid, status text, container_id text, container_url text,
+/// //                  expires_at timestamptz, ended_at timestamptz)
+/// let lookup = PostgresLookup::builder("postgres://app@db.internal/app").build()?;
+///
+/// // The same facts under other names, and what handlers want to know besides.
+/// let lookup = PostgresLookup::builder("postgres://app@db.internal/app?sslmode=disable")
+///     .schema("live")
+///     .table("rooms")
+///     .id_column("room_id")
+///     .owner_column("machine_id")
+///     .without_address()
+///     .active_statuses(["open", "full"])
+///     .attributes(["user_id", "tier"])
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Nothing connects before the first lookup; [`verify`](Self::verify) does it at start-up and
+/// checks what it finds. Clones share their connections.
+///
+/// # What a row means
+/// - **Owner**: the machine. NULL: nobody owns the session yet. What cannot be a
+///   [`MachineId`](crate::MachineId), the empty text included, is corrupt.
+/// - **Status**: active, or starting, if the word is among those that
+///   [mean it](PostgresLookupBuilder::active_statuses). Any other word means that the session is
+///   over: a status that nobody foresaw must not be served. With
+///   [`over_statuses`](PostgresLookupBuilder::over_statuses), a word in none of the lists is
+///   corrupt. NULL always is.
+/// - **Expiry and end**: the session is over from the earlier of the two on, by the database's
+///   clock. NULL and `infinity` are no end.
+/// - **Address**: NULL: unknown. What cannot be an [`Address`](crate::Address) is corrupt.
+/// - More than one row for one id is corrupt.
+///
+/// # How long it takes, at most
+/// | step | bound | default |
+/// | --- | --- | --- |
+/// | a connection of the pool becomes free | [`pool_timeout`](PostgresLookupBuilder::pool_timeout) | 300 ms |
+/// | a new connection is ready | [`connect_timeout`](PostgresLookupBuilder::connect_timeout) | 700 ms |
+/// | the query | [`query_timeout`](PostgresLookupBuilder::query_timeout) | 800 ms |
+/// | all of it, a second attempt included | [`timeout`](PostgresLookupBuilder::timeout) | 1.8 s |
+///
+/// A lookup that fails on a connection which had been lying idle (the server was restarted, an
+/// administrator ended it) is tried once more on a fresh one. A query that outlives its bound, or
+/// that nobody waits for any more, is cancelled at the server, and its connection is never used
+/// again.
+///
+/// # Poolers, replicas, TLS
+/// Only unnamed statements are sent, so `PgBouncer` in transaction mode is fine; `pgbouncer=true`
+/// in a URL is accepted and changes nothing. Read from the primary: on a replica that lags behind,
+/// a session still belongs to the machine it has just left. With several hosts in the URL, add
+/// `target_session_attrs=read-write`.
+///
+/// With the feature `tls`, `sslmode` means: `disable` no TLS; `prefer` (the driver's default) TLS
+/// if the server offers it; `require`, `verify-ca` and `verify-full` nothing but TLS. Whenever TLS
+/// is used, the server's chain and name are checked, and a failed check is never a reason to go on
+/// without. Trusted are the system's roots, or those of `sslrootcert`,
+/// [`root_certificate_pem`](PostgresLookupBuilder::root_certificate_pem) or
+/// [`tls`](PostgresLookupBuilder::tls). Without the feature, `prefer` means no TLS, and what
+/// demands TLS is an error in `build`.
+///
+/// # Errors
+/// [`Timeout`](crate::LookupErrorKind::Timeout): a bound was reached, or the server gave up for
+/// one of its own. [`Corrupt`](crate::LookupErrorKind::Corrupt): the row cannot be true, or a
+/// column is of a type that the query cannot use.
+/// [`Unavailable`](crate::LookupErrorKind::Unavailable): everything else; the source is the
+/// driver's error.
+#[derive(Clone)]
+pub struct PostgresLookup {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connections: Connections,
+    query: SessionQuery,
+    reader: Reader,
+    /// What the query was made from; `None` for a query of the application's own.
+    table: Option<Table>,
+}
+
+impl PostgresLookup {
+    /// Begins with a connection string, a `tokio_postgres::Config` or a pool; see
+    /// [`PostgresSource`].
+    pub fn builder(source: impl Into<PostgresSource>) -> PostgresLookupBuilder {
+        PostgresLookupBuilder::new(source.into())
+    }
+
+    fn new(
+        connections: Connections,
+        query: SessionQuery,
+        reader: Reader,
+        table: Option<Table>,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                connections,
+                query,
+                reader,
+                table,
+            }),
+        }
+    }
+
+    async fn ask(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
+        let Inner {
+            connections,
+            query,
+            reader,
+            ..
+        } = self.inner.as_ref();
+        let value = query.id(id);
+        let rows = connections.query(query.sql(), &[value.parameter()]).await?;
+        match rows.as_slice() {
+            [] => Ok(None),
+            [row] => {
+                let document = row.try_get(0).map_err(|error| {
+                    LookupError::corrupt("the session's row cannot be read").with_source(error)
+                })?;
+                reader.session(id, document).map(Some)
+            }
+            _ => Err(LookupError::corrupt("there are two rows for one session")),
+        }
+    }
+}
+
+impl SessionLookup for PostgresLookup {
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
+        self.ask(id).await
+    }
+}
+
+impl fmt::Debug for PostgresLookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresLookup")
+            .field("query", &self.inner.query.inner())
+            .field("connections", &self.inner.connections)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,261 @@
+//! The builder: what it can be told. What becomes of it is in `build`.
+
+use std::time::Duration;
+
+#[cfg(feature = "tls")]
+use super::tls::TlsSettings;
+use super::{
+    bounds::Bounds, document::Statuses, query::IdType, source::PostgresSource, table::TableNames,
+};
+
+mod build;
+
+/// Makes a [`PostgresLookup`](super::PostgresLookup). Everything is checked in
+/// [`build`](Self::build).
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing before `build`"]
+pub struct PostgresLookupBuilder {
+    source: PostgresSource,
+    names: TableNames,
+    query: Option<String>,
+    id_type: IdType,
+    statuses: Statuses,
+    bounds: Bounds,
+    max_connections: Option<usize>,
+    #[cfg(feature = "tls")]
+    tls: TlsSettings,
+}
+
+impl PostgresLookupBuilder {
+    pub(super) fn new(source: PostgresSource) -> Self {
+        Self {
+            source,
+            names: TableNames::default(),
+            query: None,
+            id_type: IdType::default(),
+            statuses: Statuses::default(),
+            bounds: Bounds::default(),
+            max_connections: None,
+            #[cfg(feature = "tls")]
+            tls: TlsSettings::default(),
+        }
+    }
+
+    /// The schema of the table. Default: none, so the connection's `search_path` decides.
+    ///
+    /// This and all other names are quoted: upper and lower case differ, nothing in a name is
+    /// read as SQL, and a dot is part of the name.
+    pub fn schema(mut self, schema: impl Into<String>) -> Self {
+        self.names.schema = Some(schema.into());
+        self
+    }
+
+    /// The table or view. Default: `preview_sessions`.
+    pub fn table(mut self, table: impl Into<String>) -> Self {
+        self.names.table = table.into();
+        self
+    }
+
+    /// The column of the session's id, a `uuid` unless [`id_as_text`](Self::id_as_text) says
+    /// otherwise. Default: `id`.
+    pub fn id_column(mut self, column: impl Into<String>) -> Self {
+        self.names.id = column.into();
+        self
+    }
+
+    /// Ids are stored as text: hyphenated and in lower case. In a custom query, `$1` is then text.
+    pub fn id_as_text(mut self) -> Self {
+        self.id_type = IdType::Text;
+        self
+    }
+
+    /// The column of the owner's machine id, a text or a `uuid`. Default: `container_id`.
+    pub fn owner_column(mut self, column: impl Into<String>) -> Self {
+        self.names.owner = column.into();
+        self
+    }
+
+    /// The column of the status, a text or an enum. Default: `status`.
+    pub fn status_column(mut self, column: impl Into<String>) -> Self {
+        self.names.status = Some(column.into());
+        self
+    }
+
+    /// There is no status: every row is active until it expires or ends.
+    pub fn without_status(mut self) -> Self {
+        self.names.status = None;
+        self
+    }
+
+    /// The column of the owner's URL, a text. Default: `container_url`.
+    pub fn address_column(mut self, column: impl Into<String>) -> Self {
+        self.names.address = Some(column.into());
+        self
+    }
+
+    /// There is no address, or none that matters: only redirects need one.
+    pub fn without_address(mut self) -> Self {
+        self.names.address = None;
+        self
+    }
+
+    /// The column of the time at which the session expires, a `timestamptz`. Default:
+    /// `expires_at`.
+    pub fn expires_at_column(mut self, column: impl Into<String>) -> Self {
+        self.names.expires_at = Some(column.into());
+        self
+    }
+
+    /// Sessions do not expire by a time in the table.
+    pub fn without_expires_at(mut self) -> Self {
+        self.names.expires_at = None;
+        self
+    }
+
+    /// The column of the time at which the session ended or will end, a `timestamptz`. Default:
+    /// `ended_at`.
+    pub fn ended_at_column(mut self, column: impl Into<String>) -> Self {
+        self.names.ended_at = Some(column.into());
+        self
+    }
+
+    /// The end of a session is not in the table.
+    pub fn without_ended_at(mut self) -> Self {
+        self.names.ended_at = None;
+        self
+    }
+
+    /// The column of the fencing token, a whole number that rises with every change of owner.
+    /// Default: none.
+    pub fn epoch_column(mut self, column: impl Into<String>) -> Self {
+        self.names.epoch = Some(column.into());
+        self
+    }
+
+    /// Further columns, which come along as the session's
+    /// [attributes](crate::Session::attributes): JSON, by column name, as `to_jsonb` writes it.
+    /// Default: none. A second call replaces the first.
+    pub fn attributes<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
+        self.names.attributes = strings(columns);
+        self
+    }
+
+    /// The statuses that mean active, compared exactly. Default: `active`.
+    pub fn active_statuses<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
+        self.statuses.active = strings(words);
+        self
+    }
+
+    /// The statuses that mean that asking again soon makes sense. Default: `creating`,
+    /// `starting`, `pending`, `provisioning`.
+    pub fn starting_statuses<S: Into<String>>(
+        mut self,
+        words: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.statuses.starting = strings(words);
+        self
+    }
+
+    /// The statuses that mean over. Default: every status that is neither active nor starting.
+    ///
+    /// With a list, a status that is in none of the three is corrupt (502) instead of over (410):
+    /// for whoever wants to hear of a new status rather than have clients forget their sessions.
+    pub fn over_statuses<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
+        self.statuses.over = Some(strings(words));
+        self
+    }
+
+    /// A query in place of the table: what it returns is the session.
+    ///
+    /// It is one `SELECT` (or `WITH … SELECT`, or a call of a function that returns rows) in
+    /// which `$1` is the session's id, a `uuid`. It becomes a subquery, so it can change nothing.
+    /// Columns count by name:
+    ///
+    /// | column | holds | without it, or NULL |
+    /// | --- | --- | --- |
+    /// | `owner` | the machine id: text, `uuid` or a number | must be there; NULL: nobody |
+    /// | `status` | text or an enum | must be there; NULL is corrupt |
+    /// | `address` | the owner's URL: text | unknown |
+    /// | `remaining_seconds` | a number; 0 or less: over | no end |
+    /// | `epoch` | a whole number from 0 up | no fencing token |
+    /// | `attributes` | a JSON object | none |
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use tower_ownership::PostgresLookup;
+    /// let lookup = PostgresLookup::builder("postgres://app@db.internal/app")
+    ///     .query(
+    ///         "SELECT machines.name AS owner, sessions.state AS status,
+    ///                 extract(epoch FROM sessions.deadline - now()) AS remaining_seconds,
+    ///                 jsonb_build_object('user_id', sessions.user_id) AS attributes
+    ///          FROM sessions LEFT JOIN machines ON machines.id = sessions.machine
+    ///          WHERE sessions.id = $1",
+    ///     )
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// [`verify`](super::PostgresLookup::verify) checks names and types.
+    pub fn query(mut self, query: impl Into<String>) -> Self {
+        self.query = Some(query.into());
+        self
+    }
+
+    /// How many connections this process may hold. Default: 4, which is good for thousands of
+    /// lookups a second, and the layer's cache asks far less often. Times the machines of the
+    /// fleet, they have to fit into the server's `max_connections`.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = Some(connections);
+        self
+    }
+
+    /// How long a lookup waits for a connection of the pool. Default: 300 ms.
+    pub fn pool_timeout(mut self, bound: Duration) -> Self {
+        self.bounds.pool = bound;
+        self
+    }
+
+    /// How long a new connection may take, from the name's resolution to authentication. Default:
+    /// 700 ms. One of the addresses that a name resolves to gets half of it, so that a dead one
+    /// leaves time for the next, unless the connection string sets `connect_timeout`.
+    pub fn connect_timeout(mut self, bound: Duration) -> Self {
+        self.bounds.connect = bound;
+        self
+    }
+
+    /// How long the query may take. Default: 800 ms.
+    pub fn query_timeout(mut self, bound: Duration) -> Self {
+        self.bounds.query = bound;
+        self
+    }
+
+    /// How long a lookup may take in all, a second attempt included. Default: 1.8 s; below the
+    /// layer's own bound of 2 s, so that the error can say which step was slow.
+    pub fn timeout(mut self, bound: Duration) -> Self {
+        self.bounds.overall = bound;
+        self
+    }
+
+    /// Connects by TLS with this configuration, and only by TLS, unless the connection string's
+    /// `sslmode` says otherwise. Default: rustls with *ring* and the system's roots.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: rustls::ClientConfig) -> Self {
+        self.tls.config = Some(config);
+        self
+    }
+
+    /// Trusts these root certificates (PEM, one or more) in place of the system's, and connects
+    /// only by TLS, unless the connection string's `sslmode` says otherwise. A second call adds
+    /// to the first.
+    #[cfg(feature = "tls")]
+    pub fn root_certificate_pem(mut self, pem: &[u8]) -> Self {
+        self.tls.root_certificates.extend_from_slice(pem);
+        self.tls.root_certificates.push(b'\n');
+        self
+    }
+}
+
+fn strings<S: Into<String>>(items: impl IntoIterator<Item = S>) -> Vec<String> {
+    items.into_iter().map(Into::into).collect()
+}

@@ -1,0 +1,196 @@
+//! From what the builder was told to a lookup: all checks, and no network.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Pool, Runtime};
+use tokio_postgres::{Config, config::SslMode};
+
+use super::PostgresLookupBuilder;
+use crate::lookup::postgres::{
+    PostgresConfigError, PostgresLookup,
+    connection_string::{ConnectionString, RootCertificates},
+    connections::Connections,
+    connector::Connector,
+    document::{Reader, Statuses},
+    query::SessionQuery,
+    source::Kind,
+    table::{Table, TableNames},
+};
+
+/// Lookups are short and cached; a fleet of machines shares the server's connections.
+const MAX_CONNECTIONS: usize = 4;
+
+impl PostgresLookupBuilder {
+    /// Makes the lookup. Needs no network and no runtime; a file of root certificates is read.
+    pub fn build(self) -> Result<PostgresLookup, PostgresConfigError> {
+        self.bounds.check()?;
+        check_statuses(&self.statuses)?;
+        let (query, table) = if let Some(text) = &self.query {
+            if self.names != TableNames::default() {
+                return Err(PostgresConfigError::Conflict {
+                    one: "query",
+                    other: "a name of the table",
+                    reason: "the query replaces the table",
+                });
+            }
+            (SessionQuery::custom(text, self.id_type)?, None)
+        } else {
+            let table = Table::parse(&self.names)?;
+            (SessionQuery::of_table(&table, self.id_type), Some(table))
+        };
+        let has_status = table.as_ref().is_none_or(|table| table.status.is_some());
+        let reader = Reader {
+            statuses: has_status.then(|| self.statuses.clone()),
+        };
+        let connections = self.connections()?;
+        Ok(PostgresLookup::new(connections, query, reader, table))
+    }
+
+    fn connections(self) -> Result<Connections, PostgresConfigError> {
+        let read = match &self.source.0 {
+            Kind::Pool(pool) => {
+                let pool = pool.clone();
+                self.check_foreign_pool()?;
+                return Ok(Connections::new(pool, None, self.bounds));
+            }
+            Kind::Config(config) => ConnectionString {
+                config: config.as_ref().clone(),
+                names_ssl_mode: false,
+                roots: None,
+            },
+            Kind::Text(text) => ConnectionString::parse(text)?,
+        };
+        let mut config = read.config;
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+            return Err(PostgresConfigError::NoHost);
+        }
+        let max_size = self.max_connections.unwrap_or(MAX_CONNECTIONS);
+        if max_size == 0 {
+            return Err(PostgresConfigError::Zero {
+                what: "max_connections",
+            });
+        }
+        let bounds = self.bounds;
+        watch_the_network(&mut config, bounds.connect);
+        if config.get_application_name().is_none() {
+            config.application_name("tower-ownership");
+        }
+        let connector = self.connector(&mut config, read.names_ssl_mode, read.roots.as_ref())?;
+        let pool = Pool::builder(connector.manager(config))
+            .runtime(Runtime::Tokio1)
+            .max_size(max_size)
+            .wait_timeout(Some(bounds.pool))
+            .create_timeout(Some(bounds.connect))
+            .build()
+            .map_err(PostgresConfigError::Pool)?;
+        Ok(Connections::new(pool, Some(connector), bounds))
+    }
+
+    fn check_foreign_pool(&self) -> Result<(), PostgresConfigError> {
+        let other = if self.max_connections.is_some() {
+            "max_connections"
+        } else if self.demands_tls() {
+            "TLS"
+        } else {
+            return Ok(());
+        };
+        Err(PostgresConfigError::Conflict {
+            one: "a pool",
+            other,
+            reason: "the pool brings its own",
+        })
+    }
+
+    #[cfg(feature = "tls")]
+    fn demands_tls(&self) -> bool {
+        self.tls.are_given()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_self, reason = "it has a twin with the feature `tls`")]
+    fn demands_tls(&self) -> bool {
+        false
+    }
+
+    #[cfg(feature = "tls")]
+    fn connector(
+        self,
+        config: &mut Config,
+        names_ssl_mode: bool,
+        roots: Option<&RootCertificates>,
+    ) -> Result<Connector, PostgresConfigError> {
+        // Who says whom to trust does not mean that it may also go without: an attacker on the
+        // way only has to answer that there is no TLS.
+        let demanded = self.demands_tls() || roots.is_some();
+        if demanded && !names_ssl_mode && config.get_ssl_mode() == SslMode::Prefer {
+            config.ssl_mode(SslMode::Require);
+        }
+        match config.get_ssl_mode() {
+            SslMode::Disable => Ok(Connector::Plain),
+            mode => self.tls.connector(roots, mode == SslMode::Require),
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_self, reason = "it has a twin with the feature `tls`")]
+    fn connector(
+        self,
+        config: &mut Config,
+        names_ssl_mode: bool,
+        roots: Option<&RootCertificates>,
+    ) -> Result<Connector, PostgresConfigError> {
+        let demand = if config.get_ssl_mode() == SslMode::Require {
+            "sslmode"
+        } else if roots.is_some() && !names_ssl_mode {
+            "sslrootcert"
+        } else {
+            return Ok(Connector::Plain);
+        };
+        Err(PostgresConfigError::TlsNotCompiled { demand })
+    }
+}
+
+/// Sets what the connection string leaves to the kernel, whose patience is hours.
+fn watch_the_network(config: &mut Config, connect: Duration) {
+    const KERNEL_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(connect / 2);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        // Data that nobody acknowledges for so long goes nowhere; lookups gave up long before.
+        config.tcp_user_timeout(Duration::from_secs(5));
+    }
+    if config.get_keepalives_idle() == KERNEL_IDLE {
+        // Below the idle limits of the usual network address translators.
+        config.keepalives_idle(Duration::from_secs(30));
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(Duration::from_secs(5));
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(3);
+    }
+}
+
+fn check_statuses(statuses: &Statuses) -> Result<(), PostgresConfigError> {
+    let contradiction = |status: &str, reason| {
+        Err(PostgresConfigError::Statuses {
+            status: status.to_owned(),
+            reason,
+        })
+    };
+    if statuses.active.is_empty() {
+        return contradiction("", "none means active, so nothing could be served");
+    }
+    let over = statuses.over.iter().flatten();
+    for status in statuses.starting.iter().chain(over) {
+        let meanings = [&statuses.active, &statuses.starting]
+            .into_iter()
+            .chain(&statuses.over)
+            .filter(|words| words.contains(status));
+        if meanings.count() > 1 {
+            return contradiction(status, "it has two meanings");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! A session as the database tells it, and what we make of it.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::{Address, LookupError, MachineId, Session, SessionId, SessionStatus};
+
+/// Which words in the status column mean what.
+#[derive(Clone, Debug)]
+pub(super) struct Statuses {
+    pub(super) active: Vec<String>,
+    pub(super) starting: Vec<String>,
+    /// `None`: whatever is neither active nor starting is over.
+    pub(super) over: Option<Vec<String>>,
+}
+
+impl Default for Statuses {
+    fn default() -> Self {
+        let words = |words: &[&str]| words.iter().copied().map(str::to_owned).collect();
+        Self {
+            active: words(&["active"]),
+            starting: words(&["creating", "starting", "pending", "provisioning"]),
+            over: None,
+        }
+    }
+}
+
+impl Statuses {
+    /// Words are compared exactly: a database that writes `Active` is told so in the builder.
+    pub(super) fn read(&self, word: &str) -> Option<SessionStatus> {
+        let among = |words: &[String]| words.iter().any(|known| known == word);
+        if among(&self.active) {
+            Some(SessionStatus::Active)
+        } else if among(&self.starting) {
+            Some(SessionStatus::Starting)
+        } else if self.over.as_deref().is_none_or(among) {
+            Some(SessionStatus::Over)
+        } else {
+            None
+        }
+    }
+}
+
+/// Reads the documents of a session query.
+#[derive(Clone, Debug)]
+pub(super) struct Reader {
+    /// `None`: the table has no status, and every row is active.
+    pub(super) statuses: Option<Statuses>,
+}
+
+impl Reader {
+    pub(super) fn session(&self, id: SessionId, document: Value) -> Result<Session, LookupError> {
+        let Value::Object(mut document) = document else {
+            return Err(LookupError::corrupt("the session query returned no row"));
+        };
+        let remaining = remaining(document.get("remaining_seconds"))?;
+        let status = match (self.status(&document)?, remaining) {
+            (_, Some(Duration::ZERO)) => SessionStatus::Over,
+            (status, _) => status,
+        };
+        let mut session = Session::new(id, status);
+        if let Some(remaining) = remaining {
+            session = session.with_remaining(remaining);
+        }
+        if let Some(owner) = owner(&document)? {
+            session = session.with_owner(owner);
+        }
+        if let Some(address) = address(&document)? {
+            session = session.with_address(address);
+        }
+        if let Some(epoch) = epoch(&document)? {
+            session = session.with_epoch(epoch);
+        }
+        match document.remove("attributes") {
+            None | Some(Value::Null) => Ok(session),
+            Some(Value::Object(attributes)) => Ok(session.with_attributes(attributes)),
+            Some(_) => Err(LookupError::corrupt(
+                "the session's attributes are no JSON object",
+            )),
+        }
+    }
+
+    fn status(&self, document: &Map<String, Value>) -> Result<SessionStatus, LookupError> {
+        let Some(statuses) = &self.statuses else {
+            return Ok(SessionStatus::Active);
+        };
+        let word = match document.get("status") {
+            None => Err("the session query returns no column `status`"),
+            Some(Value::String(word)) => Ok(word),
+            Some(Value::Null) => Err("the session's status is NULL"),
+            Some(_) => Err("the session's status is no text"),
+        };
+        let word = word.map_err(LookupError::corrupt)?;
+        statuses.read(word).ok_or_else(|| {
+            LookupError::corrupt("the session's status is none of those that were configured")
+        })
+    }
+}
+
+fn owner(document: &Map<String, Value>) -> Result<Option<MachineId>, LookupError> {
+    let text = match document.get("owner") {
+        // Without this, a misspelt column would look like a fleet without owners.
+        None => Err("the session query returns no column `owner`"),
+        Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => Ok(text.clone()),
+        // A query of the user's own may return a number; a column is cast by ours.
+        Some(Value::Number(number)) => Ok(number.to_string()),
+        Some(_) => Err("the session's owner is no text"),
+    };
+    let text = text.map_err(LookupError::corrupt)?;
+    MachineId::parse(&text).map(Some).map_err(|invalid| {
+        LookupError::corrupt("the session's owner cannot be a machine id").with_source(invalid)
+    })
+}
+
+fn address(document: &Map<String, Value>) -> Result<Option<Address>, LookupError> {
+    match document.get("address") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Address::parse(text).map(Some).map_err(|invalid| {
+            LookupError::corrupt("the session's address cannot be a machine's").with_source(invalid)
+        }),
+        Some(_) => Err(LookupError::corrupt("the session's address is no text")),
+    }
+}
+
+/// What is left of the session's life: `None` without an end, zero if it is over.
+fn remaining(value: Option<&Value>) -> Result<Option<Duration>, LookupError> {
+    let seconds = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Number(number)) => number.as_f64(),
+        // What JSON has no number for.
+        Some(Value::String(word)) => match word.as_str() {
+            "Infinity" | "infinity" => Some(f64::INFINITY),
+            "-Infinity" | "-infinity" => Some(f64::NEG_INFINITY),
+            _ => None,
+        },
+        Some(_) => None,
+    };
+    match seconds {
+        None => Err(LookupError::corrupt(
+            "the session's remaining life is no number of seconds",
+        )),
+        Some(seconds) if seconds <= 0.0 => Ok(Some(Duration::ZERO)),
+        // More than a Duration can hold is as good as no end.
+        Some(seconds) => Ok(Duration::try_from_secs_f64(seconds).ok()),
+    }
+}
+
+fn epoch(document: &Map<String, Value>) -> Result<Option<u64>, LookupError> {
+    match document.get("epoch") {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => value.as_u64().map(Some).ok_or_else(|| {
+            LookupError::corrupt("the session's epoch is no whole number from 0 up")
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::LookupErrorKind;
+
+    fn read(document: Value) -> Result<Session, LookupError> {
+        let id = SessionId::parse("807efe44-d63e-4a24-88f5-dbe96112830a").unwrap();
+        let statuses = Some(Statuses::default());
+        Reader { statuses }.session(id, document)
+    }
+
+    #[test]
+    fn a_life_that_has_run_out_is_over_whatever_the_status_says() {
+        for seconds in [json!(0), json!(-0.001), json!(-1e300), json!("-Infinity")] {
+            let session =
+                read(json!({"status": "starting", "owner": "m1", "remaining_seconds": seconds}));
+            assert_eq!(session.unwrap().status(), SessionStatus::Over);
+        }
+    }
+
+    #[test]
+    fn a_life_too_long_to_count_has_no_end() {
+        for seconds in [json!("Infinity"), json!(1e300), json!(null)] {
+            let session =
+                read(json!({"status": "active", "owner": "m1", "remaining_seconds": seconds}));
+            assert_eq!(session.unwrap().remaining(), None);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_true_is_corrupt() {
+        for document in [
+            json!(null),
+            json!({"owner": "m1"}),
+            json!({"status": "active"}),
+            json!({"status": null, "owner": "m1"}),
+            json!({"status": 1, "owner": "m1"}),
+            json!({"status": "active", "owner": ""}),
+            json!({"status": "active", "owner": ["m1"]}),
+            json!({"status": "active", "owner": "m1\r\nset-cookie: x"}),
+            json!({"status": "over", "owner": "m1", "address": ""}),
+            json!({"status": "active", "owner": "m1", "address": "https://a@b"}),
+            json!({"status": "active", "owner": "m1", "remaining_seconds": "soon"}),
+            json!({"status": "active", "owner": "m1", "remaining_seconds": "NaN"}),
+            json!({"status": "active", "owner": "m1", "epoch": -1}),
+            json!({"status": "active", "owner": "m1", "epoch": 1.5}),
+            json!({"status": "active", "owner": "m1", "attributes": [1]}),
+        ] {
+            let error = read(document.clone()).unwrap_err();
+            assert_eq!(error.kind(), LookupErrorKind::Corrupt, "{document}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What a failed question says about the database.
+
+use std::{error::Error, io};
+
+use deadpool_postgres::{PoolError, TimeoutType};
+
+use crate::LookupError;
+
+/// Why one query on one connection failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// No answer within the bound.
+    Slow,
+    Server(tokio_postgres::Error),
+}
+
+impl Failure {
+    fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Slow => None,
+            Self::Server(error) => error.code().map(tokio_postgres::error::SqlState::code),
+        }
+    }
+
+    /// Whether the connection rather than the question was at fault, so that a fresh one helps.
+    pub(super) fn is_stale(&self) -> bool {
+        match (self, self.sqlstate()) {
+            (Self::Slow, _) => false,
+            // No answer of the server's at all: the connection is gone.
+            (Self::Server(error), None) => error.is_closed() || caused_by_io(error),
+            // Ended by an administrator, by another backend's crash, or for lying idle;
+            // connection exceptions, which poolers report for the servers behind them; and a plan
+            // or a statement that the connection no longer has.
+            (_, Some(code)) => {
+                code.starts_with("08")
+                    || matches!(
+                        code,
+                        "57P01" | "57P02" | "57P05" | "25P03" | "0A000" | "26000"
+                    )
+            }
+        }
+    }
+
+    /// Whether the connection can serve the next query: the server has answered this one, and it
+    /// did not take its leave.
+    pub(super) fn spares_the_connection(&self) -> bool {
+        self.sqlstate().is_some() && !self.is_stale()
+    }
+
+    pub(super) fn into_lookup_error(self) -> LookupError {
+        let code = self.sqlstate().unwrap_or_default();
+        let error = match code {
+            "57014" | "55P03" => {
+                LookupError::timeout("PostgreSQL gave the session query up: it took too long")
+            }
+            "42P01" | "42703" | "3F000" => LookupError::unavailable(
+                "PostgreSQL has no such table or column as the session query names",
+            ),
+            "42501" => LookupError::unavailable("PostgreSQL does not permit the session query"),
+            // Mismatched types, no operator for them, no cast, and values that cannot be read.
+            "42804" | "42883" | "42846" => LookupError::corrupt(
+                "the columns are not of the types that the session query needs",
+            ),
+            code if code.starts_with("22") => {
+                LookupError::corrupt("PostgreSQL cannot read a value of the session's row")
+            }
+            "" => match &self {
+                Self::Slow => LookupError::timeout("the session query took too long"),
+                Self::Server(_) => {
+                    LookupError::unavailable("the connection to PostgreSQL was lost")
+                }
+            },
+            _ => LookupError::unavailable("PostgreSQL refused the session query"),
+        };
+        match self {
+            Self::Slow => error,
+            Self::Server(source) => error.with_source(source),
+        }
+    }
+}
+
+/// Why the pool gave no connection.
+pub(super) fn connect_error(error: PoolError) -> LookupError {
+    match error {
+        PoolError::Timeout(TimeoutType::Wait) => {
+            LookupError::timeout("no connection to PostgreSQL became free in time")
+        }
+        PoolError::Timeout(TimeoutType::Create) => {
+            LookupError::timeout("PostgreSQL did not accept a connection in time")
+        }
+        PoolError::Timeout(TimeoutType::Recycle) => {
+            LookupError::timeout("a connection to PostgreSQL could not be made ready in time")
+        }
+        PoolError::Backend(error) if io_kind(&error) == Some(io::ErrorKind::TimedOut) => {
+            LookupError::timeout("PostgreSQL could not be reached in time").with_source(error)
+        }
+        PoolError::Backend(error) => {
+            LookupError::unavailable("no connection to PostgreSQL could be opened")
+                .with_source(error)
+        }
+        other => {
+            LookupError::unavailable("the pool gave no connection to PostgreSQL").with_source(other)
+        }
+    }
+}
+
+fn caused_by_io(error: &tokio_postgres::Error) -> bool {
+    io_kind(error).is_some()
+}
+
+fn io_kind(error: &tokio_postgres::Error) -> Option<io::ErrorKind> {
+    let cause = error.source()?.downcast_ref::<io::Error>()?;
+    Some(cause.kind())
+}

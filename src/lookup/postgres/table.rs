@@ -1,0 +1,176 @@
+//! Where sessions are stored: a table, and what its columns are called.
+
+use super::{PostgresConfigError, identifier::Identifier};
+
+/// The names as the builder was given them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TableNames {
+    pub(super) schema: Option<String>,
+    pub(super) table: String,
+    pub(super) id: String,
+    pub(super) owner: String,
+    pub(super) status: Option<String>,
+    pub(super) address: Option<String>,
+    pub(super) expires_at: Option<String>,
+    pub(super) ended_at: Option<String>,
+    pub(super) epoch: Option<String>,
+    pub(super) attributes: Vec<String>,
+}
+
+impl Default for TableNames {
+    fn default() -> Self {
+        let name = str::to_owned;
+        Self {
+            schema: None,
+            table: name("preview_sessions"),
+            id: name("id"),
+            owner: name("container_id"),
+            status: Some(name("status")),
+            address: Some(name("container_url")),
+            expires_at: Some(name("expires_at")),
+            ended_at: Some(name("ended_at")),
+            epoch: None,
+            attributes: Vec::new(),
+        }
+    }
+}
+
+/// A table whose names are known to be names.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    schema: Option<Identifier>,
+    name: Identifier,
+    pub(super) id: Identifier,
+    pub(super) owner: Identifier,
+    pub(super) status: Option<Identifier>,
+    pub(super) address: Option<Identifier>,
+    pub(super) expires_at: Option<Identifier>,
+    pub(super) ended_at: Option<Identifier>,
+    pub(super) epoch: Option<Identifier>,
+    pub(super) attributes: Vec<Identifier>,
+}
+
+impl Table {
+    pub(super) fn parse(names: &TableNames) -> Result<Self, PostgresConfigError> {
+        let optional = |what, name: &Option<String>| {
+            name.as_deref()
+                .map(|name| Identifier::parse(what, name))
+                .transpose()
+        };
+        let mut attributes: Vec<Identifier> = Vec::new();
+        for name in &names.attributes {
+            let attribute = Identifier::parse("attribute column", name)?;
+            if attributes.contains(&attribute) {
+                return Err(PostgresConfigError::Identifier {
+                    what: "attribute column",
+                    name: name.clone(),
+                    reason: "it is named twice",
+                });
+            }
+            attributes.push(attribute);
+        }
+        Ok(Self {
+            schema: optional("schema", &names.schema)?,
+            name: Identifier::parse("table", &names.table)?,
+            id: Identifier::parse("id column", &names.id)?,
+            owner: Identifier::parse("owner column", &names.owner)?,
+            status: optional("status column", &names.status)?,
+            address: optional("address column", &names.address)?,
+            expires_at: optional("expires_at column", &names.expires_at)?,
+            ended_at: optional("ended_at column", &names.ended_at)?,
+            epoch: optional("epoch column", &names.epoch)?,
+            attributes,
+        })
+    }
+
+    /// The quoted name, with the schema if there is one: `"public"."preview_sessions"`.
+    pub(super) fn qualified(&self) -> String {
+        match &self.schema {
+            Some(schema) => format!("{schema}.{}", self.name),
+            None => self.name.to_string(),
+        }
+    }
+
+    /// A `SELECT` of one session by `$1`, with the column names that every session query has.
+    ///
+    /// Texts are cast because an owner may be a `uuid` and a status an enum, and because a type
+    /// that the driver does not know makes it prepare a statement, which a pooler in transaction
+    /// mode answers with an error.
+    pub(super) fn select(&self) -> String {
+        let mut columns = vec![format!("t.{}::text AS owner", self.owner)];
+        if let Some(status) = &self.status {
+            columns.push(format!("t.{status}::text AS status"));
+        }
+        if let Some(address) = &self.address {
+            columns.push(format!("t.{address}::text AS address"));
+        }
+        columns.extend(self.remaining());
+        if let Some(epoch) = &self.epoch {
+            columns.push(format!("t.{epoch} AS epoch"));
+        }
+        if !self.attributes.is_empty() {
+            let names: Vec<String> = self.attributes.iter().map(|a| format!("t.{a}")).collect();
+            columns.push(format!(
+                "(SELECT to_jsonb(a.*) FROM (SELECT {}) AS a) AS attributes",
+                names.join(", ")
+            ));
+        }
+        format!(
+            "SELECT {} FROM {} AS t WHERE t.{} = $1",
+            columns.join(", "),
+            self.qualified(),
+            self.id
+        )
+    }
+
+    /// What is left of the session's life in seconds, by the database's clock.
+    ///
+    /// The earlier of the two times ends it: `LEAST` passes over NULL. Before `PostgreSQL` 17 the
+    /// difference of infinite times is an error, so they are told apart first; NULL and
+    /// `infinity` fall through every arm and yield NULL, which means no end.
+    fn remaining(&self) -> Option<String> {
+        let times: Vec<String> = [&self.expires_at, &self.ended_at]
+            .into_iter()
+            .flatten()
+            .map(|column| format!("t.{column}"))
+            .collect();
+        let end = match times.as_slice() {
+            [] => return None,
+            [one] => one.clone(),
+            many => format!("LEAST({})", many.join(", ")),
+        };
+        Some(format!(
+            "CASE WHEN isfinite({end}) THEN extract(epoch FROM {end} - now()) \
+             WHEN {end} < now() THEN 0 END AS remaining_seconds"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_that_are_not_there_are_not_asked_for() {
+        let names = TableNames {
+            status: None,
+            address: None,
+            expires_at: None,
+            ended_at: None,
+            ..TableNames::default()
+        };
+        assert_eq!(
+            Table::parse(&names).unwrap().select(),
+            r#"SELECT t."container_id"::text AS owner FROM "preview_sessions" AS t WHERE t."id" = $1"#
+        );
+    }
+
+    #[test]
+    fn an_attribute_is_named_once() {
+        let names = TableNames {
+            attributes: vec!["tier".to_owned(), "tier".to_owned()],
+            ..TableNames::default()
+        };
+        assert!(Table::parse(&names).is_err());
+    }
+}
