@@ -106,6 +106,10 @@ impl Agreement {
 
 /// Takes percent-encoding off, once. Sequences that are none stay as they are: no id has a `%`.
 fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
+    // Most texts have none, and this search is several times faster than the decoder's.
+    if !text.contains(&b'%') {
+        return Cow::Borrowed(text);
+    }
     percent_encoding::percent_decode(text).into()
 }
 

@@ -108,12 +108,12 @@ pub enum IdentityError {
         /// What to do about it; empty if the names say enough.
         hint: &'static str,
     },
-    /// The variable is set to something that cannot be a machine id.
-    #[error("no machine id: {variable} is set to {value:?}: {reason}")]
+    /// What should be the machine's id cannot be one.
+    #[error("no machine id: {variable} holds {value:?}: {reason}")]
     Unusable {
         /// The environment variable, or where else the value comes from.
         variable: String,
-        /// What it is set to.
+        /// What it holds, or the beginning of it.
         value: String,
         /// Why that is no machine id.
         reason: InvalidMachineId,

@@ -38,9 +38,7 @@ impl Cookie {
     }
 
     fn is_named(&self, name: &[u8]) -> bool {
-        // The name itself has no `%`, so decoding is for others only.
-        name == self.name.as_bytes()
-            || (name.contains(&b'%') && *percent_decoded(name) == *self.name.as_bytes())
+        *percent_decoded(name) == *self.name.as_bytes()
     }
 }
 

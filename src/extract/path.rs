@@ -26,10 +26,10 @@ use crate::{MalformedSession, SessionId};
 /// | `//session/<id>`, `/%73ession/<id>`, `/session//<id>`, `/x/../session/<id>`, `/session%2F<id>` | that session |
 /// | `/session/<id>/../<another>` | malformed, since it means one session as it stands and another one once `..` is resolved |
 ///
-/// Servers and frameworks read a path in different ways: some merge slashes, resolve `.` and `..`
-/// or decode `%2F` before they route, some do not. A path that leaves room for that is read in all
-/// of those ways, and every way that finds a session must find the same one. Percent-encoding is
-/// taken off once.
+/// Servers and frameworks read a path in different ways: before they route, some merge slashes,
+/// resolve `.` and `..`, decode `%2F`, or take a backslash for a slash; some do not. A path that
+/// leaves room for that is read in all of those ways, and all that find a session must find the
+/// same one. Percent-encoding is taken off once.
 ///
 /// The path of an absolute target (`GET http://host/session/…`) counts; the targets of `CONNECT`
 /// and `OPTIONS *` are no session. The path is the one that the layer sees: inside of a router's
@@ -86,22 +86,45 @@ impl PathSegment {
         if path.is_empty() || path == "*" {
             return Ok(None);
         }
-        // An encoded slash is data to some and a separator to others, and so is a backslash.
-        let by_segment = path.as_bytes().split(|&byte| byte == b'/');
-        let by_segment: Vec<_> = by_segment.map(percent_decoded).collect();
-        let decoded = percent_decoded(path.as_bytes());
-        let at_once = decoded.split(|&byte| matches!(byte, b'/' | b'\\'));
-        let at_once: Vec<_> = at_once.map(Cow::Borrowed).collect();
-
+        let slash = |byte: &u8| *byte == b'/';
+        let either = |byte: &u8| matches!(byte, b'/' | b'\\');
+        let path = path.as_bytes();
         let mut agreed = Agreement::default();
-        for segments in [by_segment, at_once] {
-            for dots in [Dots::Stand, Dots::Resolve, Dots::ResolveOverEmpty] {
-                if let Some(id) = self.in_segments(&segments, dots)? {
-                    agreed.note(id)?;
-                }
+        let segments: Vec<_> = path.split(slash).map(percent_decoded).collect();
+        self.agree_on_segments(&segments, &mut agreed)?;
+
+        // An encoded slash is data to some and a separator to others, and so is a backslash.
+        if segments.iter().any(|segment| segment.iter().any(either)) {
+            let decoded = percent_decoded(path);
+            let plain = Cow::Borrowed;
+            for segments in [
+                path.split(either).map(percent_decoded).collect::<Vec<_>>(),
+                decoded.split(slash).map(plain).collect(),
+                decoded.split(either).map(plain).collect(),
+            ] {
+                self.agree_on_segments(&segments, &mut agreed)?;
             }
         }
         Ok(agreed.0)
+    }
+
+    fn agree_on_segments(
+        &self,
+        segments: &[Cow<'_, [u8]>],
+        agreed: &mut Agreement,
+    ) -> Result<(), MalformedSession> {
+        let is_dots = |segment: &Cow<'_, [u8]>| matches!(segment.as_ref(), b"." | b"..");
+        let ways: &[Dots] = if segments.iter().any(is_dots) {
+            &[Dots::Stand, Dots::Resolve, Dots::ResolveOverEmpty]
+        } else {
+            &[Dots::Stand]
+        };
+        for &dots in ways {
+            if let Some(id) = self.in_segments(segments, dots)? {
+                agreed.note(id)?;
+            }
+        }
+        Ok(())
     }
 
     fn in_segments(

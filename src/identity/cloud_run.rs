@@ -111,10 +111,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_is_no_id_is_an_error() {
-        for body in ["", "not an id", "<html>"] {
+        for body in ["", "not an id", "<html>", &"ä".repeat(9999)] {
             let server = Server::answering(flavored(body));
             let error = discover(&server).await.unwrap_err();
             assert!(matches!(error, IdentityError::Unusable { .. }), "{error}");
+            assert!(error.to_string().len() < 1000);
         }
     }
 

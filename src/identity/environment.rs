@@ -52,7 +52,7 @@ pub(super) fn first_id<'n>(
     environment: Environment<'_>,
 ) -> Result<(&'n str, MachineId), IdentityError> {
     let (name, value) = first_value(names, hint, environment)?;
-    usable(name, value).map(|id| (name, id))
+    usable(name, &value).map(|id| (name, id))
 }
 
 /// The value of the first of these variables that is set, and which one that is.
@@ -71,13 +71,17 @@ pub(super) fn first_value<'n>(
 }
 
 /// The id, or an error that says where the unusable one comes from.
-pub(super) fn usable(origin: &str, value: String) -> Result<MachineId, IdentityError> {
-    MachineId::parse(&value).map_err(|reason| IdentityError::Unusable {
+pub(super) fn usable(origin: &str, value: &str) -> Result<MachineId, IdentityError> {
+    MachineId::parse(value).map_err(|reason| IdentityError::Unusable {
         variable: origin.to_owned(),
-        value,
+        // Whatever it is, it goes into a log.
+        value: value.chars().take(SHOWN).collect(),
         reason,
     })
 }
+
+/// How much of an unusable value an error shows, in characters.
+const SHOWN: usize = 300;
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -113,9 +117,7 @@ pub(super) mod tests {
             let environment = only(&[("A", value), ("B", "b")]);
             let error = first_id(&["A", "B"], "", &environment).unwrap_err();
             assert!(
-                error
-                    .to_string()
-                    .contains(&format!("A is set to {value:?}")),
+                error.to_string().contains(&format!("A holds {value:?}")),
                 "{error}"
             );
         }

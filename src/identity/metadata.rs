@@ -38,7 +38,7 @@ impl Question {
     ) -> Result<MachineId, IdentityError> {
         let endpoint = self.endpoint.clone();
         match self.ask().await.and_then(|answer| read(&answer)) {
-            Ok(text) => usable(&endpoint, text),
+            Ok(text) => usable(&endpoint, &text),
             Err(reason) => Err(IdentityError::Unavailable { endpoint, reason }),
         }
     }

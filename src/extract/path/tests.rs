@@ -97,6 +97,10 @@ fn every_spelling_of_the_path_is_the_session() {
         format!("/session%2f{A}%2ffiles"),
         format!("/session\\{A}"),
         format!("/session%5C{A}"),
+        // Only who decodes first and does not take a backslash for a slash sees these.
+        format!("/x%5Cy%2F../session/{A}"),
+        // And only who does and does not decode first sees this one.
+        format!("/x%2Fy\\..\\session\\{A}"),
         // RFC 3986 says `/x/session/<id>`; who merges slashes first says `/session/<id>`.
         format!("/x//../session/{A}"),
         // As it stands it is the session, resolved it is not.
