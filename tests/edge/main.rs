@@ -14,5 +14,8 @@ mod failure;
 mod headers;
 mod json;
 mod landing;
+mod log;
 mod replay;
+mod shutdown;
+mod stream;
 mod support;
