@@ -67,6 +67,9 @@ impl ReplayCache {
         }
         let mut state = self.state();
         state.expire();
+        let Some(expires) = state.now().checked_add(pattern.ttl) else {
+            return;
+        };
         let host = pattern.host.clone().unwrap_or_else(|| host.to_owned());
         state
             .entries
@@ -75,7 +78,6 @@ impl ReplayCache {
             // The oldest goes: an entry is an optimisation, its loss costs one replay.
             state.entries.remove(0);
         }
-        let expires = state.now() + pattern.ttl.min(Duration::from_secs(u32::MAX.into()));
         state.entries.push(Entry {
             target,
             allow_bypass: pattern.allow_bypass,

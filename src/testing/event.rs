@@ -66,7 +66,7 @@ pub struct EdgeEvent {
     pub request_id: String,
     /// What went wrong.
     pub kind: EdgeErrorKind,
-    /// The particulars, for people.
+    /// The particulars, for people; at most 4,096 bytes.
     pub detail: String,
 }
 

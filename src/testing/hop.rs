@@ -34,7 +34,7 @@ pub struct Hop {
     /// The status of the answer; `None` if the machine took the connection but gave no answer.
     pub status: Option<StatusCode>,
     /// The replay that the machine answered with: the header's text, or the JSON document.
-    /// Present even where the edge was told not to honour it.
+    /// At most 4,096 bytes of it. Present even where the edge was told not to honour it.
     pub replay: Option<String>,
     /// For [`HopKind::FellBack`], why the replay failed: `timeout`, `retries_exhausted` or
     /// `no_candidate`.

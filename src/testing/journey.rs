@@ -32,8 +32,8 @@ pub(super) struct Journey {
     pub(super) method: Method,
     pub(super) path: PathAndQuery,
     pub(super) headers: HeaderMap,
-    /// The host that the client asked for, with its port.
-    pub(super) authority: Option<Authority>,
+    /// The host that the client asked for, without a port and in lower case.
+    pub(super) host: String,
     pub(super) upload: Upload,
     pub(super) upgrade: Option<OnUpgrade>,
     /// The client's place among the connections that the edge takes at once.
@@ -146,7 +146,9 @@ impl Journey {
                     "an HTTP/1.1 upgrade for a machine that is spoken to in HTTP/2",
                 ));
             }
-            let authority = self.authority.clone().ok_or_else(|| cannot("no host"))?;
+            let authority = headers::text(&sent, "host")
+                .and_then(|host| host.parse::<Authority>().ok())
+                .ok_or_else(|| cannot("no host"))?;
             sent.remove(header::HOST);
             *request.version_mut() = Version::HTTP_2;
             *request.uri_mut() = Uri::builder()
@@ -156,9 +158,6 @@ impl Journey {
                 .build()
                 .map_err(|error| cannot(&error.to_string()))?;
         } else {
-            if let Some(authority) = &self.authority {
-                headers::set(&mut sent, header::HOST, authority.as_str());
-            }
             *request.uri_mut() = Uri::from(self.path.clone());
         }
         *request.method_mut() = self.method.clone();
@@ -171,6 +170,12 @@ impl Journey {
         let (status, fields) = (answer.response.status(), answer.response.headers());
         if let Some(value) = fields.get(FLY_REPLAY) {
             hop.replay = Some(String::from_utf8_lossy(value.as_bytes()).into_owned());
+        }
+        if status == StatusCode::SWITCHING_PROTOCOLS && self.upgrade.is_none() {
+            return Err(Refusal::new(
+                EdgeErrorKind::NoAnswer,
+                "the machine switched protocols without being asked",
+            ));
         }
         // A machine that completed an upgrade has taken the request; there is nothing to replay.
         if !self.shared.settings.honour_replay || status == StatusCode::SWITCHING_PROTOCOLS {

@@ -71,7 +71,7 @@ impl Journey {
 
     async fn land_by_cache(&mut self) -> Option<Stop> {
         let cache = &self.shared.cache;
-        let entry = cache.find(&self.host(), self.path.path())?;
+        let entry = cache.find(&self.host, self.path.path())?;
         let skip = headers::text(&self.headers, "fly-replay-cache-control") == Some("skip");
         if skip && entry.allow_bypass {
             self.cache_bypassed = true;
@@ -93,7 +93,7 @@ impl Journey {
             }
             // The cache is an optimisation: when it leads nowhere, the app is asked again.
             Err(unreached) => {
-                self.shared.cache.invalidate(&self.host(), self.path.path());
+                self.shared.cache.invalidate(&self.host, self.path.path());
                 self.event(
                     unreached.kind,
                     format!("cached replay: {}", unreached.detail),

@@ -10,6 +10,12 @@ use tokio::sync::broadcast::error::RecvError;
 use super::event::EdgeEvent;
 use super::hop::Hop;
 
+/// How many records a watcher may be behind; their places are allocated in advance.
+const MAX_BEHIND: usize = 4_096;
+
+/// How much of a text that a machine wrote is kept, in bytes.
+const MAX_TEXT: usize = 4_096;
+
 /// One line of the edge's log.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -34,11 +40,15 @@ impl Log {
         Self {
             capacity,
             records: Mutex::default(),
-            watchers: broadcast::Sender::new(capacity),
+            watchers: broadcast::Sender::new(capacity.min(MAX_BEHIND)),
         }
     }
 
-    pub(super) fn add(&self, record: EdgeRecord) {
+    pub(super) fn add(&self, mut record: EdgeRecord) {
+        match &mut record {
+            EdgeRecord::Hop(hop) => hop.replay.iter_mut().for_each(shorten),
+            EdgeRecord::Event(event) => shorten(&mut event.detail),
+        }
         let mut records = self.records();
         if records.len() == self.capacity {
             records.pop_front();
@@ -82,6 +92,13 @@ impl Log {
     }
 }
 
+fn shorten(text: &mut String) {
+    if text.len() > MAX_TEXT {
+        let end = (0..=MAX_TEXT).rev().find(|at| text.is_char_boundary(*at));
+        text.truncate(end.unwrap_or_default());
+    }
+}
+
 /// The log as it is written, from the moment of [`subscribe`](super::FlyEdge::subscribe) on.
 #[derive(Debug)]
 pub struct EdgeWatch {
@@ -91,8 +108,8 @@ pub struct EdgeWatch {
 impl EdgeWatch {
     /// The next record; `None` once the edge is gone.
     ///
-    /// Safe to drop at any await. A watcher that falls behind by more than the log's capacity
-    /// loses the oldest records rather than hold the edge up.
+    /// Safe to drop at any await. A watcher that falls behind by more than the log's capacity,
+    /// or by more than 4,096 records, loses the oldest records rather than hold the edge up.
     pub async fn next(&mut self) -> Option<EdgeRecord> {
         loop {
             match self.records.recv().await {

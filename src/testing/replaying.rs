@@ -67,7 +67,7 @@ impl Journey {
                 "a cached replay cannot carry state, timeout, fallback or a transformation",
             ));
         }
-        if !pattern.matches(&self.host(), self.path.path()) {
+        if !pattern.matches(&self.host, self.path.path()) {
             return Err(Refusal::new(
                 EdgeErrorKind::MalformedReplay,
                 "the pattern to be cached does not match this request",
@@ -91,12 +91,12 @@ impl Journey {
     }
 
     fn tell_cache(&self, instruction: &Instruction, from: &Slot) {
-        let (cache, host) = (&self.shared.cache, self.host());
+        let (cache, host) = (&self.shared.cache, &self.host);
         match &instruction.cache {
             CacheOrder::None => {}
-            CacheOrder::Invalidate => cache.invalidate(&host, self.path.path()),
+            CacheOrder::Invalidate => cache.invalidate(host, self.path.path()),
             CacheOrder::Store(pattern) => cache.store(
-                &host,
+                host,
                 pattern.clone(),
                 instruction.target.clone(),
                 &from.app,

@@ -30,7 +30,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let places = Arc::new(Semaphore::new(shared.settings.max_connections.max(1)));
+    let most = shared.settings.max_connections;
+    let places = Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
     while let Ok(permit) = Arc::clone(&places).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, client)) => {
@@ -124,14 +125,18 @@ fn begin(
         &settings.region,
         head.version,
     );
+    // One place for the host, whichever way the client named it.
+    if let Some(authority) = head.uri.authority() {
+        headers::set(&mut head.headers, header::HOST, authority.as_str());
+    }
+    let host = headers::text(&head.headers, "host").and_then(|host| host.parse().ok());
+    let host = host.map(|host: Authority| host.host().to_ascii_lowercase());
     let tape = Tape::new(incoming, settings.body_limit);
     let linger = (head.version != Version::HTTP_2).then_some(settings.linger);
-    let host = headers::text(&head.headers, header::HOST.as_str());
     Journey {
         id,
         method: head.method,
-        authority: (head.uri.authority().cloned())
-            .or_else(|| host.and_then(|host| host.parse::<Authority>().ok())),
+        host: host.unwrap_or_default(),
         path: (head.uri.path_and_query().cloned())
             .unwrap_or_else(|| PathAndQuery::from_static("/")),
         headers: head.headers,
@@ -153,13 +158,5 @@ impl Journey {
             kind,
             detail,
         }));
-    }
-
-    /// The host that the client asked for, without a port and in lower case.
-    pub(super) fn host(&self) -> String {
-        self.authority
-            .as_ref()
-            .map(|authority| authority.host().to_ascii_lowercase())
-            .unwrap_or_default()
     }
 }

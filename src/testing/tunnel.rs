@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
@@ -21,7 +22,7 @@ pub(super) async fn join<T>(
     machine_connection: TaskGuard,
     slot: T,
 ) {
-    let handover = timeout(HANDOVER, async { tokio::try_join!(client, machine) });
+    let handover = timeout(HANDOVER, try_join(client, machine));
     if let Ok(Ok((client, machine))) = handover.await {
         // How a tunnel ends is between its two ends.
         let _ = copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(machine)).await;

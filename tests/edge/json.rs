@@ -1,6 +1,6 @@
 //! The JSON form of a replay.
 
-use tower_ownership::testing::EdgeErrorKind;
+use tower_ownership::testing::{EdgeErrorKind, EdgeMachine};
 
 use crate::support::*;
 
@@ -163,4 +163,33 @@ async fn a_document_without_end_is_not_read_to_it() {
     let edge = edge_with(&[(ONE, &machine)]).await;
     assert_bad_gateway(get(&edge, "/").await).await;
     assert_eq!(kinds(&edge), [EdgeErrorKind::NoAnswer]);
+}
+
+#[tokio::test]
+async fn the_header_counts_if_both_forms_are_there() {
+    let emitter = Machine::start(|_| {
+        let mut response = replay_json(r#"{"instance":"90801679a10038"}"#);
+        let target = "instance=e286544f716d89".parse().unwrap();
+        response.headers_mut().insert("fly-replay", target);
+        response
+    })
+    .await;
+    let (two, three) = (Machine::named("two").await, Machine::named("three").await);
+    let edge = edge_with(&[(ONE, &emitter), (TWO, &two), (THREE, &three)]).await;
+    assert_eq!(who(&edge, "/").await, "two");
+}
+
+#[tokio::test]
+async fn a_transformation_may_name_another_host() {
+    let document = r#"{"instance":"e286544f716d89",
+        "transform":{"set_headers":[{"name":"host","value":"inner.example"}]}}"#;
+    for h2 in [false, true] {
+        let two = Machine::named("two").await;
+        let edge = edge_with(&[(ONE, &emitting(document).await)]).await;
+        edge.add_machine(EdgeMachine::new(TWO, two.addr).h2_backend(h2));
+        assert_eq!(who(&edge, "/").await, "two");
+        let seen = two.last();
+        let host = seen.header("host").or(seen.uri.host());
+        assert_eq!(host, Some("inner.example"));
+    }
 }

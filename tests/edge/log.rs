@@ -80,3 +80,13 @@ async fn the_log_forgets_the_oldest() {
     edge.clear_log();
     assert_eq!((edge.hops(), edge.events()), (vec![], vec![]));
 }
+
+#[tokio::test]
+async fn what_machines_write_is_kept_in_part() {
+    let long = "x".repeat(20_000);
+    let emitter = Machine::start(move |_| replay(&long)).await;
+    let edge = edge_with(&[(ONE, &emitter)]).await;
+    get(&edge, "/").await;
+    assert_eq!(edge.hops()[0].replay.as_ref().unwrap().len(), 4_096);
+    assert_eq!(edge.events()[0].detail.len(), 4_096);
+}

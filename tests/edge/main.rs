@@ -19,3 +19,4 @@ mod replay;
 mod shutdown;
 mod stream;
 mod support;
+mod tunnel;

@@ -257,3 +257,34 @@ async fn an_edge_that_does_not_honour_replays_shows_them_to_the_client() {
         Some("instance=e286544f716d89")
     );
 }
+
+#[tokio::test]
+async fn the_longest_timeout_is_no_trouble() {
+    let emitter = Machine::replaying("instance=e286544f716d89;timeout=18446744073709551615s").await;
+    let edge = edge_with(&[(ONE, &emitter), (TWO, &Machine::named("two").await)]).await;
+    assert_eq!(who(&edge, "/").await, "two");
+}
+
+#[tokio::test]
+async fn many_requests_at_once_do_not_mix() {
+    let emitter = Machine::replaying("instance=e286544f716d89").await;
+    let owner = Machine::start(|seen| {
+        let text = format!("{} {}", seen.uri, String::from_utf8_lossy(&seen.body));
+        Response::new(Body::from(text))
+    })
+    .await;
+    let edge = edge_with(&[(ONE, &emitter), (TWO, &owner)]).await;
+    let client = client();
+    let requests = (0..200).map(|number| {
+        let request = client.post(edge.url(&format!("/{number}")));
+        request.body(number.to_string()).send()
+    });
+    for (number, response) in futures_util::future::join_all(requests)
+        .await
+        .into_iter()
+        .enumerate()
+    {
+        let text = response.unwrap().text().await.unwrap();
+        assert_eq!(text, format!("/{number} {number}"));
+    }
+}
