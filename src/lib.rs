@@ -1,4 +1,87 @@
 //! A request for a session is served by the machine that owns the session.
+//!
+//! A fleet of identical containers sits behind a load balancer. Each session (a preview, a
+//! sandbox, a game room, an MCP session) lives in the memory of one machine, and a directory, such
+//! as a table in PostgreSQL, says which one. The balancer does not know that. [`OwnershipLayer`]
+//! wraps any HTTP service and makes up for it.
+//!
+//! # The rules
+//! 1. A request without a session passes to the wrapped service, on every machine.
+//! 2. A request for a session is looked up. What cannot be read, is unknown, has ended, is not
+//!    open to this client, or is not ready yet is refused, each with a [code](Code) of its own.
+//! 3. If this machine is the owner, the request passes, with [`Owned`] in its extensions.
+//! 4. If another machine is, the request is handed to it: by Fly.io's proxy ([`FlyReplay`]), or by
+//!    a [`Redirect`]. What cannot be carried there is refused before its body is read.
+//! 5. A request that was handed over, and failed or came round in a circle, is refused with what
+//!    went wrong. It is never handed over without end.
+//! 6. What a client or a proxy writes into a request can cost a lookup or refuse that very request.
+//!    It never lets the wrong machine serve, and never picks a machine or a host.
+//! 7. A lookup that fails or takes too long refuses the request. It never guesses.
+//!
+//! Refusals are responses, in the form that the client reads: a problem document (RFC 9457), a
+//! page that explains itself and recovers by itself, or a gRPC status. The wrapped service's own
+//! errors are left alone.
+//!
+//! # Example
+//! ```
+//! use http::{Request, Response, StatusCode};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_ownership::{FlyReplay, MachineId, MemoryLookup, Owned, OwnershipLayer, PathSegment, Session};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let me: MachineId = "e2863555a91708".parse()?;
+//! let sessions = MemoryLookup::new();
+//! sessions.insert(Session::owned_by("807efe44-d63e-4a24-88f5-dbe96112830a".parse()?, me.clone()));
+//! sessions.insert(Session::owned_by(
+//!     "1f0c5a52-3c1f-4d57-9a50-0d4c8f2f6b11".parse()?,
+//!     "56837ddda10348".parse()?,
+//! ));
+//!
+//! let layer = OwnershipLayer::builder(sessions) // in production: a `PostgresLookup`
+//!     .session(PathSegment::after("/session")?)
+//!     .machine(me) // left out, the platform is asked
+//!     .replay(FlyReplay::new())
+//!     .build()?;
+//! let service = layer.layer(service_fn(async |request: Request<()>| {
+//!     let owned = request.extensions().get::<Owned>().map(|owned| owned.id().to_string());
+//!     Ok::<_, std::convert::Infallible>(Response::new(owned.unwrap_or_default()))
+//! }));
+//!
+//! let mine = Request::get("/session/807efe44-d63e-4a24-88f5-dbe96112830a/page").body(())?;
+//! let response = service.clone().oneshot(mine).await?;
+//! assert_eq!(response.status(), StatusCode::OK);
+//!
+//! let elsewhere = Request::get("/session/1f0c5a52-3c1f-4d57-9a50-0d4c8f2f6b11/page").body(())?;
+//! let response = service.oneshot(elsewhere).await?;
+//! assert_eq!(
+//!     response.headers()["fly-replay"],
+//!     "instance=56837ddda10348;timeout=5s;fallback=force_self;state=own.1"
+//! );
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where it belongs in a stack
+//! Outside of everything that strips a prefix from the path, answers for a session, or completes
+//! an upgrade; inside of what every machine may answer alike, such as CORS preflights (a browser
+//! follows no redirect on those) and request ids. A handler that needs the session's id reads it
+//! from [`Owned`], not from the request: that is the id the verdict was made for.
+//!
+//! # Features
+//! | feature | adds | default |
+//! | --- | --- | --- |
+//! | `postgres` | `PostgresLookup` | yes |
+//! | `tls` | TLS from there to PostgreSQL, by rustls | |
+//! | `metadata` | `identity::EcsTask` and `identity::CloudRunInstance` | |
+//! | `testing` | `testing::FlyEdge`: Fly's proxy, imitated on the loopback, for your own tests | |
+//!
+//! Features add items, and none changes behaviour. Without any, there is neither a database driver
+//! nor a runtime in the tree.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// Names of products are not code.
+#![allow(clippy::doc_markdown)]
 
 mod address;
 mod arrival;
