@@ -83,13 +83,14 @@ use table::Table;
 /// | all of it, a second attempt included | [`timeout`](PostgresLookupBuilder::timeout) | 1.8 s |
 ///
 /// A lookup that fails on a connection which had been lying idle (the server was restarted, an
-/// administrator ended it) is tried once more on a fresh one. A query that outlives its bound, or
-/// that nobody waits for any more, is cancelled at the server, and its connection is never used
-/// again.
+/// administrator ended it) is tried once more on a fresh one. The server is told to give up a
+/// query at nine tenths of its bound (`SET LOCAL statement_timeout`, in a transaction that can only
+/// read), so that queries which wait for a lock do not pile up there. A connection whose query
+/// outlived our bound, or was no longer waited for, is never used again.
 ///
 /// # Poolers, replicas, TLS
-/// Only unnamed statements are sent, so `PgBouncer` in transaction mode is fine; `pgbouncer=true`
-/// in a URL is accepted and changes nothing. Read from the primary: on a replica that lags behind,
+/// Only unnamed statements are sent, so `PgBouncer` in session and transaction mode is fine;
+/// `pgbouncer=true` in a URL is accepted and changes nothing. Read from the primary: on a replica that lags behind,
 /// a session still belongs to the machine it has just left. With several hosts in the URL, add
 /// `target_session_attrs=read-write`.
 ///

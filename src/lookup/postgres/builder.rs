@@ -168,7 +168,8 @@ impl PostgresLookupBuilder {
     /// A query in place of the table: what it returns is the session.
     ///
     /// It is one `SELECT` (or `WITH … SELECT`, or a call of a function that returns rows) in
-    /// which `$1` is the session's id, a `uuid`. It becomes a subquery, so it can change nothing.
+    /// which `$1` is the session's id, a `uuid`. It becomes a subquery in a transaction that can
+    /// only read.
     /// Columns count by name:
     ///
     /// | column | holds | without it, or NULL |
@@ -224,7 +225,8 @@ impl PostgresLookupBuilder {
         self
     }
 
-    /// How long the query may take. Default: 800 ms.
+    /// How long the query may take. Default: 800 ms. The server gives it up after nine tenths of
+    /// that, whatever `statement_timeout` says elsewhere.
     pub fn query_timeout(mut self, bound: Duration) -> Self {
         self.bounds.query = bound;
         self

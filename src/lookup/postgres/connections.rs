@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Instant};
 
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::Pool;
 use tokio::time::timeout;
 use tokio_postgres::{
     Row,
@@ -13,7 +13,6 @@ use crate::LookupError;
 
 use super::{
     bounds::Bounds,
-    connector::Connector,
     failure::{Failure, connect_error},
     lease::Lease,
 };
@@ -24,17 +23,26 @@ pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 pub(super) struct Connections {
     pool: Pool,
-    /// `None` for a pool that the application made: how it connects is not told.
-    connector: Option<Connector>,
+    /// Whether the application made the pool, with bounds of its own or none.
+    is_foreign: bool,
     bounds: Bounds,
 }
 
 impl Connections {
-    pub(super) fn new(pool: Pool, connector: Option<Connector>, bounds: Bounds) -> Self {
+    /// A pool of ours, which keeps the bounds.
+    pub(super) fn new(pool: Pool, bounds: Bounds) -> Self {
         Self {
             pool,
-            connector,
+            is_foreign: false,
             bounds,
+        }
+    }
+
+    /// A pool that the application made.
+    pub(super) fn foreign(pool: Pool, bounds: Bounds) -> Self {
+        Self {
+            is_foreign: true,
+            ..Self::new(pool, bounds)
         }
     }
 
@@ -62,14 +70,16 @@ impl Connections {
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, LookupError> {
         let began = Instant::now();
+        // The server is told of it, so the overall bound has to be in it.
+        let limit = self.bounds.query.min(self.bounds.overall);
         let lease = self.lease().await?;
         let was_idle = lease.was_idle();
-        match lease.query(sql, parameters, self.bounds.query).await {
+        match lease.query(sql, parameters, limit).await {
             Err(failure) if was_idle && failure.is_stale() => {
                 // What was opened before is likely to have died with it.
                 drop(self.pool.retain(|_, metrics| metrics.created > began));
                 let lease = self.lease().await?;
-                lease.query(sql, parameters, self.bounds.query).await
+                lease.query(sql, parameters, limit).await
             }
             answer => answer,
         }
@@ -77,19 +87,17 @@ impl Connections {
     }
 
     async fn lease(&self) -> Result<Lease, LookupError> {
-        let object: Object = if self.connector.is_some() {
-            self.pool.get().await
-        } else {
+        let object = if self.is_foreign {
             // A pool that the application made may have no bounds, nor a runtime to keep them by.
             let limit = self.bounds.pool + self.bounds.connect;
             timeout(limit, self.pool.get()).await.map_err(|elapsed| {
                 LookupError::timeout("the pool gave no connection to PostgreSQL in time")
                     .with_source(elapsed)
             })?
-        }
-        .map_err(connect_error)?;
-        let connector = self.connector.clone();
-        Ok(Lease::new(object, connector, self.bounds.connect))
+        } else {
+            self.pool.get().await
+        };
+        object.map(Lease::new).map_err(connect_error)
     }
 }
 

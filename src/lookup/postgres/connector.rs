@@ -1,12 +1,11 @@
 //! How connections are made: plainly or by TLS.
 
 use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod};
-use tokio_postgres::{CancelToken, Config, Error, NoTls};
+use tokio_postgres::{Config, NoTls};
 #[cfg(feature = "tls")]
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// What a connection goes through.
-#[derive(Clone)]
 pub(super) enum Connector {
     Plain,
     #[cfg(feature = "tls")]
@@ -14,7 +13,7 @@ pub(super) enum Connector {
 }
 
 impl Connector {
-    pub(super) fn manager(&self, config: Config) -> Manager {
+    pub(super) fn manager(self, config: Config) -> Manager {
         let recycling = ManagerConfig {
             // A connection that turns out to be dead costs a second attempt, which is rare; a
             // test query would cost every lookup a round trip.
@@ -23,15 +22,7 @@ impl Connector {
         match self {
             Self::Plain => Manager::from_config(config, NoTls, recycling),
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => Manager::from_config(config, tls.clone(), recycling),
-        }
-    }
-
-    pub(super) async fn cancel(&self, token: &CancelToken) -> Result<(), Error> {
-        match self {
-            Self::Plain => token.cancel_query(NoTls).await,
-            #[cfg(feature = "tls")]
-            Self::Tls(tls) => token.cancel_query(tls.clone()).await,
+            Self::Tls(tls) => Manager::from_config(config, tls, recycling),
         }
     }
 }

@@ -12,8 +12,9 @@ use tokio_postgres::Config;
 ///   libpq; it is read in [`build`](super::PostgresLookupBuilder::build);
 /// - a `tokio_postgres::Config`;
 /// - a `deadpool_postgres::Pool` that the application has already. It brings its own size and
-///   TLS. Queries are bounded as with a pool of ours, but one that timed out is not cancelled at
-///   the server (how to reach it is not told): let its connections set a `statement_timeout`.
+///   TLS; waiting for one of its connections is bounded by the sum of
+///   [`pool_timeout`](super::PostgresLookupBuilder::pool_timeout) and
+///   [`connect_timeout`](super::PostgresLookupBuilder::connect_timeout).
 #[derive(Clone)]
 pub struct PostgresSource(pub(super) Kind);
 

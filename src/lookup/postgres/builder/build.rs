@@ -51,7 +51,7 @@ impl PostgresLookupBuilder {
             Kind::Pool(pool) => {
                 let pool = pool.clone();
                 self.check_foreign_pool()?;
-                return Ok(Connections::new(pool, None, self.bounds));
+                return Ok(Connections::foreign(pool, self.bounds));
             }
             Kind::Config(config) => ConnectionString {
                 config: config.as_ref().clone(),
@@ -83,7 +83,7 @@ impl PostgresLookupBuilder {
             .create_timeout(Some(bounds.connect))
             .build()
             .map_err(PostgresConfigError::Pool)?;
-        Ok(Connections::new(pool, Some(connector), bounds))
+        Ok(Connections::new(pool, bounds))
     }
 
     fn check_foreign_pool(&self) -> Result<(), PostgresConfigError> {
