@@ -39,6 +39,34 @@ async fn a_database_that_is_not_there_is_unavailable() {
 }
 
 #[tokio::test]
+async fn a_wrong_password_is_unavailable_and_is_not_shown() {
+    let cluster = Cluster::prepared(|data| {
+        let rules = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+        std::fs::write(data.join("pg_hba.conf"), rules).unwrap();
+        Vec::new()
+    })
+    .unwrap();
+    let database = cluster.database().await;
+    database.incident_table().await;
+    database
+        .execute("ALTER USER postgres PASSWORD 'open sesame'")
+        .await;
+    let with = |password: &str| {
+        let url = database
+            .url()
+            .replace("postgres@", &format!("postgres:{password}@"));
+        PostgresLookup::builder(url).build().unwrap()
+    };
+    let error = find(&with("guess"), Uuid::nil()).await.unwrap_err();
+    assert_eq!(error.kind(), LookupErrorKind::Unavailable);
+    let said = format!("{error:?} {}", chain(&error));
+    assert!(said.contains("password authentication failed"), "{said}");
+    assert!(!said.contains("guess"), "{said}");
+    let unknown = find(&with("open%20sesame"), Uuid::nil()).await;
+    assert_eq!(unknown.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_query_that_is_not_permitted_is_unavailable() {
     let (database, id) = with_session().await;
     database

@@ -28,15 +28,12 @@ impl Failure {
             (Self::Slow, _) => false,
             // No answer of the server's at all: the connection is gone.
             (Self::Server(error), None) => error.is_closed() || caused_by_io(error),
-            // Ended by an administrator, by another backend's crash, or for lying idle;
-            // connection exceptions, which poolers report for the servers behind them; and a plan
-            // or a statement that the connection no longer has.
+            // Ended by an administrator, by another backend's crash, or for lying idle; and
+            // connection exceptions, which poolers report for the servers behind them. A stale
+            // plan (0A000) or a lost statement (26000) is not among them: nothing is prepared, so
+            // these say something of the query.
             (_, Some(code)) => {
-                code.starts_with("08")
-                    || matches!(
-                        code,
-                        "57P01" | "57P02" | "57P05" | "25P03" | "0A000" | "26000"
-                    )
+                code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P05")
             }
         }
     }

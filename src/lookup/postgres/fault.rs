@@ -132,7 +132,7 @@ impl fmt::Display for PostgresWarning {
 }
 
 /// The directory can be asked, and sessions are stored as configured.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresVerified {
     pub(super) warnings: Vec<PostgresWarning>,
 }

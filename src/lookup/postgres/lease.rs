@@ -40,24 +40,27 @@ impl Lease {
         parameters: &[Parameter<'_>],
         limit: Duration,
     ) -> Result<Vec<Row>, Failure> {
+        /// What `statement_timeout` can hold, in milliseconds.
+        const MOST: u128 = i32::MAX as u128;
+
         let Some(client) = &self.0 else {
             return Err(Failure::Slow);
         };
         // A little earlier than our own: a connection on which the server gave up can be used
         // again, and one on which we gave up cannot.
-        let servers = (limit * 9 / 10).as_millis().max(1);
-        let begin = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {servers}");
+        let servers = (limit * 9 / 10).as_millis().clamp(1, MOST);
+        let start = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {servers}");
         // Requests are queued at the first poll, and `join3` polls in this order.
         let asked = join3(
-            client.batch_execute(&begin),
+            client.batch_execute(&start),
             client.query_typed(sql, parameters),
             client.batch_execute("COMMIT"),
         );
-        let Ok((begun, rows, ended)) = timeout(limit, asked).await else {
+        let Ok((started, rows, ended)) = timeout(limit, asked).await else {
             return Err(Failure::Slow);
         };
         // In this order the first failure is the one that caused the others.
-        let answer = begun
+        let answer = started
             .and(rows)
             .and_then(|rows| ended.map(|()| rows))
             .map_err(Failure::Server);
