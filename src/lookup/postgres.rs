@@ -99,7 +99,9 @@ use table::Table;
 /// is used, the server's chain and name are checked, and a failed check is never a reason to go on
 /// without. Trusted are the system's roots, or those of `sslrootcert`,
 /// [`root_certificate_pem`](PostgresLookupBuilder::root_certificate_pem) or
-/// [`tls`](PostgresLookupBuilder::tls). Without the feature, `prefer` means no TLS, and what
+/// [`tls`](PostgresLookupBuilder::tls). So a server with a certificate of its own making (Debian's
+/// default) needs `sslrootcert`, or, on a network that you trust, `sslmode=disable`. Without the
+/// feature, `prefer` means no TLS, and what
 /// demands TLS is an error in `build`.
 ///
 /// # Errors

@@ -51,6 +51,8 @@ async fn a_network_that_loses_everything_is_a_timeout() {
         assert_eq!(error.kind(), LookupErrorKind::Timeout, "{error:?}");
         assert!(began.elapsed() < LAYER, "{:?}", began.elapsed());
     }
+    // The connection whose answer is outstanding was not used again.
+    assert_eq!(relay.accepted(), 2);
     relay.restore().await;
     found(&lookup, id).await;
 }

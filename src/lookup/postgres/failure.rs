@@ -91,6 +91,10 @@ pub(super) fn connect_error(error: PoolError) -> LookupError {
         PoolError::Backend(error) if io_kind(&error) == Some(io::ErrorKind::TimedOut) => {
             LookupError::timeout("PostgreSQL could not be reached in time").with_source(error)
         }
+        PoolError::Backend(error) if caused_by_tls(&error) => LookupError::unavailable(
+            "PostgreSQL's certificate was refused: is it trusted (`sslrootcert`), and for this host?",
+        )
+        .with_source(error),
         PoolError::Backend(error) => {
             LookupError::unavailable("no connection to PostgreSQL could be opened")
                 .with_source(error)
@@ -98,6 +102,24 @@ pub(super) fn connect_error(error: PoolError) -> LookupError {
         other => {
             LookupError::unavailable("the pool gave no connection to PostgreSQL").with_source(other)
         }
+    }
+}
+
+/// Whether the TLS handshake failed: worth words of its own, because a server with a certificate
+/// that it made itself is common, and because `sslmode=prefer` elsewhere would not even look at it.
+fn caused_by_tls(error: &tokio_postgres::Error) -> bool {
+    #[cfg(feature = "tls")]
+    {
+        let cause = error
+            .source()
+            .and_then(|cause| cause.downcast_ref::<io::Error>());
+        let inner = cause.and_then(io::Error::get_ref);
+        inner.is_some_and(|inner| inner.is::<rustls::Error>())
+    }
+    #[cfg(not(feature = "tls"))]
+    {
+        let _ = error;
+        false
     }
 }
 
