@@ -113,8 +113,10 @@ fn caused_by_tls(error: &tokio_postgres::Error) -> bool {
         let cause = error
             .source()
             .and_then(|cause| cause.downcast_ref::<io::Error>());
-        let inner = cause.and_then(io::Error::get_ref);
-        inner.is_some_and(|inner| inner.is::<rustls::Error>())
+        match cause.and_then(io::Error::get_ref) {
+            Some(inner) => inner.is::<rustls::Error>(),
+            None => false,
+        }
     }
     #[cfg(not(feature = "tls"))]
     {
