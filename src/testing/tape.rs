@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 use hyper::body::Incoming;
 
 /// The one copy of a request body. Holds at most `limit` bytes of it; clones share it.
@@ -20,8 +20,6 @@ struct Reel {
     recorded: BytesMut,
     trailers: Option<HeaderMap>,
     limit: usize,
-    /// The whole body, if the client said how long it is.
-    length: Option<u64>,
     state: State,
     /// Only the newest reader may read: an older one belongs to a connection that is being given
     /// up, and would take the wake-up that its successor waits for.
@@ -63,7 +61,6 @@ impl Tape {
             recorded: BytesMut::new(),
             trailers: None,
             limit,
-            length,
             state,
             reader: 0,
         })))
@@ -85,10 +82,7 @@ impl Tape {
                 reader: reel.reader,
             }
         };
-        Playback {
-            source,
-            length: reel.length,
-        }
+        Playback { source }
     }
 
     /// Reads on until the whole body is recorded, or cannot be.
@@ -204,11 +198,11 @@ pub(super) enum TapeError {
     Superseded,
 }
 
-/// A request body on its way to one machine.
+/// A request body on its way to one machine. The request's own `content-length`, or its absence,
+/// says how it is framed, so it is framed for each machine as the client framed it.
 #[derive(Debug)]
 pub(super) struct Playback {
     source: Source,
-    length: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -239,25 +233,13 @@ impl Body for Playback {
                 .or_else(|| trailers.take().map(Frame::trailers))
                 .map(Ok),
         };
-        if let (Some(left), Some(Ok(frame))) = (&mut self.length, &frame) {
-            let sent = frame.data_ref().map_or(0, Bytes::len);
-            *left = left.saturating_sub(sent as u64);
-        }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
-            // An HTTP/1.1 message with a length ends with its last byte, not with a frame.
-            Source::Live { .. } => self.length == Some(0),
+            Source::Live { .. } => false,
             Source::Recorded { data, trailers } => data.is_none() && trailers.is_none(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self.length {
-            Some(length) => SizeHint::with_exact(length),
-            None => SizeHint::default(),
         }
     }
 }

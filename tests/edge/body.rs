@@ -266,3 +266,38 @@ async fn expect_continue_is_answered_by_the_edge() {
     assert_eq!(owner.last().body, "body");
     assert_eq!(emitter.last().header("expect"), None);
 }
+
+#[tokio::test]
+async fn a_client_that_sends_all_before_it_reads_still_gets_an_early_answer() {
+    let edge = edge().start().await.unwrap();
+    let machine = early(|| Response::new(Body::from("early"))).await;
+    edge.add(ONE, machine.addr);
+    let mut client = TcpStream::connect(edge.addr()).await.unwrap();
+    let head =
+        "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 30000000\r\n\r\n";
+    client.write_all(head.as_bytes()).await.unwrap();
+    let megabyte = vec![0; 1_000_000];
+    for _ in 0..30 {
+        client.write_all(&megabyte).await.unwrap();
+    }
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("early"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_as_too_large_is_not_waited_for() {
+    let edge = edge()
+        .body_wait(Duration::from_secs(600))
+        .start()
+        .await
+        .unwrap();
+    edge.add(ONE, early(|| replay("instance=e286544f716d89")).await.addr);
+    let mut client = TcpStream::connect(edge.addr()).await.unwrap();
+    let head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000001\r\n\r\n";
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    let answered = tokio::time::timeout(Duration::from_secs(20), client.read_exact(&mut answer));
+    answered.await.expect("at once").unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 502");
+}

@@ -44,6 +44,13 @@ async fn skip(edge: &FlyEdge, path: &str) {
         .unwrap();
 }
 
+/// Passes the cache by.
+async fn asking_the_app(edge: &FlyEdge, path: &str) {
+    let request = client().get(edge.url(path));
+    let request = request.header("fly-force-instance-id", ONE);
+    request.send().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_hit_goes_to_the_target_without_asking_the_source() {
     let (edge, emitter, owner) = fleet(SESSION).await;
@@ -227,8 +234,9 @@ async fn the_longest_prefix_wins() {
     .await;
     let (two, three) = (Machine::named("two").await, Machine::named("three").await);
     let edge = edge_with(&[(ONE, &emitter), (TWO, &two), (THREE, &three)]).await;
-    who(&edge, "/a/b/first").await;
-    who(&edge, "/a/first").await;
+    for path in ["/a/first", "/a/b/first"] {
+        asking_the_app(&edge, path).await;
+    }
     assert_eq!(edge.cached_replays(), 2);
     assert_eq!(who(&edge, "/a/b/second").await, "three");
     assert_eq!(who(&edge, "/a/c").await, "two");
@@ -264,11 +272,7 @@ async fn the_cache_has_a_cap() {
 async fn a_forced_machine_passes_the_cache_by() {
     let (edge, emitter, _) = fleet(SESSION).await;
     who(&edge, "/session/7f/a").await;
-    client()
-        .get(edge.url("/session/7f/a"))
-        .header("fly-force-instance-id", ONE)
-        .send()
-        .await
-        .unwrap();
+    asking_the_app(&edge, "/session/7f/a").await;
     assert_eq!(emitter.seen().len(), 2);
+    assert_eq!(edge.cached_replays(), 1, "the same entry, stored anew");
 }

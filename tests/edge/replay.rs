@@ -169,6 +169,7 @@ async fn an_unknown_app_and_an_unknown_machine_have_their_own_codes() {
     for (instruction, code) in [
         ("app=nobody", "PA04"),
         ("instance=gone", "PR02"),
+        ("instance=5683d9a1b2c3d4;region=fra", "PR02"),
         ("region=nrt", "PR04"),
     ] {
         let emitter = Machine::replaying(instruction).await;
