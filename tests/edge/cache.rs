@@ -216,6 +216,11 @@ async fn a_hit_that_leads_nowhere_asks_the_app_again() {
         kinds(&edge),
         [EdgeErrorKind::NoCandidate, EdgeErrorKind::MachineNotFound]
     );
+    // And the entry is forgotten, should the machine come back.
+    edge.add(ONE, Machine::named("app").await.addr);
+    who(&edge, "/session/7f/a").await;
+    edge.add(TWO, Machine::named("owner").await.addr);
+    assert_eq!(who(&edge, "/session/7f/a").await, "app");
 }
 
 #[tokio::test]
