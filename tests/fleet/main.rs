@@ -1,0 +1,30 @@
+//! Several machines, the edge in front of them, and clients: everything over real sockets.
+#![cfg(all(feature = "testing", feature = "postgres"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+#![allow(
+    clippy::doc_markdown,
+    unreachable_pub,
+    missing_debug_implementations,
+    missing_docs
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod application;
+mod client;
+mod fleet;
+mod frameworks;
+mod grpc;
+mod moves;
+mod nesting;
+mod proxy;
+mod streams;
+mod trust_headers;
+mod trust_targets;
+mod uploads;
+mod waiting;
