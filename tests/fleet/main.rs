@@ -17,11 +17,13 @@ mod support;
 
 mod application;
 mod client;
+mod container;
 mod fleet;
 mod frameworks;
 mod grpc;
 mod moves;
 mod nesting;
+mod process;
 mod proxy;
 mod streams;
 mod trust_headers;

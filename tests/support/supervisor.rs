@@ -68,9 +68,11 @@ impl Supervisor {
         pid.parse().expect("a process id")
     }
 
-    /// Sends `signal` to the server and returns when it has ended.
-    pub fn stop(&mut self, signal: &str) {
-        self.order(&format!("stop {signal}"));
+    /// Sends `signal` to the server, which may have ended already, and returns its exit status when
+    /// it has ended: 128 and more if a signal ended it.
+    pub fn stop(&mut self, signal: &str) -> i32 {
+        let status = self.order(&format!("stop {signal}"));
+        status.parse().expect("an exit status")
     }
 
     /// Sends `signal` to the server and all its children.

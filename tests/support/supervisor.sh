@@ -41,13 +41,15 @@ while read -r order rest; do
         echo "$pid"
         ;;
     stop)
+        status=0
         if [ -n "$pid" ]; then
             signal_family CONT
             kill -"$rest" "$pid"
             wait "$pid"
+            status=$?
             pid=
         fi
-        echo stopped
+        echo "$status"
         ;;
     signal)
         signal_family "$rest"
