@@ -149,22 +149,21 @@ async fn routes_outside_of_a_route_layer_are_not_asked_for_a_session() {
     assert_eq!((answer.status, answer.code()), (404, None));
 }
 
-async fn bare(
-    request: Request<Incoming>,
-    machine: &str,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+fn bare(request: &Request<Incoming>, machine: &str) -> Response<Full<Bytes>> {
     let text = match request.extensions().get::<Owned>() {
         Some(owned) => format!("{} at {machine}", owned.id()),
         None => "healthy".to_owned(),
     };
-    Ok(Response::new(Full::new(text.into())))
+    Response::new(Full::new(text.into()))
 }
 
 #[tokio::test]
 async fn around_a_bare_hyper_service() {
     let pair = Pair::of(|listener, machine, sessions| {
         let layer = layer(machine, sessions).build().unwrap();
-        let service = layer.layer(service_fn(move |request| bare(request, machine)));
+        let service = layer.layer(service_fn(async move |request| {
+            Ok::<_, Infallible>(bare(&request, machine))
+        }));
         async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();

@@ -108,7 +108,7 @@ async fn a_loop_is_cut_after_as_many_hops_as_the_builder_allows() {
 
 async fn caching() -> Fleet {
     Fleet::with(edge(), |machine, sessions| {
-        let cache = ReplayCache::under("/session").lifetime(Duration::from_mins(1));
+        let cache = ReplayCache::under("/session").lifetime(Duration::from_secs(60));
         layer(machine, sessions).replay(FlyReplay::new().cache(cache))
     })
     .await

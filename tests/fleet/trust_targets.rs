@@ -12,11 +12,12 @@ use crate::client::{Answer, get, raw, statuses};
 use crate::fleet::{Fleet, OWNER, Server, WRONG, edge, layer};
 
 /// Ways to write the target of a request for the session.
-fn targets(session: SessionId) -> Vec<String> {
+pub fn targets(session: SessionId) -> Vec<String> {
     let id = session.to_string();
     let simple = id.replace('-', "");
     let upper = id.to_uppercase();
-    let encoded: String = id.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let encoded = id.bytes().map(|byte| format!("%{byte:02x}"));
+    let encoded = encoded.collect::<Vec<_>>().concat();
     let twice = encoded.replace('%', "%25");
     [
         "/session/ID",
@@ -69,11 +70,17 @@ fn targets(session: SessionId) -> Vec<String> {
     .into()
 }
 
-async fn ask(addr: SocketAddr, target: &str, hosts: &[&str]) -> Answer {
-    let hosts: String = hosts
+pub async fn ask(addr: SocketAddr, target: &str, hosts: &[&str]) -> Answer {
+    let hosts: Vec<_> = hosts
         .iter()
-        .map(|host| format!("Host: {host}\r\n"))
+        .map(|host| {
+            format!(
+                "Host: {host}
+"
+            )
+        })
         .collect();
+    let hosts = hosts.concat();
     let head = format!("GET {target} HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
     raw(addr, head.as_bytes()).await
 }
