@@ -25,7 +25,7 @@ impl OwnershipLayer {
     /// The longest wait for a lookup unless [said otherwise](OwnershipLayerBuilder::lookup_timeout).
     pub const DEFAULT_LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
-    /// The replays that one request may have behind it and still be replayed, unless
+    /// How often one request is replayed at most, unless
     /// [said otherwise](OwnershipLayerBuilder::max_hops): one for the way to the owner, one more
     /// for an owner that changed meanwhile.
     pub const DEFAULT_MAX_HOPS: u8 = 2;
@@ -121,8 +121,9 @@ impl OwnershipLayerBuilder {
         self
     }
 
-    /// How many replays of ours a request may have behind it and still be replayed;
-    /// [2](OwnershipLayer::DEFAULT_MAX_HOPS) by default. Then it is refused with `replay-loop`.
+    /// How often one request is replayed at most; [2](OwnershipLayer::DEFAULT_MAX_HOPS) by
+    /// default. After that it is refused with `replay-loop`. The first replay is always allowed,
+    /// so 0 means 1.
     pub fn max_hops(mut self, hops: u8) -> Self {
         self.max_hops = hops;
         self

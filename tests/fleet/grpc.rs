@@ -218,6 +218,33 @@ async fn refusals_are_statuses_of_their_own() {
 }
 
 #[tokio::test]
+async fn no_metadata_makes_the_wrong_server_answer() {
+    let pair = Pair::with(edge().pass_forged_headers(true), by_metadata).await;
+    for (name, value) in [
+        ("fly-replay-src", "state=own.1"),
+        ("fly-replay-src", "state=own.2"),
+        ("fly-replay-failed", "reason=timeout"),
+        ("fly-preferred-instance-unavailable", OWNER),
+        ("fly-replay-cache-status", "hit"),
+        ("x-session-id", "00000000-0000-4000-8000-000000000000"),
+    ] {
+        for addr in [pair.wrong.addr, pair.edge.addr()] {
+            let mut asking = pair.asking();
+            asking.metadata_mut().append(name, value.parse().unwrap());
+            // The wrong server would say that it does not serve.
+            let answer = check(addr, asking).await;
+            assert_ne!(answer.ok(), Some(Answered::NotServing), "{name}: {value}");
+        }
+    }
+    // Two sessions are none, even at their owner.
+    let mut both = pair.asking();
+    let other = new_session().to_string().parse().unwrap();
+    both.metadata_mut().append("x-session-id", other);
+    let status = check(pair.owner.addr, both).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
 async fn a_call_is_not_carried_unless_the_builder_lets_unknown_lengths_pass() {
     let pair = Pair::with(edge(), |machine, sessions| {
         by_metadata(machine, sessions).replay(FlyReplay::new())

@@ -142,6 +142,21 @@ async fn forged_headers_piled_up_are_no_stronger_than_one() {
 }
 
 #[tokio::test]
+async fn the_count_of_hops_cannot_be_lowered_by_adding_a_smaller_one() {
+    let fleet = Fleet::start().await;
+    let session = fleet.session();
+    let counts = ["state=own.0", "state=own.2", "instance=a;state=own.1"];
+    for turn in 0..counts.len() {
+        let url = fleet.wrong.server.url(&format!("/session/{session}"));
+        let mut forged = request(Method::GET, url);
+        for at in 0..counts.len() {
+            forged = forged.header("fly-replay-src", counts[(turn + at) % counts.len()]);
+        }
+        send(forged).await.is_refused(508, "replay-loop");
+    }
+}
+
+#[tokio::test]
 async fn no_method_makes_the_wrong_machine_serve() {
     let fleet = Fleet::start().await;
     for method in [
