@@ -20,6 +20,9 @@ use template::Template;
 /// preflights (browsers follow none), and a redirect to the very URL that the request was sent to,
 /// which would go round in circles.
 ///
+/// A redirect carries no count of hops. Two machines that take each other for the owner, which one
+/// directory for all of them rules out, send a client to and fro until it gives up by itself.
+///
 /// The request's path and query are appended as this layer sees them, so the layer belongs outside
 /// of anything that strips a prefix from the path.
 #[derive(Clone, Debug)]

@@ -5,11 +5,11 @@ use futures_util::future::join_all;
 use reqwest::{Method, RequestBuilder};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Error;
-use tower_ownership::{Address, Redirect, Session, SessionId};
+use tower_ownership::{Address, MemoryLookup, Redirect, Session, SessionId};
 
 use crate::application::sha256;
 use crate::client::{Answer, SOON, request, send};
-use crate::fleet::{Fleet, OWNER, edge, layer, machine_id};
+use crate::fleet::{Fleet, Machine, OWNER, WRONG, edge, layer, machine_id, new_session};
 use crate::trust_targets::{ask, targets};
 
 async fn fleet() -> (Fleet, SessionId) {
@@ -110,4 +110,23 @@ async fn where_the_owners_address_is_the_wrong_machines_the_client_is_not_sent_i
     for answer in join_all(answers).await {
         answer.is_refused(508, "replay-loop");
     }
+}
+
+#[tokio::test]
+async fn between_directories_that_contradict_each_other_the_client_gives_up_by_itself() {
+    let session = new_session();
+    let (here, there) = (MemoryLookup::new(), MemoryLookup::new());
+    let to_owner = || Redirect::to_session_address(["127.0.0.1"]).unwrap();
+    let wrong = Machine::start(WRONG, layer(WRONG, here.clone()).replay(to_owner())).await;
+    let owner = Machine::start(OWNER, layer(OWNER, there.clone()).replay(to_owner())).await;
+    let lives = |at: &Machine| {
+        let address = Address::parse(&at.server.url("")).unwrap();
+        Session::owned_by(session, machine_id(at.id)).with_address(address)
+    };
+    here.insert(lives(&owner));
+    there.insert(lives(&wrong));
+    let url = wrong.server.url(&format!("/session/{session}"));
+    let error = following(Method::GET, url).send().await.unwrap_err();
+    assert!(error.is_redirect(), "{error:?}");
+    assert_eq!((wrong.served(session), owner.served(session)), (0, 0));
 }

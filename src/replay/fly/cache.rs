@@ -36,7 +36,10 @@ pub struct ReplayCache {
 impl ReplayCache {
     /// Remembers `<prefix>/<session id>` and all below it, for 60 seconds.
     ///
-    /// `prefix` is the path before the session id, such as `/session`.
+    /// `prefix` is the path before the session id, such as `/session`, as the proxy knows it. A
+    /// layer inside of a router's `nest` sees less of the path: there nothing is remembered, or,
+    /// with the prefix that is left, the proxy refuses the replay because its path is another one.
+    /// Put the layer outside.
     #[must_use]
     pub fn under(prefix: &str) -> Self {
         let prefix = prefix.trim_end_matches('/').into();
