@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tower_ownership::testing::{FlyEdge, HopKind};
 use tower_ownership::{
@@ -220,7 +220,10 @@ async fn a_directory_that_is_down_is_503_in_time_and_heals_without_a_restart() {
 
     for addr in [edge.addr(), owner.server.addr] {
         let url = format!("http://{addr}/session/{session}");
+        let asked = Instant::now();
         let answer = get(url).await;
+        // Far above the layer's 100 ms, for a busy computer; far below what would be no bound.
+        assert!(asked.elapsed() < Duration::from_secs(2));
         answer.is_refused(503, "lookup-unavailable");
         assert!(answer.header("retry-after").is_some());
     }
