@@ -33,6 +33,13 @@ pub enum Arrival {
 }
 
 impl Arrival {
+    /// Whether a replay, or an attempt at one, brought the request here: somebody was mistaken about
+    /// the owner a moment ago, and it may be us.
+    #[must_use]
+    pub(crate) fn casts_doubt(&self) -> bool {
+        *self != Self::Fresh
+    }
+
     /// How many replays of ours the request has behind it, as far as that is known.
     #[must_use]
     pub fn hops(&self) -> u8 {

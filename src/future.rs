@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use crate::{
     Reader, SessionAbsent, SessionId,
-    lookup::Pending,
+    cache::{Found, Pending},
     policy::{Act, Policy, Question},
 };
 
@@ -91,29 +91,44 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
             },
         }
     }
+
+    /// Acts on what is known already.
+    pub(crate) fn act(
+        service: &mut S,
+        request: Request<B>,
+        policy: &Arc<Policy>,
+        question: &Question,
+        found: Found,
+    ) -> Self {
+        Self {
+            state: act(service, request, policy, question, found),
+        }
+    }
 }
 
 /// Acts on a verdict: the inner service is called, or an answer is there.
 fn act<S: Service<Request<B>>, B>(
-    Waiting {
-        mut service,
-        request,
-    }: Waiting<S, B>,
-    Asked { policy, question }: Asked,
-    found: crate::lookup::Found,
+    service: &mut S,
+    request: Request<B>,
+    policy: &Arc<Policy>,
+    question: &Question,
+    found: Found,
 ) -> State<S, S::Future, B> {
     let (mut head, body) = request.into_parts();
-    match policy.judge(&head, &question, found) {
+    match policy.judge(&head, question, found) {
         Act::Answer(response) => State::Answer {
             response: Some(response),
         },
         Act::Pass(owned) => {
+            let reader = Reader::of(&head);
             let served = Served {
-                policy,
+                policy: Arc::clone(policy),
                 session: question.session,
-                reader: Reader::of(&head),
+                reader,
             };
-            head.extensions.insert(owned);
+            if policy.tells_owned {
+                head.extensions.insert(owned);
+            }
             let inner = service.call(Request::from_parts(head, body));
             State::Pass {
                 inner,
@@ -135,10 +150,17 @@ where
             let next = match state.as_mut().project() {
                 StateProj::Lookup { lookup, waiting } => {
                     let found = ready!(Pin::new(lookup).poll(cx));
-                    let Some((waiting, asked)) = waiting.take() else {
+                    let Some(waiting) = waiting.take() else {
                         return Poll::Pending;
                     };
-                    act(waiting, asked, found)
+                    let (
+                        Waiting {
+                            mut service,
+                            request,
+                        },
+                        Asked { policy, question },
+                    ) = waiting;
+                    act(&mut service, request, &policy, &question, found)
                 }
                 StateProj::Pass { inner, owned } => {
                     let response = ready!(inner.poll(cx))?;

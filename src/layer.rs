@@ -6,9 +6,11 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 use crate::{
-    DefaultRenderer, ExtractSession, IdentityError, InvalidReplay, MachineId, MachineIdentity,
-    Observe, Ownership, Render, Replay, Session, SessionLookup, detect,
-    lookup::BoundedLookup,
+    CacheHandle, DefaultRenderer, ExtractSession, Freshness, IdentityError, InvalidReplay,
+    MachineId, MachineIdentity, Observe, Ownership, Render, Replay, Session, SessionLookup,
+    cache::{Cache, Clock},
+    detect,
+    lookup::DynLookup,
     policy::{Guard, Policy},
 };
 
@@ -25,6 +27,10 @@ impl OwnershipLayer {
     /// The longest wait for a lookup unless [said otherwise](OwnershipLayerBuilder::lookup_timeout).
     pub const DEFAULT_LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
+    /// How many sessions are remembered unless [said otherwise](OwnershipLayerBuilder::cache_capacity):
+    /// about ten megabytes of them.
+    pub const DEFAULT_CACHE_CAPACITY: usize = 100_000;
+
     /// How often one request is replayed at most, unless
     /// [said otherwise](OwnershipLayerBuilder::max_hops): one for the way to the owner, one more
     /// for an owner that changed meanwhile.
@@ -33,16 +39,26 @@ impl OwnershipLayer {
     /// A layer that asks `lookup` who owns a session.
     pub fn builder(lookup: impl SessionLookup) -> OwnershipLayerBuilder {
         OwnershipLayerBuilder {
-            lookup: BoundedLookup::new(lookup, Self::DEFAULT_LOOKUP_TIMEOUT),
+            lookup: DynLookup::new(lookup),
+            lookup_timeout: Self::DEFAULT_LOOKUP_TIMEOUT,
+            freshness: Freshness::new(),
+            capacity: Self::DEFAULT_CACHE_CAPACITY,
             extract: None,
             identity: None,
             replay: None,
             guard: None,
             max_hops: Self::DEFAULT_MAX_HOPS,
+            tells_owned: true,
             render: None,
             show_internals: false,
             observe: None,
         }
+    }
+
+    /// What the layer's cache holds, to make it forget what somebody learned to be over.
+    #[must_use]
+    pub fn cache(&self) -> CacheHandle {
+        CacheHandle::new(&self.policy.cache)
     }
 
     /// This machine, as the layer knows it.
@@ -71,12 +87,16 @@ impl fmt::Debug for OwnershipLayer {
 /// Configures an [`OwnershipLayer`]. What cannot work is refused in [`build`](Self::build).
 #[must_use = "a builder does nothing until it is built"]
 pub struct OwnershipLayerBuilder {
-    lookup: BoundedLookup,
+    lookup: DynLookup,
+    lookup_timeout: Duration,
+    freshness: Freshness,
+    capacity: usize,
     extract: Option<Box<dyn ExtractSession>>,
     identity: Option<Box<dyn MachineIdentity>>,
     replay: Option<Box<dyn Replay>>,
     guard: Option<Box<Guard>>,
     max_hops: u8,
+    tells_owned: bool,
     render: Option<Box<dyn Render>>,
     show_internals: bool,
     observe: Option<Box<dyn Observe>>,
@@ -117,7 +137,21 @@ impl OwnershipLayerBuilder {
 
     /// The longest wait for a lookup; [2 s](OwnershipLayer::DEFAULT_LOOKUP_TIMEOUT) by default.
     pub fn lookup_timeout(mut self, timeout: Duration) -> Self {
-        self.lookup.set_timeout(timeout);
+        self.lookup_timeout = timeout;
+        self
+    }
+
+    /// How old what is remembered of a session may be; see [`Freshness`] for the defaults.
+    pub fn freshness(mut self, freshness: Freshness) -> Self {
+        self.freshness = freshness;
+        self
+    }
+
+    /// How many sessions are remembered;
+    /// [100,000](OwnershipLayer::DEFAULT_CACHE_CAPACITY) by default, at some 90 bytes each. An
+    /// eighth of them is for ids that nobody knows.
+    pub fn cache_capacity(mut self, sessions: usize) -> Self {
+        self.capacity = sessions;
         self
     }
 
@@ -126,6 +160,13 @@ impl OwnershipLayerBuilder {
     /// so 0 means 1.
     pub fn max_hops(mut self, hops: u8) -> Self {
         self.max_hops = hops;
+        self
+    }
+
+    /// Whether handlers find [`Owned`](crate::Owned) in a request's extensions; they do by default. Without it
+    /// an owned request allocates nothing in this layer, where it is the first extension.
+    pub fn tell_owned(mut self, tell: bool) -> Self {
+        self.tells_owned = tell;
         self
     }
 
@@ -152,20 +193,30 @@ impl OwnershipLayerBuilder {
     pub fn build(self) -> Result<OwnershipLayer, BuildError> {
         let replay = self.replay.ok_or(BuildError::NoReplay)?;
         replay.validate()?;
-        if self.lookup.timeout().is_zero() {
+        if self.lookup_timeout.is_zero() {
             return Err(BuildError::NoTimeToLookUp);
         }
         let renderer = || Box::new(DefaultRenderer::new().show_internals(self.show_internals));
+        let machine = match self.identity {
+            Some(identity) => identity.machine_id()?,
+            None => detect().machine_id()?,
+        };
+        let cache = Cache::new(
+            machine.clone(),
+            self.lookup,
+            self.lookup_timeout,
+            self.freshness,
+            self.capacity,
+            Clock::start(),
+        );
         let policy = Policy {
-            machine: match self.identity {
-                Some(identity) => identity.machine_id()?,
-                None => detect().machine_id()?,
-            },
+            machine,
+            cache: Arc::new(cache),
             extract: self.extract.ok_or(BuildError::NoSession)?,
-            lookup: self.lookup,
             guard: self.guard,
             replay,
             max_hops: self.max_hops,
+            tells_owned: self.tells_owned,
             render: self.render.unwrap_or_else(|| renderer()),
             observe: self.observe,
         };

@@ -85,6 +85,7 @@
 
 mod address;
 mod arrival;
+mod cache;
 mod extract;
 mod future;
 pub mod identity;
@@ -104,6 +105,7 @@ mod verdict;
 
 pub use address::{Address, InvalidAddress};
 pub use arrival::{Arrival, FailureReason, ReplayFailure};
+pub use cache::{CacheHandle, Freshness, Source};
 pub use extract::{
     Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
 };
@@ -115,7 +117,9 @@ pub use lookup::postgres::{
     PostgresConfigError, PostgresFault, PostgresLookup, PostgresLookupBuilder, PostgresSource,
     PostgresVerified, PostgresVerifyError, PostgresWarning,
 };
-pub use lookup::{LookupError, LookupErrorKind, LookupFn, MemoryLookup, SessionLookup, lookup_fn};
+pub use lookup::{
+    LookupError, LookupErrorKind, LookupFn, MemoryLookup, Refresh, SessionLookup, lookup_fn,
+};
 pub use machine::{IdentityError, InvalidMachineId, MachineId, MachineIdentity};
 pub use observe::{Observe, Observed};
 pub use rejection::{Code, Rejection};

@@ -6,13 +6,13 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_timer::Delay;
 
-use crate::{Session, SessionId};
+use crate::{Session, SessionId, cache::Flight};
 
 mod memory;
 #[cfg(feature = "postgres")]
@@ -50,11 +50,24 @@ pub trait SessionLookup: Send + Sync + 'static {
         &self,
         id: SessionId,
     ) -> impl Future<Output = Result<Option<Session>, LookupError>> + Send;
+
+    /// Runs a refresh in the background, on whatever runtime the lookup itself needs.
+    ///
+    /// A busy session is read again shortly before it is too old, and only the lookup knows where
+    /// that can run. By default nowhere: the refresh is dropped, and the request that finds the
+    /// session too old waits for its lookup. On tokio: `tokio::spawn(refresh);`.
+    fn spawn(&self, refresh: Refresh) {
+        drop(refresh);
+    }
 }
 
 impl<L: SessionLookup> SessionLookup for Arc<L> {
     async fn session(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
         L::session(self, id).await
+    }
+
+    fn spawn(&self, refresh: Refresh) {
+        L::spawn(self, refresh);
     }
 }
 
@@ -189,78 +202,67 @@ type BoxLookup = Pin<Box<dyn Future<Output = Result<Option<Session>, LookupError
 /// The object-safe twin of [`SessionLookup`], so that the layer needs no type parameter.
 trait Erased: Send + Sync {
     fn session(self: Arc<Self>, id: SessionId) -> BoxLookup;
+    fn spawn(&self, refresh: Refresh);
 }
 
 impl<L: SessionLookup> Erased for L {
     fn session(self: Arc<Self>, id: SessionId) -> BoxLookup {
         Box::pin(async move { L::session(&self, id).await })
     }
+
+    fn spawn(&self, refresh: Refresh) {
+        L::spawn(self, refresh);
+    }
 }
 
-/// Any lookup, with the bound on its wait.
+/// Any lookup.
 #[derive(Clone)]
-pub(crate) struct BoundedLookup {
-    lookup: Arc<dyn Erased>,
-    timeout: Duration,
-}
+pub(crate) struct DynLookup(Arc<dyn Erased>);
 
-impl BoundedLookup {
-    pub(crate) fn new(lookup: impl SessionLookup, timeout: Duration) -> Self {
-        Self {
-            lookup: Arc::new(lookup),
-            timeout,
-        }
+impl DynLookup {
+    pub(crate) fn new(lookup: impl SessionLookup) -> Self {
+        Self(Arc::new(lookup))
     }
 
-    pub(crate) fn set_timeout(&mut self, timeout: Duration) {
-        self.timeout = timeout;
+    pub(crate) fn session(&self, id: SessionId) -> BoxLookup {
+        Arc::clone(&self.0).session(id)
     }
 
-    pub(crate) fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
-    /// Asks. The clock starts before the question is sent, so what is left of a session's life
-    /// is never overestimated by the time the answer took.
-    pub(crate) fn session(&self, id: SessionId) -> Pending {
-        Pending {
-            lookup: Arc::clone(&self.lookup).session(id),
-            deadline: Delay::new(self.timeout),
-            asked_at: Instant::now(),
-        }
+    pub(crate) fn spawn(&self, refresh: Refresh) {
+        self.0.spawn(refresh);
     }
 }
 
-/// A lookup under way.
-pub(crate) struct Pending {
-    lookup: BoxLookup,
+/// The reading of a session again before what is known of it is too old; see
+/// [`SessionLookup::spawn`]. It ends within the layer's lookup timeout. Dropped, it did nothing.
+#[must_use = "futures do nothing unless polled"]
+pub struct Refresh {
+    flight: Flight,
     deadline: Delay,
-    asked_at: Instant,
 }
 
-/// What came of a lookup, and how long ago the question was sent.
-pub(crate) struct Found {
-    pub(crate) session: Result<Option<Arc<Session>>, LookupError>,
-    pub(crate) age: Duration,
+impl Refresh {
+    pub(crate) fn new(flight: Flight, timeout: Duration) -> Self {
+        Self {
+            flight,
+            deadline: Delay::new(timeout),
+        }
+    }
 }
 
-impl Future for Pending {
-    type Output = Found;
+impl Future for Refresh {
+    type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Found> {
-        // The answer first: one that arrived together with the deadline is still an answer.
-        let session = match self.lookup.as_mut().poll(cx) {
-            Poll::Ready(answer) => answer.map(|session| session.map(Arc::new)),
-            Poll::Pending => {
-                ready!(Pin::new(&mut self.deadline).poll(cx));
-                Err(LookupError::timeout(
-                    "the session directory did not answer within the layer's time limit",
-                ))
-            }
-        };
-        Poll::Ready(Found {
-            session,
-            age: self.asked_at.elapsed(),
-        })
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match Pin::new(&mut self.flight).poll(cx) {
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => Pin::new(&mut self.deadline).poll(cx),
+        }
+    }
+}
+
+impl fmt::Debug for Refresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Refresh")
     }
 }

@@ -5,9 +5,10 @@ use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 /// The id of one running container instance.
 ///
 /// 1 to 253 bytes of `[A-Za-z0-9._:/-]` that begin with a letter or a digit. A value of this type
-/// can be written into a header, a URL template or a log line as it stands.
+/// can be written into a header, a URL template or a log line as it stands. A clone costs a
+/// reference count.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MachineId(Arc<str>);
+pub struct MachineId(Arc<Box<str>>);
 
 impl MachineId {
     /// The longest id in bytes, which is also the longest name that DNS allows.
@@ -21,7 +22,8 @@ impl MachineId {
             .next()
             .is_some_and(|first| first.is_ascii_alphanumeric());
         if begins_well && text.len() <= Self::MAX_LEN && text.bytes().all(allowed) {
-            Ok(Self(text.into()))
+            // A thin pointer, at the price of a second one to follow: every cached session holds one.
+            Ok(Self(Arc::new(text.into())))
         } else {
             Err(InvalidMachineId)
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::{debug, info, trace, warn};
 
-use crate::{Code, LookupError, MachineId, SessionId, Verdict};
+use crate::{Code, LookupError, MachineId, SessionId, Source, Verdict};
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +20,10 @@ pub struct Observed<'a> {
     pub machine: &'a MachineId,
     /// How many replays of ours the request has behind it.
     pub hops: u8,
-    /// How long the lookup took, where there was one.
-    pub lookup: Option<Duration>,
+    /// Where what is known of the session comes from, where anything had to be known.
+    pub source: Option<Source>,
+    /// How long ago the directory was asked for it.
+    pub age: Option<Duration>,
     /// Why, in plain sentences, where the request was refused.
     pub detail: Option<&'a str>,
     /// What failed, where the lookup did.
@@ -68,7 +70,8 @@ impl Observed<'_> {
                     owner = self.owner.map(MachineId::as_str),
                     me = self.machine.as_str(),
                     hops = self.hops,
-                    lookup.seconds = self.lookup.map(|took| took.as_secs_f64()),
+                    source = self.source.map(Source::as_str),
+                    age.seconds = self.age.map(|age| age.as_secs_f64()),
                     detail = self.detail,
                     error = self.error.map(|error| tracing::field::display(Chain(error))),
                     $message

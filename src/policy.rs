@@ -8,8 +8,8 @@ use http::{HeaderValue, Response, header, request::Parts};
 use crate::{
     Arrival, Code, ExtractSession, Handover, LookupError, MachineId, MalformedSession, Observe,
     Observed, Owned, Reader, Record, Rejection, Render, Replay, Session, SessionId, Verdict,
+    cache::{Cache, Found, Pending},
     decide,
-    lookup::{BoundedLookup, Found},
 };
 
 /// Says whether this request may come near this session.
@@ -19,10 +19,12 @@ pub(crate) type Guard = dyn Fn(&Parts, &Session) -> bool + Send + Sync;
 pub(crate) struct Policy {
     pub(crate) machine: MachineId,
     pub(crate) extract: Box<dyn ExtractSession>,
-    pub(crate) lookup: BoundedLookup,
+    pub(crate) cache: Arc<Cache>,
     pub(crate) guard: Option<Box<Guard>>,
     pub(crate) replay: Box<dyn Replay>,
     pub(crate) max_hops: u8,
+    /// Whether handlers find `Owned` in the request's extensions.
+    pub(crate) tells_owned: bool,
     pub(crate) render: Box<dyn Render>,
     pub(crate) observe: Option<Box<dyn Observe>>,
 }
@@ -50,13 +52,29 @@ impl Policy {
         }))
     }
 
+    /// What is known already and may be used for this request.
+    pub(crate) fn known(&self, question: &Question) -> Option<Found> {
+        self.cache
+            .get(question.session, question.arrival.casts_doubt())
+    }
+
+    /// Asks for what is not.
+    pub(crate) fn look_up(&self, question: &Question) -> Pending {
+        self.cache
+            .load(question.session, question.arrival.casts_doubt())
+    }
+
     /// Decides, and writes the answer where the application does not.
     pub(crate) fn judge(&self, head: &Parts, question: &Question, found: Found) -> Act {
         let Question {
             session: id,
             arrival,
         } = question;
-        let Found { session, age } = found;
+        let Found {
+            session,
+            age,
+            source,
+        } = found;
         let failed = session.as_ref().err();
         let record = match &session {
             Err(error) => Record::Failed(error.kind()),
@@ -78,14 +96,15 @@ impl Policy {
             owner,
             machine: &self.machine,
             hops: arrival.hops(),
-            lookup: Some(age),
+            source: Some(source),
+            age: Some(age),
             detail: None,
             error: failed,
         };
         let rejection = match (verdict, &session) {
             (Verdict::Pass, Ok(Some(session))) => {
                 self.tell(&seen);
-                return Act::Pass(Owned::new(Arc::clone(session)));
+                return Act::Pass(Owned::new(session.clone()));
             }
             (Verdict::Replay, Ok(Some(session))) => match self.hand_over(head, session, arrival) {
                 Ok(response) => {
@@ -172,7 +191,8 @@ impl Policy {
             owner: None,
             machine: &self.machine,
             hops: 0,
-            lookup: None,
+            source: None,
+            age: None,
             detail: None,
             error: None,
         });
@@ -185,7 +205,8 @@ impl Policy {
             owner: rejection.owner(),
             machine: &self.machine,
             hops: 0,
-            lookup: None,
+            source: None,
+            age: None,
             detail: Some(rejection.detail()),
             error: None,
         }

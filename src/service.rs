@@ -53,22 +53,26 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (head, body) = request.into_parts();
-        match self.policy.question(&head) {
+        let question = match self.policy.question(&head) {
+            Ok(Some(question)) => question,
             Ok(None) => {
                 self.policy.pass_without_session();
-                ResponseFuture::pass(self.inner.call(Request::from_parts(head, body)))
+                return ResponseFuture::pass(self.inner.call(Request::from_parts(head, body)));
             }
-            Ok(Some(question)) => {
-                let lookup = self.policy.lookup.session(question.session);
-                let request = Request::from_parts(head, body);
-                let waiting = Waiting {
-                    service: self.take_ready(),
-                    request,
-                };
-                ResponseFuture::lookup(lookup, waiting, Asked::new(&self.policy, question))
+            Err(malformed) => {
+                return ResponseFuture::answer(self.policy.malformed(&head, malformed));
             }
-            Err(malformed) => ResponseFuture::answer(self.policy.malformed(&head, malformed)),
+        };
+        let request = Request::from_parts(head, body);
+        if let Some(found) = self.policy.known(&question) {
+            return ResponseFuture::act(&mut self.inner, request, &self.policy, &question, found);
         }
+        let lookup = self.policy.look_up(&question);
+        let waiting = Waiting {
+            service: self.take_ready(),
+            request,
+        };
+        ResponseFuture::lookup(lookup, waiting, Asked::new(&self.policy, question))
     }
 }
 

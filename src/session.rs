@@ -1,6 +1,10 @@
 //! What the directory knows of a session.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -25,16 +29,31 @@ pub enum SessionStatus {
     Over,
 }
 
-/// What the directory knows of one session at the moment it was read.
+/// What the directory knows of one session at the moment it was read. A clone is cheap.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Session {
     id: SessionId,
-    status: SessionStatus,
+    facts: Facts,
+}
+
+/// A session without its id, laid out to be kept by the million.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Facts {
     owner: Option<MachineId>,
-    remaining: Option<Duration>,
+    /// In milliseconds; [`ENDLESS`] without an end.
+    remaining: u64,
+    /// What most sessions do not have.
+    more: Option<Arc<More>>,
+    status: SessionStatus,
+}
+
+const ENDLESS: u64 = u64::MAX;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct More {
     address: Option<Address>,
     epoch: Option<u64>,
-    attributes: Arc<Map<String, Value>>,
+    attributes: Map<String, Value>,
 }
 
 impl Session {
@@ -43,13 +62,21 @@ impl Session {
     pub fn new(id: SessionId, status: SessionStatus) -> Self {
         Self {
             id,
-            status,
-            owner: None,
-            remaining: None,
-            address: None,
-            epoch: None,
-            attributes: Arc::default(),
+            facts: Facts {
+                owner: None,
+                remaining: ENDLESS,
+                more: None,
+                status,
+            },
         }
+    }
+
+    pub(crate) fn from_facts(id: SessionId, facts: Facts) -> Self {
+        Self { id, facts }
+    }
+
+    pub(crate) fn into_facts(self) -> Facts {
+        self.facts
     }
 
     /// An active session that belongs to `owner`.
@@ -61,39 +88,44 @@ impl Session {
     /// Assigns the session to a machine.
     #[must_use]
     pub fn with_owner(mut self, owner: MachineId) -> Self {
-        self.owner = Some(owner);
+        self.facts.owner = Some(owner);
         self
     }
 
-    /// Limits the session's life, counted from the moment it was read.
+    /// Limits the session's life, counted from the moment it was read, in whole milliseconds.
     ///
     /// A duration and not a point in time, because it is the directory's clock that decides and
     /// no machine's wall clock needs to agree with it.
     #[must_use]
     pub fn with_remaining(mut self, remaining: Duration) -> Self {
-        self.remaining = Some(remaining);
+        let milliseconds = u64::try_from(remaining.as_millis()).unwrap_or(ENDLESS);
+        self.facts.remaining = milliseconds;
         self
     }
 
     /// Tells where the owner can be reached by a client.
     #[must_use]
     pub fn with_address(mut self, address: Address) -> Self {
-        self.address = Some(address);
+        self.more().address = Some(address);
         self
     }
 
     /// Sets the fencing token: a number that rises with every change of owner.
     #[must_use]
     pub fn with_epoch(mut self, epoch: u64) -> Self {
-        self.epoch = Some(epoch);
+        self.more().epoch = Some(epoch);
         self
     }
 
     /// Sets what else the application wants to know of the session.
     #[must_use]
     pub fn with_attributes(mut self, attributes: Map<String, Value>) -> Self {
-        self.attributes = Arc::new(attributes);
+        self.more().attributes = attributes;
         self
+    }
+
+    fn more(&mut self) -> &mut More {
+        Arc::make_mut(self.facts.more.get_or_insert_default())
     }
 
     /// Its id.
@@ -105,55 +137,91 @@ impl Session {
     /// How far it is in its life.
     #[must_use]
     pub fn status(&self) -> SessionStatus {
-        self.status
+        self.facts.status
     }
 
     /// The machine it is assigned to; `None` while nobody owns it.
     #[must_use]
     pub fn owner(&self) -> Option<&MachineId> {
-        self.owner.as_ref()
+        self.facts.owner.as_ref()
     }
 
     /// How long it had to live when it was read; `None` without an end.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
-        self.remaining
+        (self.facts.remaining != ENDLESS).then(|| Duration::from_millis(self.facts.remaining))
     }
 
     /// Where a client can reach the owner, if the directory says so.
     #[must_use]
     pub fn address(&self) -> Option<&Address> {
-        self.address.as_ref()
+        self.facts.more.as_ref()?.address.as_ref()
     }
 
     /// The fencing token, if the directory keeps one.
     #[must_use]
     pub fn epoch(&self) -> Option<u64> {
-        self.epoch
+        self.facts.more.as_ref()?.epoch
     }
 
     /// The further columns that the application asked for, by column name.
     #[must_use]
     pub fn attributes(&self) -> &Map<String, Value> {
-        &self.attributes
+        static NONE: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+        self.facts
+            .more
+            .as_ref()
+            .map_or(&NONE, |more| &more.attributes)
     }
 
     /// The attributes as a type of the application's.
     pub fn attributes_as<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        T::deserialize(self.attributes.as_ref())
+        T::deserialize(self.attributes())
     }
 
     /// The machine that may serve it now: nobody may while it is being created.
     pub(crate) fn serving_owner(&self) -> Option<&MachineId> {
-        self.owner
-            .as_ref()
-            .filter(|_| self.status == SessionStatus::Active)
+        self.facts.serving_owner()
     }
 
     /// Whether the session's life has ended by the time `age` has passed since it was read.
     pub(crate) fn is_over(&self, age: Duration) -> bool {
-        self.status == SessionStatus::Over
-            || self.remaining.is_some_and(|remaining| remaining <= age)
+        self.facts.status == SessionStatus::Over
+            || self.remaining().is_some_and(|remaining| remaining <= age)
+    }
+}
+
+impl Facts {
+    pub(crate) fn serving_owner(&self) -> Option<&MachineId> {
+        let active = self.status == SessionStatus::Active;
+        self.owner.as_ref().filter(|_| active)
+    }
+
+    pub(crate) fn status(&self) -> SessionStatus {
+        self.status
+    }
+
+    /// Replaces the owner by an equal one that is shared with other sessions.
+    pub(crate) fn share_owner(&mut self, share: impl FnOnce(&MachineId) -> MachineId) {
+        if let Some(owner) = &mut self.owner {
+            *owner = share(owner);
+        }
+    }
+}
+
+impl fmt::Debug for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut facts = f.debug_struct("Facts");
+        facts
+            .field("status", &self.status)
+            .field("owner", &self.owner);
+        if self.remaining != ENDLESS {
+            facts.field("remaining_ms", &self.remaining);
+        }
+        if let Some(more) = &self.more {
+            facts.field("more", more);
+        }
+        facts.finish()
     }
 }
 
@@ -170,12 +238,6 @@ mod tests {
         let brief = active.clone().with_remaining(Duration::from_secs(5));
         assert!(!brief.is_over(Duration::from_secs(4)));
         assert!(brief.is_over(Duration::from_secs(5)));
-        assert!(
-            Session {
-                status: SessionStatus::Over,
-                ..active
-            }
-            .is_over(Duration::ZERO)
-        );
+        assert!(Session::new(active.id(), SessionStatus::Over).is_over(Duration::ZERO));
     }
 }

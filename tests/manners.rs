@@ -22,8 +22,8 @@ use std::{
 use http::{Request, Response};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_ownership::{
-    FlyReplay, LookupError, MachineId, MemoryLookup, Ownership, OwnershipLayer, PathSegment,
-    ResponseBody, ResponseFuture, Session, SessionId, SessionLookup, lookup_fn,
+    FlyReplay, Freshness, LookupError, MachineId, MemoryLookup, Ownership, OwnershipLayer,
+    PathSegment, ResponseBody, ResponseFuture, Session, SessionId, SessionLookup, lookup_fn,
 };
 use tower_test::mock;
 
@@ -42,6 +42,7 @@ fn layer(lookup: impl SessionLookup) -> OwnershipLayer {
         .session(PathSegment::after("/session").unwrap())
         .machine(me())
         .replay(FlyReplay::new())
+        .freshness(Freshness::always_ask())
         .build()
         .unwrap()
 }
@@ -281,6 +282,7 @@ async fn every_verdict_is_observed_once() {
         .session(PathSegment::after("/session").unwrap())
         .machine(me())
         .replay(FlyReplay::new())
+        .freshness(Freshness::always_ask())
         .on_verdict(move |observed: &tower_ownership::Observed<'_>| {
             let code = observed.code().map(tower_ownership::Code::as_str);
             log.lock().unwrap().push((observed.verdict.as_str(), code));

@@ -1,7 +1,5 @@
 //! What a handler is told of its session, and what it may say of it.
 
-use std::sync::Arc;
-
 use super::Session;
 
 /// Proof, in a request's extensions, that this machine owns the request's session.
@@ -9,10 +7,10 @@ use super::Session;
 /// Only the layer puts it there, so a handler that asks for it cannot be reached by a request for
 /// somebody else's session. It derefs to the [`Session`] that the verdict was made from.
 #[derive(Clone, Debug)]
-pub struct Owned(Arc<Session>);
+pub struct Owned(Session);
 
 impl Owned {
-    pub(crate) fn new(session: Arc<Session>) -> Self {
+    pub(crate) fn new(session: Session) -> Self {
         Self(session)
     }
 

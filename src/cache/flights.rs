@@ -1,0 +1,169 @@
+//! Lookups under way: one per session, whoever waits for it.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::future::{FutureExt, Shared, WeakShared};
+
+use super::{Cache, Tick};
+use crate::{LookupError, Session, SessionId};
+
+/// What a lookup came back with.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) session: Result<Option<Session>, LookupError>,
+    /// Before the question was sent.
+    pub(crate) asked_at: Tick,
+}
+
+/// A lookup that any number of requests wait for. Whoever polls drives it, so it goes on as long
+/// as one of them is left, and is dropped with the last one.
+pub(crate) type Flight = Shared<Pin<Box<dyn Future<Output = Answer> + Send>>>;
+
+/// How a request came by a lookup.
+pub(super) enum Boarding<T> {
+    Joined(Flight),
+    Began(Flight),
+    NoNeed(T),
+}
+
+#[derive(Default)]
+pub(super) struct Flights {
+    under_way: Mutex<UnderWay>,
+}
+
+#[derive(Default)]
+struct UnderWay {
+    flights: HashMap<SessionId, Numbered>,
+    last: u64,
+}
+
+struct Numbered {
+    number: u64,
+    flight: WeakShared<Pin<Box<dyn Future<Output = Answer> + Send>>>,
+    began: Tick,
+}
+
+impl Flights {
+    /// Joins the lookup of this session that is under way, unless it began before `since`; begins
+    /// one otherwise. In between, and before anything can land, `first` may find that there is
+    /// nothing to look up.
+    pub(super) fn join_or_begin<T>(
+        &self,
+        cache: &Arc<Cache>,
+        id: SessionId,
+        since: Tick,
+        first: impl FnOnce() -> Option<T>,
+    ) -> Boarding<T> {
+        let mut under_way = self.lock();
+        let joined = under_way
+            .flights
+            .get(&id)
+            .filter(|numbered| numbered.began >= since);
+        if let Some(flight) = joined.and_then(|numbered| numbered.flight.upgrade()) {
+            return Boarding::Joined(flight);
+        }
+        if let Some(found) = first() {
+            return Boarding::NoNeed(found);
+        }
+        under_way.last += 1;
+        let number = under_way.last;
+        let landing = Landing {
+            cache: Arc::clone(cache),
+            id,
+            number,
+        };
+        let flight = async move {
+            let asked_at = landing.cache.clock.now();
+            let session = landing.cache.lookup.session(id).await;
+            landing.land(Answer { session, asked_at })
+        };
+        let flight = flight.boxed().shared();
+        // The future was made in this very call, so it has not ended.
+        if let Some(weak) = flight.downgrade() {
+            let began = cache.clock.now();
+            under_way.flights.insert(
+                id,
+                Numbered {
+                    number,
+                    flight: weak,
+                    began,
+                },
+            );
+        }
+        Boarding::Began(flight)
+    }
+
+    /// Lets what is under way for this session come back to those who wait, and to nobody else.
+    /// `then` runs before any other lookup can begin or land.
+    pub(super) fn disown(&self, id: SessionId, then: impl FnOnce()) {
+        let mut under_way = self.lock();
+        let disowned = under_way.flights.remove(&id);
+        then();
+        drop(under_way);
+        drop(disowned);
+    }
+
+    /// The same for all sessions.
+    pub(super) fn disown_all(&self, then: impl FnOnce()) {
+        let mut under_way = self.lock();
+        let disowned = std::mem::take(&mut under_way.flights);
+        then();
+        drop(under_way);
+        drop(disowned);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().flights.len()
+    }
+
+    /// Ends a flight; `then` runs, under the lock, only if nobody disowned or replaced it.
+    fn end(&self, id: SessionId, number: u64, then: impl FnOnce()) {
+        let mut under_way = self.lock();
+        if let Entry::Occupied(entry) = under_way.flights.entry(id)
+            && entry.get().number == number
+        {
+            let ended = entry.remove();
+            then();
+            drop(under_way);
+            drop(ended);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, UnderWay> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a flight, whether it landed or was dropped on its way.
+struct Landing {
+    cache: Arc<Cache>,
+    id: SessionId,
+    number: u64,
+}
+
+impl Landing {
+    fn land(self, mut answer: Answer) -> Answer {
+        let cache = &self.cache;
+        cache.hold_down.note(&answer.session, cache.clock.now());
+        if let Ok(Some(session)) = &mut answer.session {
+            *session = cache.share_owner(session.clone());
+        }
+        cache
+            .flights
+            .end(self.id, self.number, || cache.keep(self.id, &answer));
+        answer
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.cache.flights.end(self.id, self.number, || {});
+    }
+}

@@ -1,0 +1,187 @@
+//! How old what is cached may be.
+
+use std::time::Duration;
+
+use crate::{MachineId, SessionId, SessionStatus, session::Facts};
+
+/// How old a cached session may be before it is read again, and what else the cache may do.
+///
+/// The bounds differ because being wrong costs differently. What is cached on the owner decides
+/// who serves, so it is short. What is cached elsewhere is a hint, and a wrong one costs a hop. A
+/// session that is unknown, or that nobody owns yet, may change at any moment.
+///
+/// Every bound is shortened by up to an eighth, differently for each session, so that what was
+/// read together is not read again together. Ages are counted from before the read was sent, on
+/// a clock that moves in ticks of a few milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a freshness does nothing until a layer is built with it"]
+pub struct Freshness {
+    pub(crate) owned: u32,
+    pub(crate) elsewhere: u32,
+    pub(crate) unknown: u32,
+    pub(crate) recheck: u32,
+    pub(crate) stale_if_error: u32,
+    pub(crate) stale_owned_if_error: u32,
+}
+
+impl Freshness {
+    /// The longest bound: what a longer one is cut to.
+    pub const LONGEST: Duration = Duration::from_millis(MAX as u64);
+
+    /// The defaults of each method below.
+    pub const fn new() -> Self {
+        Self {
+            owned: 5_000,
+            elsewhere: 30_000,
+            unknown: 1_000,
+            recheck: 250,
+            stale_if_error: 60_000,
+            stale_owned_if_error: 0,
+        }
+    }
+
+    /// Nothing is cached: every request asks, and requests that ask at the same time share the
+    /// answer.
+    pub const fn always_ask() -> Self {
+        Self {
+            owned: 0,
+            elsewhere: 0,
+            unknown: 0,
+            recheck: 0,
+            stale_if_error: 0,
+            stale_owned_if_error: 0,
+        }
+    }
+
+    /// A session that this machine owns; 5 s by default. A session that moves away is served here
+    /// for no longer than this.
+    pub fn owned(mut self, bound: Duration) -> Self {
+        self.owned = milliseconds(bound);
+        self
+    }
+
+    /// A session that another machine owns; 30 s by default.
+    pub fn elsewhere(mut self, bound: Duration) -> Self {
+        self.elsewhere = milliseconds(bound);
+        self
+    }
+
+    /// A session that is unknown, or that nobody owns yet; 1 s by default.
+    pub fn unknown(mut self, bound: Duration) -> Self {
+        self.unknown = milliseconds(bound);
+        self
+    }
+
+    /// Whatever it is, for a request that was replayed; 250 ms by default. Two machines that have
+    /// old news of each other can then not pass a request back and forth.
+    pub fn recheck(mut self, bound: Duration) -> Self {
+        self.recheck = milliseconds(bound);
+        self
+    }
+
+    /// For how long past its bound a session that another machine owns may be used while the
+    /// lookup fails; 60 s by default. Each use shows in the event.
+    pub fn stale_if_error(mut self, bound: Duration) -> Self {
+        self.stale_if_error = milliseconds(bound);
+        self
+    }
+
+    /// The same for a session that this machine owned when it was last read; zero by default.
+    ///
+    /// With more than zero, a machine that cannot reach the directory goes on serving sessions
+    /// that may have been given to another one meanwhile: two machines serve one session.
+    pub fn stale_owned_if_error(mut self, bound: Duration) -> Self {
+        self.stale_owned_if_error = milliseconds(bound);
+        self
+    }
+
+    /// The bound for what was read, in milliseconds.
+    pub(crate) fn of(&self, facts: &Facts, me: &MachineId) -> u32 {
+        match (facts.status(), facts.serving_owner()) {
+            (SessionStatus::Over, _) => self.owned,
+            (_, None) => self.unknown,
+            (_, Some(owner)) if owner == me => self.owned,
+            (_, Some(_)) => self.elsewhere,
+        }
+    }
+
+    /// How long what was read may be used after its bound while the lookup fails.
+    pub(crate) fn grace(&self, facts: &Facts, me: &MachineId) -> u32 {
+        match facts.serving_owner() {
+            Some(owner) if owner != me => self.stale_if_error,
+            Some(_) => self.stale_owned_if_error,
+            None => 0,
+        }
+    }
+}
+
+impl Default for Freshness {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What twenty bits hold: seventeen minutes.
+const MAX: u32 = (1 << 20) - 1;
+
+fn milliseconds(bound: Duration) -> u32 {
+    u32::try_from(bound.as_millis()).unwrap_or(MAX).min(MAX)
+}
+
+/// When something was asked for and how long the answer may be used, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp(u64);
+
+impl Stamp {
+    /// Shortens the bound by up to an eighth. The id's own bits are as good as dice here, and the
+    /// moment keeps two machines from choosing alike.
+    pub(crate) fn new(id: SessionId, asked_at: super::Tick, bound: u32) -> Self {
+        let dice = id.as_uuid().as_u64_pair().1 ^ asked_at.0;
+        let eighth = u64::from(bound / 8);
+        let shorter = (eighth * (dice.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56)) >> 8;
+        Self(asked_at.0 << 20 | (u64::from(bound) - shorter))
+    }
+
+    pub(crate) fn asked_at(self) -> super::Tick {
+        super::Tick(self.0 >> 20)
+    }
+
+    pub(crate) fn bound(self) -> u64 {
+        self.0 & u64::from(MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::Tick;
+
+    #[test]
+    fn bounds_are_shortened_by_no_more_than_an_eighth_and_not_all_alike() {
+        let mut seen = std::collections::HashSet::new();
+        for n in 0..1000_u128 {
+            let id = SessionId::new(uuid::Uuid::from_u128(n << 64 | n));
+            let stamp = Stamp::new(id, Tick(1_234_567), 8_000);
+            assert_eq!(stamp.asked_at(), Tick(1_234_567));
+            assert!(
+                (7_000..=8_000).contains(&stamp.bound()),
+                "{}",
+                stamp.bound()
+            );
+            seen.insert(stamp.bound());
+        }
+        assert!(seen.len() > 100, "{}", seen.len());
+    }
+
+    #[test]
+    fn a_bound_too_long_is_cut() {
+        let id = SessionId::new(uuid::Uuid::nil());
+        let freshness = Freshness::new().owned(Duration::MAX);
+        assert_eq!(
+            Duration::from_millis(freshness.owned.into()),
+            Freshness::LONGEST
+        );
+        assert!(Stamp::new(id, Tick(u64::MAX >> 21), freshness.owned).bound() <= u64::from(MAX));
+        assert_eq!(Stamp::new(id, Tick(7), 0).bound(), 0);
+    }
+}

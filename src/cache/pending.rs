@@ -1,0 +1,98 @@
+//! A request's wait for a lookup.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use futures_timer::Delay;
+
+use super::{Answer, Cache, Flight, Found, Source, flights::Boarding};
+use crate::{LookupError, LookupErrorKind, SessionId};
+
+/// Waits for a lookup, and for no longer than the layer's time limit.
+pub(crate) struct Pending {
+    cache: Arc<Cache>,
+    id: SessionId,
+    replayed: bool,
+    wait: Wait,
+}
+
+enum Wait {
+    For {
+        flight: Flight,
+        deadline: Delay,
+    },
+    /// For nothing: it was known, or nobody may ask now.
+    Over(Option<Result<Found, LookupError>>),
+}
+
+impl Pending {
+    pub(super) fn new(
+        cache: Arc<Cache>,
+        id: SessionId,
+        replayed: bool,
+        boarding: Boarding<Result<Found, LookupError>>,
+    ) -> Self {
+        let wait = match boarding {
+            Boarding::Joined(flight) | Boarding::Began(flight) => Wait::For {
+                flight,
+                deadline: Delay::new(cache.timeout),
+            },
+            Boarding::NoNeed(known) => Wait::Over(Some(known)),
+        };
+        Self {
+            cache,
+            id,
+            replayed,
+            wait,
+        }
+    }
+
+    fn poll_found(&mut self, cx: &mut Context<'_>) -> Poll<Result<Found, LookupError>> {
+        let (flight, deadline) = match &mut self.wait {
+            Wait::For { flight, deadline } => (flight, deadline),
+            Wait::Over(known) => return known.take().map_or(Poll::Pending, Poll::Ready),
+        };
+        // The answer first: one that arrived together with the deadline is still an answer.
+        if let Poll::Ready(Answer { session, asked_at }) = Pin::new(flight).poll(cx) {
+            let age = Duration::from_millis(self.cache.clock.now().since(asked_at));
+            return Poll::Ready(session.map(|session| Found {
+                session: Ok(session),
+                age,
+                source: Source::Lookup,
+            }));
+        }
+        ready!(Pin::new(deadline).poll(cx));
+        let late = "the session directory did not answer within the layer's time limit";
+        Poll::Ready(Err(LookupError::timeout(late)))
+    }
+
+    /// What the request gets in the place of an answer. What may not be stale: a corrupt row, and
+    /// what is asked for because a replay cast doubt on it.
+    fn without_answer(&self, error: LookupError) -> Found {
+        let corrupt = error.kind() == LookupErrorKind::Corrupt;
+        let rescue = if corrupt || self.replayed {
+            None
+        } else {
+            self.cache.rescue(self.id)
+        };
+        rescue.unwrap_or(Found {
+            session: Err(error),
+            age: Duration::ZERO,
+            source: Source::Lookup,
+        })
+    }
+}
+
+impl Future for Pending {
+    type Output = Found;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Found> {
+        let found = ready!(self.poll_found(cx));
+        Poll::Ready(found.unwrap_or_else(|error| self.without_answer(error)))
+    }
+}
