@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{LookupError, Session, SessionId, SessionLookup};
+use crate::{LookupError, Refresh, Session, SessionId, SessionLookup};
 
 mod bounds;
 mod builder;
@@ -171,6 +171,14 @@ impl PostgresLookup {
 impl SessionLookup for PostgresLookup {
     async fn session(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
         self.ask(id).await
+    }
+
+    fn spawn(&self, refresh: Refresh) {
+        // A request is being served on this thread, and it may be served without tokio. Then the
+        // session is read again by whoever finds it too old.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            drop(runtime.spawn(refresh));
+        }
     }
 }
 
