@@ -20,6 +20,7 @@ pub mod database;
 #[cfg(feature = "postgres")]
 pub mod incident;
 pub mod left_out;
+pub mod machine;
 #[cfg(feature = "postgres")]
 pub mod pgbouncer;
 #[cfg(feature = "postgres")]
@@ -45,6 +46,16 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(Instant::now() < deadline, "not within {LONG:?}: {what}");
         std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The same for what is asked by a future.
+pub async fn until_async(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    const LONG: Duration = Duration::from_secs(20);
+    let deadline = Instant::now() + LONG;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "not within {LONG:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
