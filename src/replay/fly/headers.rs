@@ -10,6 +10,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{Arrival, FailureReason, MachineId, ReplayFailure};
 
+const FAILED: HeaderName = HeaderName::from_static("fly-replay-failed");
+const MISSED: HeaderName = HeaderName::from_static("fly-preferred-instance-unavailable");
+const SOURCE: HeaderName = HeaderName::from_static("fly-replay-src");
+const CACHE_STATUS: HeaderName = HeaderName::from_static("fly-replay-cache-status");
+
 /// What our `state` begins with: replays have other uses, and only ours count as hops.
 const STATE_PREFIX: &str = "own.";
 
@@ -28,14 +33,11 @@ pub(super) fn arrival(headers: &HeaderMap, caching: bool) -> Arrival {
     if !headers.keys().any(concerns_us) {
         return Arrival::Fresh;
     }
-    if let Some(report) = headers.get("fly-replay-failed") {
+    if let Some(report) = headers.get(&FAILED) {
         return Arrival::Failed(failure(report));
     }
     let hops = hops(headers);
-    if let Some(machine) = headers
-        .get("fly-preferred-instance-unavailable")
-        .and_then(machine_id)
-    {
+    if let Some(machine) = headers.get(&MISSED).and_then(machine_id) {
         return Arrival::Missed {
             machine,
             hops: hops.unwrap_or(0),
@@ -45,7 +47,7 @@ pub(super) fn arrival(headers: &HeaderMap, caching: bool) -> Arrival {
         return Arrival::Replayed { hops };
     }
     let hit = |status: &HeaderValue| status.as_bytes().eq_ignore_ascii_case(b"hit");
-    if caching && headers.get("fly-replay-cache-status").is_some_and(hit) {
+    if caching && headers.get(&CACHE_STATUS).is_some_and(hit) {
         return Arrival::Cached;
     }
     Arrival::Fresh
@@ -57,7 +59,7 @@ pub(super) fn arrival(headers: &HeaderMap, caching: bool) -> Arrival {
 /// largest count holds.
 fn hops(headers: &HeaderMap) -> Option<u8> {
     headers
-        .get_all("fly-replay-src")
+        .get_all(&SOURCE)
         .iter()
         .flat_map(fields)
         .filter(|(name, _)| *name == "state")
