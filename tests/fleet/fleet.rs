@@ -8,8 +8,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower_ownership::testing::{FlyEdge, FlyEdgeBuilder, HopKind};
 use tower_ownership::{
-    FlyReplay, MachineId, MemoryLookup, OwnershipLayer, OwnershipLayerBuilder, PathSegment,
-    Session, SessionId, SessionLookup,
+    FlyReplay, Freshness, MachineId, MemoryLookup, OwnershipLayer, OwnershipLayerBuilder,
+    PathSegment, Session, SessionId, SessionLookup,
 };
 use uuid::Uuid;
 
@@ -36,6 +36,8 @@ pub fn layer(machine: &str, lookup: impl SessionLookup) -> OwnershipLayerBuilder
         .session(PathSegment::after("/session").unwrap())
         .machine(machine_id(machine))
         .replay(FlyReplay::new())
+        // What these tests change, they want to see in the next answer.
+        .freshness(Freshness::always_ask())
 }
 
 /// An edge whose failures come quickly, with fresh requests landing on [`WRONG`].
