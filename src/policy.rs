@@ -151,8 +151,8 @@ impl Policy {
             .replay
             .replay(head, &Handover::new(session, owner, machine, arrival))
             .map_err(|why| Rejection::not_replayable(machine.clone(), why))?;
-        let (written, body) = replay.into_parts();
         let reader = Reader::of(head);
+        let (written, body) = replay.into_parts();
         let mut response = if body.is_empty() && !written.status.is_redirection() {
             let rejection = Rejection::not_honoured(machine.clone(), written.status);
             self.render

@@ -2,6 +2,7 @@
 
 mod default;
 mod grpc;
+mod mould;
 mod negotiate;
 mod page;
 mod problem;

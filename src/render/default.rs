@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    sync::OnceLock,
     time::{Duration, SystemTime},
 };
 
@@ -9,8 +10,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{Form, Reader, Render, grpc, page, problem};
-use crate::{MachineId, Rejection};
+use super::{Form, Reader, Render, grpc, mould::Mould, page, problem};
+use crate::{Code, MachineId, Rejection, SessionId};
 
 /// Where each [`Code`](crate::Code) is explained; the code follows as the fragment.
 const PROBLEM_BASE: &str = "https://docs.rs/tower-ownership/latest/tower_ownership/enum.Code.html#";
@@ -73,6 +74,8 @@ const VARY: HeaderValue = HeaderValue::from_static("Accept, Content-Type");
 pub struct DefaultRenderer {
     problem_base: Cow<'static, str>,
     show_internals: bool,
+    /// The answers that go along with replays, by what is read; made when first needed.
+    moulds: [OnceLock<Mould>; 4],
 }
 
 /// The machines behind an answer, as far as the reader may know them.
@@ -89,6 +92,7 @@ impl DefaultRenderer {
         Self {
             problem_base: Cow::Borrowed(PROBLEM_BASE),
             show_internals: false,
+            moulds: [const { OnceLock::new() }; 4],
         }
     }
 
@@ -123,6 +127,36 @@ impl DefaultRenderer {
         } else {
             Internals::default()
         }
+    }
+
+    /// The answer that goes along with a replay, from its mould.
+    fn moulded(
+        &self,
+        rejection: &Rejection,
+        reader: Reader,
+        session: SessionId,
+        now: SystemTime,
+    ) -> Option<Response<Bytes>> {
+        let moulded = rejection.code() == Code::ReplayNotHonoured;
+        if !moulded || self.show_internals || reader.head_only {
+            return None;
+        }
+        let mould = match (reader.form, reader.may_repeat) {
+            (Form::Problem, _) => &self.moulds[0],
+            (Form::Html, true) => &self.moulds[1],
+            (Form::Html, false) => &self.moulds[2],
+            (Form::Grpc, _) => &self.moulds[3],
+        };
+        let mould = mould.get_or_init(|| {
+            Mould::of(rejection.status(), |session, moment| {
+                let marked = rejection.clone().for_session(session, None);
+                self.render_at(&marked, reader, moment)
+            })
+        });
+        // A layer has one replay, and that one status; a renderer may serve several layers.
+        mould
+            .is_for(rejection.status())
+            .then(|| mould.fill(session, now))
     }
 
     fn render_at(&self, rejection: &Rejection, reader: Reader, now: SystemTime) -> Response<Bytes> {
@@ -166,7 +200,11 @@ impl Default for DefaultRenderer {
 
 impl Render for DefaultRenderer {
     fn render(&self, rejection: &Rejection, reader: Reader) -> Response<Bytes> {
-        self.render_at(rejection, reader, SystemTime::now())
+        let now = SystemTime::now();
+        let moulded = rejection
+            .session()
+            .and_then(|session| self.moulded(rejection, reader, session, now));
+        moulded.unwrap_or_else(|| self.render_at(rejection, reader, now))
     }
 }
 

@@ -191,3 +191,44 @@ fn waits_are_rounded_up() {
     }
     assert_eq!(whole_seconds(Duration::MAX), u64::MAX);
 }
+
+/// What goes along with replays is written once and filled in from then on.
+#[test]
+fn an_answer_from_a_mould_is_the_answer_that_would_have_been_written() {
+    let renderer = DefaultRenderer::new();
+    let sessions = [
+        "807efe44-d63e-4a24-88f5-dbe96112830a",
+        "1f0c5a52-3c1f-4d57-9a50-0d4c8f2f6b11",
+    ];
+    for (hours, session) in sessions.into_iter().enumerate() {
+        let session = session.parse().unwrap();
+        let rejection = rejection(Code::ReplayNotHonoured).for_session(session, None);
+        let now = SystemTime::now() + Duration::from_secs(3_600 * hours as u64);
+        for form in [Form::Problem, Form::Html, Form::Grpc] {
+            for may_repeat in [false, true] {
+                let reader = Reader {
+                    may_repeat,
+                    ..reader(form)
+                };
+                let written = renderer.render_at(&rejection, reader, now);
+                let moulded = renderer.moulded(&rejection, reader, session, now).unwrap();
+                assert_eq!(moulded.status(), written.status());
+                assert_eq!(moulded.headers(), written.headers());
+                assert_eq!(moulded.body(), written.body(), "{form:?}");
+            }
+        }
+    }
+    let shows = DefaultRenderer::new().show_internals(true);
+    let rejection = rejection(Code::ReplayNotHonoured);
+    let session = sessions[0].parse().unwrap();
+    assert!(
+        shows
+            .moulded(
+                &rejection,
+                reader(Form::Problem),
+                session,
+                SystemTime::now()
+            )
+            .is_none()
+    );
+}

@@ -11,6 +11,7 @@ use http::HeaderValue;
 use super::{
     Reader,
     default::{Internals, whole_seconds},
+    mould::clock,
     template::Template,
     words::Words,
 };
@@ -54,7 +55,7 @@ pub(super) fn write(
             "detail" => rejection.detail().into(),
             "code" => rejection.code().as_str().into(),
             "time" => time.as_str().into(),
-            "clock" => time.replace('T', " ").replace('Z', " UTC").into(),
+            "clock" => clock(now).into(),
             "session" => session.as_deref()?.into(),
             "machine" => internals.machine?.into(),
             "owner" => internals.owner?.into(),

@@ -1,12 +1,18 @@
 //! Fly.io: the proxy in front replays the request to the machine that the answer names.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt::{self, Write},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, request::Parts};
+use http::{HeaderName, HeaderValue, Response, StatusCode, request::Parts};
 
 use super::{Handover, InvalidReplay, NotReplayable, Replay, body::check_length, is_upgrade};
 use crate::Arrival;
+
+const FLY_REPLAY: HeaderName = HeaderName::from_static("fly-replay");
 
 mod cache;
 mod headers;
@@ -135,21 +141,23 @@ impl FlyReplay {
     }
 
     fn header(&self, handover: &Handover<'_>) -> Result<HeaderValue, NotReplayable> {
-        let mut fields = format!("instance={}", handover.owner);
+        let mut fields = String::with_capacity(96 + handover.owner.as_str().len());
+        fields.push_str("instance=");
+        fields.push_str(handover.owner.as_str());
         if let Some(app) = &self.app {
             fields.push_str(";app=");
             fields.push_str(app);
         }
         if self.cache.is_none() {
-            fields.push_str(";timeout=");
-            fields.push_str(&in_units(self.timeout.unwrap_or(Self::DEFAULT_TIMEOUT)));
+            // Writing into a string does not fail.
+            let _ = write_in_units(&mut fields, self.timeout.unwrap_or(Self::DEFAULT_TIMEOUT));
             fields.push_str(match self.fallback.unwrap_or_default() {
                 Fallback::ForceSelf => ";fallback=force_self",
                 Fallback::PreferSelf => ";fallback=prefer_self",
                 Fallback::Nobody => "",
             });
-            fields.push_str(";state=");
-            fields.push_str(&headers::state(handover.arrival.hops().saturating_add(1)));
+            let hops = handover.arrival.hops().saturating_add(1);
+            let _ = write!(fields, ";state={}{hops}", headers::STATE_PREFIX);
         }
         // Every part is of a type, or was checked in `validate`, that a header can hold.
         HeaderValue::try_from(fields).map_err(|_| NotReplayable::NoAddress)
@@ -174,9 +182,8 @@ impl Replay for FlyReplay {
         check_length(head, self.body_limit, self.unknown_length)?;
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = self.status;
-        response
-            .headers_mut()
-            .insert("fly-replay", self.header(handover)?);
+        let replay = self.header(handover)?;
+        response.headers_mut().insert(FLY_REPLAY, replay);
         if let Some(cache) = &self.cache {
             let session = handover.session.id();
             if *handover.arrival == Arrival::Cached {
@@ -219,11 +226,11 @@ impl Replay for FlyReplay {
     }
 }
 
-/// A duration as Fly Proxy reads it. The unit is not optional: a bare number was seen to be
-/// taken for a malformed header.
-fn in_units(duration: Duration) -> String {
-    match duration.subsec_millis() {
-        0 => format!("{}s", duration.as_secs()),
-        _ => format!("{}ms", duration.as_millis()),
+/// Writes a duration as Fly Proxy reads it. The unit is not optional: a bare number was seen to
+/// be taken for a malformed header.
+fn write_in_units(fields: &mut String, timeout: Duration) -> fmt::Result {
+    match timeout.subsec_millis() {
+        0 => write!(fields, ";timeout={}s", timeout.as_secs()),
+        _ => write!(fields, ";timeout={}ms", timeout.as_millis()),
     }
 }

@@ -15,13 +15,9 @@ const MISSED: HeaderName = HeaderName::from_static("fly-preferred-instance-unava
 const SOURCE: HeaderName = HeaderName::from_static("fly-replay-src");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("fly-replay-cache-status");
 
-/// What our `state` begins with: replays have other uses, and only ours count as hops.
-const STATE_PREFIX: &str = "own.";
-
-/// The `state` that rides with a replay and comes back in `fly-replay-src`.
-pub(super) fn state(hops: u8) -> String {
-    format!("{STATE_PREFIX}{hops}")
-}
+/// What our `state` begins with, before the hops; it comes back in `fly-replay-src`. Replays have
+/// other uses, and only ours count.
+pub(super) const STATE_PREFIX: &str = "own.";
 
 /// Reads how a request came here.
 pub(super) fn arrival(headers: &HeaderMap, caching: bool) -> Arrival {
@@ -135,7 +131,7 @@ mod tests {
             Arrival::Replayed { hops: 1 }
         );
         assert_eq!(
-            read(&[("fly-replay-src", &format!("state={}", state(7)))], false),
+            read(&[("fly-replay-src", &"state=own.7")], false),
             Arrival::Replayed { hops: 7 }
         );
     }
