@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -34,31 +34,21 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<S, F, B> {
-        Lookup { lookup: Pending, waiting: Option<(Waiting<S, B>, Asked)> },
+        // Boxed, since it is large: a request that needs no lookup should not have to move it.
+        Lookup { waiting: Option<Box<Waiting<S, B>>> },
         Pass { #[pin] inner: F, owned: Option<Served> },
         Answer { response: Option<Response<Bytes>> },
     }
 }
 
-/// A request, and the service that is ready for it.
-pub(crate) struct Waiting<S, B> {
-    pub(crate) service: S,
-    pub(crate) request: Request<B>,
-}
-
-/// Who has to judge what.
-pub(crate) struct Asked {
+/// A request that waits for a lookup, the service that is ready for it, and who will judge.
+struct Waiting<S, B> {
+    lookup: Pending,
+    head: Parts,
+    body: B,
+    service: S,
     policy: Arc<Policy>,
     question: Question,
-}
-
-impl Asked {
-    pub(crate) fn new(policy: &Arc<Policy>, question: Question) -> Self {
-        Self {
-            policy: Arc::clone(policy),
-            question,
-        }
-    }
 }
 
 /// What it takes to answer in the application's place, should it say that it lost the session.
@@ -83,11 +73,27 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
         }
     }
 
-    pub(crate) fn lookup(lookup: Pending, waiting: Waiting<S, B>, asked: Asked) -> Self {
+    /// Waits for what is not known yet.
+    pub(crate) fn look_up(
+        service: S,
+        head: Parts,
+        body: B,
+        policy: &Arc<Policy>,
+        question: Question,
+    ) -> Self {
+        let lookup = policy.look_up(&question);
+        let policy = Arc::clone(policy);
+        let waiting = Waiting {
+            lookup,
+            head,
+            body,
+            service,
+            policy,
+            question,
+        };
         Self {
             state: State::Lookup {
-                lookup,
-                waiting: Some((waiting, asked)),
+                waiting: Some(Box::new(waiting)),
             },
         }
     }
@@ -95,13 +101,14 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
     /// Acts on what is known already.
     pub(crate) fn act(
         service: &mut S,
-        request: Request<B>,
+        head: Parts,
+        body: B,
         policy: &Arc<Policy>,
         question: &Question,
         found: Found,
     ) -> Self {
         Self {
-            state: act(service, request, policy, question, found),
+            state: act(service, head, body, policy, question, found),
         }
     }
 }
@@ -109,12 +116,12 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
 /// Acts on a verdict: the inner service is called, or an answer is there.
 fn act<S: Service<Request<B>>, B>(
     service: &mut S,
-    request: Request<B>,
+    mut head: Parts,
+    body: B,
     policy: &Arc<Policy>,
     question: &Question,
     found: Found,
 ) -> State<S, S::Future, B> {
-    let (mut head, body) = request.into_parts();
     match policy.judge(&head, question, found) {
         Act::Answer(response) => State::Answer {
             response: Some(response),
@@ -148,19 +155,23 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProj::Lookup { lookup, waiting } => {
-                    let found = ready!(Pin::new(lookup).poll(cx));
+                StateProj::Lookup { waiting } => {
+                    let Some(waits) = waiting else {
+                        return Poll::Pending;
+                    };
+                    let found = ready!(Pin::new(&mut waits.lookup).poll(cx));
                     let Some(waiting) = waiting.take() else {
                         return Poll::Pending;
                     };
-                    let (
-                        Waiting {
-                            mut service,
-                            request,
-                        },
-                        Asked { policy, question },
-                    ) = waiting;
-                    act(&mut service, request, &policy, &question, found)
+                    let Waiting {
+                        head,
+                        body,
+                        mut service,
+                        policy,
+                        question,
+                        ..
+                    } = *waiting;
+                    act(&mut service, head, body, &policy, &question, found)
                 }
                 StateProj::Pass { inner, owned } => {
                     let response = ready!(inner.poll(cx))?;

@@ -66,70 +66,69 @@ impl Policy {
 
     /// Decides, and writes the answer where the application does not.
     pub(crate) fn judge(&self, head: &Parts, question: &Question, found: Found) -> Act {
-        let Question {
-            session: id,
-            arrival,
-        } = question;
-        let Found {
-            session,
-            age,
-            source,
-        } = found;
-        let failed = session.as_ref().err();
-        let record = match &session {
+        let arrival = &question.arrival;
+        let record = match &found.session {
             Err(error) => Record::Failed(error.kind()),
             Ok(None) => Record::Unknown,
             Ok(Some(session)) => {
                 let allowed = self.guard.as_ref().is_none_or(|guard| guard(head, session));
-                Record::known(session, age, allowed)
+                Record::known(session, found.age, allowed)
             }
         };
         let verdict = decide(record, &self.machine, arrival, self.max_hops);
-        let owner = session
-            .as_ref()
-            .ok()
-            .and_then(Option::as_ref)
-            .and_then(|session| session.owner());
         let seen = Observed {
-            verdict,
-            session: Some(*id),
-            owner,
-            machine: &self.machine,
+            session: Some(question.session),
             hops: arrival.hops(),
-            source: Some(source),
-            age: Some(age),
-            detail: None,
-            error: failed,
+            source: Some(found.source),
+            age: Some(found.age),
+            ..self.saw(verdict)
         };
-        let rejection = match (verdict, &session) {
+        match (verdict, found.session) {
             (Verdict::Pass, Ok(Some(session))) => {
-                self.tell(&seen);
-                return Act::Pass(Owned::new(session.clone()));
+                self.tell(&Observed {
+                    owner: session.owner(),
+                    ..seen
+                });
+                Act::Pass(Owned::new(session))
             }
-            (Verdict::Replay, Ok(Some(session))) => match self.hand_over(head, session, arrival) {
-                Ok(response) => {
-                    self.tell(&seen);
-                    return Act::Answer(response);
-                }
-                Err(rejection) => rejection,
-            },
-            (Verdict::Reject(code), _) => Rejection::of(
-                code,
-                self.machine.clone(),
-                arrival,
-                failed.map(LookupError::kind),
-            ),
-            // `decide` passes and replays only what is known. Should that ever break, refuse.
-            _ => Rejection::of(Code::LookupUnavailable, self.machine.clone(), arrival, None),
-        };
-        let rejection = rejection.for_session(*id, owner);
-        let verdict = Verdict::Reject(rejection.code());
-        self.tell(&Observed {
-            verdict,
-            detail: Some(rejection.detail()),
-            ..seen
-        });
-        Act::Answer(self.refuse(rejection, Reader::of(head)))
+            (Verdict::Replay, Ok(Some(session))) => {
+                let seen = Observed {
+                    owner: session.owner(),
+                    ..seen
+                };
+                Act::Answer(match self.hand_over(head, &session, arrival) {
+                    Ok(response) => {
+                        self.tell(&seen);
+                        response
+                    }
+                    Err(rejection) => self.refuse(rejection, &seen, Reader::of(head)),
+                })
+            }
+            (verdict, session) => {
+                // `decide` passes and replays only what is known. Should that ever break, refuse.
+                let Verdict::Reject(code) = verdict else {
+                    return self.broken(head, &seen);
+                };
+                let (owner, error) = match &session {
+                    Ok(session) => (session.as_ref().and_then(Session::owner), None),
+                    Err(error) => (None, Some(error)),
+                };
+                let failed = error.map(LookupError::kind);
+                let rejection = Rejection::of(code, self.machine.clone(), arrival, failed);
+                let seen = Observed {
+                    owner,
+                    error,
+                    ..seen
+                };
+                Act::Answer(self.refuse(rejection, &seen, Reader::of(head)))
+            }
+        }
+    }
+
+    fn broken(&self, head: &Parts, seen: &Observed<'_>) -> Act {
+        let machine = self.machine.clone();
+        let rejection = Rejection::of(Code::LookupUnavailable, machine, &Arrival::Fresh, None);
+        Act::Answer(self.refuse(rejection, seen, Reader::of(head)))
     }
 
     fn hand_over(
@@ -170,23 +169,31 @@ impl Policy {
     /// Answers a request whose session id cannot be read.
     pub(crate) fn malformed(&self, head: &Parts, malformed: MalformedSession) -> Response<Bytes> {
         let rejection = Rejection::malformed(self.machine.clone(), malformed);
-        self.tell(&self.seen_refusal(&rejection));
-        self.refuse(rejection, Reader::of(head))
+        let seen = self.saw(Verdict::Reject(rejection.code()));
+        self.refuse(rejection, &seen, Reader::of(head))
     }
 
     /// Answers in the place of an application that does not hold a session it should hold.
     pub(crate) fn absent(&self, session: SessionId, reader: Reader) -> Response<Bytes> {
         let machine = self.machine.clone();
-        let rejection = Rejection::of(Code::SessionAbsent, machine, &Arrival::Fresh, None)
-            .for_session(session, Some(&self.machine));
-        self.tell(&self.seen_refusal(&rejection));
-        self.refuse(rejection, reader)
+        let rejection = Rejection::of(Code::SessionAbsent, machine, &Arrival::Fresh, None);
+        let seen = Observed {
+            session: Some(session),
+            owner: Some(&self.machine),
+            ..self.saw(Verdict::Reject(rejection.code()))
+        };
+        self.refuse(rejection, &seen, reader)
     }
 
     /// Notes a request that is for no session.
     pub(crate) fn pass_without_session(&self) {
-        self.tell(&Observed {
-            verdict: Verdict::Pass,
+        self.tell(&self.saw(Verdict::Pass));
+    }
+
+    /// What is seen of any request.
+    fn saw(&self, verdict: Verdict) -> Observed<'_> {
+        Observed {
+            verdict,
             session: None,
             owner: None,
             machine: &self.machine,
@@ -194,20 +201,6 @@ impl Policy {
             source: None,
             age: None,
             detail: None,
-            error: None,
-        });
-    }
-
-    fn seen_refusal<'a>(&'a self, rejection: &'a Rejection) -> Observed<'a> {
-        Observed {
-            verdict: Verdict::Reject(rejection.code()),
-            session: rejection.session(),
-            owner: rejection.owner(),
-            machine: &self.machine,
-            hops: 0,
-            source: None,
-            age: None,
-            detail: Some(rejection.detail()),
             error: None,
         }
     }
@@ -219,7 +212,17 @@ impl Policy {
         }
     }
 
-    fn refuse(&self, rejection: Rejection, reader: Reader) -> Response<Bytes> {
+    /// Tells of a refusal and writes it.
+    fn refuse(&self, rejection: Rejection, seen: &Observed<'_>, reader: Reader) -> Response<Bytes> {
+        self.tell(&Observed {
+            verdict: Verdict::Reject(rejection.code()),
+            detail: Some(rejection.detail()),
+            ..*seen
+        });
+        let rejection = match seen.session {
+            Some(session) => rejection.for_session(session, seen.owner),
+            None => rejection,
+        };
         let mut response = self.render.render(&rejection, reader);
         response.extensions_mut().insert(rejection);
         finish(response, reader)

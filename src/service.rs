@@ -9,11 +9,7 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
-use crate::{
-    ResponseBody, ResponseFuture,
-    future::{Asked, Waiting},
-    policy::Policy,
-};
+use crate::{ResponseBody, ResponseFuture, policy::Policy};
 
 /// A service that serves requests only for sessions that this machine owns.
 ///
@@ -63,16 +59,11 @@ where
                 return ResponseFuture::answer(self.policy.malformed(&head, malformed));
             }
         };
-        let request = Request::from_parts(head, body);
         if let Some(found) = self.policy.known(&question) {
-            return ResponseFuture::act(&mut self.inner, request, &self.policy, &question, found);
+            let policy = &self.policy;
+            return ResponseFuture::act(&mut self.inner, head, body, policy, &question, found);
         }
-        let lookup = self.policy.look_up(&question);
-        let waiting = Waiting {
-            service: self.take_ready(),
-            request,
-        };
-        ResponseFuture::lookup(lookup, waiting, Asked::new(&self.policy, question))
+        ResponseFuture::look_up(self.take_ready(), head, body, &self.policy, question)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Fly.io: the proxy in front replays the request to the machine that the answer names.
 
 use std::{
-    fmt::{self, Write},
-    sync::Arc,
+    fmt::Write,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -38,6 +38,8 @@ pub struct FlyReplay {
     unknown_length: bool,
     upgrades: bool,
     cache: Option<ReplayCache>,
+    /// Written with the first header after something was set.
+    settings: OnceLock<String>,
 }
 
 /// Who gets a request back that could not be replayed.
@@ -73,6 +75,7 @@ impl FlyReplay {
             unknown_length: false,
             upgrades: true,
             cache: None,
+            settings: OnceLock::new(),
         }
     }
 
@@ -82,6 +85,7 @@ impl FlyReplay {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self.settings = OnceLock::new();
         self
     }
 
@@ -89,6 +93,7 @@ impl FlyReplay {
     #[must_use]
     pub fn fallback(mut self, fallback: Fallback) -> Self {
         self.fallback = Some(fallback);
+        self.settings = OnceLock::new();
         self
     }
 
@@ -96,6 +101,7 @@ impl FlyReplay {
     #[must_use]
     pub fn app(mut self, app: &str) -> Self {
         self.app = Some(app.into());
+        self.settings = OnceLock::new();
         self
     }
 
@@ -137,30 +143,51 @@ impl FlyReplay {
     #[must_use]
     pub fn cache(mut self, cache: ReplayCache) -> Self {
         self.cache = Some(cache);
+        self.settings = OnceLock::new();
         self
     }
 
     fn header(&self, handover: &Handover<'_>) -> Result<HeaderValue, NotReplayable> {
-        let mut fields = String::with_capacity(96 + handover.owner.as_str().len());
+        let (owner, settings) = (
+            handover.owner.as_str(),
+            self.settings.get_or_init(|| self.write_settings()),
+        );
+        let mut fields =
+            String::with_capacity("instance=".len() + owner.len() + settings.len() + 3);
         fields.push_str("instance=");
-        fields.push_str(handover.owner.as_str());
-        if let Some(app) = &self.app {
-            fields.push_str(";app=");
-            fields.push_str(app);
-        }
+        fields.push_str(owner);
+        fields.push_str(settings);
         if self.cache.is_none() {
-            // Writing into a string does not fail.
-            let _ = write_in_units(&mut fields, self.timeout.unwrap_or(Self::DEFAULT_TIMEOUT));
-            fields.push_str(match self.fallback.unwrap_or_default() {
-                Fallback::ForceSelf => ";fallback=force_self",
-                Fallback::PreferSelf => ";fallback=prefer_self",
-                Fallback::Nobody => "",
-            });
             let hops = handover.arrival.hops().saturating_add(1);
-            let _ = write!(fields, ";state={}{hops}", headers::STATE_PREFIX);
+            // Writing into a string does not fail.
+            let _ = write!(fields, "{hops}");
         }
         // Every part is of a type, or was checked in `validate`, that a header can hold.
         HeaderValue::try_from(fields).map_err(|_| NotReplayable::NoAddress)
+    }
+}
+
+impl FlyReplay {
+    /// What follows the owner in every header, up to the hops.
+    fn write_settings(&self) -> String {
+        let app = self
+            .app
+            .as_ref()
+            .map(|app| format!(";app={app}"))
+            .unwrap_or_default();
+        if self.cache.is_some() {
+            return app;
+        }
+        let timeout = in_units(self.timeout.unwrap_or(Self::DEFAULT_TIMEOUT));
+        let fallback = match self.fallback.unwrap_or_default() {
+            Fallback::ForceSelf => ";fallback=force_self",
+            Fallback::PreferSelf => ";fallback=prefer_self",
+            Fallback::Nobody => "",
+        };
+        format!(
+            "{app};timeout={timeout}{fallback};state={}",
+            headers::STATE_PREFIX
+        )
     }
 }
 
@@ -226,11 +253,11 @@ impl Replay for FlyReplay {
     }
 }
 
-/// Writes a duration as Fly Proxy reads it. The unit is not optional: a bare number was seen to
-/// be taken for a malformed header.
-fn write_in_units(fields: &mut String, timeout: Duration) -> fmt::Result {
-    match timeout.subsec_millis() {
-        0 => write!(fields, ";timeout={}s", timeout.as_secs()),
-        _ => write!(fields, ";timeout={}ms", timeout.as_millis()),
+/// A duration as Fly Proxy reads it. The unit is not optional: a bare number was seen to be taken
+/// for a malformed header.
+fn in_units(duration: Duration) -> String {
+    match duration.subsec_millis() {
+        0 => format!("{}s", duration.as_secs()),
+        _ => format!("{}ms", duration.as_millis()),
     }
 }

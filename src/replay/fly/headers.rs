@@ -131,7 +131,7 @@ mod tests {
             Arrival::Replayed { hops: 1 }
         );
         assert_eq!(
-            read(&[("fly-replay-src", &"state=own.7")], false),
+            read(&[("fly-replay-src", "state=own.7")], false),
             Arrival::Replayed { hops: 7 }
         );
     }
