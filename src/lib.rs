@@ -71,7 +71,7 @@
 //! # Features
 //! | feature | adds | default |
 //! | --- | --- | --- |
-//! | `postgres` | `PostgresLookup` | yes |
+//! | `postgres` | `PostgresLookup`, `PostgresWatch` | yes |
 //! | `tls` | TLS from there to PostgreSQL, by rustls | |
 //! | `metadata` | `identity::EcsTask` and `identity::CloudRunInstance` | |
 //! | `testing` | `testing::FlyEdge`: Fly's proxy, imitated on the loopback, for your own tests | |
@@ -115,7 +115,8 @@ pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 #[cfg(feature = "postgres")]
 pub use lookup::postgres::{
     PostgresConfigError, PostgresFault, PostgresLookup, PostgresLookupBuilder, PostgresSource,
-    PostgresVerified, PostgresVerifyError, PostgresWarning,
+    PostgresVerified, PostgresVerifyError, PostgresWarning, PostgresWatch, PostgresWatchBuilder,
+    WatchError, WatchHealth, WatchState,
 };
 pub use lookup::{
     LookupError, LookupErrorKind, LookupFn, MemoryLookup, Refresh, SessionLookup, lookup_fn,

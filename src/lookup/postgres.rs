@@ -16,6 +16,7 @@ mod failure;
 mod fault;
 mod identifier;
 mod lease;
+mod migration;
 mod query;
 mod shape;
 mod source;
@@ -23,11 +24,13 @@ mod table;
 #[cfg(feature = "tls")]
 mod tls;
 mod verify;
+mod watch;
 
 pub use builder::PostgresLookupBuilder;
 pub use config_error::PostgresConfigError;
 pub use fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWarning};
 pub use source::PostgresSource;
+pub use watch::{PostgresWatch, PostgresWatchBuilder, WatchError, WatchHealth, WatchState};
 
 use connections::Connections;
 use document::Reader;
@@ -121,6 +124,7 @@ struct Inner {
     reader: Reader,
     /// What the query was made from; `None` for a query of the application's own.
     table: Option<Table>,
+    watch: PostgresWatchBuilder,
 }
 
 impl PostgresLookup {
@@ -135,6 +139,7 @@ impl PostgresLookup {
         query: SessionQuery,
         reader: Reader,
         table: Option<Table>,
+        watch: PostgresWatchBuilder,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -142,8 +147,15 @@ impl PostgresLookup {
                 query,
                 reader,
                 table,
+                watch,
             }),
         }
+    }
+
+    /// Begins a watch of the same server, by the same means: changes of sessions become visible at
+    /// once instead of when their freshness runs out; see [`PostgresWatch`].
+    pub fn watch(&self) -> PostgresWatchBuilder {
+        self.inner.watch.clone()
     }
 
     async fn ask(&self, id: SessionId) -> Result<Option<Session>, LookupError> {

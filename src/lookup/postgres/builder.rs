@@ -41,6 +41,21 @@ impl PostgresLookupBuilder {
         }
     }
 
+    /// The same server by the same means, and nothing else of what the builder was told.
+    pub(super) fn same_server(&self) -> Self {
+        Self {
+            #[cfg(feature = "tls")]
+            tls: self.tls.clone(),
+            ..Self::new(self.source.clone())
+        }
+    }
+
+    /// Another server by the same means.
+    pub(super) fn other_server(mut self, source: PostgresSource) -> Self {
+        self.source = source;
+        self
+    }
+
     /// The schema of the table. Default: none, so the connection's `search_path` decides.
     ///
     /// This and all other names are quoted: upper and lower case differ, nothing in a name is

@@ -46,7 +46,7 @@ pub enum PostgresConfigError {
         /// Why not.
         reason: &'static str,
     },
-    /// A number or a duration is zero, with which no lookup could ever succeed.
+    /// A number or a duration is zero, with which nothing could ever succeed.
     #[error("{what} is zero")]
     Zero {
         /// Which setting.
@@ -79,6 +79,15 @@ pub enum PostgresConfigError {
     #[cfg(feature = "tls")]
     #[error("TLS cannot be set up")]
     Tls(#[source] rustls::Error),
+    /// Nobody knows the table that the triggers belong to.
+    #[error("no migration can be written: {reason}")]
+    NoTable {
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A watch was started outside of a runtime.
+    #[error("a watch runs on tokio: start it from inside a tokio runtime")]
+    NoRuntime,
     /// The pool cannot be built.
     #[error("the pool of PostgreSQL connections cannot be built")]
     Pool(#[source] deadpool_postgres::BuildError),

@@ -1,11 +1,14 @@
 //! How connections are made: plainly or by TLS.
 
 use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod};
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::{Client, Config, Error, NoTls};
 #[cfg(feature = "tls")]
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::watch::Messages;
+
 /// What a connection goes through.
+#[derive(Clone)]
 pub(super) enum Connector {
     Plain,
     #[cfg(feature = "tls")]
@@ -23,6 +26,23 @@ impl Connector {
             Self::Plain => Manager::from_config(config, NoTls, recycling),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => Manager::from_config(config, tls, recycling),
+        }
+    }
+    /// One connection outside of a pool, for whoever reads what the server says unasked.
+    pub(super) async fn connect(
+        &self,
+        config: &Config,
+    ) -> Result<(Client, Box<dyn Messages>), Error> {
+        match self {
+            Self::Plain => {
+                let (client, connection) = config.connect(NoTls).await?;
+                Ok((client, Box::new(connection)))
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => {
+                let (client, connection) = config.connect(tls.clone()).await?;
+                Ok((client, Box::new(connection)))
+            }
         }
     }
 }

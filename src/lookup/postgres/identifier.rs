@@ -30,6 +30,28 @@ impl Identifier {
         })
     }
 
+    /// The name with something behind it. Where that would be too long, the name is cut and told
+    /// apart from others that begin alike.
+    pub(super) fn suffixed(&self, suffix: &str) -> Self {
+        let whole = format!("{}{suffix}", self.0);
+        if whole.len() <= Self::MAX_LEN {
+            return Self(whole);
+        }
+        // FNV-1a: it has to be the same in every process and in every version.
+        let hash = self.0.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        let suffix = format!("_{hash:08x}{suffix}");
+        let mut kept = Self::MAX_LEN.saturating_sub(suffix.len());
+        while !self.0.is_char_boundary(kept) {
+            kept -= 1;
+        }
+        Self(format!(
+            "{}{suffix}",
+            self.0.get(..kept).unwrap_or_default()
+        ))
+    }
+
     /// The name without quotes, as the catalog stores it.
     pub(super) fn name(&self) -> &str {
         &self.0

@@ -91,6 +91,15 @@ impl Table {
         }
     }
 
+    pub(super) fn schema(&self) -> Option<&Identifier> {
+        self.schema.as_ref()
+    }
+
+    /// The name of something that belongs to the table.
+    pub(super) fn suffixed(&self, suffix: &str) -> Identifier {
+        self.name.suffixed(suffix)
+    }
+
     /// A `SELECT` of one session by `$1`, with the column names that every session query has.
     ///
     /// Texts are cast because an owner may be a `uuid` and a status an enum, and because a type

@@ -15,6 +15,7 @@ use crate::lookup::postgres::{
     query::SessionQuery,
     source::Kind,
     table::{Table, TableNames},
+    watch::PostgresWatchBuilder,
 };
 
 /// Lookups are short and cached; a fleet of machines shares the server's connections.
@@ -42,16 +43,53 @@ impl PostgresLookupBuilder {
         let reader = Reader {
             statuses: has_status.then(|| self.statuses.clone()),
         };
+        let watch = PostgresWatchBuilder::of(&self, table.clone());
         let connections = self.connections()?;
-        Ok(PostgresLookup::new(connections, query, reader, table))
+        Ok(PostgresLookup::new(
+            connections,
+            query,
+            reader,
+            table,
+            watch,
+        ))
     }
 
     fn connections(self) -> Result<Connections, PostgresConfigError> {
+        if let Kind::Pool(pool) = &self.source.0 {
+            let pool = pool.clone();
+            self.check_foreign_pool()?;
+            return Ok(Connections::foreign(pool, self.bounds));
+        }
+        let max_size = self.max_connections.unwrap_or(MAX_CONNECTIONS);
+        let bounds = self.bounds;
+        let (config, connector) = self.endpoint("tower-ownership")?;
+        if max_size == 0 {
+            return Err(PostgresConfigError::Zero {
+                what: "max_connections",
+            });
+        }
+        let pool = Pool::builder(connector.manager(config))
+            .runtime(Runtime::Tokio1)
+            .max_size(max_size)
+            .wait_timeout(Some(bounds.pool))
+            .create_timeout(Some(bounds.connect))
+            .build()
+            .map_err(PostgresConfigError::Pool)?;
+        Ok(Connections::new(pool, bounds))
+    }
+
+    /// Where to connect, and through what.
+    pub(in crate::lookup::postgres) fn endpoint(
+        self,
+        application: &str,
+    ) -> Result<(Config, Connector), PostgresConfigError> {
         let read = match &self.source.0 {
-            Kind::Pool(pool) => {
-                let pool = pool.clone();
-                self.check_foreign_pool()?;
-                return Ok(Connections::foreign(pool, self.bounds));
+            Kind::Pool(_) => {
+                return Err(PostgresConfigError::Conflict {
+                    one: "a pool",
+                    other: "a connection outside of it",
+                    reason: "a pool does not tell how it connects",
+                });
             }
             Kind::Config(config) => ConnectionString {
                 config: config.as_ref().clone(),
@@ -64,26 +102,12 @@ impl PostgresLookupBuilder {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(PostgresConfigError::NoHost);
         }
-        let max_size = self.max_connections.unwrap_or(MAX_CONNECTIONS);
-        if max_size == 0 {
-            return Err(PostgresConfigError::Zero {
-                what: "max_connections",
-            });
-        }
-        let bounds = self.bounds;
-        watch_the_network(&mut config, bounds.connect);
+        watch_the_network(&mut config, self.bounds.connect);
         if config.get_application_name().is_none() {
-            config.application_name("tower-ownership");
+            config.application_name(application);
         }
         let connector = self.connector(&mut config, read.names_ssl_mode, read.roots.as_ref())?;
-        let pool = Pool::builder(connector.manager(config))
-            .runtime(Runtime::Tokio1)
-            .max_size(max_size)
-            .wait_timeout(Some(bounds.pool))
-            .create_timeout(Some(bounds.connect))
-            .build()
-            .map_err(PostgresConfigError::Pool)?;
-        Ok(Connections::new(pool, bounds))
+        Ok((config, connector))
     }
 
     fn check_foreign_pool(&self) -> Result<(), PostgresConfigError> {

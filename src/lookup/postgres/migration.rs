@@ -1,0 +1,188 @@
+//! The SQL that makes the database tell of changes.
+
+use super::{identifier::Identifier, table::Table};
+
+/// Writes the migration for a table; the one for the default table is the file `notify.sql`.
+///
+/// `UPDATE OF` and `WHEN` are both needed. The first decides once a statement, so a writer of other
+/// columns pays nothing; the second keeps a writer that names every column from notifying of
+/// changes that are none. A commit that notifies waits for the other commits that do.
+pub(super) fn migration(table: &Table, channel: &Identifier) -> String {
+    let name = table.qualified();
+    let function = function(table);
+    let channel = literal(channel.name());
+    let id = &table.id;
+    let columns = columns(table);
+    let list: Vec<String> = columns.iter().map(ToString::to_string).collect();
+    let changed: Vec<String> = columns
+        .iter()
+        .map(|column| format!("OLD.{column} IS DISTINCT FROM NEW.{column}"))
+        .collect();
+    let (list, changed) = (list.join(", "), changed.join("\n        OR "));
+    let body = format!(
+        r"BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        PERFORM pg_notify({channel}, '1 *');
+        RETURN NULL;
+    END IF;
+    -- Cut, because a payload that is too long would fail the statement.
+    IF TG_OP <> 'INSERT' THEN
+        PERFORM pg_notify({channel}, '1 ' || left(OLD.{id}::text, 100));
+    END IF;
+    -- The same payload twice in a transaction is sent once.
+    IF TG_OP <> 'DELETE' THEN
+        PERFORM pg_notify({channel}, '1 ' || left(NEW.{id}::text, 100));
+    END IF;
+    RETURN NULL;
+END
+"
+    );
+    let tag = tag(&body);
+    format!(
+        r"-- Tells every listening machine which session changed, when the change commits.
+--
+-- May be applied again and again; needs PostgreSQL 14. Apply it in one transaction, as the owner of
+-- the table. It locks out writers of the table, not readers, until that transaction ends, and waits
+-- for those who are writing: `SET lock_timeout` first where transactions are long.
+
+CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS {tag}
+{body}{tag};
+
+CREATE OR REPLACE TRIGGER tower_ownership_row
+    AFTER INSERT OR DELETE ON {name}
+    FOR EACH ROW EXECUTE FUNCTION {function}();
+
+CREATE OR REPLACE TRIGGER tower_ownership_change
+    AFTER UPDATE OF {list} ON {name}
+    FOR EACH ROW WHEN (
+        {changed}
+    )
+    EXECUTE FUNCTION {function}();
+
+CREATE OR REPLACE TRIGGER tower_ownership_truncate
+    AFTER TRUNCATE ON {name}
+    FOR EACH STATEMENT EXECUTE FUNCTION {function}();
+"
+    )
+}
+
+/// A quote for the function's body that does not occur in it: names may be anything.
+fn tag(body: &str) -> String {
+    let mut tag = "tower_ownership".to_owned();
+    while body.contains(&format!("${tag}$")) {
+        tag.push('_');
+    }
+    format!("${tag}$")
+}
+
+/// Asks whether a trigger of the table seems to notify the channel: one row if so.
+pub(super) fn is_installed(table: &Table, channel: &Identifier) -> String {
+    format!(
+        "SELECT 1 FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid \
+         WHERE t.tgrelid = to_regclass({}) AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') \
+         AND strpos(p.prosrc, 'pg_notify') > 0 AND strpos(p.prosrc, {}) > 0 LIMIT 1",
+        literal(&table.qualified()),
+        literal(&literal(channel.name())),
+    )
+}
+
+/// What a beat sends, through a function, since `NOTIFY` takes no parameters and no expressions.
+pub(super) fn notify(channel: &Identifier, payload: &str) -> String {
+    format!(
+        "SELECT pg_notify({}, {})",
+        literal(channel.name()),
+        literal(payload)
+    )
+}
+
+/// What a verdict depends on: the id, the owner, the status, the life, the address, the epoch.
+fn columns(table: &Table) -> Vec<&Identifier> {
+    let mut columns = vec![&table.id, &table.owner];
+    let others = [
+        &table.status,
+        &table.address,
+        &table.expires_at,
+        &table.ended_at,
+        &table.epoch,
+    ];
+    for column in others.into_iter().flatten() {
+        // One column may hold two facts, and `UPDATE OF` takes each column once.
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
+    columns
+}
+
+/// One function a table, since the column of the id is written into it.
+fn function(table: &Table) -> String {
+    let name = table.suffixed("_tower_ownership");
+    match table.schema() {
+        Some(schema) => format!("{schema}.{name}"),
+        None => name.to_string(),
+    }
+}
+
+/// A text as SQL reads it, whatever `standard_conforming_strings` says.
+fn literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', r"\\"))
+    } else {
+        format!("'{quoted}'")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lookup::postgres::{table::TableNames, watch::PostgresWatch};
+
+    fn channel(name: &str) -> Identifier {
+        Identifier::parse("channel", name).unwrap()
+    }
+
+    #[test]
+    fn the_file_is_the_migration_of_the_default_table() {
+        let table = Table::parse(&TableNames::default()).unwrap();
+        let made = migration(&table, &channel(PostgresWatch::DEFAULT_CHANNEL));
+        assert_eq!(made, PostgresWatch::MIGRATION, "\n{made}");
+    }
+
+    #[test]
+    fn a_text_cannot_leave_its_quotes() {
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(literal(r"a\'b"), r"E'a\\''b'");
+    }
+
+    #[test]
+    fn a_column_with_two_facts_is_named_once() {
+        let names = TableNames {
+            ended_at: Some("expires_at".to_owned()),
+            ..TableNames::default()
+        };
+        let table = Table::parse(&names).unwrap();
+        let columns = columns(&table);
+        assert_eq!(columns.len(), 5, "{columns:?}");
+    }
+
+    #[test]
+    fn names_that_are_too_long_for_a_suffix_stay_apart() {
+        let function = |table: String| {
+            let names = TableNames {
+                table,
+                ..TableNames::default()
+            };
+            function(&Table::parse(&names).unwrap())
+        };
+        let one = function(format!("{}a", "ä".repeat(31)));
+        let other = function(format!("{}b", "ä".repeat(31)));
+        assert_ne!(one, other);
+        for name in [one, other] {
+            assert!(name.trim_matches('"').len() <= 63, "{name}");
+        }
+    }
+}
