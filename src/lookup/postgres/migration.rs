@@ -44,6 +44,10 @@ END
 -- May be applied again and again; needs PostgreSQL 14. Apply it in one transaction, as the owner of
 -- the table. It locks out writers of the table, not readers, until that transaction ends, and waits
 -- for those who are writing: `SET lock_timeout` first where transactions are long.
+--
+-- The server lets nobody change the type of a column that a trigger names. To do that, or to be rid
+-- of the triggers:
+--     DROP FUNCTION {function} CASCADE;
 
 CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
     LANGUAGE plpgsql

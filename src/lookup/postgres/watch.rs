@@ -52,7 +52,9 @@ use health::Status;
 /// Nothing is installed by itself. The SQL is
 /// [`PostgresWatchBuilder::migration`] for a table as it is configured, and [`Self::MIGRATION`]
 /// for the default one. It can be applied again and again, needs `PostgreSQL` 14, and locks out
-/// writers, not readers, while it is applied.
+/// writers, not readers, while it is applied. The server then refuses to change the type of a
+/// column that the triggers name: drop their function with `CASCADE` before, and apply the SQL
+/// again afterwards.
 ///
 /// They fire when a row is inserted or deleted, when its id, owner, status, address, expiry, end
 /// or epoch really changes, and when the table is truncated. They do not fire

@@ -1,0 +1,124 @@
+//! Connections that are lost without anybody saying so.
+
+use std::time::{Duration, Instant};
+
+use tower_ownership::{PostgresWatch, PostgresWatchBuilder, WatchError, WatchHealth, WatchState};
+
+use crate::support::incident::PreviewSession;
+use crate::support::postgres::Cluster;
+use crate::support::relay::Relay;
+use crate::{Machine, give, is_down, layer, long, lookup, until, with_session};
+
+const HEARTBEAT: Duration = Duration::from_millis(300);
+const DEADLINE: Duration = Duration::from_millis(300);
+
+fn hasty(watch: PostgresWatchBuilder) -> PostgresWatchBuilder {
+    watch
+        .heartbeat(HEARTBEAT)
+        .heartbeat_deadline(DEADLINE)
+        .connect_timeout(Duration::from_millis(500))
+}
+
+fn is_silent(health: &WatchHealth) -> bool {
+    matches!(
+        &health.state,
+        WatchState::Down {
+            error: WatchError::Silent,
+            ..
+        }
+    )
+}
+
+#[tokio::test]
+async fn a_half_open_connection_is_found_and_replaced() {
+    let (database, id) = with_session().await;
+    let relay = Relay::to(database.port()).await;
+    let direct = database.url_through(relay.port());
+    let set = |watch: PostgresWatchBuilder| hasty(watch.direct(direct));
+    let machine = Machine::with("m1", &database, long(), set).await;
+    assert_eq!(machine.ask(id).await, "served");
+
+    relay.black_hole().await;
+    let lost = Instant::now();
+    give(&database, id, "m2").await;
+    until(&machine.watch, is_silent).await;
+    let found = lost.elapsed();
+    // And some, for a machine that is busy with other tests.
+    assert!(
+        found < HEARTBEAT + DEADLINE + Duration::from_secs(2),
+        "{found:?}"
+    );
+    assert_eq!(machine.ask(id).await, "served", "nobody could know");
+
+    relay.restore().await;
+    machine.becomes(id, "to m2").await;
+    until(&machine.watch, |health| health.state.is_listening()).await;
+    give(&database, id, "m3").await;
+    machine.becomes(id, "to m3").await;
+}
+
+#[tokio::test]
+async fn a_frozen_server_is_found_and_returned_to() {
+    let cluster = Cluster::private();
+    let database = cluster.database().await;
+    database.incident_table().await;
+    database.execute(PostgresWatch::MIGRATION).await;
+    let id = database.insert(&PreviewSession::owned_by("m1")).await;
+    let machine = Machine::with("m1", &database, long(), hasty).await;
+    assert_eq!(machine.ask(id).await, "served");
+    cluster.freeze();
+    until(&machine.watch, is_down).await;
+    assert_eq!(machine.ask(id).await, "served", "it is in the cache");
+    cluster.thaw();
+    give(&database, id, "m2").await;
+    machine.becomes(id, "to m2").await;
+    until(&machine.watch, |health| health.state.is_listening()).await;
+}
+
+#[tokio::test]
+async fn a_quiet_channel_is_no_loss() {
+    let (database, id) = with_session().await;
+    let set = |watch: PostgresWatchBuilder| watch.heartbeat(Duration::from_millis(20));
+    let machine = Machine::with("m1", &database, long(), set).await;
+    assert_eq!(machine.ask(id).await, "served");
+    let mut last = machine.watch.health().last_heard;
+    for _ in 0..20 {
+        last = until(&machine.watch, |health| health.last_heard > last)
+            .await
+            .last_heard;
+    }
+    let health = machine.watch.health();
+    assert!(health.state.is_listening());
+    assert_eq!(
+        (health.notifications, health.garbage, health.reconnects),
+        (0, 0, 0)
+    );
+    assert_eq!(machine.layer.cache().len(), 1);
+    assert_eq!(database.statements_with("LISTEN"), 1);
+}
+
+#[tokio::test]
+async fn a_fleet_shares_its_heartbeats() {
+    const MACHINES: u32 = 8;
+    const BEATS: u32 = 10;
+    let (database, _) = with_session().await;
+    let mut fleet = Vec::new();
+    for number in 0..MACHINES {
+        let layer = layer(&format!("m{number}"), lookup(&database), long());
+        let watch = PostgresWatch::builder(database.url()).heartbeat(HEARTBEAT);
+        let watch = watch.start(layer.cache()).unwrap();
+        watch.listening().await;
+        fleet.push(watch);
+    }
+    let before = database.statements_with("1 beat");
+    let began = Instant::now();
+    while began.elapsed() < HEARTBEAT * BEATS {
+        tokio::time::sleep(HEARTBEAT).await;
+    }
+    let sent = u32::try_from(database.statements_with("1 beat") - before).unwrap();
+    // Alone, each would send between one and two in the time of a heartbeat.
+    let intervals = u32::try_from(began.elapsed().as_millis() / HEARTBEAT.as_millis()).unwrap();
+    assert!(sent >= intervals / 2, "{sent} in {intervals}");
+    assert!(sent <= intervals * MACHINES / 2, "{sent} in {intervals}");
+    assert!(fleet.iter().all(|watch| watch.health().reconnects == 0));
+}
