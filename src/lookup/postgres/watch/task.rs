@@ -202,7 +202,10 @@ impl Task {
                     self.ears.hear(&heard);
                     heard_at = Instant::now();
                     // Whatever it was, and whoever sent it: the connection delivers.
-                    is_waiting = false;
+                    if is_waiting {
+                        is_waiting = false;
+                        alarm.as_mut().reset(heard_at + patience);
+                    }
                 }
                 Event::Alarm if is_waiting => return WatchError::Silent,
                 Event::Alarm => {
