@@ -7,7 +7,8 @@
 //! | variable | meaning | default |
 //! | --- | --- | --- |
 //! | `PORT` | where it listens | 8080 |
-//! | `DATABASE_URL` | the PostgreSQL that holds `preview_sessions` | a directory in memory |
+//! | `DATABASE_URL` | the `PostgreSQL` that holds `preview_sessions` | a directory in memory |
+//! | `OWNERSHIP_WATCH_URL` | the same `PostgreSQL` without a pooler, to hear of changes | `DATABASE_URL` |
 //! | `OWNERSHIP_SESSIONS` | that directory, as `session=machine,session=machine` | empty |
 //! | `MACHINE_ID` | this machine | what the platform says |
 //! | `OWNERSHIP_REDIRECT` | a redirect such as `https://{owner}.example.com` | Fly's replay |
@@ -55,22 +56,31 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Some(template) => Arc::new(Redirect::to_template(&template)?),
         None => Arc::new(FlyReplay::new()),
     };
-    let (builder, ready) = match variable("DATABASE_URL") {
-        Some(url) => {
-            let lookup = PostgresLookup::builder(url.as_str()).build()?;
-            let ready = verify_in_the_background(lookup.clone(), machine.clone());
-            (OwnershipLayer::builder(lookup), ready)
-        }
-        None => (
-            OwnershipLayer::builder(directory_in_memory()?),
-            watch::channel(None).1,
-        ),
+    let database = match variable("DATABASE_URL") {
+        Some(url) => Some(PostgresLookup::builder(url.as_str()).build()?),
+        None => None,
+    };
+    let builder = match &database {
+        Some(lookup) => OwnershipLayer::builder(lookup.clone()),
+        None => OwnershipLayer::builder(directory_in_memory()?),
     };
     let layer = builder
         .session(PathSegment::after("/session")?)
         .machine(machine.clone())
         .replay(replay)
         .build()?;
+    let (ready, _watch) = match database {
+        Some(lookup) => {
+            // Without the triggers in the database it hears of nothing, and does no harm.
+            let mut watch = lookup.watch();
+            if let Some(direct) = variable("OWNERSHIP_WATCH_URL") {
+                watch = watch.direct(direct);
+            }
+            let ready = verify_in_the_background(lookup, machine.clone());
+            (ready, Some(watch.start(layer.cache())?))
+        }
+        None => (watch::channel(None).1, None),
+    };
 
     // Bound before the database is asked: a container that starts while the database is down
     // should be there to say so, and needs no restart when it comes back.
