@@ -102,6 +102,10 @@ impl Agreement {
             _ => Ok(()),
         }
     }
+
+    fn note_any(&mut self, id: Option<SessionId>) -> Result<(), MalformedSession> {
+        id.map_or(Ok(()), |id| self.note(id))
+    }
 }
 
 /// Takes percent-encoding off, once. Sequences that are none stay as they are: no id has a `%`.

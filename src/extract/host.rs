@@ -75,9 +75,7 @@ impl ExtractSession for HostLabel {
         }
         let mut agreed = Agreement::default();
         for authority in target.into_iter().chain(line) {
-            if let Some(id) = self.in_authority(authority)? {
-                agreed.note(id)?;
-            }
+            agreed.note_any(self.in_authority(authority)?)?;
         }
         Ok(agreed.0)
     }

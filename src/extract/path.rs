@@ -90,57 +90,56 @@ impl PathSegment {
         let either = |byte: &u8| matches!(byte, b'/' | b'\\');
         let path = path.as_bytes();
         let mut agreed = Agreement::default();
-        let segments: Vec<_> = path.split(slash).map(percent_decoded).collect();
-        self.agree_on_segments(&segments, &mut agreed)?;
+        let segments: Vec<_> = path.split(slash).collect();
+        self.agree_on_encoded(&segments, &mut agreed)?;
 
         // An encoded slash is data to some and a separator to others, and so is a backslash.
-        if segments.iter().any(|segment| segment.iter().any(either)) {
-            let decoded = percent_decoded(path);
-            let plain = Cow::Borrowed;
-            for segments in [
-                path.split(either).map(percent_decoded).collect::<Vec<_>>(),
-                decoded.split(slash).map(plain).collect(),
-                decoded.split(either).map(plain).collect(),
-            ] {
-                self.agree_on_segments(&segments, &mut agreed)?;
-            }
+        let decoded = percent_decoded(path);
+        let splits_further =
+            |segment: &&[u8]| percent_decoded(segment).iter().any(|byte| either(byte));
+        if segments.iter().any(splits_further) {
+            self.agree_on_encoded(&path.split(either).collect::<Vec<_>>(), &mut agreed)?;
+            self.agree_on_segments(&decoded.split(slash).collect::<Vec<_>>(), &mut agreed)?;
+            self.agree_on_segments(&decoded.split(either).collect::<Vec<_>>(), &mut agreed)?;
         }
         Ok(agreed.0)
     }
 
-    fn agree_on_segments(
+    /// Reads segments that were split before they are decoded.
+    fn agree_on_encoded(
         &self,
-        segments: &[Cow<'_, [u8]>],
+        segments: &[&[u8]],
         agreed: &mut Agreement,
     ) -> Result<(), MalformedSession> {
-        let is_dots = |segment: &Cow<'_, [u8]>| matches!(segment.as_ref(), b"." | b"..");
-        let ways: &[Dots] = if segments.iter().any(is_dots) {
-            &[Dots::Stand, Dots::Resolve, Dots::ResolveOverEmpty]
-        } else {
-            &[Dots::Stand]
-        };
-        for &dots in ways {
-            if let Some(id) = self.in_segments(segments, dots)? {
-                agreed.note(id)?;
-            }
+        self.agree_on_segments(&decoded(segments), agreed)?;
+        // Some resolve only the dots that are written out, and decode the others too late.
+        for &dots in ways_to_resolve(segments) {
+            let resolved = resolved(segments, dots);
+            agreed.note_any(self.in_segments(&decoded(&resolved))?)?;
         }
         Ok(())
     }
 
-    fn in_segments(
+    fn agree_on_segments<S: AsRef<[u8]>>(
         &self,
-        segments: &[Cow<'_, [u8]>],
-        dots: Dots,
-    ) -> Result<Option<SessionId>, MalformedSession> {
-        let mut read: Vec<&[u8]> = Vec::with_capacity(segments.len());
-        for segment in segments.iter().map(Cow::as_ref) {
-            match (segment, dots) {
-                (b".", Dots::Resolve | Dots::ResolveOverEmpty) | (b"", Dots::Resolve) => {}
-                (b"..", Dots::Resolve | Dots::ResolveOverEmpty) => drop(read.pop()),
-                _ => read.push(segment),
-            }
+        segments: &[S],
+        agreed: &mut Agreement,
+    ) -> Result<(), MalformedSession> {
+        agreed.note_any(self.in_segments(segments)?)?;
+        for &dots in ways_to_resolve(segments) {
+            agreed.note_any(self.in_segments(&resolved(segments, dots))?)?;
         }
-        let mut read = read.into_iter().filter(|segment| !segment.is_empty());
+        Ok(())
+    }
+
+    fn in_segments<S: AsRef<[u8]>>(
+        &self,
+        segments: &[S],
+    ) -> Result<Option<SessionId>, MalformedSession> {
+        let mut read = segments
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|segment| !segment.is_empty());
         let prefix = self.prefix.split('/').filter(|segment| !segment.is_empty());
         for expected in prefix {
             if read.next() != Some(expected.as_bytes()) {
@@ -166,15 +165,41 @@ impl ExtractSession for PathSegment {
     }
 }
 
-/// What becomes of dot segments.
+fn decoded<'a>(segments: &[&'a [u8]]) -> Vec<Cow<'a, [u8]>> {
+    segments
+        .iter()
+        .map(|segment| percent_decoded(segment))
+        .collect()
+}
+
+/// How dot segments are resolved where that is done.
 #[derive(Clone, Copy)]
 enum Dots {
-    /// They are segments like others.
-    Stand,
     /// Empty segments are dropped first, so `..` takes the last one that is not.
-    Resolve,
+    AfterMerging,
     /// RFC 3986: `..` takes the segment before it, be it empty.
-    ResolveOverEmpty,
+    OverEmpty,
+}
+
+fn ways_to_resolve<S: AsRef<[u8]>>(segments: &[S]) -> &'static [Dots] {
+    let is_dots = |segment: &S| matches!(segment.as_ref(), b"." | b"..");
+    if segments.iter().any(is_dots) {
+        &[Dots::AfterMerging, Dots::OverEmpty]
+    } else {
+        &[]
+    }
+}
+
+fn resolved<S: AsRef<[u8]>>(segments: &[S], dots: Dots) -> Vec<&[u8]> {
+    let mut resolved: Vec<&[u8]> = Vec::with_capacity(segments.len());
+    for segment in segments.iter().map(AsRef::as_ref) {
+        match (segment, dots) {
+            (b".", _) | (b"", Dots::AfterMerging) => {}
+            (b"..", _) => drop(resolved.pop()),
+            _ => resolved.push(segment),
+        }
+    }
+    resolved
 }
 
 /// Whether all readings of a path come to the same: it begins with a slash and has nothing

@@ -103,6 +103,10 @@ fn every_spelling_of_the_path_is_the_session() {
         format!("/x%2Fy\\..\\session\\{A}"),
         // RFC 3986 says `/x/session/<id>`; who merges slashes first says `/session/<id>`.
         format!("/x//../session/{A}"),
+        // Only who resolves the written dots and leaves the encoded ones sees these.
+        format!("/session/./{A}/%2e%2e"),
+        format!("/session/%2e%2e/../{A}"),
+        format!("/x\\..\\session\\%2e%2e\\..\\{A}"),
         // As it stands it is the session, resolved it is not.
         format!("/session/{A}/.."),
         format!("/session/{A}/../../about"),
