@@ -95,8 +95,7 @@ impl PathSegment {
 
         // An encoded slash is data to some and a separator to others, and so is a backslash.
         let decoded = percent_decoded(path);
-        let splits_further =
-            |segment: &&[u8]| percent_decoded(segment).iter().any(|byte| either(byte));
+        let splits_further = |segment: &&[u8]| percent_decoded(segment).iter().any(either);
         if segments.iter().any(splits_further) {
             self.agree_on_encoded(&path.split(either).collect::<Vec<_>>(), &mut agreed)?;
             self.agree_on_segments(&decoded.split(slash).collect::<Vec<_>>(), &mut agreed)?;
