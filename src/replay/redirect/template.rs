@@ -11,8 +11,18 @@ pub(super) struct Template {
     host: Vec<Piece>,
     port: Vec<Piece>,
     path: Vec<Piece>,
-    /// Whether a dot in a machine id stays below a domain that the template fixes.
-    dots_in_host: bool,
+    in_host: InHost,
+}
+
+/// What an owner's id may hold so that the template, and not the id, decides on the domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InHost {
+    /// A domain follows (`{owner}.example.com`): names below it, however many.
+    Names,
+    /// The host is one label (`web-{owner}`): no dot, or it would be somebody else's domain.
+    OneLabel,
+    /// It ends the host after a dot (`10.0.0.{owner}`): a number, which is no top-level domain.
+    Number,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +54,10 @@ impl Template {
         let port = pieces(port).ok_or_else(unknown)?;
         let path = pieces(path.trim_end_matches('/')).ok_or_else(unknown)?;
 
-        let fixed = |piece: &Piece| matches!(piece, Piece::Text(_));
+        let fixed = |piece: &Piece| match piece {
+            Piece::Text(text) => text.contains(|c: char| c.is_ascii_alphanumeric()),
+            Piece::Owner | Piece::Session => false,
+        };
         if !host.is_empty() && !host.iter().any(fixed) {
             return Err(InvalidRedirect::OpenHost { template: owned() });
         }
@@ -55,15 +68,13 @@ impl Template {
         {
             return Err(InvalidRedirect::NoOwner { template: owned() });
         }
-        // What follows the last hole is what fixes the domain. Without a dot there, the host is a
-        // single name (`web-{owner}`), and an id with a dot would make it somebody else's domain.
-        let dots_in_host = matches!(host.last(), Some(Piece::Text(end)) if end.contains('.'));
+        let in_host = InHost::of(&host);
         let template = Self {
             scheme,
             host,
             port,
             path,
-            dots_in_host,
+            in_host,
         };
         if template.sample().is_none() {
             return Err(not_a_url());
@@ -74,11 +85,8 @@ impl Template {
     /// The base URL for this owner; `None` if its id cannot stand where the template puts it.
     pub(super) fn fill(&self, owner: &MachineId, session: SessionId) -> Option<Address> {
         let owner = owner.as_str();
-        let in_host = |byte: u8| {
-            byte.is_ascii_alphanumeric() || byte == b'-' || (byte == b'.' && self.dots_in_host)
-        };
         let holds_owner = |pieces: &[Piece]| pieces.contains(&Piece::Owner);
-        if holds_owner(&self.host) && !owner.bytes().all(in_host) {
+        if holds_owner(&self.host) && !owner.bytes().all(|byte| self.in_host.allows(byte)) {
             return None;
         }
         if holds_owner(&self.port) && !owner.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -100,6 +108,26 @@ impl Template {
     fn sample(&self) -> Option<Address> {
         let owner = MachineId::parse("1").ok()?;
         self.fill(&owner, SessionId::new(uuid::Uuid::nil()))
+    }
+}
+
+impl InHost {
+    fn of(host: &[Piece]) -> Self {
+        let dot = |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains('.'));
+        match host.last() {
+            // A dot at the very end names no domain.
+            Some(Piece::Text(end)) if end.trim_end_matches('.').contains('.') => Self::Names,
+            Some(Piece::Owner | Piece::Session) if host.iter().any(dot) => Self::Number,
+            _ => Self::OneLabel,
+        }
+    }
+
+    fn allows(self, byte: u8) -> bool {
+        match self {
+            Self::Names => byte.is_ascii_alphanumeric() || b"-.".contains(&byte),
+            Self::OneLabel => byte.is_ascii_alphanumeric() || byte == b'-',
+            Self::Number => byte.is_ascii_digit(),
+        }
     }
 }
 
@@ -167,6 +195,7 @@ mod tests {
                 "https://edge.example.com/m/a%2F..%2Fb",
             ),
             ("http://web-{owner}:8080", "7", "http://web-7:8080/"),
+            ("http://10.0.0.{owner}", "7", "http://10.0.0.7/"),
             (
                 "https://{session}.{owner}.example.com",
                 "a1",
@@ -184,6 +213,11 @@ mod tests {
             ("https://{owner}.example.com", "evil.example:443/x"),
             ("https://{owner}.example.com", "a_b"),
             ("https://web-{owner}", "a.evil.example"),
+            ("https://web-{owner}.", "a.evil.example"),
+            ("https://preview.{owner}", "com"),
+            ("https://preview.co{owner}", "m"),
+            ("https://web.{owner}-{session}", "com"),
+            ("http://10.0.0.{owner}", "com"),
             ("http://127.0.0.1:{owner}", "80a"),
             ("http://127.0.0.1:{owner}", "99999999"),
         ] {
@@ -213,6 +247,8 @@ mod tests {
             "https://{owner}",
             "https://{owner}:8080/x",
             "https://{session}{owner}",
+            "https://{session}.{owner}",
+            "https://{owner}.",
         ] {
             assert!(
                 matches!(kind(open), InvalidRedirect::OpenHost { .. }),
