@@ -181,6 +181,10 @@ impl DefaultRenderer {
             }
         };
         let body = if reader.head_only {
+            // Servers would count the body that is left, and say that the GET has none either.
+            if reader.form != Form::Grpc {
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            }
             Bytes::new()
         } else {
             Bytes::from(body)
