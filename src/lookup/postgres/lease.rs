@@ -48,7 +48,7 @@ impl Lease {
         };
         // A little earlier than our own: a connection on which the server gave up can be used
         // again, and one on which we gave up cannot.
-        let servers = (limit * 9 / 10).as_millis().clamp(1, MOST);
+        let servers = (limit / 10 * 9).as_millis().clamp(1, MOST);
         let start = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {servers}");
         // Requests are queued at the first poll, and `join3` polls in this order.
         let asked = join3(
