@@ -122,6 +122,9 @@ pub enum NotReplayable {
         "A CORS preflight cannot be redirected to the session's machine. Answer preflights before the ownership layer."
     )]
     Preflight,
+    /// The request is for no path (`OPTIONS *`), so there is none to redirect to.
+    #[error("A request for no path cannot be redirected to the session's machine.")]
+    NoPath,
     /// Nobody knows where the owner can be reached.
     #[error("It is not known at which address the session's machine can be reached.")]
     NoAddress,
@@ -135,6 +138,9 @@ pub enum NotReplayable {
         "The session's machine is said to be at the address that this request was sent to, and that led to another machine."
     )]
     Circular,
+    /// What a replay of the application's own says to the client: whole sentences, no internals.
+    #[error("{0}")]
+    Other(&'static str),
 }
 
 impl NotReplayable {
@@ -194,6 +200,14 @@ pub enum InvalidReplay {
         /// The status.
         status: StatusCode,
     },
+    /// A client that reads the answer, since no proxy acted on it, could make nothing of it.
+    #[error(
+        "status {status} would leave the client of an unaware proxy without an answer to read; use one that has a body and is no redirect"
+    )]
+    ReplayStatus {
+        /// The status.
+        status: StatusCode,
+    },
     /// What a replay of the application's own says about itself.
     #[error("{0}")]
     Other(String),
@@ -202,7 +216,13 @@ pub enum InvalidReplay {
 /// Whether the request asks to speak another protocol on its connection.
 ///
 /// HTTP/1.1 says so with `Upgrade` (RFC 9110, section 7.8), HTTP/2 with an extended CONNECT
-/// (RFC 8441); a plain CONNECT is a tunnel, which is the same to us.
+/// (RFC 8441); a plain CONNECT is a tunnel, which is the same to us. To offer only `h2c`, as some
+/// clients do with every request, is none: they are content with an answer in HTTP/1.1.
 pub(crate) fn is_upgrade(head: &Parts) -> bool {
-    head.headers.contains_key(http::header::UPGRADE) || head.method == http::Method::CONNECT
+    let offers = head.headers.get_all(http::header::UPGRADE);
+    let mut protocols = offers
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    head.method == http::Method::CONNECT
+        || protocols.any(|protocol| !protocol.trim_ascii().eq_ignore_ascii_case(b"h2c"))
 }

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
-    Address, Code, FlyReplay, LookupError, MachineId, MemoryLookup, Owned, OwnershipLayer,
+    Address, Code, FlyReplay, Header, LookupError, MachineId, MemoryLookup, Owned, OwnershipLayer,
     OwnershipLayerBuilder, PathSegment, Redirect, Rejection, Session, SessionAbsent, SessionId,
     SessionLookup, SessionStatus, lookup_fn,
 };
@@ -313,6 +313,44 @@ async fn replay_loop_is_508_for_a_redirect_to_where_the_request_came_from() {
     send(redirecting(elsewhere()), came_to_the_owner)
         .await
         .is_refused(Code::ReplayLoop, 508, None);
+
+    let below = |path: &str| {
+        let base = Redirect::to_template(&format!("https://edge.example.com{path}")).unwrap();
+        layer(elsewhere())
+            .session(Header::mcp_session_id())
+            .replay(base)
+    };
+    let at = |path: &str| {
+        Request::get(path)
+            .header("host", "edge.example.com")
+            .header("mcp-session-id", SESSION)
+    };
+    send(below("/m/{owner}"), at(&format!("/m/{OWNER}/page")))
+        .await
+        .is_refused(Code::ReplayLoop, 508, None);
+    let first = send(below("/m/{owner}"), at("/page")).await;
+    assert_eq!(
+        first.header(header::LOCATION).unwrap(),
+        format!("https://edge.example.com/m/{OWNER}/page")
+    );
+}
+
+#[tokio::test]
+async fn not_replayable_is_421_for_a_redirect_of_no_path() {
+    let redirecting = || redirecting(elsewhere()).session(Header::mcp_session_id());
+    let to = |target: &str| {
+        Request::options(target)
+            .header("mcp-session-id", SESSION)
+            .header("host", "example.com")
+    };
+    send(redirecting(), to("*"))
+        .await
+        .is_refused(Code::NotReplayable, 421, None);
+    let answer = send(redirecting(), to("http://example.com?a=b")).await;
+    assert_eq!(
+        answer.header(header::LOCATION).unwrap(),
+        format!("https://{OWNER}.example.com/?a=b")
+    );
 }
 
 #[tokio::test]
@@ -368,6 +406,12 @@ async fn not_replayable_is_421_for_an_upgrade_with_a_redirect() {
     send(layer(elsewhere()), upgrade())
         .await
         .is_refused(Code::ReplayNotHonoured, 409, None);
+    let offer = |protocols| get().header("upgrade", protocols);
+    let answer = send(redirecting(elsewhere()), offer("h2c")).await;
+    assert_eq!(answer.head.status, StatusCode::TEMPORARY_REDIRECT);
+    send(redirecting(elsewhere()), offer("h2c, websocket"))
+        .await
+        .is_refused(Code::NotReplayable, 421, None);
     let switched_off = layer(elsewhere()).replay(FlyReplay::new().replay_upgrades(false));
     send(switched_off, upgrade())
         .await

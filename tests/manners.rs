@@ -338,6 +338,9 @@ fn a_layer_that_cannot_work_is_not_built() {
         FlyReplay::new().timeout(Duration::ZERO),
         FlyReplay::new().app("no app"),
         FlyReplay::new().app(""),
+        FlyReplay::new().status(http::StatusCode::SWITCHING_PROTOCOLS),
+        FlyReplay::new().status(http::StatusCode::NO_CONTENT),
+        FlyReplay::new().status(http::StatusCode::TEMPORARY_REDIRECT),
         FlyReplay::new()
             .cache(cache())
             .timeout(Duration::from_secs(1)),

@@ -105,7 +105,8 @@ impl FlyReplay {
         self
     }
 
-    /// The status that a client sees when no proxy acts on the header; 409 by default.
+    /// The status that a client sees when no proxy acts on the header; 409 by default. One that
+    /// has no body, or that sends the client elsewhere, is refused in `build()`.
     #[must_use]
     pub fn status(mut self, status: StatusCode) -> Self {
         self.status = status;
@@ -232,6 +233,11 @@ impl Replay for FlyReplay {
             .is_some_and(|timeout| timeout < Duration::from_millis(1))
         {
             return Err(InvalidReplay::NoTime);
+        }
+        let unreadable = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT];
+        let status = self.status;
+        if status.is_informational() || status.is_redirection() || unreadable.contains(&status) {
+            return Err(InvalidReplay::ReplayStatus { status });
         }
         if let Some(app) = &self.app {
             let plain = app

@@ -17,8 +17,9 @@ use template::Template;
 /// A client is sent either to the URL that a template makes from the owner's id, or to the
 /// session's own address if its host is on an allow-list. Nothing in a request or in the directory
 /// picks any other host. Refused are upgrades (a WebSocket client follows no redirect), CORS
-/// preflights (browsers follow none), and a redirect to the very URL that the request was sent to,
-/// which would go round in circles.
+/// preflights (browsers follow none), `OPTIONS *`, and a redirect to the very URL that the request
+/// was sent to, which would go round in circles. A proxy that changes the host or takes a base path
+/// off hides that: then the client's own limit ends the circle.
 ///
 /// A redirect carries no count of hops. Two machines that take each other for the owner, which one
 /// directory for all of them rules out, send a client to and fro until it gives up by itself.
@@ -75,11 +76,14 @@ impl Redirect {
     }
 
     fn location(&self, head: &Parts, handover: &Handover<'_>) -> Result<String, NotReplayable> {
+        // Displayed and not as it stands: what does not begin with a slash (HTTP/2 with an older
+        // `http`, or `http://host?query`) would go on with the host.
         let path = head
             .uri
             .path_and_query()
-            .ok_or(NotReplayable::NoAddress)?
-            .as_str();
+            .map(ToString::to_string)
+            .filter(|path| path.starts_with('/'))
+            .ok_or(NotReplayable::NoPath)?;
         let base = match &self.to {
             Destination::Template(template) => template
                 .fill(handover.owner, handover.session.id())
@@ -93,7 +97,7 @@ impl Redirect {
             }
         };
         let base_path = base.as_uri().path().trim_end_matches('/');
-        if base_path.is_empty() && is_where_it_came_from(&base, head) {
+        if is_below(&path, base_path) && is_where_it_came_from(&base, head) {
             return Err(NotReplayable::Circular);
         }
         Ok(format!(
@@ -198,7 +202,13 @@ fn is_preflight(head: &Parts) -> bool {
             .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Whether a redirect to this machine's root would send the client to where it came from.
+/// Whether the path is the base path or goes on from there, so that appending it goes nowhere new.
+fn is_below(path: &str, base_path: &str) -> bool {
+    path.strip_prefix(base_path)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+}
+
+/// Whether the client came to the host that it would be sent to.
 ///
 /// The scheme is not compared: behind a proxy that ends TLS, the one that the client used is not
 /// known here.
