@@ -465,6 +465,14 @@ async fn session_absent_is_410_when_the_application_says_so() {
     let body = body.collect().await.unwrap().to_bytes();
     Answer { head, body }.is_refused(Code::SessionAbsent, 410, None);
 
+    let in_its_form = get().method(Method::HEAD).header("accept", "text/html");
+    let request = in_its_form.body(Full::new(Bytes::new())).unwrap();
+    let Ok(response) = service.clone().oneshot(request).await;
+    let (head, body) = response.into_parts();
+    let content_type = head.headers[header::CONTENT_TYPE].to_str().unwrap();
+    assert!(head.status == StatusCode::GONE && content_type.starts_with("text/html"));
+    assert!(body.collect().await.unwrap().to_bytes().is_empty());
+
     // Where no session is at stake, the application's own word is not ours to change.
     let elsewhere = Request::get("/").body(Full::new(Bytes::new())).unwrap();
     let Ok(response) = service.oneshot(elsewhere).await;
@@ -574,17 +582,21 @@ async fn machine_ids_are_told_only_when_the_builder_says_so() {
 
 #[tokio::test]
 async fn the_renderer_can_be_replaced_and_no_store_still_holds() {
-    let layer = layer(MemoryLookup::new()).render(|rejection: &Rejection, _| {
-        Response::builder()
-            .status(418)
-            .body(Bytes::from(rejection.code().as_str()))
-            .unwrap()
-    });
-    let answer = send(layer, get()).await;
+    let rendering = || {
+        layer(MemoryLookup::new()).render(|rejection: &Rejection, _| {
+            Response::builder()
+                .status(418)
+                .body(Bytes::from(rejection.code().as_str()))
+                .unwrap()
+        })
+    };
+    let answer = send(rendering(), get()).await;
     assert_eq!(
         (answer.head.status.as_u16(), &answer.body[..]),
         (418, &b"session-unknown"[..])
     );
+    let head = send(rendering(), get().method(Method::HEAD)).await;
+    assert_eq!((head.head.status.as_u16(), head.body.len()), (418, 0));
     assert_eq!(answer.header(header::CACHE_CONTROL), Some("no-store"));
 }
 
