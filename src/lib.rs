@@ -13,7 +13,8 @@
 //! 4. If another machine is, the request is handed to it: by Fly.io's proxy ([`FlyReplay`]), or by
 //!    a [`Redirect`]. What cannot be carried there is refused before its body is read.
 //! 5. A request that was handed over, and failed or came round in a circle, is refused with what
-//!    went wrong. It is never handed over without end.
+//!    went wrong. Replays are counted, and never go on without end; redirects end where they lead
+//!    back to the same URL, as far as that can be told (see [`Redirect`]).
 //! 6. What a client or a proxy writes into a request can cost a lookup or refuse that very request.
 //!    It never lets the wrong machine serve, and never picks a machine or a host.
 //! 7. A lookup that fails or takes too long refuses the request. It never guesses.

@@ -15,8 +15,9 @@ use crate::{MalformedSession, SessionId};
 /// ```
 ///
 /// Names and values are read as `application/x-www-form-urlencoded`: percent-decoded, and `+` is a
-/// space. No such parameter is no session; an empty value and a name without `=` are malformed.
-/// Repeated parameters have to hold the same id. Names are case-sensitive.
+/// space. Only `&` separates parameters, as with browsers and Rust's frameworks; `;` does not. No
+/// such parameter is no session; an empty value and a name without `=` are malformed. Repeated
+/// parameters have to hold the same id. Names are case-sensitive.
 ///
 /// What stands in a URL ends up in logs and in the `Referer` of other requests: prefer a header or
 /// a cookie where clients can send one. Browsers can do neither for a WebSocket.
