@@ -85,8 +85,8 @@ pub enum Code {
 }
 
 impl Code {
-    /// Every code, in the order of the contract's table.
-    pub const ALL: [Self; 12] = [
+    /// Every code that this version knows, in the order of the contract's table.
+    pub const ALL: &'static [Self] = &[
         Self::SessionMalformed,
         Self::SessionUnknown,
         Self::SessionOver,

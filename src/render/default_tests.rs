@@ -41,7 +41,7 @@ fn visible(response: &Response<Bytes>) -> String {
 #[test]
 fn every_form_of_every_code_keeps_the_contract() {
     let renderer = DefaultRenderer::new();
-    for code in Code::ALL {
+    for &code in Code::ALL {
         for form in FORMS {
             let response = rendered(&renderer, &rejection(code), form);
             let headers = response.headers();
@@ -71,7 +71,7 @@ fn every_form_of_every_code_keeps_the_contract() {
 
 #[test]
 fn a_problem_has_the_members_of_the_contract_and_no_others() {
-    for code in Code::ALL {
+    for &code in Code::ALL {
         let rejection = rejection(code);
         let problem = problem(&DefaultRenderer::new(), &rejection);
         let mut expected = serde_json::json!({
@@ -102,7 +102,7 @@ fn a_session_that_nobody_named_is_not_made_up() {
 
 #[test]
 fn no_answer_names_a_machine_unless_it_was_asked_to() {
-    for code in Code::ALL {
+    for &code in Code::ALL {
         for form in FORMS {
             let hidden = visible(&rendered(&DefaultRenderer::new(), &rejection(code), form));
             assert!(!hidden.contains("-machine"), "{code:?} {form:?}: {hidden}");
@@ -124,7 +124,7 @@ fn no_answer_names_a_machine_unless_it_was_asked_to() {
 
 #[test]
 fn head_gets_the_headers_of_get_and_no_body() {
-    for code in Code::ALL {
+    for &code in Code::ALL {
         for form in FORMS {
             let get = rendered(&DefaultRenderer::new(), &rejection(code), form);
             let reader = Reader {
@@ -182,7 +182,7 @@ fn problem_types_are_uris_whatever_the_base() {
 #[test]
 fn the_documentation_has_a_place_for_every_problem_type() {
     let documentation = include_str!("../rejection/code.rs");
-    for code in Code::ALL {
+    for &code in Code::ALL {
         let anchor = format!("/// <span id=\"{}\"></span>", code.as_str());
         assert_eq!(documentation.matches(&anchor).count(), 1, "{anchor}");
     }

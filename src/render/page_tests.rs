@@ -15,8 +15,8 @@ fn machine() -> MachineId {
 fn rejections() -> Vec<Rejection> {
     let too_large = NotReplayable::BodyTooLarge { limit: 1 };
     Code::ALL
-        .into_iter()
-        .map(|code| Rejection::of(code, machine(), &Arrival::Fresh, None))
+        .iter()
+        .map(|&code| Rejection::of(code, machine(), &Arrival::Fresh, None))
         .chain([
             Rejection::not_replayable(machine(), too_large),
             Rejection::not_honoured(machine(), StatusCode::CONFLICT),
