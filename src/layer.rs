@@ -111,7 +111,7 @@ impl OwnershipLayerBuilder {
 
     /// Which machine this is; what [`detect`] finds by default. Asked once, in
     /// [`build`](Self::build).
-    pub fn machine(mut self, identity: impl MachineIdentity + 'static) -> Self {
+    pub fn machine(mut self, identity: impl MachineIdentity) -> Self {
         self.identity = Some(Box::new(identity));
         self
     }

@@ -87,7 +87,7 @@ pub struct InvalidMachineId;
 #[diagnostic::on_unimplemented(
     note = "see `tower_ownership::identity` for the platforms, or pass a `MachineId`"
 )]
-pub trait MachineIdentity {
+pub trait MachineIdentity: Send + Sync + 'static {
     /// This machine's id.
     fn machine_id(&self) -> Result<MachineId, IdentityError>;
 }

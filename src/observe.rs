@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::{debug, info, trace, warn};
 
-use crate::{Code, LookupError, MachineId, SessionId, Source, Verdict};
+use crate::{Arrival, Code, LookupError, MachineId, ReplayFailure, SessionId, Source, Verdict};
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +18,9 @@ pub struct Observed<'a> {
     pub owner: Option<&'a MachineId>,
     /// This machine.
     pub machine: &'a MachineId,
-    /// How many replays of ours the request has behind it.
-    pub hops: u8,
+    /// How the request came here, as far as the proxy in front tells. Of a replay that failed, it
+    /// says why, and which machine had asked for it.
+    pub arrival: &'a Arrival,
     /// Where what is known of the session comes from, where anything had to be known.
     pub source: Option<Source>,
     /// How long ago the directory was asked for it.
@@ -32,7 +33,9 @@ pub struct Observed<'a> {
 
 /// Is told of every verdict. Closures are observers too.
 ///
-/// Called on the request's own path, so it must not wait.
+/// Called on the request's own path, so it must not wait. There is one verdict per request, but for
+/// one case: an application that answers a request which passed with
+/// [`SessionAbsent`](crate::SessionAbsent) is a second verdict, which corrects the first.
 pub trait Observe: Send + Sync + 'static {
     /// A verdict was reached.
     fn observe(&self, seen: &Observed<'_>);
@@ -45,13 +48,19 @@ impl<F: Fn(&Observed<'_>) + Send + Sync + 'static> Observe for F {
 }
 
 impl Observed<'_> {
-    /// The code of the answer, where the application did not give it.
+    /// Why the request was refused, if it was.
     #[must_use]
     pub fn code(&self) -> Option<Code> {
         match self.verdict {
-            Verdict::Pass => None,
-            Verdict::Replay => Some(Code::ReplayNotHonoured),
+            Verdict::Pass | Verdict::Replay => None,
             Verdict::Reject(code) => Some(code),
+        }
+    }
+
+    fn failure(&self) -> Option<&ReplayFailure> {
+        match self.arrival {
+            Arrival::Failed(failure) => Some(failure),
+            _ => None,
         }
     }
 
@@ -69,7 +78,9 @@ impl Observed<'_> {
                     session = self.session.map(|id| tracing::field::display(id.short())),
                     owner = self.owner.map(MachineId::as_str),
                     me = self.machine.as_str(),
-                    hops = self.hops,
+                    hops = self.arrival.hops(),
+                    replay.failed = self.failure().map(|failure| failure.reason.as_str()),
+                    replay.source = self.failure().and_then(|failure| failure.replay_source.as_ref()).map(MachineId::as_str),
                     source = self.source.map(Source::as_str),
                     age.seconds = self.age.map(|age| age.as_secs_f64()),
                     detail = self.detail,

@@ -78,7 +78,7 @@ impl Policy {
         let verdict = decide(record, &self.machine, arrival, self.max_hops);
         let seen = Observed {
             session: Some(question.session),
-            hops: arrival.hops(),
+            arrival,
             source: Some(found.source),
             age: Some(found.age),
             ..self.saw(verdict)
@@ -114,7 +114,7 @@ impl Policy {
                     Err(error) => (None, Some(error)),
                 };
                 let failed = error.map(LookupError::kind);
-                let rejection = Rejection::of(code, self.machine.clone(), arrival, failed);
+                let rejection = Rejection::of(code, self.machine.clone(), owner, arrival, failed);
                 let seen = Observed {
                     owner,
                     error,
@@ -127,7 +127,13 @@ impl Policy {
 
     fn broken(&self, head: &Parts, seen: &Observed<'_>) -> Act {
         let machine = self.machine.clone();
-        let rejection = Rejection::of(Code::LookupUnavailable, machine, &Arrival::Fresh, None);
+        let rejection = Rejection::of(
+            Code::LookupUnavailable,
+            machine,
+            None,
+            &Arrival::Fresh,
+            None,
+        );
         Act::Answer(self.refuse(rejection, seen, Reader::of(head)))
     }
 
@@ -139,12 +145,9 @@ impl Policy {
     ) -> Result<Response<Bytes>, Rejection> {
         let machine = &self.machine;
         let Some(owner) = session.owner() else {
-            return Err(Rejection::of(
-                Code::SessionStarting,
-                machine.clone(),
-                arrival,
-                None,
-            ));
+            // `decide` replays only what has an owner. Should that ever break, refuse.
+            let code = Code::SessionStarting;
+            return Err(Rejection::of(code, machine.clone(), None, arrival, None));
         };
         let replay = self
             .replay
@@ -152,7 +155,7 @@ impl Policy {
             .map_err(|why| Rejection::not_replayable(machine.clone(), why))?;
         let reader = Reader::of(head);
         let (written, body) = replay.into_parts();
-        let mut response = if body.is_empty() && !written.status.is_redirection() {
+        let mut response = if body.is_empty() && !written.headers.contains_key(header::LOCATION) {
             let rejection = Rejection::not_honoured(machine.clone(), written.status);
             self.render
                 .render(&rejection.for_session(session.id(), Some(owner)), reader)
@@ -176,7 +179,7 @@ impl Policy {
     /// Answers in the place of an application that does not hold a session it should hold.
     pub(crate) fn absent(&self, session: SessionId, reader: Reader) -> Response<Bytes> {
         let machine = self.machine.clone();
-        let rejection = Rejection::of(Code::SessionAbsent, machine, &Arrival::Fresh, None);
+        let rejection = Rejection::of(Code::SessionAbsent, machine, None, &Arrival::Fresh, None);
         let seen = Observed {
             session: Some(session),
             owner: Some(&self.machine),
@@ -197,7 +200,7 @@ impl Policy {
             session: None,
             owner: None,
             machine: &self.machine,
-            hops: 0,
+            arrival: &Arrival::Fresh,
             source: None,
             age: None,
             detail: None,

@@ -56,6 +56,7 @@ impl Rejection {
     pub(crate) fn of(
         code: Code,
         machine: MachineId,
+        owner: Option<&MachineId>,
         arrival: &Arrival,
         failed: Option<LookupErrorKind>,
     ) -> Self {
@@ -64,7 +65,7 @@ impl Rejection {
             Code::SessionOver => "The session was ended, or the time it was given has run out.".into(),
             Code::SessionForbidden => "The application does not let this request near this session.".into(),
             Code::SessionStarting => "The session exists, and no machine is ready to serve it yet. Ask again in a moment.".into(),
-            Code::OwnerUnreachable => unreachable_detail(arrival).into(),
+            Code::OwnerUnreachable => unreachable_detail(arrival, owner).into(),
             Code::ReplayLoop => {
                 let times = match arrival.hops() {
                     1 => "once".to_owned(),
@@ -154,8 +155,15 @@ impl Rejection {
     }
 }
 
-fn unreachable_detail(arrival: &Arrival) -> String {
+fn unreachable_detail(arrival: &Arrival, owner: Option<&MachineId>) -> String {
     let (reason, elapsed) = match arrival {
+        Arrival::Failed(failure)
+            if failure.machine.is_some() && failure.machine.as_ref() != owner =>
+        {
+            return "The proxy could not take the request to the machine that had the session a moment ago. \
+                    Meanwhile another one has it; ask again."
+                .to_owned();
+        }
         Arrival::Failed(failure) => (failure.reason, failure.elapsed),
         _ => {
             return "The proxy was asked for the session's machine and could not use it."

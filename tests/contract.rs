@@ -274,6 +274,22 @@ async fn owner_unreachable_is_503_with_the_reason_and_the_time_and_never_replays
 }
 
 #[tokio::test]
+async fn owner_unreachable_does_not_blame_a_machine_that_was_not_tried() {
+    let report = "instance=a-former-owner;reason=no_candidate;elapsed_ms=1";
+    let answer = send(
+        layer(elsewhere()),
+        get().header("fly-replay-failed", report),
+    )
+    .await;
+    answer.is_refused(Code::OwnerUnreachable, 503, Some("5"));
+    assert!(
+        answer.problem()["detail"]
+            .to_string()
+            .contains("Meanwhile another one has it")
+    );
+}
+
+#[tokio::test]
 async fn owner_unreachable_when_the_proxy_could_not_use_the_preferred_machine() {
     let missed = get().header("fly-preferred-instance-unavailable", OWNER);
     send(layer(elsewhere()), missed)
@@ -485,6 +501,11 @@ async fn directory_corrupt_is_502() {
     send(corrupt, get())
         .await
         .is_refused(Code::DirectoryCorrupt, 502, None);
+    let another = "00000000-0000-4000-8000-000000000000".parse().unwrap();
+    let mixed_up =
+        lookup_fn(move |_| async move { Ok(Some(Session::owned_by(another, machine(ME)))) });
+    let mixed_up = send(layer(mixed_up), get()).await;
+    mixed_up.is_refused(Code::DirectoryCorrupt, 502, None);
     let stranger = knows(
         Session::owned_by(id(), machine(OWNER))
             .with_address(Address::parse("https://evil.example").unwrap()),

@@ -61,7 +61,7 @@ fn sent(lookup: impl SessionLookup, path: &str, hops: u8) -> (String, Vec<String
         .on_verdict(move |seen: &Observed<'_>| {
             let owner = seen.owner.map(MachineId::as_str);
             let why = (seen.detail.is_some(), seen.error.is_some());
-            let all = (owner, seen.hops, seen.lookup.is_some(), why);
+            let all = (owner, seen.arrival.hops(), seen.age.is_some(), why);
             tell.lock().unwrap().push(format!("{all:?}"));
         })
         .build()

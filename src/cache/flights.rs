@@ -79,7 +79,12 @@ impl Flights {
         };
         let flight = async move {
             let asked_at = landing.cache.clock.now();
-            let session = landing.cache.lookup.session(id).await;
+            let session = landing
+                .cache
+                .lookup
+                .session(id)
+                .await
+                .and_then(|session| about(id, session));
             landing.land(Answer { session, asked_at })
         };
         let flight = flight.boxed().shared();
@@ -138,6 +143,17 @@ impl Flights {
         self.under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Refuses a session that is not the one that was asked for: what is judged and what is served
+/// have to be one.
+fn about(id: SessionId, session: Option<Session>) -> Result<Option<Session>, LookupError> {
+    match session {
+        Some(other) if other.id() != id => Err(LookupError::corrupt(
+            "the session directory answered with another session",
+        )),
+        asked => Ok(asked),
     }
 }
 

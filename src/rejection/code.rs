@@ -180,6 +180,7 @@ impl Code {
                 | Self::SessionOver
                 | Self::SessionForbidden
                 | Self::SessionStarting
+                | Self::NotReplayable
         )
     }
 }

@@ -11,7 +11,7 @@ const FORMS: [Form; 3] = [Form::Problem, Form::Html, Form::Grpc];
 fn rejection(code: Code) -> Rejection {
     let machine = MachineId::parse("refusing-machine").unwrap();
     let owner = MachineId::parse("owning-machine").unwrap();
-    Rejection::of(code, machine, &Arrival::Fresh, None)
+    Rejection::of(code, machine, None, &Arrival::Fresh, None)
         .for_session(SessionId::parse(SESSION).unwrap(), Some(&owner))
 }
 

@@ -16,7 +16,7 @@ fn rejections() -> Vec<Rejection> {
     let too_large = NotReplayable::BodyTooLarge { limit: 1 };
     Code::ALL
         .iter()
-        .map(|&code| Rejection::of(code, machine(), &Arrival::Fresh, None))
+        .map(|&code| Rejection::of(code, machine(), None, &Arrival::Fresh, None))
         .chain([
             Rejection::not_replayable(machine(), too_large),
             Rejection::not_honoured(machine(), StatusCode::CONFLICT),
@@ -60,7 +60,13 @@ fn base64(bytes: &[u8]) -> String {
 fn the_policy_names_the_script_and_the_style_that_are_in_the_file() {
     assert_eq!(base64(b"light wor"), "bGlnaHQgd29y");
     assert_eq!(base64(b"light wo"), "bGlnaHQgd28=");
-    let starting = Rejection::of(Code::SessionStarting, machine(), &Arrival::Fresh, None);
+    let starting = Rejection::of(
+        Code::SessionStarting,
+        machine(),
+        None,
+        &Arrival::Fresh,
+        None,
+    );
     let page = page(&starting, true);
     for (directive, name) in [("style-src", "style"), ("script-src", "script")] {
         let hash = base64(&Sha256::digest(element(&page, name)));
@@ -124,7 +130,13 @@ fn the_page_reloads_itself_only_where_that_helps_and_does_no_harm() {
 
 #[test]
 fn the_first_pause_is_the_one_that_programs_are_told() {
-    let starting = Rejection::of(Code::SessionStarting, machine(), &Arrival::Fresh, None);
+    let starting = Rejection::of(
+        Code::SessionStarting,
+        machine(),
+        None,
+        &Arrival::Fresh,
+        None,
+    );
     let page = page(&starting, true);
     assert!(page.contains("data-wait=\"1000\""));
     assert!(
