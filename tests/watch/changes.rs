@@ -8,7 +8,7 @@ use tower_ownership::{Freshness, SessionId, SessionLookup as _, lookup_fn};
 use uuid::Uuid;
 
 use crate::support::incident::PreviewSession;
-use crate::{Machine, ask, give, layer, long, lookup, told, until, with_session};
+use crate::{Machine, ask, give, layer, listening, long, lookup, told, until, with_session};
 
 #[tokio::test]
 async fn a_session_that_moves_is_served_by_its_new_machine_at_once() {
@@ -147,7 +147,7 @@ async fn a_change_during_a_load_is_not_lost() {
     });
     let layer = layer("m1", slow, long());
     let watch = real.watch().start(layer.cache()).unwrap();
-    watch.listening().await;
+    listening(&watch).await;
 
     // The lookup has read the old owner, and is not back yet.
     let first = tokio::spawn({
@@ -172,7 +172,7 @@ async fn one_watch_serves_several_layers() {
     );
     let watch = lookup.watch().also(one.cache()).start(other.cache());
     let watch = watch.unwrap();
-    watch.listening().await;
+    listening(&watch).await;
     for layer in [&one, &other] {
         assert_eq!(ask(layer, id).await, "served");
     }

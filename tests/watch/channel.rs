@@ -2,7 +2,7 @@
 
 use tower_ownership::PostgresWatch;
 
-use crate::{Machine, give, layer, long, lookup, told, until, with_session};
+use crate::{Machine, give, layer, listening, long, lookup, told, until, with_session};
 
 #[tokio::test]
 async fn garbage_is_counted_and_changes_nothing() {
@@ -101,7 +101,7 @@ async fn two_applications_in_one_database_may_have_channels_of_their_own() {
     let watch = lookup.watch().channel("Müller's \"own\" \\ channel");
     database.execute(&watch.migration().unwrap()).await;
     let watch = watch.start(layer.cache()).unwrap();
-    watch.listening().await;
+    listening(&watch).await;
     assert_eq!(watch.health().has_trigger, Some(true));
     assert_eq!(crate::ask(&layer, id).await, "served");
     give(&database, id, "m2").await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tower_ownership::{PostgresConfigError, PostgresLookup, PostgresWatch, WatchState};
 
 use crate::support::free_port;
-use crate::{Machine, is_down, layer, long, lookup, until, with_session};
+use crate::{Machine, is_down, layer, listening, long, lookup, until, with_session};
 
 const WATCHES: &str = "SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'tower-ownership watch'";
@@ -116,7 +116,7 @@ async fn a_pool_needs_a_url_beside_it() {
 
     let watch = lookup.watch().direct(database.url()).start(layer.cache());
     let watch = watch.unwrap();
-    watch.listening().await;
+    listening(&watch).await;
     assert_eq!(crate::ask(&layer, id).await, "served");
     crate::give(&database, id, "m2").await;
     crate::becomes(&layer, id, "to m2").await;
@@ -138,7 +138,7 @@ async fn it_connects_by_tls_as_the_lookup_does() {
     let trusting = lookup.clone().root_certificate_pem(&pem).build().unwrap();
     let cache = layer("m1", trusting.clone(), long()).cache();
     let watch = trusting.watch().start(cache.clone()).unwrap();
-    watch.listening().await;
+    listening(&watch).await;
     let encrypted: i64 = database
         .client()
         .await
@@ -169,7 +169,7 @@ async fn a_server_without_room_for_a_second_connection_is_listened_to() {
     let mut config = database.config();
     config.user(&name);
     let watch = PostgresWatch::builder(config).start(layer.cache()).unwrap();
-    watch.listening().await;
+    listening(&watch).await;
     assert_eq!(crate::ask(&layer, id).await, "served");
     crate::give(&database, id, "m2").await;
     crate::becomes(&layer, id, "to m2").await;

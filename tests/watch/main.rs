@@ -106,6 +106,12 @@ async fn until(watch: &PostgresWatch, is_so: impl Fn(&WatchHealth) -> bool) -> W
     }
 }
 
+/// Waits until a watch listens.
+async fn listening(watch: &PostgresWatch) {
+    let listens = tokio::time::timeout(PATIENCE, watch.listening()).await;
+    listens.unwrap_or_else(|_| panic!("{watch:?}"));
+}
+
 fn is_down(health: &WatchHealth) -> bool {
     matches!(health.state, WatchState::Down { .. })
 }
@@ -143,9 +149,7 @@ impl Machine {
         let lookup = lookup(database);
         let layer = layer(name, lookup.clone(), freshness);
         let watch = set(lookup.watch()).start(layer.cache()).unwrap();
-        tokio::time::timeout(PATIENCE, watch.listening())
-            .await
-            .unwrap_or_else(|_| panic!("{watch:?}"));
+        listening(&watch).await;
         Self { layer, watch }
     }
 

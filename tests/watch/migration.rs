@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
-use crate::{Machine, ask, becomes, give, layer, long, lookup, told, with_session};
+use crate::{Machine, ask, becomes, give, layer, listening, long, lookup, told, with_session};
 
 #[tokio::test]
 async fn it_may_be_applied_again() {
@@ -103,7 +103,7 @@ async fn names_may_be_odd() {
         database.execute(&migration).await;
         database.execute(&migration).await;
         let watch = watch.start(layer.cache()).unwrap();
-        watch.listening().await;
+        listening(&watch).await;
         assert_eq!(watch.health().has_trigger, Some(true), "{migration}");
 
         assert_eq!(ask(&layer, id).await, "served");
@@ -134,7 +134,7 @@ async fn a_table_without_triggers_is_told_of() {
 
     let watch = PostgresWatch::builder(database.url()).start(machine.layer.cache());
     let watch = watch.unwrap();
-    watch.listening().await;
+    listening(&watch).await;
     assert_eq!(watch.health().has_trigger, None);
 }
 

@@ -7,7 +7,7 @@ use tower_ownership::{PostgresLookup, PostgresWatch, WatchError, WatchHealth, Wa
 
 use crate::support::left_out::left_out;
 use crate::support::pgbouncer::PgBouncer;
-use crate::{ask, becomes, give, layer, long, until, with_session};
+use crate::{ask, becomes, give, layer, listening, long, until, with_session};
 
 fn is_undelivered(health: &WatchHealth) -> bool {
     matches!(
@@ -30,7 +30,7 @@ async fn lookups_may_go_through_it_while_the_watch_does_not() {
     let layer = layer("m1", lookup.clone(), long());
     let watch = lookup.watch().direct(database.url());
     let watch = watch.start(layer.cache()).unwrap();
-    watch.listening().await;
+    listening(&watch).await;
     assert_eq!(watch.health().has_trigger, Some(true));
     assert_eq!(ask(&layer, id).await, "served");
     give(&database, id, "m2").await;

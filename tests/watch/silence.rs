@@ -7,7 +7,7 @@ use tower_ownership::{PostgresWatch, PostgresWatchBuilder, WatchError, WatchHeal
 use crate::support::incident::PreviewSession;
 use crate::support::postgres::Cluster;
 use crate::support::relay::Relay;
-use crate::{Machine, give, is_down, layer, long, lookup, until, with_session};
+use crate::{Machine, give, is_down, layer, listening, long, lookup, until, with_session};
 
 const HEARTBEAT: Duration = Duration::from_millis(300);
 const DEADLINE: Duration = Duration::from_millis(300);
@@ -110,7 +110,7 @@ async fn a_fleet_shares_its_heartbeats() {
         let layer = layer(&format!("m{number}"), lookup(&database), long());
         let watch = PostgresWatch::builder(database.url()).heartbeat(HEARTBEAT);
         let watch = watch.start(layer.cache()).unwrap();
-        watch.listening().await;
+        listening(&watch).await;
         fleet.push(watch);
     }
     let before = database.statements_with("1 beat");
