@@ -16,6 +16,8 @@ use std::{
     time::Duration,
 };
 
+use futures_timer::Delay;
+use futures_util::{FutureExt, future::select};
 use quick_cache::sync::Cache as Table;
 
 use crate::{
@@ -195,7 +197,8 @@ impl Cache {
         let now = self.clock.now();
         let refusal = || self.hold_down.refusal(now);
         if let Boarding::Began(flight) = self.flights.join_or_begin(self, id, Tick(0), refusal) {
-            self.lookup.spawn(Refresh::new(flight, self.timeout));
+            let in_time = select(flight, Delay::new(self.timeout)).map(drop);
+            self.lookup.spawn(Refresh::new(in_time));
         }
     }
 

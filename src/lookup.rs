@@ -7,12 +7,9 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
-use futures_timer::Delay;
-
-use crate::{Session, SessionId, cache::Flight};
+use crate::{Session, SessionId};
 
 mod memory;
 #[cfg(feature = "postgres")]
@@ -236,17 +233,11 @@ impl DynLookup {
 /// The reading of a session again before what is known of it is too old; see
 /// [`SessionLookup::spawn`]. It ends within the layer's lookup timeout. Dropped, it did nothing.
 #[must_use = "futures do nothing unless polled"]
-pub struct Refresh {
-    flight: Flight,
-    deadline: Delay,
-}
+pub struct Refresh(Pin<Box<dyn Future<Output = ()> + Send>>);
 
 impl Refresh {
-    pub(crate) fn new(flight: Flight, timeout: Duration) -> Self {
-        Self {
-            flight,
-            deadline: Delay::new(timeout),
-        }
+    pub(crate) fn new(reading: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Box::pin(reading))
     }
 }
 
@@ -254,10 +245,7 @@ impl Future for Refresh {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match Pin::new(&mut self.flight).poll(cx) {
-            Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending => Pin::new(&mut self.deadline).poll(cx),
-        }
+        self.0.as_mut().poll(cx)
     }
 }
 
