@@ -68,6 +68,17 @@ fn a_runtime_that_is_gone_is_told_of() {
     tests.block_on(machine.watch.stop());
 }
 
+#[tokio::test]
+async fn a_hook_that_panics_ends_the_watch_and_nothing_else() {
+    let (database, _) = with_session().await;
+    let layer = layer("m1", lookup(&database), long());
+    let watch = PostgresWatch::builder(database.url())
+        .on_change(|_| panic!("on purpose"))
+        .start(layer.cache())
+        .unwrap();
+    until(&watch, |health| matches!(health.state, WatchState::Stopped)).await;
+}
+
 #[test]
 fn it_needs_a_runtime() {
     let url = "postgres://postgres@127.0.0.1/app";

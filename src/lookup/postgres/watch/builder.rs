@@ -195,7 +195,6 @@ impl PostgresWatchBuilder {
             heartbeat: self.heartbeat.min(DAY),
             deadline: self.deadline.min(DAY),
             is_installed,
-            wire: None,
         };
         Ok(PostgresWatch {
             status,

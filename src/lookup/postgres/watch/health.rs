@@ -178,7 +178,10 @@ impl Status {
 
     fn turn(&self, state: WatchState) {
         self.state.send_replace(state);
-        if let Some(on_change) = &self.on_change {
+        // If it was the hook that panicked, then calling it again would end the process.
+        if let Some(on_change) = &self.on_change
+            && !std::thread::panicking()
+        {
             on_change(&self.health());
         }
     }

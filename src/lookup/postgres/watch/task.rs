@@ -35,8 +35,6 @@ pub(super) struct Task {
     pub(super) deadline: Duration,
     /// Finds the trigger, where the table is known.
     pub(super) is_installed: Option<String>,
-    /// Here and not on the stack of `work`, so that it can take leave of the server at the end.
-    pub(super) wire: Option<Wire>,
 }
 
 /// What listens, and whom it tells.
@@ -57,25 +55,20 @@ enum Event {
 
 impl Task {
     /// Watches until `stop` is used or dropped.
-    pub(super) async fn run(mut self, stop: oneshot::Receiver<()>) {
+    pub(super) async fn run(self, stop: oneshot::Receiver<()>) {
         let _end = End(Arc::clone(&self.ears.status));
-        {
-            let work = pin!(self.work());
-            select(stop, work).await;
-        }
-        if let Some(wire) = self.wire.take() {
-            wire.close().await;
-        }
+        let work = pin!(self.work());
+        select(stop, work).await;
     }
 
-    async fn work(&mut self) -> Infallible {
+    async fn work(&self) -> Infallible {
         let mut backoff = Backoff::default();
         loop {
             let error = match self.listen().await {
-                Ok(()) => {
+                Ok(wire) => {
                     self.ears.status.listening();
                     let since = Instant::now();
-                    let error = self.follow().await;
+                    let error = self.follow(wire).await;
                     // A server that lets us in and throws us out again must not make us drop what
                     // is cached ten times a second.
                     if since.elapsed() >= Backoff::LONGEST {
@@ -85,7 +78,6 @@ impl Task {
                 }
                 Err(error) => error,
             };
-            self.wire = None;
             self.ears.status.down(error);
             sleep(backoff.next()).await;
         }
@@ -93,9 +85,8 @@ impl Task {
 
     /// Listens, and then drops what was cached while nobody did. Not before: what a lookup reads
     /// between the two is either true or will be told of.
-    async fn listen(&mut self) -> Result<(), WatchError> {
-        let wire = Wire::connect(&self.endpoint).await?;
-        let wire = self.wire.insert(wire);
+    async fn listen(&self) -> Result<Wire, WatchError> {
+        let mut wire = Wire::connect(&self.endpoint).await?;
         let client = wire.client();
         let ears = &self.ears;
         let sql = format!("LISTEN {}", ears.channel);
@@ -104,20 +95,17 @@ impl Task {
         })
         .await?
         .map_err(|error| WatchError::Refused(Arc::new(error)))?;
-        self.prove().await?;
-        self.look_for_trigger().await?;
+        self.prove(&mut wire).await?;
+        self.look_for_trigger(&mut wire).await?;
         for cache in &self.ears.caches {
             cache.forget_all();
         }
-        Ok(())
+        Ok(wire)
     }
 
     /// Shows that notifications arrive. The first one comes from another connection: a pooler in
     /// transaction mode delivers what a client sends to itself, and nothing else.
-    async fn prove(&mut self) -> Result<(), WatchError> {
-        let Some(wire) = &mut self.wire else {
-            return Err(WatchError::Lost(None));
-        };
+    async fn prove(&self, wire: &mut Wire) -> Result<(), WatchError> {
         let ears = &self.ears;
         let number = dice();
         let sql = notify(&ears.channel, &Payload::beat(number));
@@ -155,8 +143,8 @@ impl Task {
         Err(WatchError::Undelivered)
     }
 
-    async fn look_for_trigger(&mut self) -> Result<(), WatchError> {
-        let (Some(wire), Some(sql)) = (&mut self.wire, &self.is_installed) else {
+    async fn look_for_trigger(&self, wire: &mut Wire) -> Result<(), WatchError> {
+        let Some(sql) = &self.is_installed else {
             return Ok(());
         };
         let ears = &self.ears;
@@ -172,10 +160,7 @@ impl Task {
     }
 
     /// Hears changes until nothing more can be heard, and returns why.
-    async fn follow(&mut self) -> WatchError {
-        let Some(wire) = &mut self.wire else {
-            return WatchError::Lost(None);
-        };
+    async fn follow(&self, mut wire: Wire) -> WatchError {
         let mut heard_at = Instant::now();
         let mut patience = jittered(self.heartbeat);
         let mut alarm = pin!(sleep_until(heard_at + patience));
@@ -258,13 +243,8 @@ async fn send(endpoint: &Endpoint, sql: &str, limit: Duration) -> bool {
         return false;
     };
     let client = wire.client();
-    let sent = wire.answer(client.batch_execute(sql), limit, |_| {}).await;
-    drop(client);
-    let was_sent = matches!(sent, Ok(Ok(())));
-    if was_sent {
-        wire.close().await;
-    }
-    was_sent
+    let sent = wire.answer(client.batch_execute(sql), limit, |_| {});
+    matches!(sent.await, Ok(Ok(())))
 }
 
 /// Says that the task is over, also if its runtime dropped it.

@@ -111,21 +111,4 @@ impl Wire {
             .await
             .unwrap_or(Err(WatchError::Silent))
     }
-
-    /// Takes leave of the server, which would otherwise log that we did not.
-    pub(super) async fn close(self) {
-        const PATIENCE: Duration = Duration::from_secs(1);
-
-        let Self {
-            client,
-            mut connection,
-        } = self;
-        // The connection says goodbye when its last client is gone.
-        drop(client);
-        let goodbye = poll_fn(|cx| {
-            while let Some(Ok(_)) = ready!(connection.poll_message(cx)) {}
-            Poll::Ready(())
-        });
-        let _ = timeout(PATIENCE, goodbye).await;
-    }
 }
