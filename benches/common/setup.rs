@@ -1,0 +1,86 @@
+//! The layer, the service in it and the sessions, as the benchmarks use them.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::Service;
+use tower_ownership::{
+    FlyReplay, Freshness, LookupError, MachineId, OwnershipLayer, OwnershipLayerBuilder,
+    PathSegment, Session, SessionId, SessionLookup, lookup_fn,
+};
+
+use super::dice::Dice;
+
+/// This machine, and the one that owns what this one does not.
+pub const ME: &str = "56837ddda10348";
+pub const OTHER: &str = "e2863555a91708";
+
+/// The layer as a user builds it, but for what `with` changes.
+///
+/// What is cached stays fresh for as long as a benchmark runs: a hit is what is measured, and
+/// how often there is one is the user's choice.
+pub fn layer(
+    lookup: impl SessionLookup,
+    with: impl FnOnce(OwnershipLayerBuilder) -> OwnershipLayerBuilder,
+) -> OwnershipLayer {
+    let long = Freshness::LONGEST;
+    let freshness = Freshness::new().owned(long).elsewhere(long).unknown(long);
+    let builder = OwnershipLayer::builder(lookup)
+        .session(PathSegment::after("/session").expect("a prefix"))
+        .machine(machine(ME))
+        .replay(FlyReplay::new())
+        .freshness(freshness);
+    with(builder).build().expect("a layer")
+}
+
+pub fn machine(name: &str) -> MachineId {
+    name.parse().expect("a machine id")
+}
+
+/// A directory in which every session is owned by the same machine, whatever its id.
+pub fn all_owned_by(owner: &str) -> impl SessionLookup {
+    let owner = machine(owner);
+    lookup_fn(move |id| {
+        let session = Session::owned_by(id, owner.clone());
+        ready(Ok::<_, LookupError>(Some(session)))
+    })
+}
+
+/// So many sessions, the same in every run.
+pub fn sessions(count: u32) -> Vec<SessionId> {
+    let mut dice = Dice::new(count.into());
+    (0..count).map(|_| dice.uuid().into()).collect()
+}
+
+/// The application: it says hello, and costs next to nothing.
+pub fn hello<B>(_: Request<B>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
+    ready(Ok(Response::new(Full::new(Bytes::from_static(b"hello")))))
+}
+
+/// What a request needs in order to be for a session, and no more.
+pub fn plain_request(id: SessionId) -> Request<Full<Bytes>> {
+    Request::get(format!("/session/{id}/files/main.rs?v=1"))
+        .body(Full::default())
+        .expect("a request")
+}
+
+/// Calls a service that has nothing to wait for.
+pub fn call<S, B>(service: &mut S, request: Request<B>) -> S::Response
+where
+    S: Service<Request<B>, Error = Infallible>,
+{
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(service.poll_ready(&mut cx).is_ready());
+    match pin!(service.call(request)).poll(&mut cx) {
+        Poll::Ready(Ok(response)) => response,
+        Poll::Ready(Err(never)) => match never {},
+        Poll::Pending => panic!("nothing here has to wait"),
+    }
+}
