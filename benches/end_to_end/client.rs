@@ -27,7 +27,6 @@ pub(crate) struct Client {
     server: Server,
     connections: Vec<Connection>,
     requests: usize,
-    status: StatusCode,
 }
 
 struct Connection {
@@ -47,8 +46,8 @@ pub(crate) fn runtime() -> Runtime {
 
 impl Client {
     /// A client that asks for these sessions under a path, each connection for its own part of
-    /// them, and expects this status.
-    pub(crate) fn new(server: Server, path: &str, ids: &[SessionId], status: StatusCode) -> Self {
+    /// them.
+    pub(crate) fn new(server: Server, path: &str, ids: &[SessionId]) -> Self {
         let part = ids.len() / CONNECTIONS;
         let connection = |ids: &[SessionId]| Connection {
             stream: None,
@@ -64,14 +63,13 @@ impl Client {
                 .map(connection)
                 .collect(),
             requests: part,
-            status,
         }
     }
 
     /// Connects, and sends every request once.
     pub(crate) fn fill(&mut self, runtime: &Runtime) {
         let address = self.server.address();
-        let (requests, status) = (self.requests, self.status);
+        let (requests, status) = (self.requests, self.server.status());
         runtime.block_on(join_all(self.connections.iter_mut().map(
             async |connection| {
                 let stream = TcpStream::connect(address).await.expect("a connection");

@@ -10,6 +10,7 @@
 //!   tells how far to trust the others.
 //! - CPU time is that of the server's thread alone, as the kernel accounts for it: on a machine
 //!   with other work it is the sharper number.
+//! - Every few rounds new servers take the place of the old ones.
 //! - The sessions are in the layer's cache before the clock runs.
 //!
 //! More or fewer pairs, and milliseconds of a burst: `ROUNDS=60 BURST=100`.
@@ -32,21 +33,28 @@ use common::{
     setup::{self, ME, OTHER, all_owned_by, hello, sessions},
     table::{self, Table},
 };
+use futures_util::FutureExt as _;
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use server::Server;
+use tokio::runtime::Runtime;
 use tower::{Layer as _, service_fn};
 use tower_ownership::SessionId;
 
 const BENCH: &str = "end_to_end";
 const SESSIONS: u32 = 10_000;
 
+/// Servers that are alike still differ by some percent, by where their memory happens to lie. So
+/// none of them stays for long.
+const ROUNDS_OF_A_SERVER: u64 = 5;
+
 /// A server, and the one it is compared with.
 struct Row {
     name: &'static str,
-    server: Client,
-    reference: Client,
-    pairs: Vec<(Burst, Burst)>,
+    path: &'static str,
+    start: [fn() -> Server; 2],
+    clients: Option<[Client; 2]>,
+    pairs: Vec<[Burst; 2]>,
 }
 
 fn main() {
@@ -55,98 +63,99 @@ fn main() {
     let burst = Duration::from_millis(setting("BURST", 100));
     let runtime = client::runtime();
     let ids = sessions(SESSIONS);
-    let mut rows = rows(&ids);
-    for row in &mut rows {
-        for client in [&mut row.server, &mut row.reference] {
-            client.fill(&runtime);
-            client.burst(&runtime, burst);
-        }
-    }
+    let mut rows = rows();
     for round in 0..rounds {
         for row in &mut rows {
-            let measure = |client: &mut Client| client.burst(&runtime, burst);
-            let pair = if round % 2 == 0 {
-                let server = measure(&mut row.server);
-                (server, measure(&mut row.reference))
-            } else {
-                let reference = measure(&mut row.reference);
-                (measure(&mut row.server), reference)
-            };
-            row.pairs.push(pair);
+            if round % ROUNDS_OF_A_SERVER == 0 {
+                row.start(&runtime, &ids);
+            }
+            row.measure(&runtime, burst, round % 2 == 0);
         }
     }
     publish(&rows, rounds, burst);
 }
 
-fn rows(ids: &[SessionId]) -> Vec<Row> {
-    let bare = || Server::start(service_fn(hello));
-    let owned = |tell| {
-        let layer = setup::layer(all_owned_by(ME), |builder| builder.tell_owned(tell));
-        Server::start(layer.layer(service_fn(hello)))
-    };
-    let elsewhere = || {
-        let layer = setup::layer(all_owned_by(OTHER), |builder| builder);
-        Server::start(layer.layer(service_fn(hello)))
-    };
-    let row = |name, (path, status), server, reference, reference_status| Row {
+fn rows() -> Vec<Row> {
+    let row = |name, path, server, reference| Row {
         name,
-        server: Client::new(server, path, ids, status),
-        reference: Client::new(reference, path, ids, reference_status),
+        path,
+        start: [server, reference],
+        clients: None,
         pairs: Vec::new(),
     };
-    let (session, assets) = ("/session", "/assets");
-    let (ok, conflict) = (StatusCode::OK, StatusCode::CONFLICT);
     vec![
+        row("without the layer, beside itself", "/session", bare, bare),
+        row("no session", "/assets", owned, bare),
+        row("owned", "/session", owned, bare),
+        row("owned, handlers not told", "/session", owned_untold, bare),
+        row("elsewhere, beside \"hello\"", "/session", elsewhere, bare),
         row(
-            "without the layer, beside itself",
-            (session, ok),
-            bare(),
-            bare(),
-            ok,
-        ),
-        row("no session", (assets, ok), owned(true), bare(), ok),
-        row("owned", (session, ok), owned(true), bare(), ok),
-        row(
-            "owned, handlers are not told",
-            (session, ok),
-            owned(false),
-            bare(),
-            ok,
-        ),
-        row(
-            "elsewhere, beside \"hello\"",
-            (session, conflict),
-            elsewhere(),
-            bare(),
-            ok,
-        ),
-        row(
-            "elsewhere, beside the same answer to everything",
-            (session, conflict),
-            elsewhere(),
-            same_answer(ids[0]),
-            conflict,
+            "elsewhere, beside its answer sent to everybody",
+            "/session",
+            elsewhere,
+            same_answer,
         ),
     ]
 }
 
-/// A server that gives the layer's answer without a decision.
-fn same_answer(id: SessionId) -> Server {
+fn bare() -> Server {
+    Server::start(StatusCode::OK, service_fn(hello))
+}
+
+fn owned() -> Server {
+    let layer = setup::layer(all_owned_by(ME), |builder| builder);
+    Server::start(StatusCode::OK, layer.layer(service_fn(hello)))
+}
+
+fn owned_untold() -> Server {
+    let layer = setup::layer(all_owned_by(ME), |builder| builder.tell_owned(false));
+    Server::start(StatusCode::OK, layer.layer(service_fn(hello)))
+}
+
+fn elsewhere() -> Server {
+    let layer = setup::layer(all_owned_by(OTHER), |builder| builder);
+    Server::start(StatusCode::CONFLICT, layer.layer(service_fn(hello)))
+}
+
+/// What the layer answers for a session elsewhere, without a decision.
+fn same_answer() -> Server {
     let layer = setup::layer(all_owned_by(OTHER), |builder| builder);
     let mut service = layer.layer(service_fn(hello));
-    let response = setup::call(&mut service, setup::plain_request(id));
-    let (head, body) = response.into_parts();
-    let body = futures_util::FutureExt::now_or_never(body.collect());
-    let Some(Ok(body)) = body else {
-        panic!("the body is there");
-    };
-    let (headers, body) = (head.headers, body.to_bytes());
-    Server::start(service_fn(move |_| {
+    let request = setup::plain_request(sessions(1)[0]);
+    let (head, body) = setup::call(&mut service, request).into_parts();
+    let body = body.collect().now_or_never();
+    let body = body.expect("no wait").expect("a body").to_bytes();
+    let service = service_fn(move |_| {
         let mut response = Response::new(Full::new(body.clone()));
         *response.status_mut() = head.status;
-        response.headers_mut().clone_from(&headers);
+        response.headers_mut().clone_from(&head.headers);
         std::future::ready(Ok(response))
-    }))
+    });
+    Server::start(StatusCode::CONFLICT, service)
+}
+
+impl Row {
+    /// Starts new servers in the place of those that ran.
+    fn start(&mut self, runtime: &Runtime, ids: &[SessionId]) {
+        let client = |start: fn() -> Server| {
+            let mut client = Client::new(start(), self.path, ids);
+            client.fill(runtime);
+            client
+        };
+        self.clients = Some(self.start.map(client));
+    }
+
+    fn measure(&mut self, runtime: &Runtime, burst: Duration, row_first: bool) {
+        let [row, reference] = self.clients.as_mut().expect("servers");
+        let pair = if row_first {
+            let row = row.burst(runtime, burst);
+            [row, reference.burst(runtime, burst)]
+        } else {
+            let reference = reference.burst(runtime, burst);
+            [row.burst(runtime, burst), reference]
+        };
+        self.pairs.push(pair);
+    }
 }
 
 fn publish(rows: &[Row], rounds: u64, burst: Duration) {
@@ -168,17 +177,14 @@ fn publish(rows: &[Row], rounds: u64, burst: Duration) {
         &columns,
     );
     for row in rows {
-        let by =
-            |value: fn(&(Burst, Burst)) -> f64| Some(Quartiles::of(row.pairs.iter().map(value)));
-        table.row(
-            row.name,
-            [
-                by(|(row, _)| row.per_second),
-                by(|(row, _)| row.cpu_per_request * 1e6),
-                by(|(row, reference)| row.per_second / reference.per_second),
-                by(|(row, reference)| row.cpu_per_request / reference.cpu_per_request),
-            ],
-        );
+        let by = |value: fn(&[Burst; 2]) -> f64| Some(Quartiles::of(row.pairs.iter().map(value)));
+        let cells = [
+            by(|[row, _]| row.per_second),
+            by(|[row, _]| row.cpu_per_request * 1e6),
+            by(|[row, reference]| row.per_second / reference.per_second),
+            by(|[row, reference]| row.cpu_per_request / reference.cpu_per_request),
+        ];
+        table.row(row.name, cells);
     }
     table.publish();
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
@@ -22,6 +22,7 @@ use tokio::{net::TcpListener, runtime::Builder, runtime::Handle, sync::oneshot, 
 use tower::Service;
 
 pub(crate) struct Server {
+    status: StatusCode,
     address: SocketAddr,
     handle: Handle,
     /// Ends the thread when it is dropped.
@@ -29,7 +30,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start<S, B>(service: S) -> Self
+    /// A server that gives every request an answer of this status.
+    pub(crate) fn start<S, B>(status: StatusCode, service: S) -> Self
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
         S: Clone + Send + 'static,
@@ -58,10 +60,15 @@ impl Server {
         });
         let (address, handle) = start.recv().expect("a server");
         Self {
+            status,
             address,
             handle,
             _running: running,
         }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
