@@ -14,12 +14,12 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{NoTls, Row as SqlRow};
 use tower::Service as _;
-use tower_ownership::{PostgresLookup, SessionId};
+use tower_ownership::{Freshness, OwnershipLayerBuilder, PostgresLookup, SessionId};
 use uuid::Uuid;
 
 use crate::{
+    common::setup::{ME, layer},
     row::{Calls, Requests, Row},
-    stack::{ME, layer},
     support::{database::Database, postgres::Cluster},
 };
 
@@ -53,12 +53,18 @@ pub(crate) fn rows() -> (Cluster, (Row, Vec<Row>)) {
         let pool = Pool::builder(manager).build().expect("a pool");
         app().layer(from_fn_with_state(ByHand { pool, prepared }, only_mine))
     };
-    let lookup = PostgresLookup::builder(database.url()).build();
-    let ours = app().layer(layer(lookup.expect("a lookup")));
+    let ours = |with: fn(OwnershipLayerBuilder) -> OwnershipLayerBuilder| {
+        let lookup = PostgresLookup::builder(database.url()).build();
+        app().layer(layer(lookup.expect("a lookup"), with))
+    };
     let rows = vec![
         row("by hand, beside itself", by_hand(true)),
         row("by hand, without the statement cache", by_hand(false)),
-        row("this layer, PostgresLookup", ours),
+        row(
+            "this layer, made to ask every time",
+            ours(|builder| builder.freshness(Freshness::always_ask())),
+        ),
+        row("this layer", ours(|builder| builder)),
         row("no middleware, no query", app()),
     ];
     (cluster, (row("by hand", by_hand(true)), rows))

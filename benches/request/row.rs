@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http_body_util::Full;
 use tower_ownership::SessionId;
 
-pub(crate) type Request = http::Request<Full<Bytes>>;
+use crate::common::{quartiles::Quartiles, table::Table};
+
+pub(crate) type Request = http::Request<Full<bytes::Bytes>>;
 
 /// Sends all requests of a batch, which is empty afterwards.
 pub(crate) type Calls = Box<dyn FnMut(&mut Vec<Request>)>;
@@ -18,14 +19,8 @@ pub(crate) struct Row {
     requests: Requests,
     /// Calls between two looks at the clock.
     batch: u32,
-    allocated: Allocated,
+    allocations: f64,
     pairs: Vec<Pair>,
-}
-
-#[derive(Default)]
-struct Allocated {
-    count: f64,
-    bytes: f64,
 }
 
 /// The nanoseconds per call of a batch, and of the reference's batch right after it.
@@ -41,7 +36,7 @@ impl Row {
             calls,
             requests,
             batch,
-            allocated: Allocated::default(),
+            allocations: 0.0,
             pairs: Vec::new(),
         }
     }
@@ -79,30 +74,39 @@ impl Row {
     }
 
     fn count_allocations(&mut self) {
-        // What is allocated once, at the first call, is no part of a call.
+        // Every session once, and then some: what is allocated at the first call, or to remember
+        // a session, is no part of a call that finds it.
+        let mut left = self.requests.count();
+        while left > 0 {
+            let now = left.min(self.batch);
+            self.time(now);
+            left -= now;
+        }
         self.time(self.batch);
         let mut batch = self.requests.next(self.batch);
         let info = allocation_counter::measure(|| (self.calls)(&mut batch));
-        let per_call =
-            |sum: u64| u32::try_from(sum).map_or(f64::NAN, f64::from) / f64::from(self.batch);
-        self.allocated = Allocated {
-            count: per_call(info.count_total),
-            bytes: per_call(info.bytes_total),
-        };
+        let count = u32::try_from(info.count_total).map_or(f64::NAN, f64::from);
+        self.allocations = count / f64::from(self.batch);
     }
 }
 
 /// Rows that are compared with the first of them.
 pub(crate) struct Panel {
     name: &'static str,
+    note: &'static str,
     reference: Row,
     rows: Vec<Row>,
 }
 
 impl Panel {
-    pub(crate) fn new(name: &'static str, (reference, rows): (Row, Vec<Row>)) -> Self {
+    pub(crate) fn new(
+        name: &'static str,
+        note: &'static str,
+        (reference, rows): (Row, Vec<Row>),
+    ) -> Self {
         Self {
             name,
+            note,
             reference,
             rows,
         }
@@ -116,102 +120,76 @@ impl Panel {
         (&mut self.reference, &mut self.rows)
     }
 
-    /// Counts, and prints what was found.
-    pub(crate) fn count_allocations(&mut self) {
-        println!("\n{:<48}{:>9}{:>9}", self.name, "allocs", "bytes");
-        for row in &mut self.rows {
+    /// Fills the caches, and counts.
+    pub(crate) fn warm_up(&mut self) {
+        for row in std::iter::once(&mut self.reference).chain(&mut self.rows) {
             row.count_allocations();
-            let Allocated { count, bytes } = row.allocated;
-            println!("  {:<46}{count:>9.2}{bytes:>9.0}", row.name);
         }
-        println!();
     }
 
-    /// Prints the table.
-    pub(crate) fn print(&self) {
-        println!(
-            "\n{:<48}{:>9}{:>9}{:>16}{:>8}{:>9}",
-            self.name, "ns", "delta", "quartiles", "ratio", "allocs"
-        );
-        for row in &self.rows {
-            // None if the command line left the row out.
-            if row.pairs.is_empty() {
-                continue;
-            }
-            let by = |value: fn(&Pair) -> f64| Quartiles::of(row.pairs.iter().map(value));
-            let time = by(|pair| pair.row).median;
-            let delta = by(|pair| pair.row - pair.reference);
-            let ratio = by(|pair| pair.row / pair.reference).median;
-            let range = format!("{:+.0}..{:+.0}", delta.lower, delta.upper);
-            println!(
-                "  {:<46}{time:>9.0}{:>+9.0}{range:>16}{ratio:>8.2}{:>9.2}",
-                row.name, delta.median, row.allocated.count
-            );
+    pub(crate) fn publish(&self, bench: &str) {
+        let columns = ["ns", "added ns", "ratio", "allocations"];
+        let mut table = Table::new(bench, self.name, self.note, &columns);
+        // The command line may have left rows out.
+        for row in self.rows.iter().filter(|row| !row.pairs.is_empty()) {
+            let by = |value: fn(&Pair) -> f64| Some(Quartiles::of(row.pairs.iter().map(value)));
+            let cells = [
+                by(|pair| pair.row),
+                by(|pair| pair.row - pair.reference),
+                by(|pair| pair.row / pair.reference),
+                Some(Quartiles::exactly(row.allocations)),
+            ];
+            table.row(row.name, cells);
+        }
+        if !table.rows.is_empty() {
+            table.publish();
         }
     }
 }
 
-struct Quartiles {
-    lower: f64,
-    median: f64,
-    upper: f64,
-}
-
-impl Quartiles {
-    fn of(values: impl Iterator<Item = f64>) -> Self {
-        let mut values: Vec<f64> = values.collect();
-        values.sort_by(f64::total_cmp);
-        let at = |quarter: usize| values[(values.len() - 1) * quarter / 4];
-        Self {
-            lower: at(1),
-            median: at(2),
-            upper: at(3),
-        }
-    }
-}
-
-/// Ready-built requests, in rotation.
+/// Requests for sessions in rotation, made when nobody looks at the clock.
 pub(crate) struct Requests {
-    templates: Vec<Request>,
+    prefix: &'static str,
+    ids: Vec<SessionId>,
     next: usize,
 }
 
 impl Requests {
     /// One for each of the sessions.
     pub(crate) fn for_sessions(ids: &[SessionId]) -> Self {
-        Self::to(
-            ids.iter()
-                .map(|id| format!("/session/{id}/files/main.rs?v=1")),
-        )
+        Self::under("/session", ids)
     }
 
     /// Requests for no session, as many.
     pub(crate) fn for_none(ids: &[SessionId]) -> Self {
-        Self::to(
-            ids.iter()
-                .map(|id| format!("/assets/{id}/files/main.rs?v=1")),
-        )
+        Self::under("/assets", ids)
     }
 
-    fn to(targets: impl Iterator<Item = String>) -> Self {
+    fn under(prefix: &'static str, ids: &[SessionId]) -> Self {
         Self {
-            templates: targets.map(request).collect(),
+            prefix,
+            ids: ids.to_vec(),
             next: 0,
         }
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.ids.len()).expect("not that many")
     }
 
     fn next(&mut self, count: u32) -> Vec<Request> {
         let mut batch = Vec::new();
         for _ in 0..count {
-            batch.push(self.templates[self.next].clone());
-            self.next = (self.next + 1) % self.templates.len();
+            let id = self.ids[self.next];
+            batch.push(request(&format!("{}/{id}/files/main.rs?v=1", self.prefix)));
+            self.next = (self.next + 1) % self.ids.len();
         }
         batch
     }
 }
 
 /// What an edge delivers: six headers.
-fn request(target: String) -> Request {
+pub(crate) fn request(target: &str) -> Request {
     http::Request::get(target)
         .header("host", "previews.example.com")
         .header(

@@ -1,98 +1,78 @@
 //! The layer alone, polled with a waker that does nothing.
 
-use std::{
-    convert::Infallible,
-    future::{Future, Ready, ready},
-    hint::black_box,
-    pin::pin,
-    task::{Context, Poll, Waker},
+use std::{convert::Infallible, hint::black_box};
+
+use tower::{Layer as _, Service, service_fn};
+use tower_ownership::{LookupError, Session, SessionId, SessionLookup, lookup_fn};
+
+use crate::{
+    common::setup::{self, ME, OTHER, all_owned_by, call, hello, sessions},
+    row::{Calls, Request, Requests, Row},
 };
 
-use bytes::Bytes;
-use http::Response;
-use http_body_util::Full;
-use tower::{Layer, Service, service_fn};
-use tower_ownership::{
-    FlyReplay, MachineId, MemoryLookup, OwnershipLayer, PathSegment, Session, SessionId,
-    SessionLookup,
-};
-use uuid::Uuid;
-
-use crate::row::{Calls, Request, Requests, Row};
-
-/// This machine, and the one that owns what this one does not.
-pub(crate) const ME: &str = "56837ddda10348";
-const OTHER: &str = "e2863555a91708";
-
-const SESSIONS: usize = 1_024;
+const HOT: u32 = 1_024;
+const MANY: u32 = 1_000_000;
 const BATCH: u32 = 256;
+
+/// Room for all of [`MANY`], beside the part that is for unknown ids.
+const CAPACITY: usize = 1 << 21;
+const DEFAULT_CAPACITY: usize = tower_ownership::OwnershipLayer::DEFAULT_CACHE_CAPACITY;
 
 /// The bare service, and every kind of request beside it.
 pub(crate) fn rows() -> (Row, Vec<Row>) {
-    let ids: Vec<SessionId> = (0..SESSIONS).map(|_| Uuid::new_v4().into()).collect();
-    let row = |name, requests, calls| Row::new(name, BATCH, requests, calls);
-    let bare = |name| {
-        row(
-            name,
-            Requests::for_sessions(&ids),
-            calls(service_fn(answer)),
-        )
-    };
-    let owned_by = |owner: Option<&str>| {
-        let lookup = MemoryLookup::new();
-        for id in &ids {
-            if let Some(owner) = owner {
-                lookup.insert(Session::owned_by(*id, machine(owner)));
-            }
-        }
-        calls(layer(lookup).layer(service_fn(answer)))
-    };
+    let ids = sessions(HOT);
+    let for_hot = || Requests::for_sessions(&ids);
+    let owned = |tell| ours(all_owned_by(ME), tell, DEFAULT_CAPACITY);
+    let elsewhere = ours(all_owned_by(OTHER), true, DEFAULT_CAPACITY);
+    let nobody = lookup_fn(async |_| Ok::<_, LookupError>(None::<Session>));
+    let unknown = ours(nobody, true, DEFAULT_CAPACITY);
     let rows = vec![
-        bare("bare service, beside itself"),
-        row("no session", Requests::for_none(&ids), owned_by(Some(ME))),
-        row("owned", Requests::for_sessions(&ids), owned_by(Some(ME))),
-        row(
-            "elsewhere",
-            Requests::for_sessions(&ids),
-            owned_by(Some(OTHER)),
-        ),
-        row("unknown", Requests::for_sessions(&ids), owned_by(None)),
+        bare("bare service, beside itself", &ids),
+        row("no session", Requests::for_none(&ids), owned(true)),
+        row("owned", for_hot(), owned(true)),
+        row("owned, handlers not told", for_hot(), owned(false)),
+        row("elsewhere", for_hot(), elsewhere),
+        row("unknown", for_hot(), unknown),
     ];
-    (bare("bare service"), rows)
+    (bare("bare service", &ids), rows)
 }
 
-/// The layer as a user builds it.
-pub(crate) fn layer(lookup: impl SessionLookup) -> OwnershipLayer {
-    OwnershipLayer::builder(lookup)
-        .session(PathSegment::after("/session").expect("a prefix"))
-        .machine(machine(ME))
-        .replay(FlyReplay::new())
-        .build()
-        .expect("a layer")
+/// The same for sessions that are in no CPU's cache. Their requests are not either, so the bare
+/// service takes longer, too.
+pub(crate) fn rows_of_many() -> (Row, Vec<Row>) {
+    let ids = sessions(MANY);
+    let for_many = || Requests::for_sessions(&ids);
+    let owned = |tell| ours(all_owned_by(ME), tell, CAPACITY);
+    let rows = vec![
+        bare("bare service, beside itself", &ids),
+        row("owned", for_many(), owned(true)),
+        row("owned, handlers not told", for_many(), owned(false)),
+    ];
+    (bare("bare service", &ids), rows)
 }
 
-fn machine(name: &str) -> MachineId {
-    name.parse().expect("a machine id")
+pub(crate) fn ours(lookup: impl SessionLookup, tell: bool, capacity: usize) -> Calls {
+    let layer = setup::layer(lookup, |builder| {
+        builder.cache_capacity(capacity).tell_owned(tell)
+    });
+    calls(layer.layer(service_fn(hello)))
 }
 
-fn answer(_: Request) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
-    ready(Ok(Response::new(Full::new(Bytes::from_static(b"hello")))))
+pub(crate) fn bare(name: &'static str, ids: &[SessionId]) -> Row {
+    row(name, Requests::for_sessions(ids), calls(service_fn(hello)))
 }
 
-fn calls<S>(mut service: S) -> Calls
+pub(crate) fn row(name: &'static str, requests: Requests, calls: Calls) -> Row {
+    Row::new(name, BATCH, requests, calls)
+}
+
+pub(crate) fn calls<S>(mut service: S) -> Calls
 where
     S: Service<Request, Error = Infallible> + 'static,
 {
     Box::new(move |batch| {
-        let mut cx = Context::from_waker(Waker::noop());
         for request in batch.drain(..) {
-            let ready = service.poll_ready(&mut cx);
-            assert!(ready.is_ready());
-            let future = pin!(service.call(request));
-            let Poll::Ready(Ok(response)) = future.poll(&mut cx) else {
-                panic!("nothing here has to wait");
-            };
-            drop(black_box(response));
+            drop(black_box(call(&mut service, request)));
         }
     })
 }
