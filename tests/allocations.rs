@@ -1,0 +1,84 @@
+//! How often a request allocates, once its session is known.
+//!
+//! Numbers of a benchmark vary; these do not, so a change that costs an allocation fails here.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../benches/common/mod.rs"]
+mod common;
+
+use allocation_counter::measure;
+use common::setup::{ME, OTHER, all_owned_by, call, hello, layer, plain_request, sessions};
+use http::Request;
+use tower::{Layer as _, service_fn};
+use tower_ownership::{LookupError, OwnershipLayerBuilder, Session, SessionLookup, lookup_fn};
+
+/// The first extension of a request, and the map that holds it.
+const TOLD: u64 = 3;
+/// An answer's headers, the owner's name and the hop count in them, and a body that says what to
+/// do if nobody acts on them.
+const ELSEWHERE: u64 = 20;
+/// An answer's headers, and a body that says why.
+const UNKNOWN: u64 = 13;
+
+type Builder = OwnershipLayerBuilder;
+
+/// The allocations of one request to a path, after others for the same session.
+fn allocations(
+    lookup: impl SessionLookup,
+    with: impl FnOnce(Builder) -> Builder,
+    prefix: &str,
+) -> u64 {
+    let mut service = layer(lookup, with).layer(service_fn(hello));
+    let id = sessions(1)[0];
+    let request = || {
+        let (mut head, body) = plain_request(id).into_parts();
+        head.uri = format!("{prefix}/{id}/files").parse().unwrap();
+        Request::from_parts(head, body)
+    };
+    for _ in 0..10 {
+        call(&mut service, request());
+    }
+    let (first, second) = (request(), request());
+    let one = measure(|| drop(call(&mut service, first)));
+    let two = measure(|| drop(call(&mut service, second)));
+    assert_eq!(one.count_total, two.count_total);
+    one.count_total
+}
+
+#[test]
+fn a_request_for_no_session_allocates_nothing() {
+    assert_eq!(
+        allocations(all_owned_by(ME), |builder| builder, "/assets"),
+        0
+    );
+}
+
+#[test]
+fn an_owned_request_allocates_nothing() {
+    let untold = |builder: Builder| builder.tell_owned(false);
+    assert_eq!(allocations(all_owned_by(ME), untold, "/session"), 0);
+}
+
+#[test]
+fn telling_a_handler_of_its_session_allocates_only_the_place_for_it() {
+    let count = allocations(all_owned_by(ME), |builder| builder, "/session");
+    assert!(count <= TOLD, "{count}");
+}
+
+#[test]
+fn a_request_for_another_machine_allocates_little_more_than_its_answer() {
+    let count = allocations(all_owned_by(OTHER), |builder| builder, "/session");
+    assert!(count <= ELSEWHERE, "{count}");
+}
+
+#[test]
+fn a_request_for_an_unknown_session_allocates_its_answer() {
+    let nobody = lookup_fn(async |_| Ok::<_, LookupError>(None::<Session>));
+    let count = allocations(nobody, |builder| builder, "/session");
+    assert!(count <= UNKNOWN, "{count}");
+}
