@@ -29,6 +29,13 @@ impl Dice {
         bits / 9_007_199_254_740_992.0
     }
 
+    /// From 0 to `count`, without that.
+    pub fn below(&mut self, count: u32) -> usize {
+        #[allow(clippy::cast_possible_truncation, reason = "it is less than the count")]
+        let below = (self.next() % u64::from(count)) as usize;
+        below
+    }
+
     /// A UUID of version 4, as a service makes them.
     pub fn uuid(&mut self) -> Uuid {
         let bits = u128::from(self.next()) << 64 | u128::from(self.next());
