@@ -1,0 +1,60 @@
+//! Requests to count the instructions of; `benches/instructions` (the script) does so.
+//!
+//! `instructions KIND COUNT` sends COUNT requests of a kind: `bare`, `none`, `owned`, `told`,
+//! `elsewhere`. Instructions hardly vary, where nanoseconds do, so a change that makes a request
+//! dearer shows on any machine.
+
+#![allow(
+    clippy::expect_used,
+    reason = "a benchmark that cannot run has to say why and stop"
+)]
+
+mod common;
+
+use std::{convert::Infallible, env, hint::black_box};
+
+use bytes::Bytes;
+use common::setup::{ME, OTHER, all_owned_by, call, hello, layer, plain_request, sessions};
+use http::Request;
+use http_body_util::Full;
+use tower::{Layer as _, Service, service_fn};
+
+/// So few that their entries stay in the order of memory that they were made in.
+const SESSIONS: u32 = 256;
+
+fn main() {
+    let mut arguments = env::args().skip(1);
+    let kind = arguments.next().unwrap_or_default();
+    let count = arguments.next();
+    let count = count.and_then(|count| count.parse().ok()).unwrap_or(0);
+    let owned = |tell| layer(all_owned_by(ME), |builder| builder.tell_owned(tell));
+    let elsewhere = || layer(all_owned_by(OTHER), |builder| builder);
+    match kind.as_str() {
+        "bare" => run(service_fn(hello), "/session", count),
+        "none" => run(owned(true).layer(service_fn(hello)), "/assets", count),
+        "owned" => run(owned(false).layer(service_fn(hello)), "/session", count),
+        "told" => run(owned(true).layer(service_fn(hello)), "/session", count),
+        "elsewhere" => run(elsewhere().layer(service_fn(hello)), "/session", count),
+        // `cargo bench` runs every benchmark, with arguments of its own.
+        _ => println!("run by benches/instructions, which counts"),
+    }
+}
+
+fn run<S>(mut service: S, prefix: &str, count: u32)
+where
+    S: Service<Request<Full<Bytes>>, Error = Infallible>,
+{
+    let request = |id| {
+        let (mut head, body) = plain_request(id).into_parts();
+        head.uri = format!("{prefix}/{id}/files").parse().expect("a path");
+        Request::from_parts(head, body)
+    };
+    let requests: Vec<_> = sessions(SESSIONS).into_iter().map(request).collect();
+    for request in &requests {
+        drop(call(&mut service, request.clone()));
+    }
+    for at in 0..count as usize {
+        let request = requests[at % requests.len()].clone();
+        drop(black_box(call(&mut service, request)));
+    }
+}
