@@ -21,7 +21,7 @@ use tower_ownership::{LookupError, OwnershipLayerBuilder, Session, SessionLookup
 const TOLD: u64 = 3;
 /// An answer's headers, the owner's name and the hop count in them, and a body that says what to
 /// do if nobody acts on them.
-const ELSEWHERE: u64 = 20;
+const ELSEWHERE: u64 = 6;
 /// An answer's headers, and a body that says why.
 const UNKNOWN: u64 = 13;
 

@@ -149,17 +149,21 @@ impl FlyReplay {
     }
 
     fn header(&self, handover: &Handover<'_>) -> Result<HeaderValue, NotReplayable> {
-        let (owner, settings) = (
-            handover.owner.as_str(),
-            self.settings.get_or_init(|| self.write_settings()),
-        );
-        let mut fields =
-            String::with_capacity("instance=".len() + owner.len() + settings.len() + 3);
+        let owner = handover.owner.as_str();
+        let settings = self.settings.get_or_init(|| self.write_settings());
+        let hops = handover.arrival.hops().saturating_add(1);
+        let digits = if self.cache.is_some() {
+            0
+        } else {
+            hops.ilog10() as usize + 1
+        };
+        // To the byte: with room to spare, the value would need a second allocation.
+        let length = "instance=".len() + owner.len() + settings.len() + digits;
+        let mut fields = String::with_capacity(length);
         fields.push_str("instance=");
         fields.push_str(owner);
         fields.push_str(settings);
-        if self.cache.is_none() {
-            let hops = handover.arrival.hops().saturating_add(1);
+        if digits > 0 {
             // Writing into a string does not fail.
             let _ = write!(fields, "{hops}");
         }
