@@ -2,15 +2,21 @@
 
 use std::{fmt, sync::Arc};
 
+use tokio::time::Instant;
+use tokio_postgres::Row;
+
 use crate::{LookupError, Refresh, Session, SessionId, SessionLookup};
 
+mod batch;
 mod bounds;
 mod builder;
 mod column;
+mod columns;
 mod config_error;
 mod connection_string;
 mod connections;
 mod connector;
+mod direct;
 mod document;
 mod failure;
 mod fault;
@@ -18,8 +24,10 @@ mod identifier;
 mod lease;
 mod migration;
 mod query;
+mod queue;
 mod shape;
 mod source;
+mod statuses;
 mod table;
 #[cfg(feature = "tls")]
 mod tls;
@@ -34,7 +42,9 @@ pub use watch::{PostgresWatch, PostgresWatchBuilder, WatchError, WatchHealth, Wa
 
 use connections::Connections;
 use document::Reader;
+use failure::Failure;
 use query::SessionQuery;
+use queue::{Answer, Queue};
 use table::Table;
 
 /// Looks sessions up in a `PostgreSQL` table, or by a query of the application's own.
@@ -87,15 +97,32 @@ use table::Table;
 ///
 /// A lookup that fails on a connection which had been lying idle (the server was restarted, an
 /// administrator ended it) is tried once more on a fresh one. The server is told to give up a
-/// query at nine tenths of its bound (`SET LOCAL statement_timeout`, in a transaction that can only
-/// read), so that queries which wait for a lock do not pile up there. A connection whose query
-/// outlived our bound, or was no longer waited for, is never used again.
+/// query at nine tenths of its bound (`statement_timeout`), and that nothing may be written
+/// (`default_transaction_read_only`), so that queries which wait for a lock do not pile up there. A
+/// connection whose query outlived our bound, or was no longer waited for, is never used again.
+///
+/// # Many at once
+/// Nobody waits for company. A lookup that comes while fewer than
+/// [`max_batches`](PostgresLookupBuilder::max_batches) queries are on their way goes out at once,
+/// alone. All that come while that many are on their way go out together, in one query
+/// (`id = ANY($1)`), as soon as one of them is answered. So under load a query is shared, and the
+/// more the later. Each lookup keeps its own time limit, a row that cannot be read fails only the
+/// lookup that asked for it, and a lookup that is dropped takes nobody with it. A
+/// [query of the application's own](PostgresLookupBuilder::query) needs a
+/// [second form](PostgresLookupBuilder::batch_query) for that. At most 20,000 lookups wait; one
+/// more is `Unavailable`.
 ///
 /// # Poolers, replicas, TLS
-/// Only unnamed statements are sent, so `PgBouncer` in session and transaction mode is fine;
-/// `pgbouncer=true` in a URL is accepted and changes nothing. Read from the primary: on a replica that lags behind,
-/// a session still belongs to the machine it has just left. With several hosts in the URL, add
-/// `target_session_attrs=read-write`.
+/// A connection is told both limits as it is opened, in `options`, and the session query is
+/// prepared on it: then a lookup is one message. `PgBouncer` in transaction mode, and whatever else
+/// shares the server's connections, refuses such options or passes over them. That is noticed, and
+/// from then on each query is sent unprepared in a transaction that sets its limits itself
+/// (`BEGIN READ ONLY; SET LOCAL statement_timeout`): right behind every pooler, and about three
+/// times the work. `pgbouncer=true` in the URL says so from the start; with a pool of the
+/// application's own it is always so.
+///
+/// Read from the primary: on a replica that lags behind, a session still belongs to the machine it
+/// has just left. With several hosts in the URL, add `target_session_attrs=read-write`.
 ///
 /// With the feature `tls`, `sslmode` means: `disable` no TLS; `prefer` (the driver's default) TLS
 /// if the server offers it; `require`, `verify-ca` and `verify-full` nothing but TLS. Whenever TLS
@@ -119,6 +146,7 @@ pub struct PostgresLookup {
 }
 
 struct Inner {
+    queue: Queue,
     connections: Connections,
     query: SessionQuery,
     reader: Reader,
@@ -134,21 +162,9 @@ impl PostgresLookup {
         PostgresLookupBuilder::new(source.into())
     }
 
-    fn new(
-        connections: Connections,
-        query: SessionQuery,
-        reader: Reader,
-        table: Option<Table>,
-        watch: PostgresWatchBuilder,
-    ) -> Self {
+    fn new(inner: Inner) -> Self {
         Self {
-            inner: Arc::new(Inner {
-                connections,
-                query,
-                reader,
-                table,
-                watch,
-            }),
+            inner: Arc::new(inner),
         }
     }
 
@@ -157,32 +173,49 @@ impl PostgresLookup {
     pub fn watch(&self) -> PostgresWatchBuilder {
         self.inner.watch.clone()
     }
+}
 
-    async fn ask(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
-        let Inner {
-            connections,
-            query,
-            reader,
-            ..
-        } = self.inner.as_ref();
-        let value = query.id(id);
-        let rows = connections.query(query.sql(), &[value.parameter()]).await?;
+impl Inner {
+    /// Asks for one session, with a query of its own, by `deadline`.
+    async fn ask(&self, id: SessionId, deadline: Instant) -> Answer {
+        let value = self.query.id(id);
+        let parameters = [value.parameter()];
+        let sql = self.query.sql();
+        let rows = self.connections.ask(sql, &parameters, deadline).await;
+        let rows = rows.map_err(Failure::into_lookup_error)?;
         match rows.as_slice() {
             [] => Ok(None),
-            [row] => {
-                let document = row.try_get(0).map_err(|error| {
-                    LookupError::corrupt("the session's row cannot be read").with_source(error)
-                })?;
-                reader.session(id, document).map(Some)
-            }
-            _ => Err(LookupError::corrupt("there are two rows for one session")),
+            [row] => self.read(id, row, 0).map(Some),
+            _ => Err(Self::two_rows()),
         }
+    }
+
+    /// Reads a row that begins with `column`.
+    fn read(&self, id: SessionId, row: &Row, column: usize) -> Result<Session, LookupError> {
+        if let Some(columns) = self.query.columns() {
+            let facts = columns.facts(row, column)?;
+            return self.reader.session_of(id, facts);
+        }
+        let document = row.try_get(column).map_err(|error| {
+            LookupError::corrupt("the session's row cannot be read").with_source(error)
+        })?;
+        self.reader.session(id, document)
+    }
+
+    fn two_rows() -> LookupError {
+        LookupError::corrupt("there are two rows for one session")
     }
 }
 
 impl SessionLookup for PostgresLookup {
     async fn session(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
-        self.ask(id).await
+        let lookup = &self.inner;
+        let deadline = lookup.connections.deadline();
+        if lookup.queue.is_open() {
+            Queue::answer(lookup, id, deadline).await
+        } else {
+            lookup.ask(id, deadline).await
+        }
     }
 
     fn spawn(&self, refresh: Refresh) {
@@ -199,6 +232,7 @@ impl fmt::Debug for PostgresLookup {
         f.debug_struct("PostgresLookup")
             .field("query", &self.inner.query.inner())
             .field("connections", &self.inner.connections)
+            .field("queue", &self.inner.queue)
             .finish_non_exhaustive()
     }
 }

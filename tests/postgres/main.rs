@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used)] // Helpers are tests, too.
 #![allow(clippy::doc_markdown)] // PostgreSQL and PgBouncer are names, not code.
 
+mod batch;
+mod batch_leaving;
+mod batch_query;
 mod build;
+mod direct;
 mod heal;
 mod names;
 mod patience;
@@ -104,3 +108,33 @@ const SLEEPS: &str = "SELECT count(*) > 0 FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event = 'PgSleep'";
 const NOBODY_SLEEPS: &str = "SELECT count(*) = 0 FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event = 'PgSleep'";
+
+/// Waits until that many queries of the lookup are on their way, and so many lookups queue.
+async fn state(lookup: &PostgresLookup, in_flight: usize, waiting: usize) {
+    let wanted = format!("in_flight: {in_flight}, waiting: {waiting}, ");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let state = format!("{lookup:?}");
+        if state.contains(&wanted) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "never {wanted}: {state}");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A transaction that nobody can read the table before it ends, with its client.
+async fn locked(database: &Database) -> tokio_postgres::Client {
+    let client = database.client().await;
+    let lock = "BEGIN; LOCK TABLE preview_sessions";
+    client.batch_execute(lock).await.unwrap();
+    client
+}
+
+/// A lookup that has one query in flight at most, and patience with [`locked`].
+fn patient(database: &Database) -> PostgresLookupBuilder {
+    PostgresLookup::builder(database.url())
+        .max_batches(1)
+        .query_timeout(Duration::from_secs(30))
+        .timeout(Duration::from_secs(40))
+}

@@ -240,5 +240,5 @@ async fn one_lookup_is_one_statement() {
     for _ in 0..3 {
         found(&lookup, id).await;
     }
-    assert_eq!(database.statements_with("to_jsonb(session.*)"), 3);
+    assert_eq!(database.statements_with("preview_sessions\" AS t"), 3);
 }

@@ -30,6 +30,12 @@ impl PgBouncer {
     /// A pooler in front of the cluster of `database`; `None` if PgBouncer is not installed, and
     /// then the test says so with [`left_out`](super::left_out()).
     pub fn in_front_of(database: &Database) -> Option<Self> {
+        Self::ignoring(database, "")
+    }
+
+    /// The same; `parameters` of a client's start are passed over in silence, where otherwise they
+    /// would be an error.
+    pub fn ignoring(database: &Database, parameters: &str) -> Option<Self> {
         let program = Self::find()?;
         let account = Account::unprivileged();
         let dir = server_dir(account);
@@ -43,7 +49,7 @@ impl PgBouncer {
         // Another process may take the port between our look at it and the pooler's.
         for _ in 0..5 {
             let port = free_port();
-            fs::write(&file, settings(database.port(), port)).expect("pgbouncer.ini");
+            fs::write(&file, settings(database.port(), port, parameters)).expect("pgbouncer.ini");
             let pid = supervisor.start(&[]);
             let deadline = Instant::now() + Duration::from_secs(30);
             while !has_ended(pid) && Instant::now() < deadline {
@@ -66,7 +72,7 @@ impl PgBouncer {
     }
 }
 
-fn settings(server: u16, port: u16) -> String {
+fn settings(server: u16, port: u16, ignored: &str) -> String {
     let pool_size = PgBouncer::POOL_SIZE;
     // `auth_type = any` takes every client, and then the user has to be named here.
     format!(
@@ -80,6 +86,7 @@ fn settings(server: u16, port: u16) -> String {
          pool_mode = transaction
          default_pool_size = {pool_size}
          max_client_conn = 500
+         ignore_startup_parameters = {ignored}
         "
     )
 }

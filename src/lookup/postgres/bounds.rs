@@ -32,6 +32,11 @@ impl Default for Bounds {
 }
 
 impl Bounds {
+    /// How long one query may take, which the server is told.
+    pub(super) fn statement(&self) -> Duration {
+        self.query.min(self.overall)
+    }
+
     pub(super) fn check(&self) -> Result<(), PostgresConfigError> {
         for (what, bound) in [
             ("pool_timeout", self.pool),

@@ -5,10 +5,13 @@ use std::time::Duration;
 #[cfg(feature = "tls")]
 use super::tls::TlsSettings;
 use super::{
-    bounds::Bounds, document::Statuses, query::IdType, source::PostgresSource, table::TableNames,
+    bounds::Bounds, query::IdType, source::PostgresSource, statuses::Statuses, table::TableNames,
 };
 
 mod build;
+
+/// While one query is at the server, the answers of another are read.
+const MAX_BATCHES: usize = 2;
 
 /// Makes a [`PostgresLookup`](super::PostgresLookup). Everything is checked in
 /// [`build`](Self::build).
@@ -18,10 +21,12 @@ pub struct PostgresLookupBuilder {
     source: PostgresSource,
     names: TableNames,
     query: Option<String>,
+    batch_query: Option<String>,
     id_type: IdType,
     statuses: Statuses,
     bounds: Bounds,
     max_connections: Option<usize>,
+    max_batches: usize,
     #[cfg(feature = "tls")]
     tls: TlsSettings,
 }
@@ -32,10 +37,12 @@ impl PostgresLookupBuilder {
             source,
             names: TableNames::default(),
             query: None,
+            batch_query: None,
             id_type: IdType::default(),
             statuses: Statuses::default(),
             bounds: Bounds::default(),
             max_connections: None,
+            max_batches: MAX_BATCHES,
             #[cfg(feature = "tls")]
             tls: TlsSettings::default(),
         }
@@ -215,6 +222,35 @@ impl PostgresLookupBuilder {
     /// [`verify`](super::PostgresLookup::verify) checks names and types.
     pub fn query(mut self, query: impl Into<String>) -> Self {
         self.query = Some(query.into());
+        self
+    }
+
+    /// The [`query`](Self::query) for many sessions: `$1` is an array of ids, a `uuid[]`, or a
+    /// `text[]` with [`id_as_text`](Self::id_as_text), and each row says in its column `id` whose
+    /// it is. Default: none, and then each lookup is a query of its own.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use tower_ownership::PostgresLookup;
+    /// let lookup = PostgresLookup::builder("postgres://app@db.internal/app")
+    ///     .query("SELECT machine AS owner, state AS status FROM sessions WHERE id = $1")
+    ///     .batch_query(
+    ///         "SELECT id, machine AS owner, state AS status FROM sessions WHERE id = ANY($1)",
+    ///     )
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn batch_query(mut self, query: impl Into<String>) -> Self {
+        self.batch_query = Some(query.into());
+        self
+    }
+
+    /// How many queries may be on their way at once before lookups queue and go out together.
+    /// Default: 2, or as many as there may be connections, if these are fewer. 0: lookups never
+    /// go out together, and each waits for a connection of its own.
+    pub fn max_batches(mut self, batches: usize) -> Self {
+        self.max_batches = batches;
         self
     }
 

@@ -20,6 +20,8 @@ pub(super) struct ConnectionString {
     pub(super) config: Config,
     /// Whether it says anything about `sslmode`; the driver only tells its default.
     pub(super) names_ssl_mode: bool,
+    /// Whether it says that the server's connections are shared.
+    pub(super) pooled: bool,
     pub(super) roots: Option<RootCertificates>,
 }
 
@@ -27,8 +29,8 @@ impl ConnectionString {
     /// Reads a URL or `key=value` words.
     ///
     /// `verify-ca` and `verify-full` mean what `require` already does here: chain and name are
-    /// checked. `allow` asks for less than `prefer` and gets it. `pgbouncer` tells other drivers
-    /// not to prepare statements, which this crate never does.
+    /// checked. `allow` asks for less than `prefer` and gets it. `pgbouncer` tells, as to
+    /// other drivers, that nothing can be prepared.
     pub(super) fn parse(text: &str) -> Result<Self, PostgresConfigError> {
         let mut seen = Seen::default();
         let rewritten = if is_url(text) {
@@ -44,6 +46,7 @@ impl ConnectionString {
         Ok(Self {
             config,
             names_ssl_mode: seen.ssl_mode,
+            pooled: seen.pooled,
             roots: seen.roots,
         })
     }
@@ -56,6 +59,7 @@ fn is_url(text: &str) -> bool {
 #[derive(Default)]
 struct Seen {
     ssl_mode: bool,
+    pooled: bool,
     roots: Option<RootCertificates>,
 }
 
@@ -78,7 +82,10 @@ impl Seen {
                 });
                 None
             }
-            "pgbouncer" => None,
+            "pgbouncer" => {
+                self.pooled = value == "true";
+                None
+            }
             _ => Some(value),
         }
     }
@@ -160,7 +167,7 @@ mod tests {
         for text in [
             "postgres://u:p%3F@h:1/db?sslmode=verify-full&sslrootcert=%2Fca%20dir%2Fca.pem&pgbouncer=true",
             "postgresql://u:p?@h:1/db?pgbouncer=true&sslrootcert=/ca dir/ca.pem&sslmode=verify-ca",
-            r"host=h port = 1 user=u password='p?' dbname=db sslmode=verify-full sslrootcert='/ca dir/ca.pem'",
+            r"host=h port = 1 user=u password='p?' dbname=db sslmode=verify-full sslrootcert='/ca dir/ca.pem' pgbouncer=true",
         ] {
             let read = read(text);
             assert_eq!(read.config.get_ssl_mode(), SslMode::Require, "{text}");
@@ -169,6 +176,7 @@ mod tests {
                 Some(RootCertificates::File("/ca dir/ca.pem".into()))
             );
             assert!(read.names_ssl_mode);
+            assert!(read.pooled);
             assert_eq!(read.config.get_password(), Some(b"p?".as_slice()), "{text}");
             assert_eq!(read.config.get_dbname(), Some("db"));
             assert_eq!(read.config.get_ports(), [1]);
@@ -179,6 +187,7 @@ mod tests {
     fn what_was_not_said_stays_unsaid() {
         let read = read("postgres://h/db?application_name=a%26b");
         assert!(!read.names_ssl_mode);
+        assert!(!read.pooled);
         assert_eq!(read.roots, None);
         assert_eq!(read.config.get_application_name(), Some("a&b"));
         assert_eq!(

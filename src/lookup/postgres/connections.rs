@@ -1,9 +1,9 @@
 //! The pool, and one bounded question to it.
 
-use std::{fmt, time::Instant};
+use std::fmt;
 
 use deadpool_postgres::Pool;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{
     Row,
     types::{ToSql, Type},
@@ -13,6 +13,7 @@ use crate::LookupError;
 
 use super::{
     bounds::Bounds,
+    direct::Direct,
     failure::{Failure, connect_error},
     lease::Lease,
 };
@@ -25,15 +26,17 @@ pub(super) struct Connections {
     pool: Pool,
     /// Whether the application made the pool, with bounds of its own or none.
     is_foreign: bool,
+    direct: Direct,
     bounds: Bounds,
 }
 
 impl Connections {
     /// A pool of ours, which keeps the bounds.
-    pub(super) fn new(pool: Pool, bounds: Bounds) -> Self {
+    pub(super) fn new(pool: Pool, direct: Direct, bounds: Bounds) -> Self {
         Self {
             pool,
             is_foreign: false,
+            direct,
             bounds,
         }
     }
@@ -42,8 +45,13 @@ impl Connections {
     pub(super) fn foreign(pool: Pool, bounds: Bounds) -> Self {
         Self {
             is_foreign: true,
-            ..Self::new(pool, bounds)
+            ..Self::new(pool, Direct::never(), bounds)
         }
+    }
+
+    /// How many connections there may be.
+    pub(super) fn most(&self) -> usize {
+        self.pool.status().max_size
     }
 
     /// Asks, within the overall bound.
@@ -52,52 +60,84 @@ impl Connections {
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, LookupError> {
-        match timeout(self.bounds.overall, self.attempt(sql, parameters)).await {
-            Ok(answer) => answer,
-            Err(elapsed) => Err(LookupError::timeout(
-                "PostgreSQL did not answer within the lookup's time limit",
-            )
-            .with_source(elapsed)),
-        }
+        let rows = self.ask(sql, parameters, self.deadline()).await;
+        rows.map_err(Failure::into_lookup_error)
     }
 
-    /// Asks, and asks once more if all that failed was a connection that had been lying idle: a
+    /// Asks by `deadline`, and asks once more if all that failed was a connection that had been lying idle: a
     /// restarted server then costs nobody an error. The failure of a fresh connection is the
     /// server's, and a second attempt would only double its load.
-    async fn attempt(
+    ///
+    /// `deadline` goes along with every step, rather than around all of them, because a timer that
+    /// is set wakes another thread of the runtime: most lookups set one, for the query.
+    pub(super) async fn ask(
         &self,
         sql: &str,
         parameters: &[Parameter<'_>],
-    ) -> Result<Vec<Row>, LookupError> {
+        deadline: Instant,
+    ) -> Result<Vec<Row>, Failure> {
         let began = Instant::now();
-        // The server is told of it, so the overall bound has to be in it.
-        let limit = self.bounds.query.min(self.bounds.overall);
-        let lease = self.lease().await?;
+        let lease = self.lease(deadline).await?;
         let was_idle = lease.was_idle();
-        match lease.query(sql, parameters, limit).await {
+        match self.query_on(lease, sql, parameters, deadline).await {
             Err(failure) if was_idle && failure.is_stale() => {
                 // What was opened before is likely to have died with it.
-                drop(self.pool.retain(|_, metrics| metrics.created > began));
-                let lease = self.lease().await?;
-                lease.query(sql, parameters, limit).await
+                drop(
+                    self.pool
+                        .retain(|_, metrics| metrics.created > began.into_std()),
+                );
             }
-            answer => answer,
+            Err(failure) if self.direct.holds() && failure.is_of_a_prepared_statement() => {
+                self.direct.give_up();
+            }
+            answer => return answer,
         }
-        .map_err(Failure::into_lookup_error)
+        let lease = self.lease(deadline).await?;
+        self.query_on(lease, sql, parameters, deadline).await
     }
 
-    async fn lease(&self) -> Result<Lease, LookupError> {
-        let object = if self.is_foreign {
+    async fn query_on(
+        &self,
+        lease: Lease,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        deadline: Instant,
+    ) -> Result<Vec<Row>, Failure> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let limit = self.bounds.statement().min(left);
+        if self.direct.holds() {
+            lease.query_prepared(sql, parameters, limit).await
+        } else {
+            lease.query(sql, parameters, limit).await
+        }
+    }
+
+    async fn lease(&self, deadline: Instant) -> Result<Lease, Failure> {
+        let got = async {
+            if !self.is_foreign {
+                return self.pool.get().await.map_err(connect_error);
+            }
             // A pool that the application made may have no bounds, nor a runtime to keep them by.
             let limit = self.bounds.pool + self.bounds.connect;
-            timeout(limit, self.pool.get()).await.map_err(|elapsed| {
+            let got = timeout(limit, self.pool.get()).await.map_err(|elapsed| {
                 LookupError::timeout("the pool gave no connection to PostgreSQL in time")
                     .with_source(elapsed)
-            })?
-        } else {
-            self.pool.get().await
+            })?;
+            got.map_err(connect_error)
         };
-        object.map(Lease::new).map_err(connect_error)
+        let got = timeout_at(deadline, got).await;
+        got.unwrap_or_else(|_| Err(Self::too_late()))
+            .map(Lease::new)
+            .map_err(Failure::Unasked)
+    }
+
+    /// When a lookup that begins now has to have its answer.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.bounds.overall
+    }
+
+    pub(super) fn too_late() -> LookupError {
+        LookupError::timeout("PostgreSQL did not answer within the lookup's time limit")
     }
 }
 
@@ -106,6 +146,7 @@ impl fmt::Debug for Connections {
         // The pool's own form would show the connection's options, where people also put secrets.
         f.debug_struct("Connections")
             .field("pool", &self.pool.status())
+            .field("direct", &self.direct)
             .field("bounds", &self.bounds)
             .finish_non_exhaustive()
     }

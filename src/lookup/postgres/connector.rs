@@ -5,7 +5,7 @@ use tokio_postgres::{Client, Config, Error, NoTls};
 #[cfg(feature = "tls")]
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::watch::Messages;
+use super::{direct::Direct, watch::Messages};
 
 /// What a connection goes through.
 #[derive(Clone)]
@@ -16,18 +16,19 @@ pub(super) enum Connector {
 }
 
 impl Connector {
-    pub(super) fn manager(self, config: Config) -> Manager {
+    pub(super) fn manager(self, config: Config, direct: &Direct) -> Manager {
         let recycling = ManagerConfig {
             // A connection that turns out to be dead costs a second attempt, which is rare; a
             // test query would cost every lookup a round trip.
             recycling_method: RecyclingMethod::Fast,
         };
         match self {
-            Self::Plain => Manager::from_config(config, NoTls, recycling),
+            Self::Plain => Manager::from_connect(config, direct.connector(NoTls), recycling),
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => Manager::from_config(config, tls, recycling),
+            Self::Tls(tls) => Manager::from_connect(config, direct.connector(tls), recycling),
         }
     }
+
     /// One connection outside of a pool, for whoever reads what the server says unasked.
     pub(super) async fn connect(
         &self,

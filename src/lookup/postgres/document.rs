@@ -6,41 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{Address, LookupError, MachineId, Session, SessionId, SessionStatus};
 
-/// Which words in the status column mean what.
-#[derive(Clone, Debug)]
-pub(super) struct Statuses {
-    pub(super) active: Vec<String>,
-    pub(super) starting: Vec<String>,
-    /// `None`: whatever is neither active nor starting is over.
-    pub(super) over: Option<Vec<String>>,
-}
-
-impl Default for Statuses {
-    fn default() -> Self {
-        let words = |words: &[&str]| words.iter().copied().map(str::to_owned).collect();
-        Self {
-            active: words(&["active"]),
-            starting: words(&["creating", "starting", "pending", "provisioning"]),
-            over: None,
-        }
-    }
-}
-
-impl Statuses {
-    /// Words are compared exactly: a database that writes `Active` is told so in the builder.
-    pub(super) fn read(&self, word: &str) -> Option<SessionStatus> {
-        let among = |words: &[String]| words.iter().any(|known| known == word);
-        if among(&self.active) {
-            Some(SessionStatus::Active)
-        } else if among(&self.starting) {
-            Some(SessionStatus::Starting)
-        } else if self.over.as_deref().is_none_or(among) {
-            Some(SessionStatus::Over)
-        } else {
-            None
-        }
-    }
-}
+use super::{columns::Facts, statuses::Statuses};
 
 /// Reads the documents of a session query.
 #[derive(Clone, Debug)]
@@ -55,14 +21,7 @@ impl Reader {
             return Err(LookupError::corrupt("the session query returned no row"));
         };
         let remaining = remaining(document.get("remaining_seconds"))?;
-        let status = match (self.status(&document)?, remaining) {
-            (_, Some(Duration::ZERO)) => SessionStatus::Over,
-            (status, _) => status,
-        };
-        let mut session = Session::new(id, status);
-        if let Some(remaining) = remaining {
-            session = session.with_remaining(remaining);
-        }
+        let mut session = life(id, self.status(&document)?, remaining);
         if let Some(owner) = owner(&document)? {
             session = session.with_owner(owner);
         }
@@ -81,6 +40,34 @@ impl Reader {
         }
     }
 
+    /// The same for a row of the table.
+    pub(super) fn session_of(
+        &self,
+        id: SessionId,
+        facts: Facts<'_>,
+    ) -> Result<Session, LookupError> {
+        let status = match (&self.statuses, facts.status) {
+            (None, _) => SessionStatus::Active,
+            (Some(statuses), Some(word)) => meaning(statuses, word)?,
+            (Some(_), None) => return Err(LookupError::corrupt("the session's status is NULL")),
+        };
+        let remaining = facts.remaining.map(duration).transpose()?.flatten();
+        let mut session = life(id, status, remaining);
+        if let Some(owner) = facts.owner {
+            session = session.with_owner(owner_of(owner)?);
+        }
+        if let Some(address) = facts.address {
+            session = session.with_address(address_of(address)?);
+        }
+        if let Some(epoch) = facts.epoch {
+            session = session.with_epoch(u64::try_from(epoch).map_err(|_| no_epoch())?);
+        }
+        Ok(match facts.attributes {
+            Some(attributes) => session.with_attributes(attributes),
+            None => session,
+        })
+    }
+
     fn status(&self, document: &Map<String, Value>) -> Result<SessionStatus, LookupError> {
         let Some(statuses) = &self.statuses else {
             return Ok(SessionStatus::Active);
@@ -92,9 +79,23 @@ impl Reader {
             Some(_) => Err("the session's status is no text"),
         };
         let word = word.map_err(LookupError::corrupt)?;
-        statuses.read(word).ok_or_else(|| {
-            LookupError::corrupt("the session's status is none of those that were configured")
-        })
+        meaning(statuses, word)
+    }
+}
+
+fn meaning(statuses: &Statuses, word: &str) -> Result<SessionStatus, LookupError> {
+    statuses.read(word).ok_or_else(|| {
+        LookupError::corrupt("the session's status is none of those that were configured")
+    })
+}
+
+fn life(id: SessionId, status: SessionStatus, remaining: Option<Duration>) -> Session {
+    match remaining {
+        None => Session::new(id, status),
+        Some(Duration::ZERO) => {
+            Session::new(id, SessionStatus::Over).with_remaining(Duration::ZERO)
+        }
+        Some(remaining) => Session::new(id, status).with_remaining(remaining),
     }
 }
 
@@ -109,7 +110,11 @@ fn owner(document: &Map<String, Value>) -> Result<Option<MachineId>, LookupError
         Some(_) => Err("the session's owner is no text"),
     };
     let text = text.map_err(LookupError::corrupt)?;
-    MachineId::parse(&text).map(Some).map_err(|invalid| {
+    owner_of(&text).map(Some)
+}
+
+fn owner_of(text: &str) -> Result<MachineId, LookupError> {
+    MachineId::parse(text).map_err(|invalid| {
         LookupError::corrupt("the session's owner cannot be a machine id").with_source(invalid)
     })
 }
@@ -117,11 +122,15 @@ fn owner(document: &Map<String, Value>) -> Result<Option<MachineId>, LookupError
 fn address(document: &Map<String, Value>) -> Result<Option<Address>, LookupError> {
     match document.get("address") {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Address::parse(text).map(Some).map_err(|invalid| {
-            LookupError::corrupt("the session's address cannot be a machine's").with_source(invalid)
-        }),
+        Some(Value::String(text)) => address_of(text).map(Some),
         Some(_) => Err(LookupError::corrupt("the session's address is no text")),
     }
+}
+
+fn address_of(text: &str) -> Result<Address, LookupError> {
+    Address::parse(text).map_err(|invalid| {
+        LookupError::corrupt("the session's address cannot be a machine's").with_source(invalid)
+    })
 }
 
 /// What is left of the session's life: `None` without an end, zero if it is over.
@@ -137,23 +146,31 @@ fn remaining(value: Option<&Value>) -> Result<Option<Duration>, LookupError> {
         },
         Some(_) => None,
     };
-    match seconds {
-        None => Err(LookupError::corrupt(
+    duration(seconds.unwrap_or(f64::NAN))
+}
+
+fn duration(seconds: f64) -> Result<Option<Duration>, LookupError> {
+    if seconds.is_nan() {
+        Err(LookupError::corrupt(
             "the session's remaining life is no number of seconds",
-        )),
-        Some(seconds) if seconds <= 0.0 => Ok(Some(Duration::ZERO)),
+        ))
+    } else if seconds <= 0.0 {
+        Ok(Some(Duration::ZERO))
+    } else {
         // More than a Duration can hold is as good as no end.
-        Some(seconds) => Ok(Duration::try_from_secs_f64(seconds).ok()),
+        Ok(Duration::try_from_secs_f64(seconds).ok())
     }
 }
 
 fn epoch(document: &Map<String, Value>) -> Result<Option<u64>, LookupError> {
     match document.get("epoch") {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => value.as_u64().map(Some).ok_or_else(|| {
-            LookupError::corrupt("the session's epoch is no whole number from 0 up")
-        }),
+        Some(value) => value.as_u64().map(Some).ok_or_else(no_epoch),
     }
+}
+
+fn no_epoch() -> LookupError {
+    LookupError::corrupt("the session's epoch is no whole number from 0 up")
 }
 
 #[cfg(test)]

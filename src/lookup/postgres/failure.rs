@@ -6,9 +6,11 @@ use deadpool_postgres::{PoolError, TimeoutType};
 
 use crate::LookupError;
 
-/// Why one query on one connection failed.
+/// Why a question has no answer.
 #[derive(Debug)]
 pub(super) enum Failure {
+    /// There was no connection to ask it on, or no time for it.
+    Unasked(LookupError),
     /// No answer within the bound.
     Slow,
     Server(tokio_postgres::Error),
@@ -17,7 +19,7 @@ pub(super) enum Failure {
 impl Failure {
     fn sqlstate(&self) -> Option<&str> {
         match self {
-            Self::Slow => None,
+            Self::Unasked(_) | Self::Slow => None,
             Self::Server(error) => error.code().map(tokio_postgres::error::SqlState::code),
         }
     }
@@ -25,7 +27,7 @@ impl Failure {
     /// Whether the connection rather than the question was at fault, so that a fresh one helps.
     pub(super) fn is_stale(&self) -> bool {
         match (self, self.sqlstate()) {
-            (Self::Slow, _) => false,
+            (Self::Unasked(_) | Self::Slow, _) => false,
             // No answer of the server's at all: the connection is gone.
             (Self::Server(error), None) => error.is_closed() || caused_by_io(error),
             // Ended by an administrator, by another backend's crash, or for lying idle; and
@@ -42,6 +44,20 @@ impl Failure {
     /// did not take its leave.
     pub(super) fn spares_the_connection(&self) -> bool {
         self.sqlstate().is_some() && !self.is_stale()
+    }
+
+    /// Whether the server does not know what was prepared, or already does: the connection is
+    /// shared after all.
+    pub(super) fn is_of_a_prepared_statement(&self) -> bool {
+        matches!(self.sqlstate(), Some("26000" | "42P05"))
+    }
+
+    /// Whether one row of several may be the reason: a value that cannot be converted, a view or a
+    /// function that fails for it, a page of the table that is damaged.
+    pub(super) fn is_of_a_row(&self) -> bool {
+        let classes = ["21", "22", "38", "39", "P0", "XX"];
+        let class = self.sqlstate().and_then(|code| code.get(..2));
+        class.is_some_and(|class| classes.contains(&class))
     }
 
     pub(super) fn into_lookup_error(self) -> LookupError {
@@ -62,6 +78,7 @@ impl Failure {
                 LookupError::corrupt("PostgreSQL cannot read a value of the session's row")
             }
             "" => match &self {
+                Self::Unasked(error) => error.clone(),
                 Self::Slow => LookupError::timeout("the session query took too long"),
                 Self::Server(_) => {
                     LookupError::unavailable("the connection to PostgreSQL was lost")
@@ -70,7 +87,7 @@ impl Failure {
             _ => LookupError::unavailable("PostgreSQL refused the session query"),
         };
         match self {
-            Self::Slow => error,
+            Self::Unasked(_) | Self::Slow => error,
             Self::Server(source) => error.with_source(source),
         }
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use futures_util::future::join3;
 use tokio::time::timeout;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::Type};
 
-use super::{connections::Parameter, failure::Failure};
+use super::{connections::Parameter, direct::statement_timeout, failure::Failure};
 
 /// A connection that goes back into the pool only when its query has been answered.
 ///
@@ -35,20 +35,15 @@ impl Lease {
     /// driver's. `SET LOCAL` holds behind a pooler too, and all three statements are sent at once,
     /// so it costs no round trip.
     pub(super) async fn query(
-        mut self,
+        self,
         sql: &str,
         parameters: &[Parameter<'_>],
         limit: Duration,
     ) -> Result<Vec<Row>, Failure> {
-        /// What `statement_timeout` can hold, in milliseconds.
-        const MOST: u128 = i32::MAX as u128;
-
         let Some(client) = &self.0 else {
             return Err(Failure::Slow);
         };
-        // A little earlier than our own: a connection on which the server gave up can be used
-        // again, and one on which we gave up cannot.
-        let servers = (limit / 10 * 9).as_millis().clamp(1, MOST);
+        let servers = statement_timeout(limit);
         let start = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {servers}");
         // Requests are queued at the first poll, and `join3` polls in this order.
         let asked = join3(
@@ -64,6 +59,35 @@ impl Lease {
             .and(rows)
             .and_then(|rows| ended.map(|()| rows))
             .map_err(Failure::Server);
+        self.end(answer)
+    }
+
+    /// Asks on a connection whose server process is ours alone, and which was [told at its
+    /// start](super::direct) what [`query`](Self::query) says each time. So the statement can be
+    /// prepared, too: planning takes the server longer than finding a row.
+    pub(super) async fn query_prepared(
+        self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        limit: Duration,
+    ) -> Result<Vec<Row>, Failure> {
+        let Some(client) = &self.0 else {
+            return Err(Failure::Slow);
+        };
+        let asked = async {
+            let types: Vec<Type> = parameters.iter().map(|(_, kind)| kind.clone()).collect();
+            let statement = client.prepare_typed_cached(sql, &types).await?;
+            let values: Vec<_> = parameters.iter().map(|(value, _)| *value).collect();
+            client.query(&statement, &values).await
+        };
+        let Ok(answer) = timeout(limit, asked).await else {
+            return Err(Failure::Slow);
+        };
+        self.end(answer.map_err(Failure::Server))
+    }
+
+    /// The server has answered.
+    fn end(mut self, answer: Result<Vec<Row>, Failure>) -> Result<Vec<Row>, Failure> {
         let spared = match &answer {
             Ok(_) => true,
             Err(failure) => failure.spares_the_connection(),

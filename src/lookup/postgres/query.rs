@@ -1,11 +1,16 @@
 //! The one question that a lookup asks.
 
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{
+    Row,
+    types::{ToSql, Type},
+};
 use uuid::Uuid;
 
 use crate::SessionId;
 
-use super::{PostgresConfigError, connections::Parameter, table::Table};
+use super::{
+    PostgresConfigError, columns::Columns, connections::Parameter, queue::Slot, table::Table,
+};
 
 /// How the session's id is written in the database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,52 +21,90 @@ pub(super) enum IdType {
     Text,
 }
 
-/// A statement that returns a session as one JSON document.
-///
-/// One document, because a custom query may leave columns out and may return whatever types it
-/// likes: the names are looked up in the document, and the database has done every conversion.
+impl IdType {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Uuid => "uuid",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// Rows that are enough to see that there is more than one.
+const ENOUGH: usize = 2;
+
+/// A statement that returns a session.
 #[derive(Clone, Debug)]
 pub(super) struct SessionQuery {
     inner: String,
     sql: String,
+    /// The same for any number of sessions.
+    batch: Option<String>,
+    /// How a row is read; `None`: it is one JSON document.
+    columns: Option<Columns>,
     id_type: IdType,
 }
 
 impl SessionQuery {
+    /// More rows are not read for a batch. Twice as many as it has sessions: if there are fewer,
+    /// every row has been seen.
+    pub(super) const MOST_ROWS: usize = 2 * Slot::MOST;
+
     pub(super) fn of_table(table: &Table, id_type: IdType) -> Self {
-        Self::new(table.select(), id_type)
-    }
-
-    /// Checks only what would otherwise surprise at the first request: the rest is the database's
-    /// to judge, in `verify`.
-    pub(super) fn custom(text: &str, id_type: IdType) -> Result<Self, PostgresConfigError> {
-        let text = text.trim().trim_end_matches(';').trim_end();
-        let reason = if text.is_empty() {
-            "it is empty"
-        } else if text.contains('\0') {
-            "it contains a NUL"
-        } else if !text.contains("$1") {
-            "it does not ask for the session's id, which is its parameter $1"
-        } else {
-            return Ok(Self::new(text.to_owned(), id_type));
-        };
-        Err(PostgresConfigError::Query { reason })
-    }
-
-    fn new(inner: String, id_type: IdType) -> Self {
-        // The line breaks keep a trailing comment of a custom query from swallowing the rest. Two
-        // rows are enough to see that there is more than one. `session.*` and not `session`, which
-        // could be a column of the query.
-        let sql = format!("SELECT to_jsonb(session.*) FROM (\n{inner}\n) AS session LIMIT 2");
+        let inner = table.select();
+        let (batch, most) = (table.select_any(id_type), Self::MOST_ROWS);
         Self {
+            sql: format!("{inner} LIMIT {ENOUGH}"),
+            batch: Some(format!("{batch} LIMIT {most}")),
             inner,
-            sql,
+            columns: Some(table.columns()),
             id_type,
         }
     }
 
+    /// Checks only what would otherwise surprise at the first request: the rest is the database's
+    /// to judge, in `verify`.
+    pub(super) fn custom(
+        text: &str,
+        batch: Option<&str>,
+        id_type: IdType,
+    ) -> Result<Self, PostgresConfigError> {
+        let inner = checked(text)?.to_owned();
+        let batch = batch.map(checked).transpose()?;
+        // The line breaks keep a trailing comment of a custom query from swallowing the rest.
+        // `session.*` and not `session`, which could be a column of the query. One document,
+        // because a custom query may leave columns out and may return whatever types it likes:
+        // the names are looked up in the document, and the database has done every conversion.
+        let sql =
+            format!("SELECT to_jsonb(session.*) FROM (\n{inner}\n) AS session LIMIT {ENOUGH}");
+        // It may be a uuid where the parameter is a text, or the other way round.
+        let id = id_type.name();
+        let limit = Self::MOST_ROWS;
+        let batch = batch.map(|inner| {
+            format!(
+                "SELECT session.id::{id}, to_jsonb(session.*) FROM (\n{inner}\n) AS session \
+                 LIMIT {limit}"
+            )
+        });
+        Ok(Self {
+            inner,
+            sql,
+            batch,
+            columns: None,
+            id_type,
+        })
+    }
+
     pub(super) fn sql(&self) -> &str {
         &self.sql
+    }
+
+    pub(super) fn batch(&self) -> Option<&str> {
+        self.batch.as_deref()
+    }
+
+    pub(super) fn columns(&self) -> Option<Columns> {
+        self.columns
     }
 
     /// The statement without its wrapping.
@@ -79,13 +122,46 @@ impl SessionQuery {
             IdType::Text => IdValue::Text(id.to_string()),
         }
     }
+
+    /// The parameter of a batch.
+    pub(super) fn ids(&self, ids: &[SessionId]) -> IdValue {
+        match self.id_type {
+            IdType::Uuid => IdValue::Uuids(ids.iter().map(|id| *id.as_uuid()).collect()),
+            IdType::Text => IdValue::Texts(ids.iter().map(SessionId::to_string).collect()),
+        }
+    }
+
+    /// Whose row it is, of a batch.
+    pub(super) fn id_of(&self, row: &Row) -> Option<SessionId> {
+        match self.id_type {
+            IdType::Uuid => row.try_get(0).ok().map(SessionId::new),
+            IdType::Text => SessionId::parse(row.try_get(0).ok()?).ok(),
+        }
+    }
 }
 
-/// A session's id as the parameter of a query.
+/// The statement as it can stand in parentheses.
+fn checked(text: &str) -> Result<&str, PostgresConfigError> {
+    let text = text.trim().trim_end_matches(';').trim_end();
+    let reason = if text.is_empty() {
+        "it is empty"
+    } else if text.contains('\0') {
+        "it contains a NUL"
+    } else if !text.contains("$1") {
+        "it does not ask for the session's id, which is its parameter $1"
+    } else {
+        return Ok(text);
+    };
+    Err(PostgresConfigError::Query { reason })
+}
+
+/// A session's id, or those of many, as the parameter of a query.
 #[derive(Debug)]
 pub(super) enum IdValue {
     Uuid(Uuid),
     Text(String),
+    Uuids(Vec<Uuid>),
+    Texts(Vec<String>),
 }
 
 impl IdValue {
@@ -93,6 +169,8 @@ impl IdValue {
         match self {
             Self::Uuid(uuid) => (uuid as &(dyn ToSql + Sync), Type::UUID),
             Self::Text(text) => (text as &(dyn ToSql + Sync), Type::TEXT),
+            Self::Uuids(uuids) => (uuids as &(dyn ToSql + Sync), Type::UUID_ARRAY),
+            Self::Texts(texts) => (texts as &(dyn ToSql + Sync), Type::TEXT_ARRAY),
         }
     }
 }
@@ -108,7 +186,7 @@ mod tests {
             "select owner, status from s where id = $1 ;\n",
             "select owner, status from s where id = $1 -- by its key",
         ] {
-            let query = SessionQuery::custom(text, IdType::Uuid).unwrap();
+            let query = SessionQuery::custom(text, None, IdType::Uuid).unwrap();
             assert!(query.sql().ends_with("\n) AS session LIMIT 2"), "{text}");
             assert!(!query.sql().contains(';'), "{text}");
         }
@@ -117,7 +195,10 @@ mod tests {
     #[test]
     fn a_query_that_cannot_find_a_session_is_refused() {
         for text in ["", " ; ", "select owner from s", "select $1 \0"] {
-            assert!(SessionQuery::custom(text, IdType::Uuid).is_err(), "{text}");
+            assert!(
+                SessionQuery::custom(text, None, IdType::Uuid).is_err(),
+                "{text}"
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where sessions are stored: a table, and what its columns are called.
 
-use super::{PostgresConfigError, identifier::Identifier};
+use super::{PostgresConfigError, columns::Columns, identifier::Identifier, query::IdType};
 
 /// The names as the builder was given them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,13 +100,34 @@ impl Table {
         self.name.suffixed(suffix)
     }
 
+    /// What a row of [`select`](Self::select) holds beside the owner.
+    pub(super) fn columns(&self) -> Columns {
+        Columns {
+            status: self.status.is_some(),
+            address: self.address.is_some(),
+            remaining: self.expires_at.is_some() || self.ended_at.is_some(),
+            epoch: self.epoch.is_some(),
+            attributes: !self.attributes.is_empty(),
+        }
+    }
+
     /// A `SELECT` of one session by `$1`, with the column names that every session query has.
     ///
     /// Texts are cast because an owner may be a `uuid` and a status an enum, and because a type
     /// that the driver does not know makes it prepare a statement, which a pooler in transaction
     /// mode answers with an error.
     pub(super) fn select(&self) -> String {
-        let mut columns = vec![format!("t.{}::text AS owner", self.owner)];
+        self.select_where(Vec::new(), "$1")
+    }
+
+    /// The same for each of the ids in the array `$1`, with the id in column `id`.
+    pub(super) fn select_any(&self, id_type: IdType) -> String {
+        let id = format!("t.{}::{} AS id", self.id, id_type.name());
+        self.select_where(vec![id], "ANY($1)")
+    }
+
+    fn select_where(&self, mut columns: Vec<String>, id: &str) -> String {
+        columns.push(format!("t.{}::text AS owner", self.owner));
         if let Some(status) = &self.status {
             columns.push(format!("t.{status}::text AS status"));
         }
@@ -115,7 +136,7 @@ impl Table {
         }
         columns.extend(self.remaining());
         if let Some(epoch) = &self.epoch {
-            columns.push(format!("t.{epoch} AS epoch"));
+            columns.push(format!("t.{epoch}::bigint AS epoch"));
         }
         if !self.attributes.is_empty() {
             let names: Vec<String> = self.attributes.iter().map(|a| format!("t.{a}")).collect();
@@ -125,7 +146,7 @@ impl Table {
             ));
         }
         format!(
-            "SELECT {} FROM {} AS t WHERE t.{} = $1",
+            "SELECT {} FROM {} AS t WHERE t.{} = {id}",
             columns.join(", "),
             self.qualified(),
             self.id
@@ -149,7 +170,7 @@ impl Table {
             many => format!("LEAST({})", many.join(", ")),
         };
         Some(format!(
-            "CASE WHEN isfinite({end}) THEN extract(epoch FROM {end} - now()) \
+            "CASE WHEN isfinite({end}) THEN extract(epoch FROM {end} - now())::float8 \
              WHEN {end} < now() THEN 0 END AS remaining_seconds"
         ))
     }

@@ -46,7 +46,10 @@ impl PostgresLookup {
             self.verify_query().await?;
         }
         // The real statement, with the rights it really has, for a session that cannot be.
-        self.ask(SessionId::new(Uuid::nil())).await?;
+        let nobody = SessionId::new(Uuid::nil());
+        let deadline = self.inner.connections.deadline();
+        self.inner.ask(nobody, deadline).await?;
+        self.inner.try_batch(nobody).await?;
         for warning in &warnings {
             tracing::warn!(target: "tower_ownership", "{warning}");
         }

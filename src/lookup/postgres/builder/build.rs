@@ -7,19 +7,30 @@ use tokio_postgres::{Config, config::SslMode};
 
 use super::PostgresLookupBuilder;
 use crate::lookup::postgres::{
-    PostgresConfigError, PostgresLookup,
+    Inner, PostgresConfigError, PostgresLookup,
     connection_string::{ConnectionString, RootCertificates},
     connections::Connections,
     connector::Connector,
-    document::{Reader, Statuses},
+    direct::Direct,
+    document::Reader,
     query::SessionQuery,
+    queue::Queue,
     source::Kind,
+    statuses::Statuses,
     table::{Table, TableNames},
     watch::PostgresWatchBuilder,
 };
 
 /// Lookups are short and cached; a fleet of machines shares the server's connections.
 const MAX_CONNECTIONS: usize = 4;
+
+/// A server, and how to connect to it.
+pub(in crate::lookup::postgres) struct Server {
+    pub(in crate::lookup::postgres) config: Config,
+    pub(in crate::lookup::postgres) connector: Connector,
+    /// Whether a pooler is said to be in between.
+    pooled: bool,
+}
 
 impl PostgresLookupBuilder {
     /// Makes the lookup. Needs no network and no runtime; a file of root certificates is read.
@@ -34,7 +45,12 @@ impl PostgresLookupBuilder {
                     reason: "the query replaces the table",
                 });
             }
-            (SessionQuery::custom(text, self.id_type)?, None)
+            let batch = self.batch_query.as_deref();
+            (SessionQuery::custom(text, batch, self.id_type)?, None)
+        } else if self.batch_query.is_some() {
+            return Err(PostgresConfigError::Query {
+                reason: "`batch_query` is another form of `query`, and there is none",
+            });
         } else {
             let table = Table::parse(&self.names)?;
             (SessionQuery::of_table(&table, self.id_type), Some(table))
@@ -44,14 +60,21 @@ impl PostgresLookupBuilder {
             statuses: has_status.then(|| self.statuses.clone()),
         };
         let watch = PostgresWatchBuilder::of(&self, table.clone());
+        let max_batches = self.max_batches;
         let connections = self.connections()?;
-        Ok(PostgresLookup::new(
+        // A slot without a connection would only fail those who queue for it.
+        let slots = match query.batch() {
+            Some(_) => max_batches.min(connections.most()),
+            None => 0,
+        };
+        Ok(PostgresLookup::new(Inner {
+            queue: Queue::new(slots),
             connections,
             query,
             reader,
             table,
             watch,
-        ))
+        }))
     }
 
     fn connections(self) -> Result<Connections, PostgresConfigError> {
@@ -62,27 +85,31 @@ impl PostgresLookupBuilder {
         }
         let max_size = self.max_connections.unwrap_or(MAX_CONNECTIONS);
         let bounds = self.bounds;
-        let (config, connector) = self.endpoint("tower-ownership")?;
+        let server = self.server("tower-ownership")?;
         if max_size == 0 {
             return Err(PostgresConfigError::Zero {
                 what: "max_connections",
             });
         }
-        let pool = Pool::builder(connector.manager(config))
+        let direct = Direct::new(bounds.statement());
+        if server.pooled {
+            direct.give_up();
+        }
+        let pool = Pool::builder(server.connector.manager(server.config, &direct))
             .runtime(Runtime::Tokio1)
             .max_size(max_size)
             .wait_timeout(Some(bounds.pool))
             .create_timeout(Some(bounds.connect))
             .build()
             .map_err(PostgresConfigError::Pool)?;
-        Ok(Connections::new(pool, bounds))
+        Ok(Connections::new(pool, direct, bounds))
     }
 
     /// Where to connect, and through what.
-    pub(in crate::lookup::postgres) fn endpoint(
+    pub(in crate::lookup::postgres) fn server(
         self,
         application: &str,
-    ) -> Result<(Config, Connector), PostgresConfigError> {
+    ) -> Result<Server, PostgresConfigError> {
         let read = match &self.source.0 {
             Kind::Pool(_) => {
                 return Err(PostgresConfigError::Conflict {
@@ -94,6 +121,7 @@ impl PostgresLookupBuilder {
             Kind::Config(config) => ConnectionString {
                 config: config.as_ref().clone(),
                 names_ssl_mode: false,
+                pooled: false,
                 roots: None,
             },
             Kind::Text(text) => ConnectionString::parse(text)?,
@@ -107,7 +135,11 @@ impl PostgresLookupBuilder {
             config.application_name(application);
         }
         let connector = self.connector(&mut config, read.names_ssl_mode, read.roots.as_ref())?;
-        Ok((config, connector))
+        Ok(Server {
+            config,
+            connector,
+            pooled: read.pooled,
+        })
     }
 
     fn check_foreign_pool(&self) -> Result<(), PostgresConfigError> {

@@ -176,15 +176,15 @@ impl PostgresWatchBuilder {
             .as_ref()
             .map(|table| is_installed(table, &channel));
         let server = self.server.connect_timeout(self.connect_timeout);
-        let (config, connector) = server.endpoint("tower-ownership watch")?;
+        let server = server.server("tower-ownership watch")?;
         let runtime = Handle::try_current().map_err(|_| PostgresConfigError::NoRuntime)?;
         self.caches.push(cache);
         let status = Arc::new(Status::new(self.on_change));
         let (stop, stopped) = oneshot::channel();
         let task = Task {
             endpoint: Endpoint {
-                config,
-                connector,
+                config: server.config,
+                connector: server.connector,
                 connect_timeout: self.connect_timeout,
             },
             ears: Ears {

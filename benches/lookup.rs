@@ -1,0 +1,291 @@
+//! Misses: lookups that nothing has cached, against what the server can do by itself.
+//!
+//! `cargo bench --bench lookup` starts a `PostgreSQL` of its own with a million sessions and
+//! prints lookups a second with 1, 64 and 512 waiting, beside
+//! - `pgbench -M prepared`, 1 and 16 connections (left out if it is not installed);
+//! - the driver alone: 1 and 16 connections, each with one prepared select by id in a loop.
+//!
+//! All of them select from the same table, in rounds that visit each in turn, because the machine
+//! is never quiet. A ratio is taken within its round; the table shows the median of the rounds.
+//! Fewer or more of them, and their seconds: `ROUNDS=5 SECONDS=2`. Other numbers of queries on their
+//! way at once than the default: `BATCHES=1,2,3`.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // What fails here has to stop the run.
+#![allow(clippy::cast_precision_loss)] // Counts of a few million.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::{
+    fs,
+    future::Future,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{runtime::Runtime, task::JoinSet};
+use tokio_postgres::types::Type;
+use tower_ownership::{PostgresLookup, SessionId, SessionLookup as _};
+use uuid::Uuid;
+
+use support::database::{Database, connect};
+use support::postgres::Cluster;
+
+const ROWS: u32 = 1_000_000;
+const WAITING: [usize; 3] = [1, 64, 512];
+const SELECT: &str = "SELECT container_id, status, container_url, expires_at, ended_at \
+     FROM preview_sessions WHERE id = ";
+
+/// What is measured, in the order of a round.
+struct Contender {
+    name: String,
+    /// What it is compared with; `None` for the yardsticks themselves.
+    yardstick: Option<usize>,
+    rates: Vec<f64>,
+}
+
+fn main() {
+    // `cargo test --benches` only wants to know that this compiles.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let rounds = setting("ROUNDS", 3);
+    let time = Duration::from_secs(setting("SECONDS", 1));
+    let batches: Vec<Option<usize>> = match std::env::var("BATCHES") {
+        Ok(list) => list
+            .split(',')
+            .map(|n| Some(n.parse().expect("a number")))
+            .collect(),
+        Err(_) => vec![None],
+    };
+    let cluster = Cluster::prepared(|_| {
+        // Above all not a log of every statement.
+        let settings = [
+            "shared_buffers=512MB",
+            "log_statement=none",
+            "log_connections=off",
+        ];
+        settings.map(ToOwned::to_owned).to_vec()
+    });
+    let cluster = cluster.expect("PostgreSQL");
+    let threads = Runtime::new().unwrap();
+    let one_thread = tokio::runtime::Builder::new_current_thread();
+    let one_thread = { one_thread }.enable_all().build().unwrap();
+    let (database, ids) = threads.block_on(fill(&cluster));
+    let pgbench = pgbench(cluster.dir());
+
+    let mut table: Vec<Contender> = Vec::new();
+    for round in 0..rounds {
+        let mut rates: Vec<(String, Option<usize>, f64)> = Vec::new();
+        for connections in [1, 16] {
+            let rate = match &pgbench {
+                Some(program) => by_pgbench(program, &cluster, &database, connections, time),
+                None => f64::NAN,
+            };
+            rates.push((format!("pgbench, {connections} connections"), None, rate));
+        }
+        for (runtime, threads) in [(&threads, "2 threads"), (&one_thread, "1 thread")] {
+            for connections in [1, 16] {
+                let rate = runtime.block_on(by_driver(&database, &ids, connections, time));
+                rates.push((
+                    format!("driver, {connections} connections, {threads}"),
+                    None,
+                    rate,
+                ));
+            }
+            for waiting in WAITING {
+                for batches in &batches {
+                    let yardstick = usize::from(waiting > 1);
+                    let rate = by_lookup(&database, &ids, *batches, waiting, time);
+                    let rate = runtime.block_on(rate);
+                    let batches = batches.map_or(String::new(), |n| format!(", {n} batches"));
+                    let name = format!("PostgresLookup, {waiting} waiting, {threads}{batches}");
+                    rates.push((name, Some(yardstick), rate));
+                }
+            }
+        }
+        for (at, (name, yardstick, rate)) in rates.into_iter().enumerate() {
+            if round == 0 {
+                table.push(Contender {
+                    name,
+                    yardstick,
+                    rates: Vec::new(),
+                });
+            }
+            table[at].rates.push(rate);
+        }
+        eprintln!("round {} of {rounds} done", round + 1);
+    }
+    print(&table);
+}
+
+fn print(table: &[Contender]) {
+    println!(
+        "\n{:<48} {:>10} {:>10} {:>10}",
+        "", "a second", "us each", "ratio"
+    );
+    for contender in table {
+        let rate = median(contender.rates.clone());
+        let ratio = contender.yardstick.map_or(String::new(), |yardstick| {
+            let pairs = contender.rates.iter().zip(&table[yardstick].rates);
+            let ratio = median(pairs.map(|(rate, yardstick)| rate / yardstick).collect());
+            let name = &table[yardstick].name;
+            format!("{ratio:>10.2} of {name}")
+        });
+        println!(
+            "{:<48} {rate:>10.0} {:>10.1} {ratio}",
+            contender.name,
+            1e6 / rate
+        );
+    }
+}
+
+fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_by(f64::total_cmp);
+    of[of.len() / 2]
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    let text = std::env::var(name).ok();
+    text.map_or(default, |text| text.parse().expect("a number"))
+}
+
+async fn fill(cluster: &Cluster) -> (Database, Arc<Vec<Uuid>>) {
+    let database = cluster.database().await;
+    database.incident_table().await;
+    database
+        .execute(&format!(
+            "INSERT INTO preview_sessions (id, status, container_id, container_url, expires_at)
+             SELECT md5(n::text)::uuid, 'active', 'm' || n % 100, 'https://m' || n % 100 || '.example.com',
+                 now() + interval '1 day'
+             FROM generate_series(1, {ROWS}) AS n"
+        ))
+        .await;
+    database.execute("VACUUM ANALYZE preview_sessions").await;
+    let rows = database.client().await;
+    let rows = rows.query("SELECT id FROM preview_sessions", &[]).await;
+    let ids = rows.unwrap().iter().map(|row| row.get(0)).collect();
+    (database, Arc::new(ids))
+}
+
+/// Runs `one` over and over in each of `tasks` tasks and returns how often a second.
+async fn measure<F, Fut>(tasks: Vec<F>, ids: &Arc<Vec<Uuid>>, time: Duration) -> f64
+where
+    F: Fn(Uuid) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send,
+{
+    let stop = Arc::new(AtomicBool::new(false));
+    let count = Arc::new(AtomicU64::new(0));
+    let mut running = JoinSet::new();
+    for (seed, one) in tasks.into_iter().enumerate() {
+        let (stop, count, ids) = (Arc::clone(&stop), Arc::clone(&count), Arc::clone(ids));
+        running.spawn(async move {
+            let mut random = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed as u64 + 1);
+            while !stop.load(Ordering::Relaxed) {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                let at = usize::try_from(random).unwrap() % ids.len();
+                one(ids[at]).await;
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    // Until connections are open and statements prepared.
+    tokio::time::sleep(time / 5).await;
+    let (began, before) = (Instant::now(), count.load(Ordering::Relaxed));
+    tokio::time::sleep(time).await;
+    let rate = (count.load(Ordering::Relaxed) - before) as f64 / began.elapsed().as_secs_f64();
+    stop.store(true, Ordering::Relaxed);
+    running.join_all().await;
+    rate
+}
+
+async fn by_lookup(
+    database: &Database,
+    ids: &Arc<Vec<Uuid>>,
+    batches: Option<usize>,
+    waiting: usize,
+    time: Duration,
+) -> f64 {
+    let mut lookup = PostgresLookup::builder(database.url());
+    if let Some(batches) = batches {
+        lookup = lookup.max_batches(batches);
+    }
+    let lookup = lookup.build().unwrap();
+    let tasks = (0..waiting).map(|_| {
+        let lookup = lookup.clone();
+        move |id| {
+            let lookup = lookup.clone();
+            async move {
+                let session = lookup.session(SessionId::new(id)).await.unwrap();
+                assert!(session.is_some());
+            }
+        }
+    });
+    measure(tasks.collect(), ids, time).await
+}
+
+async fn by_driver(
+    database: &Database,
+    ids: &Arc<Vec<Uuid>>,
+    connections: usize,
+    time: Duration,
+) -> f64 {
+    let mut tasks = Vec::new();
+    for _ in 0..connections {
+        let client = connect(&database.url()).await.unwrap();
+        let select = format!("{SELECT}$1");
+        let select = client.prepare_typed(&select, &[Type::UUID]).await;
+        let select = select.unwrap();
+        let client = Arc::new((client, select));
+        tasks.push(move |id: Uuid| {
+            let client = Arc::clone(&client);
+            async move {
+                let row = client.0.query_one(&client.1, &[&id]).await.unwrap();
+                assert!(row.get::<_, Option<&str>>(0).is_some());
+            }
+        });
+    }
+    measure(tasks, ids, time).await
+}
+
+/// `pgbench`, beside the server's programs or in `PATH`.
+fn pgbench(dir: &Path) -> Option<PathBuf> {
+    let script = format!("\\set n random(1, {ROWS})\n{SELECT}md5(:n::text)::uuid;\n");
+    fs::write(dir.join("select.sql"), script).unwrap();
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let dirs = versions.flatten().map(|version| version.path().join("bin"));
+    let dirs: Vec<String> = dirs.map(|dir| dir.display().to_string()).collect();
+    let dirs: Vec<&str> = dirs.iter().map(String::as_str).collect();
+    support::find_program("pgbench", &dirs)
+}
+
+fn by_pgbench(
+    program: &Path,
+    cluster: &Cluster,
+    database: &Database,
+    connections: u32,
+    time: Duration,
+) -> f64 {
+    let output = Command::new(program)
+        .args(["-n", "-M", "prepared", "-h", "127.0.0.1", "-U", "postgres"])
+        .args(["-p", &database.port().to_string()])
+        .args(["-c", &connections.to_string()])
+        .args(["-T", &time.as_secs().to_string()])
+        .arg("-f")
+        .arg(cluster.dir().join("select.sql"))
+        .arg(database.name())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let rate = text.lines().find_map(|line| line.strip_prefix("tps = "));
+    let rate = rate.and_then(|rate| rate.split(' ').next());
+    rate.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+        .parse()
+        .unwrap()
+}

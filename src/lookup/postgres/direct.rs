@@ -1,0 +1,172 @@
+//! Whether there is nothing between us and the server that shares its connections.
+
+use std::{
+    fmt,
+    future::Future,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use deadpool_postgres::Connect;
+use tokio::task::JoinHandle;
+use tokio_postgres::{
+    Client, Config, Error, SimpleQueryMessage, Socket,
+    tls::{MakeTlsConnect, TlsConnect},
+};
+
+/// Whether connections have a server process of their own, so that settings and prepared
+/// statements last as long as they do.
+///
+/// A pooler in transaction mode gives every transaction another one. So each connection asks, as
+/// it is opened, for settings that bound and restrict what is sent on it, and for a mark that no
+/// other connection has; and then looks whether the server at its end has them. If that is not so
+/// once, it is not so: a fleet of servers behind one name may be reached either way.
+#[derive(Clone)]
+pub(super) struct Direct(Arc<State>);
+
+struct State {
+    shared: AtomicBool,
+    limit: Duration,
+}
+
+impl Direct {
+    /// `limit` is how long the server may work on one statement.
+    pub(super) fn new(limit: Duration) -> Self {
+        Self(Arc::new(State {
+            shared: AtomicBool::new(false),
+            limit,
+        }))
+    }
+
+    /// For connections that others opened, of which nothing is known.
+    pub(super) fn never() -> Self {
+        let direct = Self::new(Duration::ZERO);
+        direct.give_up();
+        direct
+    }
+
+    /// Whether all connections so far have a server process of their own.
+    pub(super) fn holds(&self) -> bool {
+        !self.0.shared.load(Ordering::Acquire)
+    }
+
+    /// Something between us and the server shares its connections.
+    pub(super) fn give_up(&self) {
+        self.0.shared.store(true, Ordering::Release);
+    }
+
+    pub(super) fn connector<T>(&self, tls: T) -> DirectConnector<T> {
+        DirectConnector {
+            tls,
+            direct: self.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for Direct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Direct").field(&self.holds()).finish()
+    }
+}
+
+/// What `statement_timeout` is to be for a query that may take `limit`, in milliseconds: a little
+/// less, because a connection on which the server gave up can be used again, and one on which we
+/// gave up cannot.
+pub(super) fn statement_timeout(limit: Duration) -> u128 {
+    /// What the setting can hold.
+    const MOST: u128 = i32::MAX as u128;
+    (limit * 9 / 10).as_millis().clamp(1, MOST)
+}
+
+/// Opens connections, and finds out.
+pub(super) struct DirectConnector<T> {
+    tls: T,
+    direct: Direct,
+}
+
+type Opened = Result<(Client, JoinHandle<()>), Error>;
+
+impl<T> Connect for DirectConnector<T>
+where
+    T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+    T::Stream: Send + Sync,
+    T::TlsConnect: Send + Sync,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    fn connect(&self, config: &Config) -> Pin<Box<dyn Future<Output = Opened> + Send + '_>> {
+        let config = config.clone();
+        Box::pin(async move {
+            if self.direct.holds() {
+                match self.connect_directly(&config).await {
+                    Err(error) if is_refused(&error) => {}
+                    opened => return opened,
+                }
+            }
+            let opened = self.open(&config).await?;
+            self.direct.give_up();
+            Ok(opened)
+        })
+    }
+}
+
+impl<T> DirectConnector<T>
+where
+    T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+    T::Stream: Send + Sync,
+    T::TlsConnect: Send + Sync,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    async fn connect_directly(&self, config: &Config) -> Opened {
+        let mark = RandomState::new().build_hasher().finish();
+        let mark = format!("{mark:016x}");
+        let options = format!(
+            "{} -c statement_timeout={} -c default_transaction_read_only=on -c {MARK}={mark}",
+            config.get_options().unwrap_or_default(),
+            statement_timeout(self.direct.0.limit)
+        );
+        let mut config = config.clone();
+        let (client, task) = self.open(config.options(options)).await?;
+        let found = client.simple_query(&format!("SHOW {MARK}")).await;
+        let marked = found.is_ok_and(|messages| {
+            messages.iter().any(|message| match message {
+                SimpleQueryMessage::Row(row) => row.get(0) == Some(&mark),
+                _ => false,
+            })
+        });
+        if !marked {
+            self.direct.give_up();
+        }
+        Ok((client, task))
+    }
+
+    async fn open(&self, config: &Config) -> Opened {
+        let (client, connection) = config.connect(self.tls.clone()).await?;
+        let task = tokio::spawn(async move {
+            // Whoever waits for an answer on it is told, too.
+            if let Err(error) = connection.await {
+                tracing::debug!(target: "tower_ownership", "a connection to PostgreSQL ended: {error}");
+            }
+        });
+        Ok((client, task))
+    }
+}
+
+/// A setting that means nothing to the server.
+const MARK: &str = "tower_ownership.connection";
+
+/// Whether the other end did not want the settings. `PgBouncer` answers that it knows no such
+/// parameter; others may have other words, so everything counts that is no answer to a connection
+/// without them: who we are (28), which database (3D), too many (53), not now (57).
+fn is_refused(error: &Error) -> bool {
+    let code = error.code().map(tokio_postgres::error::SqlState::code);
+    code.is_some_and(|code| {
+        !["28", "3D", "53", "57"]
+            .iter()
+            .any(|class| code.starts_with(class))
+    })
+}
