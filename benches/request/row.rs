@@ -76,7 +76,7 @@ impl Row {
     fn count_allocations(&mut self) {
         // Every session once, and then some: what is allocated at the first call, or to remember
         // a session, is no part of a call that finds it.
-        let mut left = self.requests.count();
+        let mut left = self.requests.count;
         while left > 0 {
             let now = left.min(self.batch);
             self.time(now);
@@ -147,11 +147,11 @@ impl Panel {
     }
 }
 
-/// Requests for sessions in rotation, made when nobody looks at the clock.
+/// Requests in rotation, made when nobody looks at the clock.
 pub(crate) struct Requests {
-    prefix: &'static str,
-    ids: Vec<SessionId>,
-    next: usize,
+    make: Box<dyn Fn(u32) -> Request>,
+    count: u32,
+    next: u32,
 }
 
 impl Requests {
@@ -166,23 +166,27 @@ impl Requests {
     }
 
     fn under(prefix: &'static str, ids: &[SessionId]) -> Self {
-        Self {
-            prefix,
-            ids: ids.to_vec(),
-            next: 0,
-        }
+        let ids = ids.to_vec();
+        let count = u32::try_from(ids.len()).expect("not that many");
+        Self::new(count, move |at| {
+            let id = ids[at as usize];
+            request(&format!("{prefix}/{id}/files/main.rs?v=1"))
+        })
     }
 
-    fn count(&self) -> u32 {
-        u32::try_from(self.ids.len()).expect("not that many")
+    pub(crate) fn new(count: u32, make: impl Fn(u32) -> Request + 'static) -> Self {
+        Self {
+            make: Box::new(make),
+            count,
+            next: 0,
+        }
     }
 
     fn next(&mut self, count: u32) -> Vec<Request> {
         let mut batch = Vec::new();
         for _ in 0..count {
-            let id = self.ids[self.next];
-            batch.push(request(&format!("{}/{id}/files/main.rs?v=1", self.prefix)));
-            self.next = (self.next + 1) % self.ids.len();
+            batch.push((self.make)(self.next));
+            self.next = (self.next + 1) % self.count;
         }
         batch
     }
