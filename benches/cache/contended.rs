@@ -3,7 +3,7 @@
 use std::{
     hint::black_box,
     sync::{
-        Arc, Barrier,
+        Arc,
         atomic::{AtomicU32, Ordering},
     },
     thread,
@@ -20,6 +20,7 @@ use crate::{
         quartiles::Quartiles,
         setup::{self, ME, call, hello, machine, plain_request, sessions},
         table::Table,
+        together::Together,
     },
 };
 
@@ -120,18 +121,18 @@ where
 type Body = http_body_util::Full<bytes::Bytes>;
 
 /// Nanoseconds per request of a thread, with the layer and without it, for each round and thread.
-fn measure<S>(service: &S, threads: u64, ids: &Arc<Vec<SessionId>>, order: Order) -> Vec<[f64; 2]>
+fn measure<S>(service: &S, threads: u32, ids: &Arc<Vec<SessionId>>, order: Order) -> Vec<[f64; 2]>
 where
     S: Service<http::Request<Body>, Error = std::convert::Infallible>,
     S: Clone + Send + 'static,
 {
-    let together = Arc::new(Barrier::new(threads.try_into().expect("few")));
+    let together = Arc::new(Together::new(threads));
     let threads: Vec<_> = (1..=threads)
         .map(|seed| {
             let (ids, together) = (Arc::clone(ids), Arc::clone(&together));
             let mut service = service.clone();
             thread::spawn(move || {
-                let mut requests = Requests::new(&ids, order, seed);
+                let mut requests = Requests::new(&ids, order, seed.into());
                 let round = |_| {
                     let ours = time(&mut service, requests.batch(), &together);
                     let bare = time(&mut service_fn(hello), requests.batch(), &together);
@@ -147,11 +148,11 @@ where
     rounds.flatten().collect()
 }
 
-fn time<S>(service: &mut S, batch: Vec<http::Request<Body>>, together: &Barrier) -> f64
+fn time<S>(service: &mut S, batch: Vec<http::Request<Body>>, together: &Together) -> f64
 where
     S: Service<http::Request<Body>, Error = std::convert::Infallible>,
 {
-    together.wait();
+    together.begin();
     let begin = Instant::now();
     for request in batch {
         drop(black_box(call(service, request)));

@@ -1,13 +1,12 @@
 //! What sessions take in memory.
 
-use std::fs;
-
 use tower::{Layer as _, service_fn};
 
 use crate::{
     BENCH, CAPACITY, MANY,
     common::{
         quartiles::Quartiles,
+        resident,
         setup::{self, ME, OTHER, all_owned_by, call, hello, plain_request, sessions},
         table::Table,
     },
@@ -33,7 +32,7 @@ pub(crate) fn table() -> Table {
 /// What is allocated, and what the process grew by, for each session.
 fn bytes(owner: &str) -> [f64; 2] {
     let ids = sessions(MANY);
-    let before = resident();
+    let before = resident::bytes();
     let mut kept = None;
     let counted = allocation_counter::measure(|| {
         let layer = setup::layer(all_owned_by(owner), |builder| {
@@ -45,7 +44,7 @@ fn bytes(owner: &str) -> [f64; 2] {
         }
         kept = Some((layer, service));
     });
-    let grown = resident() - before;
+    let grown = resident::bytes() - before;
     let (layer, _service) = kept.expect("a cache");
     // Tables drop what does not fit; what was dropped takes no memory.
     let held = u32::try_from(layer.cache().len()).expect("not that many");
@@ -53,14 +52,4 @@ fn bytes(owner: &str) -> [f64; 2] {
     #[allow(clippy::cast_precision_loss, reason = "far fewer than 2^53 bytes")]
     let allocated = counted.bytes_current as f64;
     [allocated, grown].map(|bytes| bytes / f64::from(held))
-}
-
-/// The bytes of this process that are in memory.
-fn resident() -> f64 {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux");
-    let kilobytes = status.lines().find_map(|line| {
-        let size = line.strip_prefix("VmRSS:")?.strip_suffix("kB")?;
-        size.trim().parse::<f64>().ok()
-    });
-    kilobytes.expect("a size") * 1_024.0
 }

@@ -11,5 +11,7 @@
 
 pub mod dice;
 pub mod quartiles;
+pub mod resident;
 pub mod setup;
 pub mod table;
+pub mod together;

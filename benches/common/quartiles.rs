@@ -45,7 +45,7 @@ impl fmt::Display for Quartiles {
             {
                 0
             }
-            _ if size < 10.0 => 3,
+            _ if size < 10.0 => 2,
             _ if size < 100.0 => 1,
             _ => 0,
         };

@@ -1,8 +1,8 @@
 //! Tables that could be behind the layer's cache, with its keys and values.
 //!
 //! A million sessions (16 bytes of id, and a value of 40 bytes with a shared owner in it, which a
-//! hit clones as the layer does). Each table is filled, read by one thread and by two, and gone
-//! before the next one comes. Reads are batches of ids that were drawn before; rounds of all
+//! hit clones as the layer does). Each table is filled, read by one thread and by two, in
+//! a process of its own. Reads are batches of ids that were drawn before; rounds of all
 //! orders are interleaved. What each table lacks stands in its name: the layer needs a bound, so
 //! that nobody can fill the memory, and a table without one would need that built beside it.
 
@@ -16,10 +16,10 @@ mod common;
 
 use std::{
     collections::HashMap,
-    fs,
     hash::{BuildHasher as _, Hash, RandomState},
     hint::black_box,
-    sync::{Arc, Barrier, RwLock},
+    process::Command,
+    sync::{Arc, RwLock},
     thread,
     time::Instant,
 };
@@ -27,7 +27,9 @@ use std::{
 use common::{
     dice::{Dice, Zipf},
     quartiles::Quartiles,
+    resident,
     table::{self, Table as Results},
+    together::Together,
 };
 use uuid::Uuid;
 
@@ -105,7 +107,20 @@ where
     }
 }
 
+/// The argument before the name of the only table to measure.
+const ONLY: &str = "--only";
+
 fn main() {
+    let arguments: Vec<_> = std::env::args().collect();
+    if let [_, only, name] = &arguments[..]
+        && only == ONLY
+    {
+        let found = TABLES.iter().find(|(table, _)| table == name);
+        let (_, make) = found.expect("a table");
+        let cells = measure(*make);
+        println!("{}", serde_json::to_string(&cells).expect("JSON"));
+        return;
+    }
     table::begin(BENCH);
     let note = format!(
         "{MANY} entries; medians of {ROUNDS} rounds of {BATCH} reads a thread; memory is what the \
@@ -126,28 +141,46 @@ fn main() {
         &note,
         &columns,
     );
-    let mut dice = Dice::new(MANY.into());
-    let ids: Arc<Vec<Id>> = Arc::new((0..MANY).map(|_| dice.uuid()).collect());
-    let mut run = |name, make: fn() -> Arc<dyn Table>| {
-        results.row(name, measure(make, &ids).into_iter().map(Some));
-    };
-    run("quick_cache", || Arc::new(QuickCache::new(CAPACITY)));
-    run("papaya (no bound)", || Arc::new(Papaya::default()));
-    run("64 x RwLock<HashMap> (no bound)", || {
+    for (name, _) in TABLES {
+        results.row(name, in_a_process_of_its_own(name).into_iter().map(Some));
+    }
+    results.publish();
+}
+
+type Make = fn() -> Arc<dyn Table>;
+
+const TABLES: [(&str, Make); 4] = [
+    ("quick_cache", || Arc::new(QuickCache::new(CAPACITY))),
+    ("papaya (no bound)", || Arc::new(Papaya::default())),
+    ("64 x RwLock<HashMap> (no bound)", || {
         Arc::new(Sharded {
             shards: (0..64).map(|_| RwLock::default()).collect(),
             hasher: foldhash::fast::RandomState::default(),
         })
-    });
-    run("moka", || {
+    }),
+    ("moka", || {
         Arc::new(Moka::<RandomState>::new(CAPACITY as u64))
-    });
-    results.publish();
+    }),
+];
+
+/// What one table leaves behind would be no growth for the next one.
+fn in_a_process_of_its_own(name: &str) -> Vec<Quartiles> {
+    let program = std::env::current_exe().expect("this program");
+    let output = Command::new(program).args([ONLY, name]).output();
+    let output = output.expect("a process");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).expect("results")
 }
 
-fn measure(make: fn() -> Arc<dyn Table>, ids: &Arc<Vec<Id>>) -> Vec<Quartiles> {
+fn measure(make: Make) -> Vec<Quartiles> {
+    let mut dice = Dice::new(MANY.into());
+    let ids: Vec<Id> = (0..MANY).map(|_| dice.uuid()).collect();
     let owner: Arc<str> = "56837ddda10348".into();
-    let before = resident();
+    let before = resident::bytes();
     let table = make();
     for (id, stamp) in ids.iter().zip(0..) {
         let value = Value {
@@ -157,7 +190,7 @@ fn measure(make: fn() -> Arc<dyn Table>, ids: &Arc<Vec<Id>>) -> Vec<Quartiles> {
         };
         table.insert(*id, value);
     }
-    let bytes = (resident() - before) / f64::from(MANY);
+    let bytes = (resident::bytes() - before) / f64::from(MANY);
     let zipf = Zipf::new(MANY);
     let mut cells: [Vec<f64>; 6] = Default::default();
     for seed in 0..ROUNDS as u64 {
@@ -180,13 +213,13 @@ fn measure(make: fn() -> Arc<dyn Table>, ids: &Arc<Vec<Id>>) -> Vec<Quartiles> {
 
 /// Nanoseconds of one read of one thread.
 fn read(table: &Arc<dyn Table>, order: &Arc<Vec<Id>>, threads: u32) -> f64 {
-    let together = Arc::new(Barrier::new(threads as usize));
+    let together = Arc::new(Together::new(threads));
     let readers: Vec<_> = (0..threads)
         .map(|_| {
             let (table, order) = (Arc::clone(table), Arc::clone(order));
             let together = Arc::clone(&together);
             thread::spawn(move || {
-                together.wait();
+                together.begin();
                 let begin = Instant::now();
                 for id in order.iter() {
                     let value = table.get(id);
@@ -201,14 +234,4 @@ fn read(table: &Arc<dyn Table>, order: &Arc<Vec<Id>>, threads: u32) -> f64 {
         .into_iter()
         .map(|reader| reader.join().expect("no panic"));
     times.sum::<f64>() / f64::from(threads)
-}
-
-/// The bytes of this process that are in memory.
-fn resident() -> f64 {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux");
-    let kilobytes = status.lines().find_map(|line| {
-        let size = line.strip_prefix("VmRSS:")?.strip_suffix("kB")?;
-        size.trim().parse::<f64>().ok()
-    });
-    kilobytes.expect("a size") * 1_024.0
 }
