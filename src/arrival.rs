@@ -37,7 +37,7 @@ impl Arrival {
     /// the owner a moment ago, and it may be us.
     #[must_use]
     pub(crate) fn casts_doubt(&self) -> bool {
-        *self != Self::Fresh
+        !matches!(self, Self::Fresh)
     }
 
     /// How many replays of ours the request has behind it, as far as that is known.

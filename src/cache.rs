@@ -12,7 +12,10 @@
 use std::{
     collections::HashSet,
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -49,6 +52,9 @@ const UNKNOWN_SHARE: usize = 8;
 /// How many machine ids are kept to be shared; beyond that, sessions have their own copies.
 const SHARED_OWNERS: usize = 16_384;
 
+/// For how many milliseconds no refresh is tried after one that was dropped.
+const NO_REFRESH: u64 = 1_000;
+
 pub(crate) struct Cache {
     me: MachineId,
     freshness: Freshness,
@@ -59,6 +65,7 @@ pub(crate) struct Cache {
     unknown: Table<SessionId, Stamp>,
     flights: Flights,
     hold_down: HoldDown,
+    no_refresh_before: AtomicU64,
     owners: RwLock<HashSet<MachineId>>,
 }
 
@@ -127,6 +134,7 @@ impl Cache {
             unknown: Table::new(unknown),
             flights: Flights::default(),
             hold_down: HoldDown::default(),
+            no_refresh_before: AtomicU64::new(0),
         }
     }
 
@@ -195,10 +203,21 @@ impl Cache {
     /// Reads a session again in the background, unless somebody does so already.
     fn refresh(self: &Arc<Self>, id: SessionId) {
         let now = self.clock.now();
+        if now.0 < self.no_refresh_before.load(Ordering::Relaxed) {
+            return;
+        }
         let refusal = || self.hold_down.refusal(now);
-        if let Boarding::Began(flight) = self.flights.join_or_begin(self, id, Tick(0), refusal) {
-            let in_time = select(flight, Delay::new(self.timeout)).map(drop);
-            self.lookup.spawn(Refresh::new(in_time));
+        let Boarding::Began(flight) = self.flights.join_or_begin(self, id, Tick(0), refusal) else {
+            return;
+        };
+        let begun = flight.downgrade();
+        let in_time = select(flight, Delay::new(self.timeout)).map(drop);
+        self.lookup.spawn(Refresh::new(in_time));
+        // A lookup that has nowhere to run it drops it, and would do so at every request.
+        let was_dropped = begun.is_none_or(|begun| begun.upgrade().is_none());
+        if was_dropped && self.peek(id, false).is_some_and(|peeked| peeked.ageing) {
+            self.no_refresh_before
+                .store(now.0 + NO_REFRESH, Ordering::Relaxed);
         }
     }
 

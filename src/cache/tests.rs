@@ -405,7 +405,7 @@ fn a_session_in_use_is_read_again_before_it_is_too_old_once() {
 }
 
 #[test]
-fn a_refresh_that_is_dropped_is_tried_again() {
+fn a_refresh_that_its_runtime_drops_is_tried_again() {
     let rig = Rig::new(Freshness::new());
     rig.learn(id(1), owned_by(1, "me"));
     rig.pass(4_300);
@@ -413,6 +413,62 @@ fn a_refresh_that_is_dropped_is_tried_again() {
     rig.lookup.0.refreshes.lock().unwrap().clear();
     rig.fresh(id(1)).unwrap();
     assert_eq!(rig.lookup.run_refreshes(), 1);
+}
+
+/// A lookup without a runtime to refresh on.
+struct Drops(Arc<AtomicU64>);
+impl SessionLookup for Drops {
+    async fn session(&self, id: SessionId) -> Reply {
+        Ok(Some(Session::owned_by(id, machine("me"))))
+    }
+
+    fn spawn(&self, _refresh: Refresh) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_lookup_that_runs_no_refreshes_is_not_asked_to_at_every_request() {
+    let (clock, time) = Clock::by_hand();
+    let asked = Arc::new(AtomicU64::new(0));
+    let lookup = DynLookup::new(Drops(Arc::clone(&asked)));
+    let (timeout, freshness) = (Duration::from_secs(60), Freshness::new());
+    let cache = Arc::new(Cache::new(
+        machine("me"),
+        lookup,
+        timeout,
+        freshness,
+        100,
+        clock,
+    ));
+    ready(&mut cache.load(id(1), false));
+    for _ in 0..1_000 {
+        time.store(4_300, Ordering::SeqCst);
+        assert!(cache.get(id(1), false).is_some());
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn sessions_in_memory_are_read_again_on_the_spot() {
+    let (clock, time) = Clock::by_hand();
+    let sessions = crate::MemoryLookup::new();
+    sessions.insert(Session::owned_by(id(1), machine("me")));
+    let lookup = DynLookup::new(sessions);
+    let (timeout, freshness) = (Duration::from_secs(60), Freshness::new());
+    let cache = Arc::new(Cache::new(
+        machine("me"),
+        lookup,
+        timeout,
+        freshness,
+        100,
+        clock,
+    ));
+    ready(&mut cache.load(id(1), false));
+    for moment in 0..20_000 {
+        time.store(moment, Ordering::SeqCst);
+        assert!(cache.get(id(1), false).is_some(), "it is never too old");
+    }
 }
 
 #[test]
