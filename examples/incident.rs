@@ -8,7 +8,7 @@
 //! Real containers on loopback sockets behind `FlyEdge`, which does what Fly Proxy's reference
 //! says. With `DATABASE_URL`, the sessions are rows in `PostgreSQL`, in a schema of the demo's own.
 
-use std::{collections::HashSet, env, error::Error, net::SocketAddr, sync::Arc};
+use std::{collections::HashSet, env, error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Form, Router,
@@ -88,9 +88,11 @@ async fn with_the_layer(directory: &Directory) -> Result<()> {
     scene("Nobody owns the session yet");
     ask(&edge, UNASSIGNED).await?;
     say(&format!(
-        "The orchestrator assigns it to {OWNER}, and the client asks again."
+        "The orchestrator assigns it to {OWNER}. The client waits for the second"
     ));
+    say("that `Retry-After` named, and asks again.");
     directory.write(UNASSIGNED, Some(OWNER)).await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     ask(&edge, UNASSIGNED).await?;
     edge.shutdown().await;
     Ok(())
