@@ -22,6 +22,7 @@ mod crowd;
 mod fleet;
 mod frameworks;
 mod grpc;
+mod incident;
 mod moves;
 mod nesting;
 mod process;

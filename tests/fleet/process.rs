@@ -12,13 +12,14 @@ use crate::support::{free_port, server_dir};
 
 const START: Duration = Duration::from_secs(30);
 
-/// Cargo builds it for `cargo test`, beside the tests.
-fn program() -> PathBuf {
+/// An example, which Cargo builds for `cargo test`, beside the tests.
+pub fn example(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
-    let program = tests.ancestors().nth(2).unwrap().join("examples/container");
+    let examples = tests.ancestors().nth(2).unwrap().join("examples");
+    let program = examples.join(name);
     assert!(
         program.is_file(),
-        "{} is not built: `cargo test` does it, and so does `cargo build --example container`",
+        "{} is not built: `cargo test` does it, and so does `cargo build --example {name}`",
         program.display()
     );
     program
@@ -59,7 +60,12 @@ impl Container {
                 .iter()
                 .map(|(name, value)| format!("{name}={value}")),
         );
-        command.push(program().to_str().expect("a path in UTF-8").to_owned());
+        command.push(
+            example("container")
+                .to_str()
+                .expect("a path in UTF-8")
+                .to_owned(),
+        );
         let mut supervisor = Supervisor::new(&server_dir(None), None, "KILL", &command);
         let pid = supervisor.start(&[]);
         let deadline = Instant::now() + START;
