@@ -12,14 +12,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // What fails here has to stop the run.
 #![allow(clippy::cast_precision_loss)] // Counts of a few million.
 
+mod common;
+#[path = "common/pgbench.rs"]
+mod pgbench;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::{
-    fs,
     future::Future,
-    path::{Path, PathBuf},
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -32,9 +32,15 @@ use tokio_postgres::types::Type;
 use tower_ownership::{PostgresLookup, SessionId, SessionLookup as _};
 use uuid::Uuid;
 
+use common::{
+    quartiles::Quartiles,
+    table::{self, Table},
+};
+use pgbench::Pgbench;
 use support::database::{Database, connect};
 use support::postgres::Cluster;
 
+const BENCH: &str = "lookup";
 const ROWS: u32 = 1_000_000;
 const WAITING: [usize; 3] = [1, 64, 512];
 const SELECT: &str = "SELECT container_id, status, container_url, expires_at, ended_at \
@@ -53,6 +59,7 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
+    table::begin(BENCH);
     let rounds = setting("ROUNDS", 3);
     let time = Duration::from_secs(setting("SECONDS", 1));
     let batches: Vec<Option<usize>> = match std::env::var("BATCHES") {
@@ -76,14 +83,18 @@ fn main() {
     let one_thread = tokio::runtime::Builder::new_current_thread();
     let one_thread = { one_thread }.enable_all().build().unwrap();
     let (database, ids) = threads.block_on(fill(&cluster));
-    let pgbench = pgbench(cluster.dir());
+    let pgbench = Pgbench::find(&cluster).map(|pgbench| {
+        let script = format!("\\set n random(1, {ROWS})\n{SELECT}md5(:n::text)::uuid;\n");
+        let script = pgbench.script("select.sql", &script);
+        (pgbench, script)
+    });
 
     let mut table: Vec<Contender> = Vec::new();
     for round in 0..rounds {
         let mut rates: Vec<(String, Option<usize>, f64)> = Vec::new();
         for connections in [1, 16] {
             let rate = match &pgbench {
-                Some(program) => by_pgbench(program, &cluster, &database, connections, time),
+                Some((pgbench, script)) => pgbench.rate(script, &database, connections, time),
                 None => f64::NAN,
             };
             rates.push((format!("pgbench, {connections} connections"), None, rate));
@@ -120,33 +131,31 @@ fn main() {
         }
         eprintln!("round {} of {rounds} done", round + 1);
     }
-    print(&table);
+    publish(&table, rounds);
 }
 
-fn print(table: &[Contender]) {
-    println!(
-        "\n{:<48} {:>10} {:>10} {:>10}",
-        "", "a second", "us each", "ratio"
+fn publish(contenders: &[Contender], rounds: u64) {
+    let note = format!(
+        "{rounds} rounds; a lone lookup is compared with one connection of pgbench, the others with \
+         16; goals: 64 waiting 3, 512 waiting 4.5, a lone one 0.91"
     );
-    for contender in table {
-        let rate = median(contender.rates.clone());
-        let ratio = contender.yardstick.map_or(String::new(), |yardstick| {
-            let pairs = contender.rates.iter().zip(&table[yardstick].rates);
-            let ratio = median(pairs.map(|(rate, yardstick)| rate / yardstick).collect());
-            let name = &table[yardstick].name;
-            format!("{ratio:>10.2} of {name}")
+    let columns = ["a second", "us each", "ratio to pgbench"];
+    let mut table = Table::new(BENCH, "lookups a second", &note, &columns);
+    // Without pgbench its rates are no numbers.
+    let of = |values: Vec<f64>| {
+        let are_numbers = values.iter().all(|value| value.is_finite());
+        are_numbers.then(|| Quartiles::of(values))
+    };
+    for contender in contenders {
+        let rates = &contender.rates;
+        let ratio = contender.yardstick.and_then(|yardstick| {
+            let pairs = rates.iter().zip(&contenders[yardstick].rates);
+            of(pairs.map(|(rate, yardstick)| rate / yardstick).collect())
         });
-        println!(
-            "{:<48} {rate:>10.0} {:>10.1} {ratio}",
-            contender.name,
-            1e6 / rate
-        );
+        let each = rates.iter().map(|rate| 1e6 / rate).collect();
+        table.row(&contender.name, [of(rates.clone()), of(each), ratio]);
     }
-}
-
-fn median(mut of: Vec<f64>) -> f64 {
-    of.sort_by(f64::total_cmp);
-    of[of.len() / 2]
+    table.publish();
 }
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -252,40 +261,4 @@ async fn by_driver(
         });
     }
     measure(tasks, ids, time).await
-}
-
-/// `pgbench`, beside the server's programs or in `PATH`.
-fn pgbench(dir: &Path) -> Option<PathBuf> {
-    let script = format!("\\set n random(1, {ROWS})\n{SELECT}md5(:n::text)::uuid;\n");
-    fs::write(dir.join("select.sql"), script).unwrap();
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
-    let dirs = versions.flatten().map(|version| version.path().join("bin"));
-    let dirs: Vec<String> = dirs.map(|dir| dir.display().to_string()).collect();
-    let dirs: Vec<&str> = dirs.iter().map(String::as_str).collect();
-    support::find_program("pgbench", &dirs)
-}
-
-fn by_pgbench(
-    program: &Path,
-    cluster: &Cluster,
-    database: &Database,
-    connections: u32,
-    time: Duration,
-) -> f64 {
-    let output = Command::new(program)
-        .args(["-n", "-M", "prepared", "-h", "127.0.0.1", "-U", "postgres"])
-        .args(["-p", &database.port().to_string()])
-        .args(["-c", &connections.to_string()])
-        .args(["-T", &time.as_secs().to_string()])
-        .arg("-f")
-        .arg(cluster.dir().join("select.sql"))
-        .arg(database.name())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let rate = text.lines().find_map(|line| line.strip_prefix("tps = "));
-    let rate = rate.and_then(|rate| rate.split(' ').next());
-    rate.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
-        .parse()
-        .unwrap()
 }
