@@ -193,7 +193,9 @@ impl Cache {
         let Entry { facts, stamp } = self.known.get(&id)?;
         let age = self.clock.now().since(stamp.asked_at());
         let grace = self.freshness.grace(&facts, &self.me);
-        (age < stamp.bound() + u64::from(grace)).then(|| Found {
+        // Nobody can say whether the end of its life was put off.
+        let lives = facts.remaining().is_none_or(|life| age < life);
+        (lives && age < stamp.bound() + u64::from(grace)).then(|| Found {
             session: Ok(Some(Session::from_facts(id, facts))),
             age: Duration::from_millis(age),
             source: Source::Stale,

@@ -149,7 +149,7 @@ impl Session {
     /// How long it had to live when it was read; `None` without an end.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
-        (self.facts.remaining != ENDLESS).then(|| Duration::from_millis(self.facts.remaining))
+        self.facts.remaining().map(Duration::from_millis)
     }
 
     /// Where a client can reach the owner, if the directory says so.
@@ -199,6 +199,11 @@ impl Facts {
 
     pub(crate) fn status(&self) -> SessionStatus {
         self.status
+    }
+
+    /// How many milliseconds it had to live when it was read; `None` without an end.
+    pub(crate) fn remaining(&self) -> Option<u64> {
+        (self.remaining != ENDLESS).then_some(self.remaining)
     }
 
     /// Replaces the owner by an equal one that is shared with other sessions.

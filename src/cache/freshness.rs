@@ -10,6 +10,8 @@ use crate::{MachineId, SessionId, SessionStatus, session::Facts};
 /// who serves, so it is short. What is cached elsewhere is a hint, and a wrong one costs a hop. A
 /// session that is unknown, or that nobody owns yet, may change at any moment.
 ///
+/// No bound reaches past the end of a session's life: by then it may have been put off.
+///
 /// Every bound is shortened by up to an eighth, differently for each session, so that what was
 /// read together is not read again together. Ages are counted from before the read was sent, on
 /// a clock that moves in ticks of a few milliseconds.
@@ -97,12 +99,16 @@ impl Freshness {
 
     /// The bound for what was read, in milliseconds.
     pub(crate) fn of(&self, facts: &Facts, me: &MachineId) -> u32 {
-        match (facts.status(), facts.serving_owner()) {
-            (SessionStatus::Over, _) => self.owned,
-            (_, None) => self.unknown,
-            (_, Some(owner)) if owner == me => self.owned,
-            (_, Some(_)) => self.elsewhere,
-        }
+        let over = facts.status() == SessionStatus::Over || facts.remaining() == Some(0);
+        let bound = match facts.serving_owner() {
+            _ if over => return self.owned,
+            None => self.unknown,
+            Some(owner) if owner == me => self.owned,
+            Some(_) => self.elsewhere,
+        };
+        // Whoever comes after the end of its life asks whether it was put off meanwhile.
+        let life = facts.remaining().and_then(|life| u32::try_from(life).ok());
+        life.map_or(bound, |life| bound.min(life))
     }
 
     /// How long what was read may be used after its bound while the lookup fails.

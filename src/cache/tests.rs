@@ -179,6 +179,35 @@ fn what_is_unknown_or_nobodys_is_remembered_for_a_second() {
 }
 
 #[test]
+fn at_the_end_of_its_life_a_session_is_read_again_since_that_may_have_been_put_off() {
+    let rig = Rig::new(Freshness::new());
+    let ends_in = |milliseconds| {
+        let session = Session::owned_by(id(1), machine("other"));
+        Ok(Some(
+            session.with_remaining(Duration::from_millis(milliseconds)),
+        ))
+    };
+    rig.learn(id(1), ends_in(8_000));
+    rig.pass(6_999);
+    assert!(rig.fresh(id(1)).is_some());
+    rig.pass(1_001);
+    assert!(rig.fresh(id(1)).is_none(), "it is 8 s old, not 30");
+    assert!(
+        rig.learn(id(1), down()).session.is_err(),
+        "nobody knows whether it is over"
+    );
+    let found = rig.learn(id(1), ends_in(60_000));
+    assert_eq!(owner_of(&found), Some("other"));
+    rig.pass(20_000);
+    assert!(rig.fresh(id(1)).is_some());
+    // What is over as it is read is kept like whatever else is over.
+    rig.pass(40_000);
+    rig.learn(id(1), ends_in(0));
+    rig.pass(4_000);
+    assert!(rig.fresh(id(1)).is_some());
+}
+
+#[test]
 fn ages_are_counted_from_before_the_question_was_sent() {
     let rig = Rig::new(Freshness::new());
     let mut load = rig.cache.load(id(1), false);
