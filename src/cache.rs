@@ -233,6 +233,9 @@ impl Cache {
                 if bound > 0 {
                     let stamp = Stamp::new(id, answer.asked_at, bound);
                     self.known.insert(id, Entry { facts, stamp });
+                } else {
+                    // It may not be used again, and what it replaces even less.
+                    self.known.remove(&id);
                 }
             }
             Ok(None) => {

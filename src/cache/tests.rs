@@ -604,6 +604,22 @@ fn nothing_is_remembered_where_every_request_has_to_ask() {
     assert_eq!(rig.cache.known.len() + rig.cache.unknown.len(), 0);
 }
 
+#[test]
+fn what_may_not_be_remembered_still_replaces_what_was() {
+    let nobodys = Ok(Some(Session::new(id(1), SessionStatus::Active)));
+    let freshness = Freshness::new().owned(Duration::ZERO);
+    for (freshness, before, after) in [
+        (freshness, "other", owned_by(1, "me")),
+        (Freshness::new().unknown(Duration::ZERO), "me", nobodys),
+    ] {
+        let rig = Rig::new(freshness);
+        rig.learn(id(1), owned_by(1, before));
+        rig.pass(300);
+        rig.learn_for(true, id(1), after);
+        assert!(rig.fresh(id(1)).is_none());
+    }
+}
+
 #[tokio::test]
 async fn many_threads_ask_once() {
     let rig = Rig::new(Freshness::new());
