@@ -172,13 +172,8 @@ impl Cache {
     /// Asks, together with whoever else is asking.
     pub(crate) fn load(self: &Arc<Self>, id: SessionId, replayed: bool) -> Pending {
         let now = self.clock.now();
-        // A replayed request may rely only on a read that was sent a moment ago.
-        let since = if replayed {
-            now.0.saturating_sub(self.freshness.recheck.into())
-        } else {
-            0
-        };
-        let boarding = self.flights.join_or_begin(self, id, Tick(since), || {
+        let since = self.joined_since(now, replayed);
+        let boarding = self.flights.join_or_begin(self, id, since, || {
             // Somebody's lookup may have landed since this request looked.
             match self.peek(id, replayed) {
                 Some(peeked) => Some(Ok(peeked.found)),
@@ -186,6 +181,18 @@ impl Cache {
             }
         });
         Pending::new(Arc::clone(self), id, replayed, boarding)
+    }
+
+    /// When a lookup has to have begun to be worth joining.
+    ///
+    /// Within the time limit of the one who began it: for as long as others came, one that hangs
+    /// would keep them all waiting, and one that comes back in the end would tell old news. For a
+    /// replayed request, which may rely only on a read that was sent a moment ago, within that.
+    fn joined_since(&self, now: Tick, replayed: bool) -> Tick {
+        let limit = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
+        let recheck = u64::from(self.freshness.recheck);
+        let longest = if replayed { limit.min(recheck) } else { limit };
+        Tick(now.0.saturating_sub(longest))
     }
 
     /// What may be used in the place of a lookup that failed.
@@ -208,8 +215,9 @@ impl Cache {
         if now.0 < self.no_refresh_before.load(Ordering::Relaxed) {
             return;
         }
+        let since = self.joined_since(now, false);
         let refusal = || self.hold_down.refusal(now);
-        let Boarding::Began(flight) = self.flights.join_or_begin(self, id, Tick(0), refusal) else {
+        let Boarding::Began(flight) = self.flights.join_or_begin(self, id, since, refusal) else {
             return;
         };
         let begun = flight.downgrade();

@@ -291,7 +291,7 @@ fn the_last_who_leaves_takes_the_lookup_along() {
 #[tokio::test]
 async fn those_who_wait_have_time_limits_of_their_own() {
     let lookup = ByHand::default();
-    let (erased, timeout) = (DynLookup::new(lookup.clone()), Duration::from_millis(30));
+    let (erased, timeout) = (DynLookup::new(lookup.clone()), Duration::from_millis(400));
     let cache = Arc::new(Cache::new(
         machine("me"),
         erased,
@@ -302,15 +302,37 @@ async fn those_who_wait_have_time_limits_of_their_own() {
     ));
     let mut early = cache.load(id(1), false);
     assert!(poll(&mut early).is_pending());
-    let error = (&mut early).await.session.unwrap_err();
-    assert_eq!(error.kind(), crate::LookupErrorKind::Timeout);
-    // Whoever was there before its time ran out kept the lookup alive for whoever came after.
+    tokio::time::sleep(timeout / 2).await;
     let mut late = cache.load(id(1), false);
     assert!(poll(&mut late).is_pending());
+    let error = (&mut early).await.session.unwrap_err();
+    assert_eq!(error.kind(), crate::LookupErrorKind::Timeout);
     drop(early);
     assert!(lookup.answer(owned_by(1, "me")));
     assert_eq!(owner_of(&late.await), Some("me"));
     assert_eq!(lookup.asked(), 1);
+}
+
+#[test]
+fn a_lookup_that_hangs_is_joined_for_no_longer_than_it_may_take() {
+    let rig = Rig::new(Freshness::new());
+    let mut waits = Vec::new();
+    // Somebody waits all the time, so that the lookup is never dropped.
+    for _ in 0..7 {
+        let mut load = rig.cache.load(id(1), false);
+        assert!(poll(&mut load).is_pending());
+        waits.push(load);
+        rig.pass(20_000);
+    }
+    assert_eq!(
+        rig.lookup.asked(),
+        2,
+        "a second time after the first minute"
+    );
+    rig.lookup.answer(owned_by(1, "old"));
+    rig.lookup.answer(owned_by(1, "new"));
+    assert_eq!(owner_of(&ready(&mut waits[0])), Some("old"));
+    assert_eq!(owner_of(&ready(&mut waits[6])), Some("new"));
 }
 
 #[test]
