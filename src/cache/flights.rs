@@ -72,12 +72,14 @@ impl Flights {
         }
         under_way.last += 1;
         let number = under_way.last;
-        let landing = Landing {
+        let mut landing = Landing {
             cache: Arc::clone(cache),
             id,
             number,
+            asked: false,
         };
         let flight = async move {
+            landing.asked = true;
             let asked_at = landing.cache.clock.now();
             let session = landing
                 .cache
@@ -162,6 +164,7 @@ struct Landing {
     cache: Arc<Cache>,
     id: SessionId,
     number: u64,
+    asked: bool,
 }
 
 impl Landing {
@@ -180,6 +183,10 @@ impl Landing {
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        self.cache.flights.end(self.id, self.number, || {});
+        let Self { cache, .. } = self;
+        cache.flights.end(self.id, self.number, || {});
+        if !self.asked {
+            cache.hold_down.pass_on(cache.clock.now());
+        }
     }
 }

@@ -53,6 +53,22 @@ impl HoldDown {
             .clone()
     }
 
+    /// Whoever might ask did not; somebody else may.
+    ///
+    /// Not every lookup runs refreshes, and those of busy sessions would be first every time.
+    pub(super) fn pass_on(&self, now: Tick) {
+        let until = self.until.load(Ordering::Acquire);
+        if until > now.0 {
+            // If it has changed since, then somebody has asked.
+            let _ = self.until.compare_exchange(
+                until,
+                now.0.max(1),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+        }
+    }
+
     pub(super) fn note<T>(&self, answer: &Result<T, LookupError>, now: Tick) {
         match answer {
             // What the directory says about one session tells that it is there.

@@ -586,6 +586,20 @@ fn a_directory_that_only_fails_is_left_alone_for_a_moment() {
 }
 
 #[test]
+fn a_refresh_that_nobody_runs_takes_nobodys_turn_to_ask() {
+    let rig = Rig::new(Freshness::new());
+    rig.learn(id(9), owned_by(9, "other"));
+    rig.pass(25_000);
+    for n in 0..3 {
+        rig.learn(id(n), down());
+    }
+    rig.pass(100);
+    rig.fresh(id(9)).unwrap();
+    rig.lookup.0.refreshes.lock().unwrap().clear();
+    assert_eq!(owner_of(&rig.learn(id(1), owned_by(1, "me"))), Some("me"));
+}
+
+#[test]
 fn made_up_ids_push_out_each_other_and_nothing_else() {
     let rig = Rig::with_capacity(Freshness::new(), 800);
     for n in 0..500 {
