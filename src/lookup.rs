@@ -38,6 +38,7 @@ pub use memory::MemoryLookup;
 ///   asked is an error; a lookup that answers `None` for it turns an outage into lost sessions.
 /// - The future may be dropped at any time (the client went away, the layer's time limit passed)
 ///   and must leave nothing behind.
+/// - A panic fails the lookup for all who wait for it, and nothing else.
 /// - The layer bounds the wait ([`lookup_timeout`](crate::OwnershipLayerBuilder::lookup_timeout)).
 ///   A bound of its own lets a lookup say which of its steps was slow.
 #[diagnostic::on_unimplemented(note = "for a closure, use `tower_ownership::lookup_fn`")]

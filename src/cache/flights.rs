@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     future::Future,
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -81,11 +82,11 @@ impl Flights {
         let flight = async move {
             landing.asked = true;
             let asked_at = landing.cache.clock.now();
-            let session = landing
-                .cache
-                .lookup
-                .session(id)
+            // One that panics must not take along all who wait for it.
+            let session = AssertUnwindSafe(landing.cache.lookup.session(id))
+                .catch_unwind()
                 .await
+                .unwrap_or_else(|_| Err(LookupError::unavailable("the session lookup panicked")))
                 .and_then(|session| about(id, session));
             landing.land(Answer { session, asked_at })
         };

@@ -257,6 +257,20 @@ fn a_failure_reaches_all_who_wait_at_once_and_nobody_later() {
 }
 
 #[test]
+fn a_lookup_that_panics_has_failed_for_all_who_wait() {
+    let rig = Rig::new(Freshness::new());
+    let mut loads: Vec<_> = (0..10).map(|_| rig.cache.load(id(1), false)).collect();
+    assert!(loads.iter_mut().all(|load| poll(load).is_pending()));
+    // The lookup unwraps what it is answered with.
+    rig.lookup.0.open.lock().unwrap().clear();
+    for load in &mut loads {
+        let error = ready(load).session.unwrap_err();
+        assert_eq!(error.kind(), crate::LookupErrorKind::Unavailable);
+    }
+    assert_eq!(owner_of(&rig.learn(id(1), owned_by(1, "me"))), Some("me"));
+}
+
+#[test]
 fn a_leader_that_leaves_hands_over_to_those_who_wait() {
     let rig = Rig::new(Freshness::new());
     let mut leader = rig.cache.load(id(1), false);
