@@ -115,6 +115,8 @@ impl DefaultRenderer {
     pub fn problem_base(mut self, base: impl AsRef<str>) -> Self {
         let escaped = utf8_percent_encode(base.as_ref(), NOT_IN_A_URI).to_string();
         self.problem_base = Cow::Owned(escaped);
+        // A clone of a renderer that was used brings what it was written with.
+        self.moulds = [const { OnceLock::new() }; 4];
         self
     }
 

@@ -178,6 +178,20 @@ fn problem_types_are_uris_whatever_the_base() {
     assert_eq!(typed(""), "session-over");
 }
 
+#[test]
+fn a_renderer_that_was_used_can_still_be_told_another_base() {
+    let machine: MachineId = "e2863555a91708".parse().unwrap();
+    let rejection = Rejection::not_honoured(machine, StatusCode::CONFLICT)
+        .for_session(SessionId::new(uuid::Uuid::nil()), None);
+    let used = DefaultRenderer::new();
+    problem(&used, &rejection);
+    let other = used.clone().problem_base("urn:other:");
+    assert_eq!(
+        problem(&other, &rejection)["type"],
+        "urn:other:replay-not-honoured"
+    );
+}
+
 /// The `type` of a problem is an address; this keeps it one that answers.
 #[test]
 fn the_documentation_has_a_place_for_every_problem_type() {
