@@ -38,6 +38,17 @@ async fn a_frozen_server_is_a_timeout_and_heals_when_it_thaws() {
 }
 
 #[tokio::test]
+async fn no_bound_is_too_long_to_be_counted() {
+    let (database, id) = with_session().await;
+    let builder = PostgresLookup::builder(database.url())
+        .pool_timeout(Duration::MAX)
+        .connect_timeout(Duration::MAX)
+        .query_timeout(Duration::MAX)
+        .timeout(Duration::MAX);
+    found(&builder.build().unwrap(), id).await;
+}
+
+#[tokio::test]
 async fn a_network_that_loses_everything_is_a_timeout() {
     let (database, id) = with_session().await;
     let relay = Relay::to(database.port()).await;

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::PostgresConfigError;
 
+/// What a longer bound is cut to.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The bounds, none of which is zero.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
@@ -37,7 +40,8 @@ impl Bounds {
         self.query.min(self.overall)
     }
 
-    pub(super) fn check(&self) -> Result<(), PostgresConfigError> {
+    /// None of them is zero, nor so long that a clock could not count it.
+    pub(super) fn checked(self) -> Result<Self, PostgresConfigError> {
         for (what, bound) in [
             ("pool_timeout", self.pool),
             ("connect_timeout", self.connect),
@@ -48,6 +52,11 @@ impl Bounds {
                 return Err(PostgresConfigError::Zero { what });
             }
         }
-        Ok(())
+        Ok(Self {
+            pool: self.pool.min(DAY),
+            connect: self.connect.min(DAY),
+            query: self.query.min(DAY),
+            overall: self.overall.min(DAY),
+        })
     }
 }

@@ -284,7 +284,8 @@ impl PostgresLookupBuilder {
     }
 
     /// How long a lookup may take in all, a second attempt included. Default: 1.8 s; below the
-    /// layer's own bound of 2 s, so that the error can say which step was slow.
+    /// layer's own bound of 2 s, so that the error can say which step was slow. This bound and
+    /// those of the steps are cut to a day.
     pub fn timeout(mut self, bound: Duration) -> Self {
         self.bounds.overall = bound;
         self

@@ -34,8 +34,8 @@ pub(in crate::lookup::postgres) struct Server {
 
 impl PostgresLookupBuilder {
     /// Makes the lookup. Needs no network and no runtime; a file of root certificates is read.
-    pub fn build(self) -> Result<PostgresLookup, PostgresConfigError> {
-        self.bounds.check()?;
+    pub fn build(mut self) -> Result<PostgresLookup, PostgresConfigError> {
+        self.bounds = self.bounds.checked()?;
         check_statuses(&self.statuses)?;
         let (query, table) = if let Some(text) = &self.query {
             if self.names != TableNames::default() {
