@@ -32,8 +32,9 @@ impl Failure {
             (Self::Server(error), None) => error.is_closed() || caused_by_io(error),
             // Ended by an administrator, by another backend's crash, or for lying idle; and
             // connection exceptions, which poolers report for the servers behind them. A stale
-            // plan (0A000) or a lost statement (26000) is not among them: nothing is prepared, so
-            // these say something of the query.
+            // plan (0A000) is not among them: every column of a statement has a type of its own
+            // choosing, so no change of the table makes one. Nor is a lost statement (26000),
+            // which says that the connection is shared.
             (_, Some(code)) => {
                 code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P05")
             }
