@@ -11,7 +11,7 @@ use tokio::{
 };
 use tower_ownership::SessionId;
 
-use crate::server::{Server, stay_on_core};
+use crate::{core::stay_on_core, server::Server};
 
 const CONNECTIONS: usize = 64;
 

@@ -23,6 +23,8 @@
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/core.rs"]
+mod core;
 mod server;
 
 use std::time::Duration;

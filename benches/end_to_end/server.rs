@@ -13,13 +13,11 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use nix::{
-    sched::{CpuSet, sched_setaffinity},
-    sys::resource::{UsageWho, getrusage},
-    unistd::Pid,
-};
+use nix::sys::resource::{UsageWho, getrusage};
 use tokio::{net::TcpListener, runtime::Builder, runtime::Handle, sync::oneshot, task::LocalSet};
 use tower::Service;
+
+use crate::core::stay_on_core;
 
 pub(crate) struct Server {
     status: StatusCode,
@@ -104,17 +102,5 @@ where
         let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
         // It ends with the client, in whatever way.
         tokio::task::spawn_local(async { drop(connection.await) });
-    }
-}
-
-/// Keeps this thread on one core, if there are at least two: a server that is moved about while
-/// the one it is compared with is not would look slow.
-pub(crate) fn stay_on_core(core: usize) {
-    if thread::available_parallelism().is_ok_and(|cores| cores.get() >= 2) {
-        let mut only = CpuSet::new();
-        // Whoever may not choose runs where the kernel says.
-        let _ = only
-            .set(core)
-            .and_then(|()| sched_setaffinity(Pid::from_raw(0), &only));
     }
 }

@@ -8,8 +8,8 @@
 //!   sessions in rotation instead of 1024. A call is `poll_ready`, `call`, one `poll` and the drop
 //!   of the response, with a waker that does nothing. The requests were made before, and every
 //!   session is in the layer's cache.
-//! - One of whole requests through an axum router to a real `PostgreSQL`, on one thread, beside
-//!   what a person would write instead.
+//! - One of whole requests through an axum router to a real `PostgreSQL`, beside what a person
+//!   would write instead. All of it stays on one core, the database too.
 //! - Machines are noisy, so every batch of a row is followed by one of the row that its table
 //!   compares with. The tables show medians over those pairs, and between which quartiles the
 //!   differences lie. The first row is compared with its twin: it tells how far to trust the rest.
@@ -24,6 +24,8 @@
 mod by_hand;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/core.rs"]
+mod core;
 mod row;
 mod stack;
 #[path = "../../tests/support/mod.rs"]
@@ -57,6 +59,7 @@ fn main() {
 
     let note = "axum and a real PostgreSQL, 10,000 sessions; the layer is compared with a middleware \
                 that queries for every request";
+    core::stay_on_core(0);
     let (_server, rows) = by_hand::rows();
     let mut beside = Panel::new("beside what is written by hand", note, rows);
     run(&mut criterion, &mut beside, Duration::from_secs(3));
