@@ -16,6 +16,7 @@ use support::{
     incident::PreviewSession,
     machine::{Answer, Machine},
     postgres::Cluster,
+    relay::Relay,
 };
 use tokio::task::JoinSet;
 use tower_ownership::{Freshness, PostgresLookup};
@@ -86,7 +87,7 @@ async fn even_where_nothing_is_remembered_those_who_wait_share_one_question() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_during_an_outage_is_answered_at_once_and_leaves_the_database_alone() {
+async fn a_crowd_during_an_outage_is_answered_at_once() {
     let cluster = Cluster::private();
     let database = cluster.database().await;
     database.incident_table().await;
@@ -113,4 +114,25 @@ async fn a_crowd_during_an_outage_is_answered_at_once_and_leaves_the_database_al
         machine.get(session).await == Answer::Served
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_database_that_only_fails_is_left_alone() {
+    let cluster = Cluster::private();
+    let database = cluster.database().await;
+    database.incident_table().await;
+    let relay = Relay::to(database.port()).await;
+    let lookup = PostgresLookup::builder(database.url_through(relay.port()));
+    let machine = Machine::new("me", lookup.build().unwrap(), Freshness::new());
+    cluster.stop();
+
+    let begin = Instant::now();
+    for _ in 0..300 {
+        let answer = machine.get(Uuid::new_v4()).await;
+        assert_eq!(answer, Answer::Refused("lookup-unavailable"));
+    }
+    // Three before it is clear, and then one every 100 ms.
+    let most = 4 + begin.elapsed().as_millis() / 100;
+    let attempts = relay.accepted();
+    assert!(attempts as u128 <= most, "{attempts} of at most {most}");
 }
