@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 use tower_ownership::{LookupErrorKind, PostgresLookup};
 use uuid::Uuid;
 
@@ -61,6 +65,55 @@ async fn a_statement_that_is_lost_is_sent_another_way() {
         found(&lookup, Uuid::nil()).await;
         assert_eq!(database.statements_with(WRAPPING), wrapped);
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_at_once_is_no_pooler() {
+    let (database, id) = with_session().await;
+    let port = cut_off_at_the_first(b"SHOW ", database.port()).await;
+    let lookup = PostgresLookup::builder(database.url_through(port));
+    let lookup = lookup.build().unwrap();
+    let error = find(&lookup, id).await.unwrap_err();
+    assert_eq!(error.kind(), LookupErrorKind::Unavailable, "{error:?}");
+    found(&lookup, id).await;
+    assert_eq!(database.statements_with(WRAPPING), 0);
+}
+
+/// A way to the server that ends, once, when the client has sent this.
+async fn cut_off_at_the_first(sent: &'static [u8], server: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let mut is_first = true;
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+            let cuts = std::mem::take(&mut is_first);
+            tokio::spawn(async move {
+                let (mut up, mut down) = (vec![0; 4096], vec![0; 4096]);
+                loop {
+                    tokio::select! {
+                        read = client.read(&mut up) => match read {
+                            Ok(count) if count > 0 => {
+                                let read = &up[..count];
+                                if cuts && read.windows(sent.len()).any(|part| part == sent) {
+                                    return;
+                                }
+                                server.write_all(read).await.unwrap();
+                            }
+                            _ => return,
+                        },
+                        read = server.read(&mut down) => match read {
+                            Ok(count) if count > 0 => {
+                                client.write_all(&down[..count]).await.unwrap();
+                            }
+                            _ => return,
+                        },
+                    }
+                }
+            });
+        }
+    });
+    port
 }
 
 #[tokio::test]

@@ -131,13 +131,15 @@ where
         );
         let mut config = config.clone();
         let (client, task) = self.open(config.options(options)).await?;
-        let found = client.simple_query(&format!("SHOW {MARK}")).await;
-        let marked = found.is_ok_and(|messages| {
-            messages.iter().any(|message| match message {
+        let marked = match client.simple_query(&format!("SHOW {MARK}")).await {
+            Ok(messages) => messages.iter().any(|message| match message {
                 SimpleQueryMessage::Row(row) => row.get(0) == Some(&mark),
                 _ => false,
-            })
-        });
+            }),
+            Err(error) if is_refused(&error) => false,
+            // A connection that ends as soon as it is there tells nothing of the next.
+            Err(error) => return Err(error),
+        };
         if !marked {
             self.direct.give_up();
         }
