@@ -14,7 +14,9 @@ use crate::{MachineId, SessionId, SessionStatus, session::Facts};
 ///
 /// Every bound is shortened by up to an eighth, differently for each session, so that what was
 /// read together is not read again together. Ages are counted from before the read was sent, on
-/// a clock that moves in ticks of a few milliseconds.
+/// a clock that moves in ticks of a few milliseconds, and that may stand still while the machine is
+/// suspended. A request that waited for a read uses it, however long that took: at most twice the
+/// layer's lookup timeout, where it joined a read that somebody else had begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a freshness does nothing until a layer is built with it"]
 pub struct Freshness {

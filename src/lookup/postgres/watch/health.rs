@@ -33,7 +33,8 @@ pub enum WatchState {
         /// Why, as of the last attempt.
         error: WatchError,
     },
-    /// It has ended, and tries nothing any more: the runtime it was started on is gone.
+    /// It has ended, and tries nothing any more: it was stopped or dropped, or the runtime it was
+    /// started on is gone.
     Stopped,
 }
 
