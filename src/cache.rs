@@ -24,13 +24,14 @@ use futures_util::{FutureExt, future::select};
 use quick_cache::sync::Cache as Table;
 
 use crate::{
-    LookupError, MachineId, Session, SessionId,
+    MachineId, Session, SessionId,
     lookup::{DynLookup, Refresh},
     session::Facts,
 };
 
 mod clock;
 mod flights;
+mod found;
 mod freshness;
 mod handle;
 mod hold_down;
@@ -38,6 +39,8 @@ mod pending;
 
 pub(crate) use clock::{Clock, Tick};
 pub(crate) use flights::{Answer, Flight};
+pub(crate) use found::Found;
+pub use found::Source;
 pub use freshness::Freshness;
 pub(crate) use freshness::Stamp;
 pub use handle::CacheHandle;
@@ -78,39 +81,6 @@ struct Entry {
 struct Peeked {
     found: Found,
     ageing: bool,
-}
-
-/// What is known of a session, one way or another.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) session: Result<Option<Session>, LookupError>,
-    /// How long before now the question was sent.
-    pub(crate) age: Duration,
-    pub(crate) source: Source,
-}
-
-/// Where what is known of a session comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Source {
-    /// The directory was asked.
-    Lookup,
-    /// It was asked a moment ago.
-    Cache,
-    /// It was asked longer ago than the freshness allows, and cannot be asked now.
-    Stale,
-}
-
-impl Source {
-    /// The source as it stands in events.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Lookup => "lookup",
-            Self::Cache => "cache",
-            Self::Stale => "stale",
-        }
-    }
 }
 
 impl Cache {

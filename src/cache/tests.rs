@@ -14,7 +14,7 @@ use futures_util::{FutureExt, future::poll_fn};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::{SessionLookup, SessionStatus};
+use crate::{LookupError, SessionLookup, SessionStatus};
 
 type Reply = Result<Option<Session>, LookupError>;
 

@@ -1,0 +1,38 @@
+//! What is known of a session, and where from.
+
+use std::time::Duration;
+
+use crate::{LookupError, Session};
+
+/// What is known of a session, one way or another.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) session: Result<Option<Session>, LookupError>,
+    /// How long before now the question was sent.
+    pub(crate) age: Duration,
+    pub(crate) source: Source,
+}
+
+/// Where what is known of a session comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Source {
+    /// The directory was asked.
+    Lookup,
+    /// It was asked a moment ago.
+    Cache,
+    /// It was asked longer ago than the freshness allows, and cannot be asked now.
+    Stale,
+}
+
+impl Source {
+    /// The source as it stands in events.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lookup => "lookup",
+            Self::Cache => "cache",
+            Self::Stale => "stale",
+        }
+    }
+}
