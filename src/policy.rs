@@ -105,9 +105,10 @@ impl Policy {
                 })
             }
             (verdict, session) => {
-                // `decide` passes and replays only what is known. Should that ever break, refuse.
-                let Verdict::Reject(code) = verdict else {
-                    return self.broken(head, &seen);
+                let code = match verdict {
+                    Verdict::Reject(code) => code,
+                    // `decide` passes and replays only what is known. Should that ever break, refuse.
+                    Verdict::Pass | Verdict::Replay => Code::LookupUnavailable,
                 };
                 let (owner, error) = match &session {
                     Ok(session) => (session.as_ref().and_then(Session::owner), None),
@@ -123,18 +124,6 @@ impl Policy {
                 Act::Answer(self.refuse(rejection, &seen, Reader::of(head)))
             }
         }
-    }
-
-    fn broken(&self, head: &Parts, seen: &Observed<'_>) -> Act {
-        let machine = self.machine.clone();
-        let rejection = Rejection::of(
-            Code::LookupUnavailable,
-            machine,
-            None,
-            &Arrival::Fresh,
-            None,
-        );
-        Act::Answer(self.refuse(rejection, seen, Reader::of(head)))
     }
 
     fn hand_over(

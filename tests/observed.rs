@@ -52,6 +52,15 @@ fn owned_by(owner: &str) -> MemoryLookup {
 
 /// Sends one request; gives back what was logged, and what the hook was told.
 fn sent(lookup: impl SessionLookup, path: &str, hops: u8) -> (String, Vec<String>) {
+    let replayed = format!("state=own.{hops}");
+    sent_with(lookup, path, ("fly-replay-src", &replayed))
+}
+
+fn sent_with(
+    lookup: impl SessionLookup,
+    path: &str,
+    (name, value): (&str, &str),
+) -> (String, Vec<String>) {
     let (log, told) = (Log::default(), Arc::new(Mutex::new(Vec::new())));
     let tell = Arc::clone(&told);
     let service = OwnershipLayer::builder(lookup)
@@ -69,10 +78,7 @@ fn sent(lookup: impl SessionLookup, path: &str, hops: u8) -> (String, Vec<String
         .layer(service_fn(async |_: Request<()>| {
             Ok::<_, Infallible>(Response::new(String::new()))
         }));
-    let request = Request::get(path)
-        .header("fly-replay-src", format!("state=own.{hops}"))
-        .body(())
-        .unwrap();
+    let request = Request::get(path).header(name, value).body(()).unwrap();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
         .with_ansi(false)
@@ -148,5 +154,19 @@ fn the_log_does_not_hand_the_session_over() {
         let (log, _) = sent(lookup, &format!("/session/{SESSION}"), 0);
         assert!(log.contains("session=807efe44 "), "{log}");
         assert!(!log.contains("dbe96112830a"), "{log}");
+    }
+}
+
+#[test]
+fn a_replay_that_failed_is_told_with_its_reason_and_who_had_asked_for_it() {
+    let report = "instance=other;replay_source=another;reason=no_candidate;elapsed_ms=5";
+    let session = format!("/session/{SESSION}");
+    let (log, _) = sent_with(owned_by("other"), &session, ("fly-replay-failed", report));
+    for told in [
+        "code=\"owner-unreachable\"",
+        "replay.failed=\"no_candidate\"",
+        "replay.source=\"another\"",
+    ] {
+        assert!(log.contains(told), "{told} in {log}");
     }
 }
