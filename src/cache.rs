@@ -5,10 +5,10 @@
 //! other and nothing else. A hit takes one shard's read lock for the length of a hash probe.
 //!
 //! Why `quick_cache`: beside moka it was measured (`benches/RESULTS.md`) at a sixth of the time for
-//! a hit (on one thread) and a quarter of the memory for an entry; what is as fast, such as papaya or a sharded
-//! map, has no bound. What it lacks is built here: an expiry (a stamp in the value, compared on
-//! reading), and single flight in which a failure reaches all who waited at once (its own lets
-//! waiters try one after the other).
+//! a hit on one thread and a quarter of the memory for an entry; what is as fast, such as papaya or
+//! a sharded map, has no bound. What it lacks is built here: an expiry (a stamp in the value,
+//! compared on reading), and single flight in which a failure reaches all who waited at once (its
+//! own lets waiters try one after the other).
 
 use std::{
     collections::HashSet,
