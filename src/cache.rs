@@ -28,6 +28,7 @@ use crate::{
     MachineId, Session, SessionId,
     lookup::{DynLookup, Refresh},
     session::Facts,
+    standing::AtomicStanding,
 };
 
 mod clock;
@@ -37,6 +38,7 @@ mod freshness;
 mod handle;
 mod hold_down;
 mod pending;
+mod tenures;
 
 pub(crate) use clock::{Clock, Tick};
 pub(crate) use flights::{Answer, Flight};
@@ -49,6 +51,7 @@ pub(crate) use pending::Pending;
 
 use flights::{Boarding, Flights};
 use hold_down::HoldDown;
+use tenures::Tenures;
 
 /// One part in so many of the capacity is for ids that nobody knows.
 const UNKNOWN_SHARE: usize = 8;
@@ -69,6 +72,8 @@ pub(crate) struct Cache {
     unknown: Table<SessionId, Stamp>,
     flights: Flights,
     hold_down: HoldDown,
+    tenures: Tenures,
+    standing: AtomicStanding,
     no_refresh_before: AtomicU64,
     owners: RwLock<HashSet<MachineId>>,
 }
@@ -105,6 +110,8 @@ impl Cache {
             unknown: Table::new(unknown),
             flights: Flights::default(),
             hold_down: HoldDown::default(),
+            tenures: Tenures::new(capacity, freshness.owned),
+            standing: AtomicStanding::default(),
             no_refresh_before: AtomicU64::new(0),
         }
     }

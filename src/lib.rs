@@ -90,6 +90,7 @@
 mod address;
 mod arrival;
 mod cache;
+mod directory;
 mod extract;
 mod future;
 pub mod identity;
@@ -98,11 +99,14 @@ mod lookup;
 mod machine;
 mod observe;
 mod policy;
+mod presence;
 mod rejection;
 mod render;
 mod replay;
+mod right;
 mod service;
 mod session;
+mod standing;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod verdict;
@@ -110,6 +114,7 @@ mod verdict;
 pub use address::{Address, InvalidAddress};
 pub use arrival::{Arrival, FailureReason, ReplayFailure};
 pub use cache::{CacheHandle, Freshness, Source};
+pub use directory::SessionDirectory;
 pub use extract::{
     Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
 };
@@ -127,14 +132,17 @@ pub use lookup::{
 };
 pub use machine::{IdentityError, InvalidMachineId, MachineId, MachineIdentity};
 pub use observe::{Observe, Observed};
+pub use presence::Presence;
 pub use rejection::{Code, Rejection};
 pub use render::{DefaultRenderer, Form, Reader, Render};
 pub use replay::{
     Fallback, FlyReplay, Handover, InvalidRedirect, InvalidReplay, NotReplayable, Redirect, Replay,
     ReplayCache,
 };
+pub use right::{Bound, Right, Tenure, owner_before_may_serve};
 pub use service::Ownership;
 pub use session::{
     MalformedSession, Owned, Session, SessionAbsent, SessionId, SessionStatus, ShortSessionId,
 };
+pub use standing::Standing;
 pub use verdict::{Record, Verdict, decide};

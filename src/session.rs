@@ -9,7 +9,7 @@ use std::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{Address, MachineId};
+use crate::{Address, MachineId, Presence};
 
 mod id;
 mod owned;
@@ -44,7 +44,11 @@ pub(crate) struct Facts {
     remaining: u64,
     /// What most sessions do not have.
     more: Option<Arc<More>>,
+    /// For how long after the read was sent its owner may not serve it yet, in milliseconds.
+    /// Known only to the owner itself; here, because the room is free.
+    wait: u32,
     status: SessionStatus,
+    presence: Presence,
 }
 
 const ENDLESS: u64 = u64::MAX;
@@ -53,11 +57,13 @@ const ENDLESS: u64 = u64::MAX;
 struct More {
     address: Option<Address>,
     epoch: Option<u64>,
+    released: Option<u64>,
     attributes: Map<String, Value>,
 }
 
 impl Session {
-    /// A session in this state, with no owner, no end, no address, no epoch and no attributes.
+    /// A session in this state, with no owner, no end, no address, no epoch and no attributes, of
+    /// whose owner's presence nothing is known.
     #[must_use]
     pub fn new(id: SessionId, status: SessionStatus) -> Self {
         Self {
@@ -66,7 +72,9 @@ impl Session {
                 owner: None,
                 remaining: ENDLESS,
                 more: None,
+                wait: 0,
                 status,
+                presence: Presence::Unknown,
             },
         }
     }
@@ -117,6 +125,21 @@ impl Session {
         self
     }
 
+    /// Tells that the owner before had stopped serving when it gave the session up, which made
+    /// this epoch; see [`Tenure`](crate::Tenure).
+    #[must_use]
+    pub fn with_released(mut self, epoch: u64) -> Self {
+        self.more().released = Some(epoch);
+        self
+    }
+
+    /// Tells how its owner is.
+    #[must_use]
+    pub fn with_presence(mut self, presence: Presence) -> Self {
+        self.facts.presence = presence;
+        self
+    }
+
     /// Sets what else the application wants to know of the session.
     #[must_use]
     pub fn with_attributes(mut self, attributes: Map<String, Value>) -> Self {
@@ -164,6 +187,28 @@ impl Session {
         self.facts.more.as_ref()?.epoch
     }
 
+    /// The epoch that was made by an owner that proved its release, if the directory keeps one. It
+    /// is a proof only for the epoch right after it.
+    #[must_use]
+    pub fn released(&self) -> Option<u64> {
+        self.facts.more.as_ref()?.released
+    }
+
+    /// How its owner was when it was read, by the directory's clock.
+    #[must_use]
+    pub fn presence(&self) -> Presence {
+        self.facts.presence
+    }
+
+    /// Lets its owner serve it only when `wait` milliseconds have passed since the read was sent.
+    pub(crate) fn set_wait(&mut self, wait: u32) {
+        self.facts.wait = wait;
+    }
+
+    pub(crate) fn wait(&self) -> u32 {
+        self.facts.wait
+    }
+
     /// The further columns that the application asked for, by column name.
     #[must_use]
     pub fn attributes(&self) -> &Map<String, Value> {
@@ -201,6 +246,14 @@ impl Facts {
         self.status
     }
 
+    pub(crate) fn presence(&self) -> Presence {
+        self.presence
+    }
+
+    pub(crate) fn epoch(&self) -> Option<u64> {
+        self.more.as_ref()?.epoch
+    }
+
     /// How many milliseconds it had to live when it was read; `None` without an end.
     pub(crate) fn remaining(&self) -> Option<u64> {
         (self.remaining != ENDLESS).then_some(self.remaining)
@@ -222,6 +275,12 @@ impl fmt::Debug for Facts {
             .field("owner", &self.owner);
         if self.remaining != ENDLESS {
             facts.field("remaining_ms", &self.remaining);
+        }
+        if self.presence != Presence::Unknown {
+            facts.field("presence", &self.presence);
+        }
+        if self.wait > 0 {
+            facts.field("wait_ms", &self.wait);
         }
         if let Some(more) = &self.more {
             facts.field("more", more);

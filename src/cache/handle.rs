@@ -1,9 +1,9 @@
 //! What the outside may do with a layer's cache.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::Cache;
-use crate::SessionId;
+use crate::{MachineId, SessionId, Standing};
 
 /// Makes a layer forget what it knows of sessions.
 ///
@@ -38,5 +38,56 @@ impl CacheHandle {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The machine whose layer it is.
+    #[must_use]
+    pub fn machine(&self) -> &MachineId {
+        &self.0.me
+    }
+
+    /// What this process may do.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.0.standing.get()
+    }
+
+    /// F: for how long a read of an owned session may be relied on.
+    #[must_use]
+    pub fn bound(&self) -> Duration {
+        Duration::from_millis(self.0.tenures.bound().freshness)
+    }
+
+    /// Whether the layer serves what it owned once while the directory fails.
+    pub(crate) fn serves_stale_owned(&self) -> bool {
+        self.0.freshness.stale_owned_if_error > 0
+    }
+
+    /// Takes the right to serve from this process, for good. Says whether that is news.
+    pub(crate) fn worsen(&self, standing: Standing) -> bool {
+        let news = self.0.standing.worsen(standing);
+        if news {
+            // Whoever holds a stream open finds out now.
+            self.forget_all();
+        }
+        news
+    }
+
+    /// Stops serving the session at this epoch and before; whether this machine has waited for
+    /// the owner before it. Comes before the write.
+    pub(crate) fn give_up(&self, session: SessionId, epoch: u64) -> bool {
+        let entitled = self.0.tenures.give_up(session, epoch, self.0.clock.now());
+        self.forget(session);
+        entitled
+    }
+
+    /// Says that the directory has written that the session was given up.
+    pub(crate) fn gave_up(&self, session: SessionId) {
+        self.0.tenures.gave_up(session, self.0.clock.now());
+    }
+
+    /// The sessions for whose owner before this machine has waited, with their epochs.
+    pub(crate) fn waited_out(&self) -> Vec<(SessionId, u64)> {
+        self.0.tenures.waited_out(self.0.clock.now())
     }
 }

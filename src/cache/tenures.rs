@@ -1,0 +1,125 @@
+//! What this machine remembers of the sessions it owns, whatever else is forgotten.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use quick_cache::sync::Cache as Table;
+
+use super::Tick;
+use crate::{Bound, Session, SessionId, Tenure, owner_before_may_serve};
+
+/// By how many milliseconds a wait is longer than F: the coarse clock stands still for up to 10 ms
+/// at a time, at either end.
+const SLACK: u64 = 25;
+
+/// F is no shorter than this, however short the freshness of what is owned: a request that waited
+/// for its lookup has to be able to use it.
+const SHORTEST: u64 = 1_000;
+
+/// How many sessions that were given up are remembered before those of which nothing more can be
+/// heard are dropped.
+const MANY: usize = 4_096;
+
+/// Since when this machine knows that it owns a session, and which it has given up.
+///
+/// Apart from the cache, because what is forgotten there on a change of the row must not make a
+/// session wait again. Losing an entry costs a wait and nothing else.
+pub(super) struct Tenures {
+    bound: Bound,
+    since: Table<SessionId, Tenure>,
+    given_up: Mutex<HashMap<SessionId, GivenUp>>,
+}
+
+/// A session that this machine may not serve at this epoch or an earlier one, whatever it reads.
+#[derive(Clone, Copy)]
+struct GivenUp {
+    epoch: u64,
+    /// When the directory said that it is done. Before that it may happen at any time.
+    done: Option<Tick>,
+}
+
+impl Tenures {
+    pub(super) fn new(capacity: usize, owned: u32) -> Self {
+        Self {
+            bound: Bound::new(u64::from(owned).max(SHORTEST)).with_slack(SLACK),
+            since: Table::new(capacity.max(1)),
+            given_up: Mutex::default(),
+        }
+    }
+
+    pub(super) fn bound(&self) -> Bound {
+        self.bound
+    }
+
+    /// Notes what a read that names this machine, and was completed `now`, says; tells the session
+    /// how long it has to wait, counted from when the read was sent.
+    pub(super) fn note(&self, session: &mut Session, asked_at: Tick, now: Tick) {
+        let Some(epoch) = session.epoch() else {
+            // The directory keeps no epochs, and promises nothing.
+            return;
+        };
+        let id = session.id();
+        if self.was_given_up(id, epoch) {
+            session.set_wait(u32::MAX);
+            return;
+        }
+        if !owner_before_may_serve(epoch, session.released()) {
+            return;
+        }
+        let known = self.since.get(&id).filter(|tenure| tenure.epoch == epoch);
+        let tenure = known.unwrap_or_else(|| {
+            let tenure = Tenure::new(epoch, now.0);
+            self.since.insert(id, tenure);
+            tenure
+        });
+        let from = tenure.serves_from(session.released(), self.bound);
+        let wait = from.saturating_sub(asked_at.0);
+        session.set_wait(u32::try_from(wait).unwrap_or(u32::MAX));
+    }
+
+    /// Stops serving the session at this epoch, for good; whether this machine was entitled to
+    /// serve it, as far as that is known here.
+    pub(super) fn give_up(&self, id: SessionId, epoch: u64, now: Tick) -> bool {
+        let mut given_up = self.lock();
+        if given_up.len() >= MANY {
+            let settled = now.0.saturating_sub(2 * self.bound.freshness + 60_000);
+            given_up.retain(|_, one| one.done.is_none_or(|done| done.0 > settled));
+        }
+        given_up.insert(id, GivenUp { epoch, done: None });
+        drop(given_up);
+        self.entitled(id, epoch, now)
+    }
+
+    /// The directory says that it is done.
+    pub(super) fn gave_up(&self, id: SessionId, now: Tick) {
+        if let Some(one) = self.lock().get_mut(&id) {
+            one.done = Some(now);
+        }
+        self.since.remove(&id);
+    }
+
+    /// Those that this machine waited for and may serve now, with their epochs.
+    pub(super) fn waited_out(&self, now: Tick) -> Vec<(SessionId, u64)> {
+        self.since
+            .iter()
+            .filter(|(_, tenure)| tenure.serves_from(None, self.bound) <= now.0)
+            .map(|(id, tenure)| (id, tenure.epoch))
+            .collect()
+    }
+
+    fn entitled(&self, id: SessionId, epoch: u64, now: Tick) -> bool {
+        let known = self.since.get(&id).filter(|tenure| tenure.epoch == epoch);
+        known.is_some_and(|tenure| tenure.release_proof(None, now.0, self.bound).is_some())
+    }
+
+    fn was_given_up(&self, id: SessionId, epoch: u64) -> bool {
+        let given_up = self.lock();
+        !given_up.is_empty() && given_up.get(&id).is_some_and(|one| epoch <= one.epoch)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, GivenUp>> {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,65 @@
+//! The directory's write side, as far as the layer itself uses it.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use crate::{LookupError, MachineId, Session};
+
+/// Takes sessions for a machine.
+///
+/// [`PostgresDirectory`](crate::PostgresDirectory) does so in a table, and
+/// [`MemoryLookup`](crate::MemoryLookup) in memory.
+///
+/// # Contract
+/// - The claim succeeds only if the session still is as `seen` says: of the same owner (or of
+///   nobody), at the same epoch. If `seen` has an owner, that owner has to be lost, by the
+///   directory's own judgement at this moment. A session that is over is nobody's to claim.
+/// - It returns the session as it is afterwards, whoever owns it then: a loser learns who won.
+///   `None`: there is no such session.
+/// - Whoever wins raises the epoch by one.
+/// - The future may be dropped at any time. Then the claim may have succeeded all the same, which
+///   the next lookup tells.
+pub trait SessionDirectory: Send + Sync + 'static {
+    /// Makes `machine` the owner of the session, if it still is as it was `seen`.
+    fn claim(
+        &self,
+        seen: Session,
+        machine: MachineId,
+    ) -> impl Future<Output = Result<Option<Session>, LookupError>> + Send;
+}
+
+impl<D: SessionDirectory> SessionDirectory for Arc<D> {
+    async fn claim(
+        &self,
+        seen: Session,
+        machine: MachineId,
+    ) -> Result<Option<Session>, LookupError> {
+        D::claim(self, seen, machine).await
+    }
+}
+
+type BoxClaim = Pin<Box<dyn Future<Output = Result<Option<Session>, LookupError>> + Send>>;
+
+/// The object-safe twin of [`SessionDirectory`].
+trait Erased: Send + Sync {
+    fn claim(self: Arc<Self>, seen: Session, machine: MachineId) -> BoxClaim;
+}
+
+impl<D: SessionDirectory> Erased for D {
+    fn claim(self: Arc<Self>, seen: Session, machine: MachineId) -> BoxClaim {
+        Box::pin(async move { D::claim(&self, seen, machine).await })
+    }
+}
+
+/// Any directory.
+#[derive(Clone)]
+pub(crate) struct DynDirectory(Arc<dyn Erased>);
+
+impl DynDirectory {
+    pub(crate) fn new(directory: impl SessionDirectory) -> Self {
+        Self(Arc::new(directory))
+    }
+
+    pub(crate) fn claim(&self, seen: Session, machine: MachineId) -> BoxClaim {
+        Arc::clone(&self.0).claim(seen, machine)
+    }
+}

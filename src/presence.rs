@@ -1,0 +1,34 @@
+//! What the directory knows of a session's owner.
+
+/// How a session's owner is, by what it says of itself in the directory.
+///
+/// Judged by the directory's clock, when the session was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Presence {
+    /// Nothing is known: nobody owns the session, or the fleet keeps no presence.
+    #[default]
+    Unknown,
+    /// It beats.
+    Alive,
+    /// It beats, and gives its sessions up.
+    Draining,
+    /// It has not beaten for too long, has left, or was declared gone.
+    Lost,
+    /// The fleet keeps presence, and this machine was never seen.
+    NeverSeen,
+}
+
+impl Presence {
+    /// The presence as it stands in events.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Alive => "alive",
+            Self::Draining => "draining",
+            Self::Lost => "lost",
+            Self::NeverSeen => "never-seen",
+        }
+    }
+}
