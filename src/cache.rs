@@ -110,7 +110,7 @@ impl Cache {
             unknown: Table::new(unknown),
             flights: Flights::default(),
             hold_down: HoldDown::default(),
-            tenures: Tenures::new(capacity, freshness.owned),
+            tenures: Tenures::new(capacity / 4, freshness.owned),
             standing: AtomicStanding::default(),
             no_refresh_before: AtomicU64::new(0),
         }
