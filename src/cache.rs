@@ -25,7 +25,8 @@ use futures_util::{FutureExt, future::select};
 use quick_cache::sync::Cache as Table;
 
 use crate::{
-    MachineId, Session, SessionId,
+    Bound, MachineId, Right, Session, SessionId, Standing,
+    directory::DynDirectory,
     lookup::{DynLookup, Refresh},
     session::Facts,
     standing::AtomicStanding,
@@ -37,6 +38,7 @@ mod found;
 mod freshness;
 mod handle;
 mod hold_down;
+mod listeners;
 mod pending;
 mod tenures;
 
@@ -49,8 +51,9 @@ pub(crate) use freshness::Stamp;
 pub use handle::CacheHandle;
 pub(crate) use pending::Pending;
 
-use flights::{Boarding, Flights};
+use flights::{Ask, Boarding, Flights};
 use hold_down::HoldDown;
+use listeners::{Listeners, Listening};
 use tenures::Tenures;
 
 /// One part in so many of the capacity is for ids that nobody knows.
@@ -67,13 +70,17 @@ pub(crate) struct Cache {
     freshness: Freshness,
     timeout: Duration,
     lookup: DynLookup,
+    directory: Option<DynDirectory>,
     clock: Clock,
     known: Table<SessionId, Entry>,
     unknown: Table<SessionId, Stamp>,
     flights: Flights,
+    /// Claims under way. Whoever needs both locks takes this one's first.
+    claims: Flights,
     hold_down: HoldDown,
     tenures: Tenures,
     standing: AtomicStanding,
+    listeners: Arc<Listeners>,
     no_refresh_before: AtomicU64,
     owners: RwLock<HashSet<MachineId>>,
 }
@@ -93,6 +100,7 @@ impl Cache {
     pub(crate) fn new(
         me: MachineId,
         lookup: DynLookup,
+        directory: Option<DynDirectory>,
         timeout: Duration,
         freshness: Freshness,
         capacity: usize,
@@ -105,10 +113,13 @@ impl Cache {
             freshness,
             timeout,
             lookup,
+            directory,
             clock,
             known: Table::new(capacity.saturating_sub(unknown).max(1)),
             unknown: Table::new(unknown),
             flights: Flights::default(),
+            claims: Flights::default(),
+            listeners: Arc::default(),
             hold_down: HoldDown::default(),
             tenures: Tenures::new(capacity / 4, freshness.owned),
             standing: AtomicStanding::default(),
@@ -151,7 +162,7 @@ impl Cache {
     pub(crate) fn load(self: &Arc<Self>, id: SessionId, replayed: bool) -> Pending {
         let now = self.clock.now();
         let since = self.joined_since(now, replayed);
-        let boarding = self.flights.join_or_begin(self, id, since, || {
+        let boarding = self.flights.join_or_begin(self, Ask::Look(id), since, || {
             // Somebody's lookup may have landed since this request looked.
             match self.peek(id, replayed) {
                 Some(peeked) => Some(Ok(peeked.found)),
@@ -159,6 +170,75 @@ impl Cache {
             }
         });
         Pending::new(Arc::clone(self), id, replayed, boarding)
+    }
+
+    /// Becomes the owner of a session that is as it was `seen`, together with whoever else here
+    /// wants to; what comes back says who the owner is then.
+    pub(crate) fn claim(self: &Arc<Self>, seen: &Session) -> Pending {
+        let id = seen.id();
+        let now = self.clock.now();
+        let since = self.joined_since(now, false);
+        let first = || {
+            let is_news = |session: &Session| {
+                session.owner() != seen.owner() || session.epoch() != seen.epoch()
+            };
+            // Somebody's claim may have landed since this request looked.
+            match self.peek(id, false).map(|peeked| peeked.found) {
+                Some(found)
+                    if found
+                        .session
+                        .as_ref()
+                        .is_ok_and(|s| s.as_ref().is_some_and(is_news)) =>
+                {
+                    Some(Ok(found))
+                }
+                _ => self.hold_down.refusal(now).map(Err),
+            }
+        };
+        let boarding = self
+            .claims
+            .join_or_begin(self, Ask::Claim(seen.clone()), since, first);
+        Pending::new(Arc::clone(self), id, false, boarding)
+    }
+
+    /// What a read allows the session's owner.
+    pub(crate) fn right(&self, found: &Found, session: &Session) -> Right {
+        let bound = self.tenures.bound();
+        let age = u64::try_from(found.age.as_millis()).unwrap_or(u64::MAX);
+        let given_up = session
+            .epoch()
+            .is_some_and(|epoch| self.tenures.was_given_up(session.id(), epoch));
+        let wait = if given_up {
+            u64::MAX
+        } else {
+            u64::from(session.wait())
+        };
+        let unbounded = session.epoch().is_none() || found.source == Source::Stale;
+        // Without epochs nothing is promised; and who lets the layer use stale news of its own
+        // sessions has given the promise up.
+        let age = if unbounded && age >= wait { wait } else { age };
+        Right::of(0, wait, age, bound)
+    }
+
+    pub(crate) fn bound(&self) -> Bound {
+        self.tenures.bound()
+    }
+
+    pub(crate) fn now(&self) -> Tick {
+        self.clock.now()
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing.get()
+    }
+
+    pub(crate) fn is_me(&self, owner: Option<&MachineId>) -> bool {
+        owner == Some(&self.me)
+    }
+
+    /// Completes when something changes about the session from now on.
+    pub(crate) fn listen(&self, id: SessionId) -> Listening {
+        self.listeners.listen(id)
     }
 
     /// When a lookup has to have begun to be worth joining.
@@ -195,7 +275,10 @@ impl Cache {
         }
         let since = self.joined_since(now, false);
         let refusal = || self.hold_down.refusal(now);
-        let Boarding::Began(flight) = self.flights.join_or_begin(self, id, since, refusal) else {
+        let Boarding::Began(flight) =
+            self.flights
+                .join_or_begin(self, Ask::Look(id), since, refusal)
+        else {
             return;
         };
         let begun = flight.downgrade();
@@ -211,6 +294,14 @@ impl Cache {
 
     /// Keeps what a lookup came back with. Failures are for those who waited, not for later.
     fn keep(&self, id: SessionId, answer: &Answer) {
+        if self.listeners.are_there()
+            && answer
+                .session
+                .as_ref()
+                .is_ok_and(|session| !self.knows(id, session.as_ref()))
+        {
+            self.listeners.tell(id);
+        }
         match &answer.session {
             Ok(Some(session)) => {
                 let facts = session.clone().into_facts();
@@ -233,6 +324,15 @@ impl Cache {
             }
             Err(_) => {}
         }
+    }
+
+    /// Whether what was known of the owner is what is read now.
+    fn knows(&self, id: SessionId, session: Option<&Session>) -> bool {
+        let known = self.known.get(&id).map(|entry| entry.facts);
+        let known = known
+            .as_ref()
+            .map(|facts| (facts.serving_owner(), facts.epoch()));
+        known == session.map(|session| (session.serving_owner(), session.epoch()))
     }
 
     /// Lets sessions of one owner share its id, in memory.
@@ -260,17 +360,23 @@ impl Cache {
     }
 
     fn invalidate(&self, id: SessionId) {
-        self.flights.disown(id, || {
-            self.known.remove(&id);
-            self.unknown.remove(&id);
+        self.claims.disown(id, || {
+            self.flights.disown(id, || {
+                self.known.remove(&id);
+                self.unknown.remove(&id);
+            });
         });
+        self.listeners.tell(id);
     }
 
     fn invalidate_all(&self) {
-        self.flights.disown_all(|| {
-            self.known.clear();
-            self.unknown.clear();
+        self.claims.disown_all(|| {
+            self.flights.disown_all(|| {
+                self.known.clear();
+                self.unknown.clear();
+            });
         });
+        self.listeners.tell_all();
     }
 }
 

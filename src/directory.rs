@@ -6,7 +6,7 @@ use crate::{LookupError, MachineId, Session};
 
 /// Takes sessions for a machine.
 ///
-/// [`PostgresDirectory`](crate::PostgresDirectory) does so in a table, and
+/// `PostgresDirectory` does so in a table, and
 /// [`MemoryLookup`](crate::MemoryLookup) in memory.
 ///
 /// # Contract

@@ -15,8 +15,8 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    Reader, SessionAbsent, SessionId,
-    cache::{Found, Pending},
+    Owned, Reader, SessionAbsent, SessionId,
+    cache::Pending,
     policy::{Act, Policy, Question},
 };
 
@@ -35,15 +35,15 @@ pin_project! {
     #[project = StateProj]
     enum State<S, F, B> {
         // Boxed, since it is large: a request that needs no lookup should not have to move it.
-        Lookup { waiting: Option<Box<Waiting<S, B>>> },
+        Waits { waiting: Option<Box<Waiting<S, B>>> },
         Pass { #[pin] inner: F, owned: Option<Served> },
         Answer { response: Option<Response<Bytes>> },
     }
 }
 
-/// A request that waits for a lookup, the service that is ready for it, and who will judge.
+/// A request that waits for a lookup or a claim, the service that is ready for it, and who will judge.
 struct Waiting<S, B> {
-    lookup: Pending,
+    pending: Pending,
     head: Parts,
     body: B,
     service: S,
@@ -73,75 +73,62 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
         }
     }
 
-    /// Waits for what is not known yet.
-    pub(crate) fn look_up(
+    /// Waits for what is not known yet, or not owned.
+    pub(crate) fn wait(
+        pending: Pending,
         service: S,
         head: Parts,
         body: B,
         policy: &Arc<Policy>,
         question: Question,
     ) -> Self {
-        let lookup = policy.look_up(&question);
-        let policy = Arc::clone(policy);
         let waiting = Waiting {
-            lookup,
+            pending,
             head,
             body,
             service,
-            policy,
+            policy: Arc::clone(policy),
             question,
         };
         Self {
-            state: State::Lookup {
+            state: State::Waits {
                 waiting: Some(Box::new(waiting)),
             },
         }
     }
 
-    /// Acts on what is known already.
-    pub(crate) fn act(
+    /// Calls the inner service, with what it is told of its session.
+    pub(crate) fn serve(
         service: &mut S,
         head: Parts,
         body: B,
         policy: &Arc<Policy>,
-        question: &Question,
-        found: Found,
+        owned: Owned,
     ) -> Self {
         Self {
-            state: act(service, head, body, policy, question, found),
+            state: serve(service, head, body, policy, owned),
         }
     }
 }
 
-/// Acts on a verdict: the inner service is called, or an answer is there.
-fn act<S: Service<Request<B>>, B>(
+fn serve<S: Service<Request<B>>, B>(
     service: &mut S,
     mut head: Parts,
     body: B,
     policy: &Arc<Policy>,
-    question: &Question,
-    found: Found,
+    owned: Owned,
 ) -> State<S, S::Future, B> {
-    match policy.judge(&head, question, found) {
-        Act::Answer(response) => State::Answer {
-            response: Some(response),
-        },
-        Act::Pass(owned) => {
-            let reader = Reader::of(&head);
-            let served = Served {
-                policy: Arc::clone(policy),
-                session: question.session,
-                reader,
-            };
-            if policy.tells_owned {
-                head.extensions.insert(owned);
-            }
-            let inner = service.call(Request::from_parts(head, body));
-            State::Pass {
-                inner,
-                owned: Some(served),
-            }
-        }
+    let served = Served {
+        policy: Arc::clone(policy),
+        session: owned.id(),
+        reader: Reader::of(&head),
+    };
+    if policy.tells_owned {
+        head.extensions.insert(owned);
+    }
+    State::Pass {
+        inner: service.call(Request::from_parts(head, body)),
+        owned: Some(served),
     }
 }
 
@@ -155,23 +142,34 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProj::Lookup { waiting } => {
+                StateProj::Waits { waiting } => {
                     let Some(waits) = waiting else {
                         return Poll::Pending;
                     };
-                    let found = ready!(Pin::new(&mut waits.lookup).poll(cx));
-                    let Some(waiting) = waiting.take() else {
-                        return Poll::Pending;
-                    };
-                    let Waiting {
-                        head,
-                        body,
-                        mut service,
-                        policy,
-                        question,
-                        ..
-                    } = *waiting;
-                    act(&mut service, head, body, &policy, &question, found)
+                    let found = ready!(Pin::new(&mut waits.pending).poll(cx));
+                    match waits.policy.judge(&waits.head, &waits.question, found) {
+                        Act::Claim(claim) => {
+                            waits.pending = claim;
+                            waits.question.claimed = true;
+                            continue;
+                        }
+                        Act::Answer(response) => State::Answer {
+                            response: Some(response),
+                        },
+                        Act::Pass(owned) => {
+                            let Some(waiting) = waiting.take() else {
+                                return Poll::Pending;
+                            };
+                            let Waiting {
+                                head,
+                                body,
+                                mut service,
+                                policy,
+                                ..
+                            } = *waiting;
+                            serve(&mut service, head, body, &policy, owned)
+                        }
+                    }
                 }
                 StateProj::Pass { inner, owned } => {
                     let response = ready!(inner.poll(cx))?;
@@ -201,7 +199,7 @@ where
 impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.state {
-            State::Lookup { .. } => "ResponseFuture::Lookup",
+            State::Waits { .. } => "ResponseFuture::Waits",
             State::Pass { .. } => "ResponseFuture::Pass",
             State::Answer { .. } => "ResponseFuture::Answer",
         })

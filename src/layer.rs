@@ -7,9 +7,12 @@ use tower_layer::Layer;
 
 use crate::{
     CacheHandle, DefaultRenderer, ExtractSession, Freshness, IdentityError, InvalidReplay,
-    MachineId, MachineIdentity, Observe, Ownership, Render, Replay, Session, SessionLookup,
+    MachineId, MachineIdentity, Observe, OnLostOwner, OnUnassigned, Ownership, Render, Replay,
+    Session, SessionDirectory, SessionLookup,
     cache::{Cache, Clock},
+    claim::Rule,
     detect,
+    directory::DynDirectory,
     lookup::DynLookup,
     policy::{Guard, Policy},
 };
@@ -47,6 +50,9 @@ impl OwnershipLayer {
             identity: None,
             replay: None,
             guard: None,
+            directory: None,
+            claims: Rule::Always(false),
+            takes_over: Rule::Always(false),
             max_hops: Self::DEFAULT_MAX_HOPS,
             tells_owned: true,
             render: None,
@@ -95,6 +101,9 @@ pub struct OwnershipLayerBuilder {
     identity: Option<Box<dyn MachineIdentity>>,
     replay: Option<Box<dyn Replay>>,
     guard: Option<Box<Guard>>,
+    directory: Option<DynDirectory>,
+    claims: Rule,
+    takes_over: Rule,
     max_hops: u8,
     tells_owned: bool,
     render: Option<Box<dyn Render>>,
@@ -132,6 +141,46 @@ impl OwnershipLayerBuilder {
         allows: impl Fn(&Parts, &Session) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.guard = Some(Box::new(allows));
+        self
+    }
+
+    /// Where sessions are claimed, for [`on_unassigned`](Self::on_unassigned) and
+    /// [`on_lost_owner`](Self::on_lost_owner); nowhere by default.
+    pub fn directory(mut self, directory: impl SessionDirectory) -> Self {
+        self.directory = Some(DynDirectory::new(directory));
+        self
+    }
+
+    /// What becomes of a request for a session that nobody owns;
+    /// [`Reject`](OnUnassigned::Reject) by default. The guard is asked before anything is claimed.
+    pub fn on_unassigned(mut self, what: OnUnassigned) -> Self {
+        self.claims = Rule::Always(what == OnUnassigned::Claim);
+        self
+    }
+
+    /// The same, by the request: only some routes may create what others only use.
+    pub fn on_unassigned_by(
+        mut self,
+        what: impl Fn(&Parts) -> OnUnassigned + Send + Sync + 'static,
+    ) -> Self {
+        self.claims = Rule::by(move |head| what(head) == OnUnassigned::Claim);
+        self
+    }
+
+    /// What becomes of a request for a session whose owner is [lost](crate::Presence::Lost);
+    /// [`Reject`](OnLostOwner::Reject) by default. An owner that was never seen is not lost: it may
+    /// be starting.
+    pub fn on_lost_owner(mut self, what: OnLostOwner) -> Self {
+        self.takes_over = Rule::Always(what == OnLostOwner::TakeOver);
+        self
+    }
+
+    /// The same, by the request.
+    pub fn on_lost_owner_by(
+        mut self,
+        what: impl Fn(&Parts) -> OnLostOwner + Send + Sync + 'static,
+    ) -> Self {
+        self.takes_over = Rule::by(move |head| what(head) == OnLostOwner::TakeOver);
         self
     }
 
@@ -193,6 +242,10 @@ impl OwnershipLayerBuilder {
     pub fn build(self) -> Result<OwnershipLayer, BuildError> {
         let replay = self.replay.ok_or(BuildError::NoReplay)?;
         replay.validate()?;
+        let claims = self.claims.needs_directory() || self.takes_over.needs_directory();
+        if claims && self.directory.is_none() {
+            return Err(BuildError::NoDirectory);
+        }
         if self.lookup_timeout.is_zero() {
             return Err(BuildError::NoTimeToLookUp);
         }
@@ -204,6 +257,7 @@ impl OwnershipLayerBuilder {
         let cache = Cache::new(
             machine.clone(),
             self.lookup,
+            self.directory,
             self.lookup_timeout,
             self.freshness,
             self.capacity,
@@ -214,6 +268,8 @@ impl OwnershipLayerBuilder {
             cache: Arc::new(cache),
             extract: self.extract.ok_or(BuildError::NoSession)?,
             guard: self.guard,
+            claims: self.claims,
+            takes_over: self.takes_over,
             replay,
             max_hops: self.max_hops,
             tells_owned: self.tells_owned,
@@ -243,6 +299,9 @@ pub enum BuildError {
     /// Nobody said how a request is handed over.
     #[error("no replay: call `replay(…)` with `FlyReplay` or `Redirect`")]
     NoReplay,
+    /// Sessions are to be claimed, and nobody said where.
+    #[error("no directory: call `directory(…)` to say where sessions are claimed")]
+    NoDirectory,
     /// The process does not know which machine it is.
     #[error(transparent)]
     Identity(#[from] IdentityError),

@@ -90,6 +90,7 @@
 mod address;
 mod arrival;
 mod cache;
+mod claim;
 mod directory;
 mod extract;
 mod future;
@@ -98,6 +99,7 @@ mod layer;
 mod lookup;
 mod machine;
 mod observe;
+mod owned;
 mod policy;
 mod presence;
 mod rejection;
@@ -114,6 +116,7 @@ mod verdict;
 pub use address::{Address, InvalidAddress};
 pub use arrival::{Arrival, FailureReason, ReplayFailure};
 pub use cache::{CacheHandle, Freshness, Source};
+pub use claim::{OnLostOwner, OnUnassigned};
 pub use directory::SessionDirectory;
 pub use extract::{
     Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
@@ -132,6 +135,7 @@ pub use lookup::{
 };
 pub use machine::{IdentityError, InvalidMachineId, MachineId, MachineIdentity};
 pub use observe::{Observe, Observed};
+pub use owned::{Loss, Lost, Owned, UntilLost};
 pub use presence::Presence;
 pub use rejection::{Code, Rejection};
 pub use render::{DefaultRenderer, Form, Reader, Render};
@@ -142,7 +146,7 @@ pub use replay::{
 pub use right::{Bound, Right, Tenure, owner_before_may_serve};
 pub use service::Ownership;
 pub use session::{
-    MalformedSession, Owned, Session, SessionAbsent, SessionId, SessionStatus, ShortSessionId,
+    MalformedSession, Session, SessionAbsent, SessionId, SessionStatus, ShortSessionId,
 };
 pub use standing::Standing;
-pub use verdict::{Record, Verdict, decide};
+pub use verdict::{Here, Record, Verdict, decide};

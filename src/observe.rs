@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use tracing::{debug, info, trace, warn};
 
-use crate::{Arrival, Code, LookupError, MachineId, ReplayFailure, SessionId, Source, Verdict};
+use crate::{
+    Arrival, Code, LookupError, MachineId, Presence, ReplayFailure, Session, SessionId, Source,
+    Verdict,
+};
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +19,10 @@ pub struct Observed<'a> {
     pub session: Option<SessionId>,
     /// The session's owner, where there is one.
     pub owner: Option<&'a MachineId>,
+    /// How the owner was when the session was read, where the fleet keeps presence.
+    pub presence: Option<Presence>,
+    /// The session's epoch, where the directory keeps one.
+    pub epoch: Option<u64>,
     /// This machine.
     pub machine: &'a MachineId,
     /// How the request came here, as far as the proxy in front tells. Of a replay that failed, it
@@ -47,12 +54,25 @@ impl<F: Fn(&Observed<'_>) + Send + Sync + 'static> Observe for F {
     }
 }
 
+impl<'a> Observed<'a> {
+    /// Adds what the directory says of the session.
+    pub(crate) fn of(self, session: &'a Session) -> Self {
+        let presence = session.presence();
+        Self {
+            owner: session.owner(),
+            presence: (presence != Presence::Unknown).then_some(presence),
+            epoch: session.epoch(),
+            ..self
+        }
+    }
+}
+
 impl Observed<'_> {
     /// Why the request was refused, if it was.
     #[must_use]
     pub fn code(&self) -> Option<Code> {
         match self.verdict {
-            Verdict::Pass | Verdict::Replay => None,
+            Verdict::Pass | Verdict::Replay | Verdict::Claim => None,
             Verdict::Reject(code) => Some(code),
         }
     }
@@ -77,6 +97,8 @@ impl Observed<'_> {
                     code = self.code().map(Code::as_str),
                     session = self.session.map(|id| tracing::field::display(id.short())),
                     owner = self.owner.map(MachineId::as_str),
+                    owner.presence = self.presence.map(Presence::as_str),
+                    epoch = self.epoch,
                     me = self.machine.as_str(),
                     hops = self.arrival.hops(),
                     replay.failed = self.failure().map(|failure| failure.reason.as_str()),
@@ -91,6 +113,8 @@ impl Observed<'_> {
         }
         match self.verdict {
             Verdict::Pass if self.session.is_none() => event!(trace, "no session in the request"),
+            // Never the last word on a request.
+            Verdict::Claim => event!(debug, "the session is claimed"),
             Verdict::Pass => event!(debug, "the session is served here"),
             Verdict::Replay => event!(info, "the request is handed to the session's owner"),
             Verdict::Reject(code) if code.concerns_the_operator() => {
@@ -108,6 +132,7 @@ impl Verdict {
         match self {
             Self::Pass => "pass",
             Self::Replay => "replay",
+            Self::Claim => "claim",
             Self::Reject(_) => "reject",
         }
     }

@@ -1,14 +1,16 @@
 //! Everything that a layer was built with, and what it says to one request.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header, request::Parts};
 
 use crate::{
-    Arrival, Code, ExtractSession, Handover, LookupError, MachineId, MalformedSession, Observe,
-    Observed, Owned, Reader, Record, Rejection, Render, Replay, Session, SessionId, Verdict,
+    Arrival, Code, ExtractSession, Handover, Here, LookupError, MachineId, MalformedSession,
+    Observe, Observed, Owned, Presence, Reader, Record, Rejection, Render, Replay, Right, Session,
+    SessionId, Verdict,
     cache::{Cache, Found, Pending},
+    claim::Rule,
     decide,
 };
 
@@ -21,6 +23,9 @@ pub(crate) struct Policy {
     pub(crate) extract: Box<dyn ExtractSession>,
     pub(crate) cache: Arc<Cache>,
     pub(crate) guard: Option<Box<Guard>>,
+    /// Who may claim what nobody owns, and take over what a lost owner does.
+    pub(crate) claims: Rule,
+    pub(crate) takes_over: Rule,
     pub(crate) replay: Box<dyn Replay>,
     pub(crate) max_hops: u8,
     /// Whether handlers find `Owned` in the request's extensions.
@@ -34,11 +39,25 @@ pub(crate) struct Policy {
 pub(crate) struct Question {
     pub(crate) session: SessionId,
     pub(crate) arrival: Arrival,
+    /// Whether a claim was made for it already: one has to be enough.
+    pub(crate) claimed: bool,
+}
+
+impl Question {
+    /// The same, for which a claim is being made.
+    pub(crate) fn claimed(self) -> Self {
+        Self {
+            claimed: true,
+            ..self
+        }
+    }
 }
 
 /// What is to be done.
 pub(crate) enum Act {
     Pass(Owned),
+    /// Wait for this claim, and judge again.
+    Claim(Pending),
     Answer(Response<Bytes>),
 }
 
@@ -49,6 +68,7 @@ impl Policy {
         Ok(session.map(|session| Question {
             session,
             arrival: self.replay.arrival(head),
+            claimed: false,
         }))
     }
 
@@ -67,15 +87,19 @@ impl Policy {
     /// Decides, and writes the answer where the application does not.
     pub(crate) fn judge(&self, head: &Parts, question: &Question, found: Found) -> Act {
         let arrival = &question.arrival;
+        let mut right = None;
         let record = match &found.session {
             Err(error) => Record::Failed(error.kind()),
             Ok(None) => Record::Unknown,
             Ok(Some(session)) => {
                 let allowed = self.guard.as_ref().is_none_or(|guard| guard(head, session));
-                Record::known(session, found.age, allowed)
+                let allows = self.cache.right(&found, session);
+                right = Some(allows);
+                Record::known(session, found.age, allowed, allows)
             }
         };
-        let verdict = decide(record, &self.machine, arrival, self.max_hops);
+        let here = self.here(head, question, found.session.as_ref().ok());
+        let verdict = decide(record, here, arrival);
         let seen = Observed {
             session: Some(question.session),
             arrival,
@@ -85,17 +109,13 @@ impl Policy {
         };
         match (verdict, found.session) {
             (Verdict::Pass, Ok(Some(session))) => {
-                self.tell(&Observed {
-                    owner: session.owner(),
-                    ..seen
-                });
-                Act::Pass(Owned::new(session))
+                self.tell(&seen.of(&session));
+                let read_at = self.cache.now().before(found.age);
+                Act::Pass(Owned::new(session, read_at, &self.cache))
             }
+            (Verdict::Claim, Ok(Some(session))) => Act::Claim(self.cache.claim(&session)),
             (Verdict::Replay, Ok(Some(session))) => {
-                let seen = Observed {
-                    owner: session.owner(),
-                    ..seen
-                };
+                let seen = seen.of(&session);
                 Act::Answer(match self.hand_over(head, &session, arrival) {
                     Ok(response) => {
                         self.tell(&seen);
@@ -107,22 +127,38 @@ impl Policy {
             (verdict, session) => {
                 let code = match verdict {
                     Verdict::Reject(code) => code,
-                    // `decide` passes and replays only what is known. Should that ever break, refuse.
-                    Verdict::Pass | Verdict::Replay => Code::LookupUnavailable,
+                    // The others are of sessions that are known. Should that ever break, refuse.
+                    Verdict::Pass | Verdict::Replay | Verdict::Claim => Code::LookupUnavailable,
                 };
-                let (owner, error) = match &session {
-                    Ok(session) => (session.as_ref().and_then(Session::owner), None),
-                    Err(error) => (None, Some(error)),
+                let (seen, error) = match &session {
+                    Ok(Some(session)) => (seen.of(session), None),
+                    Ok(None) => (seen, None),
+                    Err(error) => (seen, Some(error)),
                 };
                 let failed = error.map(LookupError::kind);
-                let rejection = Rejection::of(code, self.machine.clone(), owner, arrival, failed);
-                let seen = Observed {
-                    owner,
-                    error,
-                    ..seen
-                };
+                let machine = self.machine.clone();
+                let mut rejection = Rejection::of(code, machine, seen.owner, arrival, failed);
+                if let (Code::SessionMoving, Some(Right::Wait { left })) = (code, right)
+                    && left <= self.cache.bound().longest_wait()
+                {
+                    rejection = rejection.retry_in(Duration::from_millis(left));
+                }
+                let seen = Observed { error, ..seen };
                 Act::Answer(self.refuse(rejection, &seen, Reader::of(head)))
             }
+        }
+    }
+
+    /// What this machine may do for a request. The application's rules are asked only where they
+    /// matter.
+    fn here(&self, head: &Parts, question: &Question, found: Option<&Option<Session>>) -> Here<'_> {
+        let session = found.and_then(Option::as_ref).filter(|_| !question.claimed);
+        let is_lost = |session: &Session| session.presence() == Presence::Lost;
+        Here {
+            standing: self.cache.standing(),
+            claims: session.is_some_and(Session::is_unassigned) && self.claims.allows(head),
+            takes_over: session.is_some_and(is_lost) && self.takes_over.allows(head),
+            ..Here::new(&self.machine, self.max_hops)
         }
     }
 
@@ -188,6 +224,8 @@ impl Policy {
             verdict,
             session: None,
             owner: None,
+            presence: None,
+            epoch: None,
             machine: &self.machine,
             arrival: &Arrival::Fresh,
             source: None,

@@ -23,6 +23,7 @@ pub struct Rejection {
     session: Option<SessionId>,
     owner: Option<MachineId>,
     machine: MachineId,
+    retry_after: Option<Duration>,
 }
 
 impl Rejection {
@@ -38,6 +39,7 @@ impl Rejection {
             session: None,
             owner: None,
             machine,
+            retry_after: code.retry_after(),
         }
     }
 
@@ -65,6 +67,10 @@ impl Rejection {
             Code::SessionOver => "The session was ended, or the time it was given has run out.".into(),
             Code::SessionForbidden => "The application does not let this request near this session.".into(),
             Code::SessionStarting => "The session exists, and no machine is ready to serve it yet. Ask again in a moment.".into(),
+            Code::SessionMoving => "The session was given to this machine, which waits until the one before it can no longer be serving; or this machine is giving its sessions up. Ask again in a moment.".into(),
+            Code::OwnerLost => "The session's machine has not been heard of for too long, or has left. So the request was not sent there.".into(),
+            Code::OwnerNeverSeen => "The session's machine has never been heard of: it is still starting, or it was not created. The session itself is on record, and nothing is wrong with the directory.".into(),
+            Code::DuplicateIdentity => "Another process says that it is the machine that you reached, and began after this one, which therefore serves no session any more.".into(),
             Code::OwnerUnreachable => unreachable_detail(arrival, owner).into(),
             Code::ReplayLoop => {
                 let times = match arrival.hops() {
@@ -105,6 +111,13 @@ impl Rejection {
         }
     }
 
+    /// Asks the client to come back when that makes sense, in whole seconds.
+    pub(crate) fn retry_in(mut self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.retry_after = Some(Duration::from_secs(seconds.max(1)));
+        self
+    }
+
     pub(crate) fn for_session(mut self, session: SessionId, owner: Option<&MachineId>) -> Self {
         self.session = Some(session);
         self.owner = owner.cloned();
@@ -132,7 +145,7 @@ impl Rejection {
     /// When asking again makes sense, if it does.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.code.retry_after()
+        self.retry_after
     }
 
     /// The session, where the request named one. For the client that named it, and nobody else.

@@ -35,6 +35,12 @@ impl Bound {
         }
     }
 
+    /// How long a new owner waits at most.
+    #[must_use]
+    pub const fn longest_wait(self) -> u64 {
+        self.freshness.saturating_add(self.slack)
+    }
+
     /// Adds to every wait.
     #[must_use]
     pub const fn with_slack(self, slack: u64) -> Self {
@@ -64,9 +70,7 @@ impl Tenure {
     #[must_use]
     pub const fn serves_from(self, released: Option<u64>, bound: Bound) -> u64 {
         if owner_before_may_serve(self.epoch, released) {
-            self.named_at
-                .saturating_add(bound.freshness)
-                .saturating_add(bound.slack)
+            self.named_at.saturating_add(bound.longest_wait())
         } else {
             0
         }

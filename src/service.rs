@@ -6,10 +6,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use tower_service::Service;
 
-use crate::{ResponseBody, ResponseFuture, policy::Policy};
+use crate::{
+    ResponseBody, ResponseFuture,
+    cache::Pending,
+    policy::{Act, Policy, Question},
+};
 
 /// A service that serves requests only for sessions that this machine owns.
 ///
@@ -59,15 +63,36 @@ where
                 return ResponseFuture::answer(self.policy.malformed(&head, malformed));
             }
         };
-        if let Some(found) = self.policy.known(&question) {
-            let policy = &self.policy;
-            return ResponseFuture::act(&mut self.inner, head, body, policy, &question, found);
+        let Some(found) = self.policy.known(&question) else {
+            let lookup = self.policy.look_up(&question);
+            return self.wait(lookup, head, body, question);
+        };
+        match self.policy.judge(&head, &question, found) {
+            Act::Answer(response) => ResponseFuture::answer(response),
+            Act::Claim(claim) => self.wait(claim, head, body, question.claimed()),
+            Act::Pass(owned) => {
+                ResponseFuture::serve(&mut self.inner, head, body, &self.policy, owned)
+            }
         }
-        ResponseFuture::look_up(self.take_ready(), head, body, &self.policy, question)
     }
 }
 
 impl<S: Clone> Ownership<S> {
+    /// Leaves the request waiting for what the directory says.
+    fn wait<B>(
+        &mut self,
+        pending: Pending,
+        head: Parts,
+        body: B,
+        question: Question,
+    ) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        let service = self.take_ready();
+        ResponseFuture::wait(pending, service, head, body, &self.policy, question)
+    }
+
     /// Takes the service that was polled ready and leaves a clone, which was not, for next time.
     fn take_ready(&mut self) -> S {
         let clone = self.inner.clone();

@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 
 use crate::{Address, MachineId, Presence};
 
+mod absent;
 mod id;
-mod owned;
 
+pub use absent::SessionAbsent;
 pub use id::{MalformedSession, SessionId, ShortSessionId};
-pub use owned::{Owned, SessionAbsent};
 
 /// How far a session is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -227,6 +227,11 @@ impl Session {
     /// The machine that may serve it now: nobody may while it is being created.
     pub(crate) fn serving_owner(&self) -> Option<&MachineId> {
         self.facts.serving_owner()
+    }
+
+    /// Whether it is there to be owned, and nobody owns it.
+    pub(crate) fn is_unassigned(&self) -> bool {
+        self.facts.status == SessionStatus::Active && self.facts.owner.is_none()
     }
 
     /// Whether the session's life has ended by the time `age` has passed since it was read.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{Arrival, Code, LookupErrorKind, MachineId, Session};
+use crate::{Arrival, Code, LookupErrorKind, MachineId, Presence, Right, Session, Standing};
 
 /// What a lookup came back with.
 #[derive(Clone, Copy, Debug)]
@@ -22,18 +22,51 @@ pub enum Record<'a> {
         age: Duration,
         /// Whether the application's guard lets this request near this session.
         allowed: bool,
+        /// What the read allows the session's owner.
+        right: Right,
     },
 }
 
 impl<'a> Record<'a> {
     /// What the directory said of `session` when it was asked `age` ago, to a request that the
-    /// guard lets pass (`allowed`) or not.
+    /// guard lets pass (`allowed`) or not, and what that allows the owner.
     #[must_use]
-    pub fn known(session: &'a Session, age: Duration, allowed: bool) -> Self {
+    pub fn known(session: &'a Session, age: Duration, allowed: bool, right: Right) -> Self {
         Self::Known {
             session,
             age,
             allowed,
+            right,
+        }
+    }
+}
+
+/// The machine that decides, and what it may do.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Here<'a> {
+    /// Which machine it is.
+    pub machine: &'a MachineId,
+    /// Whether this process may serve at all.
+    pub standing: Standing,
+    /// How often one request is replayed at most.
+    pub max_hops: u8,
+    /// Whether it may claim a session that nobody owns, for this request.
+    pub claims: bool,
+    /// Whether it may take a session over from an owner that is lost, for this request.
+    pub takes_over: bool,
+}
+
+impl<'a> Here<'a> {
+    /// A machine that serves, and claims nothing.
+    #[must_use]
+    pub fn new(machine: &'a MachineId, max_hops: u8) -> Self {
+        Self {
+            machine,
+            standing: Standing::Serving,
+            max_hops,
+            claims: false,
+            takes_over: false,
         }
     }
 }
@@ -46,6 +79,8 @@ pub enum Verdict {
     Pass,
     /// Hand it to the owner.
     Replay,
+    /// Become the owner, and decide again.
+    Claim,
     /// Refuse it, for this reason.
     Reject(Code),
 }
@@ -56,8 +91,8 @@ pub enum Verdict {
 /// them (and one does, in the tests). The order of the rules is the order of the promises: first
 /// whether the session is one at all, then whether this client may come near it, then who serves.
 #[must_use]
-pub fn decide(record: Record<'_>, me: &MachineId, arrival: &Arrival, max_hops: u8) -> Verdict {
-    let (session, age, allowed) = match record {
+pub fn decide(record: Record<'_>, here: Here<'_>, arrival: &Arrival) -> Verdict {
+    let (session, age, allowed, right) = match record {
         Record::Failed(LookupErrorKind::Corrupt) => return Verdict::Reject(Code::DirectoryCorrupt),
         Record::Failed(_) => return Verdict::Reject(Code::LookupUnavailable),
         Record::Unknown => return Verdict::Reject(Code::SessionUnknown),
@@ -65,7 +100,8 @@ pub fn decide(record: Record<'_>, me: &MachineId, arrival: &Arrival, max_hops: u
             session,
             age,
             allowed,
-        } => (session, age, allowed),
+            right,
+        } => (session, age, allowed, right),
     };
     if session.is_over(age) {
         return Verdict::Reject(Code::SessionOver);
@@ -73,10 +109,32 @@ pub fn decide(record: Record<'_>, me: &MachineId, arrival: &Arrival, max_hops: u
     if !allowed {
         return Verdict::Reject(Code::SessionForbidden);
     }
+    let serves = here.standing == Standing::Serving;
     match session.serving_owner() {
+        None if session.is_unassigned() && here.claims && serves => Verdict::Claim,
         None => Verdict::Reject(Code::SessionStarting),
-        Some(owner) if owner == me => Verdict::Pass,
-        Some(owner) => elsewhere(owner, arrival, max_hops),
+        Some(owner) if owner == here.machine => mine(here.standing, right),
+        Some(owner) => match session.presence() {
+            Presence::Lost if here.takes_over && serves => Verdict::Claim,
+            Presence::Lost => Verdict::Reject(Code::OwnerLost),
+            Presence::NeverSeen => Verdict::Reject(Code::OwnerNeverSeen),
+            Presence::Unknown | Presence::Alive | Presence::Draining => {
+                elsewhere(owner, arrival, here.max_hops)
+            }
+        },
+    }
+}
+
+fn mine(standing: Standing, right: Right) -> Verdict {
+    match (standing, right) {
+        (Standing::Duplicate, _) => Verdict::Reject(Code::DuplicateIdentity),
+        (Standing::Gone, _) => Verdict::Reject(Code::OwnerLost),
+        (Standing::Draining, _) | (Standing::Serving, Right::Wait { .. }) => {
+            Verdict::Reject(Code::SessionMoving)
+        }
+        // Whoever waited longer for its lookup than the answer holds for knows nothing.
+        (Standing::Serving, Right::Expired) => Verdict::Reject(Code::LookupUnavailable),
+        (Standing::Serving, Right::Serve { .. }) => Verdict::Pass,
     }
 }
 
@@ -98,7 +156,7 @@ fn elsewhere(owner: &MachineId, arrival: &Arrival, max_hops: u8) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ReplayFailure, SessionId, SessionStatus};
+    use crate::{Bound, ReplayFailure, SessionId, SessionStatus};
 
     const MAX_HOPS: u8 = 2;
     const LIFE: Duration = Duration::from_secs(60);
@@ -173,68 +231,150 @@ mod tests {
         }
     }
 
+    fn rights() -> [Right; 3] {
+        let bound = Bound::new(10);
+        let rights = [
+            Right::of(0, 0, 0, bound),
+            Right::of(0, 5, 0, bound),
+            Right::of(0, 0, 10, bound),
+        ];
+        assert!(matches!(
+            rights,
+            [Right::Serve { .. }, Right::Wait { .. }, Right::Expired]
+        ));
+        rights
+    }
+
+    /// What becomes of a request for a live, allowed session of this machine.
+    fn mine(standing: Standing, right: Right) -> Verdict {
+        match (standing, right) {
+            (Standing::Serving, Right::Serve { .. }) => Verdict::Pass,
+            (Standing::Serving, Right::Expired) => Verdict::Reject(Code::LookupUnavailable),
+            (Standing::Serving, Right::Wait { .. }) | (Standing::Draining, _) => {
+                Verdict::Reject(Code::SessionMoving)
+            }
+            (Standing::Duplicate, _) => Verdict::Reject(Code::DuplicateIdentity),
+            (Standing::Gone, _) => Verdict::Reject(Code::OwnerLost),
+        }
+    }
+
+    fn heres(machine: &MachineId) -> Vec<Here<'_>> {
+        let mut all = Vec::new();
+        for standing in [
+            Standing::Serving,
+            Standing::Draining,
+            Standing::Duplicate,
+            Standing::Gone,
+        ] {
+            for (claims, takes_over) in [(false, false), (true, false), (false, true), (true, true)]
+            {
+                all.push(Here {
+                    standing,
+                    claims,
+                    takes_over,
+                    ..Here::new(machine, MAX_HOPS)
+                });
+            }
+        }
+        all
+    }
+
+    fn sessions() -> Vec<Session> {
+        let mut all = Vec::new();
+        for status in [
+            SessionStatus::Starting,
+            SessionStatus::Active,
+            SessionStatus::Over,
+        ] {
+            let session = Session::new(SessionId::new(uuid::Uuid::nil()), status);
+            all.push(session.clone());
+            for presence in [
+                Presence::Unknown,
+                Presence::Alive,
+                Presence::Draining,
+                Presence::Lost,
+                Presence::NeverSeen,
+            ] {
+                all.push(
+                    session
+                        .clone()
+                        .with_owner(machine("owner"))
+                        .with_presence(presence),
+                );
+            }
+        }
+        all
+    }
+
     #[test]
-    fn every_combination_of_record_identity_and_arrival_has_its_verdict() {
+    fn every_combination_of_record_machine_and_arrival_has_its_verdict() {
         let mut rows = 0;
         for me in [machine("owner"), machine("me")] {
-            for (name, arrival) in arrivals() {
-                for kind in [
-                    LookupErrorKind::Timeout,
-                    LookupErrorKind::Unavailable,
-                    LookupErrorKind::Corrupt,
-                ] {
-                    let code = if kind == LookupErrorKind::Corrupt {
-                        Code::DirectoryCorrupt
-                    } else {
-                        Code::LookupUnavailable
-                    };
-                    assert_eq!(
-                        decide(Record::Failed(kind), &me, &arrival, MAX_HOPS),
-                        Verdict::Reject(code)
-                    );
+            for here in heres(&me) {
+                for (name, arrival) in arrivals() {
+                    for kind in [
+                        LookupErrorKind::Timeout,
+                        LookupErrorKind::Unavailable,
+                        LookupErrorKind::Corrupt,
+                    ] {
+                        let code = if kind == LookupErrorKind::Corrupt {
+                            Code::DirectoryCorrupt
+                        } else {
+                            Code::LookupUnavailable
+                        };
+                        let verdict = decide(Record::Failed(kind), here, &arrival);
+                        assert_eq!(verdict, Verdict::Reject(code));
+                        rows += 1;
+                    }
+                    let verdict = decide(Record::Unknown, here, &arrival);
+                    assert_eq!(verdict, Verdict::Reject(Code::SessionUnknown));
                     rows += 1;
-                }
-                assert_eq!(
-                    decide(Record::Unknown, &me, &arrival, MAX_HOPS),
-                    Verdict::Reject(Code::SessionUnknown)
-                );
-                rows += 1;
-                for status in [
-                    SessionStatus::Starting,
-                    SessionStatus::Active,
-                    SessionStatus::Over,
-                ] {
-                    for owned in [false, true] {
+                    for session in sessions() {
                         for (remaining, age) in [
                             (None, Duration::MAX),
                             (Some(LIFE), Duration::ZERO),
                             (Some(LIFE), LIFE),
                         ] {
-                            for allowed in [false, true] {
-                                let mut session =
-                                    Session::new(SessionId::new(uuid::Uuid::nil()), status);
-                                if owned {
-                                    session = session.with_owner(machine("owner"));
-                                }
-                                if let Some(remaining) = remaining {
-                                    session = session.with_remaining(remaining);
-                                }
-                                let over = status == SessionStatus::Over
+                            let session = match remaining {
+                                Some(remaining) => session.clone().with_remaining(remaining),
+                                None => session.clone(),
+                            };
+                            for (allowed, right) in [true, false]
+                                .into_iter()
+                                .flat_map(|allowed| rights().map(|right| (allowed, right)))
+                            {
+                                let over = session.status() == SessionStatus::Over
                                     || remaining.is_some_and(|life| life <= age);
-                                let expected = match (over, allowed, status, owned) {
+                                let serves = here.standing == Standing::Serving;
+                                let owned = session.owner().is_some();
+                                let expected = match (over, allowed, session.status(), owned) {
                                     (true, ..) => Verdict::Reject(Code::SessionOver),
                                     (_, false, ..) => Verdict::Reject(Code::SessionForbidden),
+                                    (_, _, SessionStatus::Active, false)
+                                        if here.claims && serves =>
+                                    {
+                                        Verdict::Claim
+                                    }
                                     (_, _, SessionStatus::Starting, _) | (_, _, _, false) => {
                                         Verdict::Reject(Code::SessionStarting)
                                     }
-                                    _ if me.as_str() == "owner" => Verdict::Pass,
-                                    _ => elsewhere(name),
+                                    _ if me.as_str() == "owner" => mine(here.standing, right),
+                                    _ => match session.presence() {
+                                        Presence::Lost if here.takes_over && serves => {
+                                            Verdict::Claim
+                                        }
+                                        Presence::Lost => Verdict::Reject(Code::OwnerLost),
+                                        Presence::NeverSeen => {
+                                            Verdict::Reject(Code::OwnerNeverSeen)
+                                        }
+                                        _ => elsewhere(name),
+                                    },
                                 };
-                                let record = Record::known(&session, age, allowed);
+                                let record = Record::known(&session, age, allowed, right);
                                 assert_eq!(
-                                    decide(record, &me, &arrival, MAX_HOPS),
+                                    decide(record, here, &arrival),
                                     expected,
-                                    "{session:?} {me} {name} {allowed}"
+                                    "{session:?} {here:?} {name} {allowed} {right:?}"
                                 );
                                 rows += 1;
                             }
@@ -243,7 +383,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(rows, 2 * 10 * (3 + 1 + 3 * 2 * 3 * 2));
+        assert_eq!(rows, 2 * 16 * 10 * (3 + 1 + 3 * 6 * 3 * 6));
     }
 
     #[test]
@@ -251,12 +391,9 @@ mod tests {
         let session = Session::owned_by(SessionId::new(uuid::Uuid::nil()), machine("owner"));
         for (name, arrival) in arrivals() {
             for max_hops in [0, 1, 2, u8::MAX] {
-                let verdict = decide(
-                    Record::known(&session, Duration::ZERO, true),
-                    &machine("me"),
-                    &arrival,
-                    max_hops,
-                );
+                let me = machine("me");
+                let record = Record::known(&session, Duration::ZERO, true, rights()[0]);
+                let verdict = decide(record, Here::new(&me, max_hops), &arrival);
                 assert_ne!(verdict, Verdict::Pass, "{name}");
             }
         }
@@ -265,13 +402,12 @@ mod tests {
     #[test]
     fn no_hops_allowed_still_means_that_a_fresh_request_is_replayed_once() {
         let session = Session::owned_by(SessionId::new(uuid::Uuid::nil()), machine("owner"));
-        let record = Record::known(&session, Duration::ZERO, true);
+        let me = machine("me");
+        let record = Record::known(&session, Duration::ZERO, true, rights()[0]);
+        let here = Here::new(&me, 0);
+        assert_eq!(decide(record, here, &Arrival::Fresh), Verdict::Replay);
         assert_eq!(
-            decide(record, &machine("me"), &Arrival::Fresh, 0),
-            Verdict::Replay
-        );
-        assert_eq!(
-            decide(record, &machine("me"), &Arrival::Replayed { hops: 1 }, 0),
+            decide(record, here, &Arrival::Replayed { hops: 1 }),
             Verdict::Reject(Code::ReplayLoop)
         );
     }

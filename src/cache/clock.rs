@@ -5,6 +5,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
+use std::time::Duration;
 
 /// Monotonic milliseconds since the clock was made.
 ///
@@ -26,6 +27,14 @@ impl Tick {
     /// How many milliseconds have passed since `earlier`.
     pub(crate) fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
+    }
+
+    /// The moment that was `age` before.
+    pub(crate) fn before(self, age: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+        )
     }
 }
 

@@ -25,6 +25,33 @@ pub(crate) struct Answer {
 /// as one of them is left, and is dropped with the last one.
 pub(crate) type Flight = Shared<Pin<Box<dyn Future<Output = Answer> + Send>>>;
 
+/// What is asked of the directory.
+pub(super) enum Ask {
+    /// Who owns this session.
+    Look(SessionId),
+    /// To own it, as it was seen.
+    Claim(Session),
+}
+
+impl Ask {
+    fn session(&self) -> SessionId {
+        match self {
+            Self::Look(id) => *id,
+            Self::Claim(seen) => seen.id(),
+        }
+    }
+
+    async fn put(self, cache: &Cache) -> Result<Option<Session>, LookupError> {
+        match (self, &cache.directory) {
+            (Self::Look(id), _) => cache.lookup.session(id).await,
+            (Self::Claim(seen), Some(directory)) => directory.claim(seen, cache.me.clone()).await,
+            (Self::Claim(_), None) => Err(LookupError::unavailable(
+                "there is no directory to claim a session in",
+            )),
+        }
+    }
+}
+
 /// How a request came by a lookup.
 pub(super) enum Boarding<T> {
     Joined(Flight),
@@ -56,10 +83,11 @@ impl Flights {
     pub(super) fn join_or_begin<T>(
         &self,
         cache: &Arc<Cache>,
-        id: SessionId,
+        ask: Ask,
         since: Tick,
         first: impl FnOnce() -> Option<T>,
     ) -> Boarding<T> {
+        let id = ask.session();
         let mut under_way = self.lock();
         let joined = under_way
             .flights
@@ -77,13 +105,14 @@ impl Flights {
             cache: Arc::clone(cache),
             id,
             number,
+            claims: matches!(ask, Ask::Claim(_)),
             asked: false,
         };
         let flight = async move {
             landing.asked = true;
             let asked_at = landing.cache.clock.now();
             // One that panics must not take along all who wait for it.
-            let session = AssertUnwindSafe(landing.cache.lookup.session(id))
+            let session = AssertUnwindSafe(ask.put(&landing.cache))
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| Err(LookupError::unavailable("the session lookup panicked")))
@@ -165,29 +194,48 @@ struct Landing {
     cache: Arc<Cache>,
     id: SessionId,
     number: u64,
+    claims: bool,
     asked: bool,
 }
 
 impl Landing {
+    fn flights(&self) -> &Flights {
+        if self.claims {
+            &self.cache.claims
+        } else {
+            &self.cache.flights
+        }
+    }
+
     fn land(self, mut answer: Answer) -> Answer {
         let cache = &self.cache;
-        cache.hold_down.note(&answer.session, cache.clock.now());
+        let now = cache.clock.now();
+        cache.hold_down.note(&answer.session, now);
         if let Ok(Some(session)) = &mut answer.session {
             *session = cache.share_owner(session.clone());
+            if cache.is_me(session.owner()) {
+                cache.tenures.note(session, answer.asked_at, now);
+            }
         }
-        cache
-            .flights
-            .end(self.id, self.number, || cache.keep(self.id, &answer));
+        self.flights().end(self.id, self.number, || {
+            if self.claims {
+                // A lookup that began before the claim would tell what was true before it.
+                cache
+                    .flights
+                    .disown(self.id, || cache.keep(self.id, &answer));
+            } else {
+                cache.keep(self.id, &answer);
+            }
+        });
         answer
     }
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        let Self { cache, .. } = self;
-        cache.flights.end(self.id, self.number, || {});
+        self.flights().end(self.id, self.number, || {});
         if !self.asked {
-            cache.hold_down.pass_on(cache.clock.now());
+            self.cache.hold_down.pass_on(self.cache.clock.now());
         }
     }
 }

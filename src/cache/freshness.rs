@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{MachineId, SessionId, SessionStatus, session::Facts};
+use crate::{MachineId, Presence, SessionId, SessionStatus, session::Facts};
 
 /// How old a cached session may be before it is read again, and what else the cache may do.
 ///
@@ -106,6 +106,10 @@ impl Freshness {
             _ if over => return self.owned,
             None => self.unknown,
             Some(owner) if owner == me => self.owned,
+            // It may come back, or somebody else may take it over.
+            Some(_) if matches!(facts.presence(), Presence::Lost | Presence::NeverSeen) => {
+                self.unknown
+            }
             Some(_) => self.elsewhere,
         };
         // Whoever comes after the end of its life asks whether it was put off meanwhile.

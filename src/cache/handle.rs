@@ -58,13 +58,19 @@ impl CacheHandle {
         Duration::from_millis(self.0.tenures.bound().freshness)
     }
 
-    /// Whether the layer serves what it owned once while the directory fails.
-    pub(crate) fn serves_stale_owned(&self) -> bool {
+    /// Whether the layer goes on serving what it owned once while the directory fails, which two
+    /// machines may then do at once.
+    #[must_use]
+    pub fn serves_stale_owned(&self) -> bool {
         self.0.freshness.stale_owned_if_error > 0
     }
 
     /// Takes the right to serve from this process, for good. Says whether that is news.
-    pub(crate) fn worsen(&self, standing: Standing) -> bool {
+    #[allow(
+        clippy::must_use_candidate,
+        reason = "what it does matters more than what it says"
+    )]
+    pub fn worsen(&self, standing: Standing) -> bool {
         let news = self.0.standing.worsen(standing);
         if news {
             // Whoever holds a stream open finds out now.
@@ -73,21 +79,30 @@ impl CacheHandle {
         news
     }
 
-    /// Stops serving the session at this epoch and before; whether this machine has waited for
-    /// the owner before it. Comes before the write.
-    pub(crate) fn give_up(&self, session: SessionId, epoch: u64) -> bool {
+    /// Stops serving the session at this epoch and before, for good. It comes before the release is
+    /// written.
+    ///
+    /// Says whether this machine has waited for the owner before it, and so may write a
+    /// [proof](crate::Tenure::release_proof) that the next one need not. A machine that did not have
+    /// to wait is told `false`, too: the row says that.
+    #[allow(
+        clippy::must_use_candidate,
+        reason = "what it does matters more than what it says"
+    )]
+    pub fn give_up(&self, session: SessionId, epoch: u64) -> bool {
         let entitled = self.0.tenures.give_up(session, epoch, self.0.clock.now());
         self.forget(session);
         entitled
     }
 
     /// Says that the directory has written that the session was given up.
-    pub(crate) fn gave_up(&self, session: SessionId) {
+    pub fn gave_up(&self, session: SessionId) {
         self.0.tenures.gave_up(session, self.0.clock.now());
     }
 
     /// The sessions for whose owner before this machine has waited, with their epochs.
-    pub(crate) fn waited_out(&self) -> Vec<(SessionId, u64)> {
+    #[must_use]
+    pub fn waited_out(&self) -> Vec<(SessionId, u64)> {
         self.0.tenures.waited_out(self.0.clock.now())
     }
 }

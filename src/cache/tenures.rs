@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use quick_cache::sync::Cache as Table;
@@ -30,6 +33,8 @@ pub(super) struct Tenures {
     bound: Bound,
     since: Table<SessionId, Tenure>,
     given_up: Mutex<HashMap<SessionId, GivenUp>>,
+    /// Most machines never give one up, and should not take the lock for that.
+    any_given_up: AtomicBool,
 }
 
 /// A session that this machine may not serve at this epoch or an earlier one, whatever it reads.
@@ -46,6 +51,7 @@ impl Tenures {
             bound: Bound::new(u64::from(owned).max(SHORTEST)).with_slack(SLACK),
             since: Table::new(capacity.max(1)),
             given_up: Mutex::default(),
+            any_given_up: AtomicBool::new(false),
         }
     }
 
@@ -82,6 +88,7 @@ impl Tenures {
     /// Stops serving the session at this epoch, for good; whether this machine was entitled to
     /// serve it, as far as that is known here.
     pub(super) fn give_up(&self, id: SessionId, epoch: u64, now: Tick) -> bool {
+        self.any_given_up.store(true, Ordering::Release);
         let mut given_up = self.lock();
         if given_up.len() >= MANY {
             let settled = now.0.saturating_sub(2 * self.bound.freshness + 60_000);
@@ -114,9 +121,10 @@ impl Tenures {
         known.is_some_and(|tenure| tenure.release_proof(None, now.0, self.bound).is_some())
     }
 
-    fn was_given_up(&self, id: SessionId, epoch: u64) -> bool {
-        let given_up = self.lock();
-        !given_up.is_empty() && given_up.get(&id).is_some_and(|one| epoch <= one.epoch)
+    /// Whether this machine may not serve the session at this epoch any more.
+    pub(super) fn was_given_up(&self, id: SessionId, epoch: u64) -> bool {
+        self.any_given_up.load(Ordering::Acquire)
+            && self.lock().get(&id).is_some_and(|one| epoch <= one.epoch)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, GivenUp>> {

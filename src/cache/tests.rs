@@ -83,7 +83,15 @@ impl Rig {
         let (clock, time) = Clock::by_hand();
         let lookup = ByHand::default();
         let (erased, timeout) = (DynLookup::new(lookup.clone()), Duration::from_secs(60));
-        let cache = Cache::new(machine("me"), erased, timeout, freshness, capacity, clock);
+        let cache = Cache::new(
+            machine("me"),
+            erased,
+            None,
+            timeout,
+            freshness,
+            capacity,
+            clock,
+        );
         Self {
             cache: Arc::new(cache),
             lookup,
@@ -309,6 +317,7 @@ async fn those_who_wait_have_time_limits_of_their_own() {
     let cache = Arc::new(Cache::new(
         machine("me"),
         erased,
+        None,
         timeout,
         Freshness::new(),
         8,
@@ -501,6 +510,7 @@ fn a_lookup_that_runs_no_refreshes_is_not_asked_to_at_every_request() {
     let cache = Arc::new(Cache::new(
         machine("me"),
         lookup,
+        None,
         timeout,
         freshness,
         100,
@@ -524,6 +534,7 @@ fn sessions_in_memory_are_read_again_on_the_spot() {
     let cache = Arc::new(Cache::new(
         machine("me"),
         lookup,
+        None,
         timeout,
         freshness,
         100,

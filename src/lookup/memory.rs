@@ -3,17 +3,21 @@
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use futures_util::FutureExt;
 
-use crate::{LookupError, Refresh, Session, SessionId, SessionLookup};
+use crate::{
+    LookupError, MachineId, Presence, Refresh, Session, SessionDirectory, SessionId, SessionLookup,
+};
 
 /// Sessions in memory, for development, demos and tests.
 ///
 /// Clones share their sessions, so a test or an orchestrator in the same process can keep one and
 /// change who owns what. It lives and dies with the process and knows of no other one: it is no
-/// directory for a fleet.
+/// directory for a fleet. Who owns a session, and whether that machine is lost, is what was inserted
+/// last, or [claimed](SessionDirectory::claim) since.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryLookup(Arc<RwLock<HashMap<SessionId, Session>>>);
 
@@ -48,6 +52,30 @@ impl MemoryLookup {
             .unwrap_or_else(PoisonError::into_inner)
             .get(&id)
             .cloned()
+    }
+}
+
+impl SessionDirectory for MemoryLookup {
+    async fn claim(
+        &self,
+        seen: Session,
+        machine: MachineId,
+    ) -> Result<Option<Session>, LookupError> {
+        let mut sessions = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(now) = sessions.get_mut(&seen.id()) else {
+            return Ok(None);
+        };
+        let unchanged = now.owner() == seen.owner() && now.epoch() == seen.epoch();
+        let free = now.is_unassigned() || now.presence() == Presence::Lost;
+        if unchanged && free && !now.is_over(Duration::ZERO) {
+            let epoch = now.epoch().unwrap_or(0) + 1;
+            *now = now
+                .clone()
+                .with_owner(machine)
+                .with_epoch(epoch)
+                .with_presence(Presence::Alive);
+        }
+        Ok(Some(now.clone()))
     }
 }
 

@@ -38,6 +38,35 @@ pub enum Code {
     ///
     /// `session-starting`, 503 with `Retry-After`. Ask again in a moment.
     SessionStarting,
+    /// This machine is the owner, and it may not serve yet, or no more.
+    /// <span id="session-moving"></span>
+    ///
+    /// `session-moving`, 503 with `Retry-After`. The session was taken from another machine, which
+    /// may still be serving it for as long as the header says; or this machine is giving its
+    /// sessions up. Ask again in a moment.
+    SessionMoving,
+    /// The owner has stopped beating.
+    /// <span id="owner-lost"></span>
+    ///
+    /// `owner-lost`, 503 with `Retry-After`. The directory names a machine that said nothing for too
+    /// long, has left, or was declared gone; so the request was not sent there. It comes back, or
+    /// somebody gives the session to another machine; see
+    /// [`OnLostOwner`](crate::OnLostOwner).
+    OwnerLost,
+    /// The owner has never been seen.
+    /// <span id="owner-never-seen"></span>
+    ///
+    /// `owner-never-seen`, 503 with `Retry-After`. The directory names a machine that never said
+    /// that it is there: it is still starting, was never created, or calls itself by another name.
+    /// The row is fine, and so is the database.
+    OwnerNeverSeen,
+    /// Another process is this machine, too.
+    /// <span id="duplicate-identity"></span>
+    ///
+    /// `duplicate-identity`, 503 with `Retry-After`. Two processes say that they are the same
+    /// machine. The older one, which answers this, has stopped serving. Look at where machines get
+    /// their identity from.
+    DuplicateIdentity,
     /// The owner is another machine, and no proxy acted on the replay.
     /// <span id="replay-not-honoured"></span>
     ///
@@ -92,6 +121,10 @@ impl Code {
         Self::SessionOver,
         Self::SessionForbidden,
         Self::SessionStarting,
+        Self::SessionMoving,
+        Self::OwnerLost,
+        Self::OwnerNeverSeen,
+        Self::DuplicateIdentity,
         Self::ReplayNotHonoured,
         Self::OwnerUnreachable,
         Self::ReplayLoop,
@@ -110,6 +143,10 @@ impl Code {
             Self::SessionOver => "session-over",
             Self::SessionForbidden => "session-forbidden",
             Self::SessionStarting => "session-starting",
+            Self::SessionMoving => "session-moving",
+            Self::OwnerLost => "owner-lost",
+            Self::OwnerNeverSeen => "owner-never-seen",
+            Self::DuplicateIdentity => "duplicate-identity",
             Self::ReplayNotHonoured => "replay-not-honoured",
             Self::OwnerUnreachable => "owner-unreachable",
             Self::ReplayLoop => "replay-loop",
@@ -128,9 +165,13 @@ impl Code {
             Self::SessionUnknown => StatusCode::NOT_FOUND,
             Self::SessionOver | Self::SessionAbsent => StatusCode::GONE,
             Self::SessionForbidden => StatusCode::FORBIDDEN,
-            Self::SessionStarting | Self::OwnerUnreachable | Self::LookupUnavailable => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::SessionStarting
+            | Self::SessionMoving
+            | Self::OwnerLost
+            | Self::OwnerNeverSeen
+            | Self::DuplicateIdentity
+            | Self::OwnerUnreachable
+            | Self::LookupUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::ReplayNotHonoured => StatusCode::CONFLICT,
             Self::ReplayLoop => StatusCode::LOOP_DETECTED,
             Self::NotReplayable => StatusCode::MISDIRECTED_REQUEST,
@@ -147,6 +188,10 @@ impl Code {
             Self::SessionOver => "This session has ended",
             Self::SessionForbidden => "This session is not open to you",
             Self::SessionStarting => "This session is starting",
+            Self::SessionMoving => "This session is moving to another machine",
+            Self::OwnerLost => "This session's machine has stopped responding",
+            Self::OwnerNeverSeen => "This session's machine has never started",
+            Self::DuplicateIdentity => "Two processes say that they are this session's machine",
             Self::ReplayNotHonoured => {
                 "This session is on another machine, and the request was not taken there"
             }
@@ -165,8 +210,13 @@ impl Code {
     #[must_use]
     pub fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::SessionStarting | Self::LookupUnavailable => Some(Duration::from_secs(1)),
-            Self::OwnerUnreachable => Some(Duration::from_secs(5)),
+            Self::SessionStarting | Self::SessionMoving | Self::LookupUnavailable => {
+                Some(Duration::from_secs(1))
+            }
+            Self::OwnerLost
+            | Self::OwnerNeverSeen
+            | Self::DuplicateIdentity
+            | Self::OwnerUnreachable => Some(Duration::from_secs(5)),
             _ => None,
         }
     }
@@ -180,6 +230,7 @@ impl Code {
                 | Self::SessionOver
                 | Self::SessionForbidden
                 | Self::SessionStarting
+                | Self::SessionMoving
                 | Self::NotReplayable
         )
     }

@@ -50,7 +50,13 @@ fn status(rejection: &Rejection) -> u8 {
         Code::SessionMalformed => INVALID_ARGUMENT,
         Code::SessionUnknown => NOT_FOUND,
         Code::SessionForbidden => PERMISSION_DENIED,
-        Code::SessionStarting | Code::OwnerUnreachable | Code::LookupUnavailable => UNAVAILABLE,
+        Code::SessionStarting
+        | Code::SessionMoving
+        | Code::OwnerLost
+        | Code::OwnerNeverSeen
+        | Code::DuplicateIdentity
+        | Code::OwnerUnreachable
+        | Code::LookupUnavailable => UNAVAILABLE,
         Code::NotReplayable if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             RESOURCE_EXHAUSTED
         }
@@ -84,6 +90,10 @@ mod tests {
             (Code::SessionOver, "9"),
             (Code::SessionForbidden, "7"),
             (Code::SessionStarting, "14"),
+            (Code::SessionMoving, "14"),
+            (Code::OwnerLost, "14"),
+            (Code::OwnerNeverSeen, "14"),
+            (Code::DuplicateIdentity, "14"),
             (Code::ReplayNotHonoured, "9"),
             (Code::OwnerUnreachable, "14"),
             (Code::ReplayLoop, "13"),

@@ -54,6 +54,30 @@ impl Words {
                 "You can leave this page open: it will open by itself as soon as it is ready.",
                 "Wait a moment, then go back and try again.",
             ),
+            Code::SessionMoving => Self::passing(
+                "This page is moving",
+                "Another computer is about to run it.",
+                "You can leave this page open: it will open by itself in a few seconds.",
+                "Wait a moment, then go back and try again.",
+            ),
+            Code::OwnerNeverSeen => Self::passing(
+                "This page isn’t running yet",
+                "The computer that should run it has not started, or was never set up.",
+                "You can leave this page open: it keeps trying, and will open by itself when that computer starts.",
+                "Wait a moment, then go back and try again.",
+            ),
+            Code::OwnerLost => Self::passing(
+                "This page has gone quiet",
+                "The computer that runs it has not been heard of for a while.",
+                "You can leave this page open: it keeps trying, and will open by itself when that computer is back or another one has taken its place.",
+                "It is not certain whether what you sent has arrived. Wait a moment, go back, and check before you send it again.",
+            ),
+            Code::DuplicateIdentity => Self::passing(
+                "This page can’t be opened right now",
+                "Two computers say that they run this page, and this one has stopped.",
+                "You can leave this page open: it keeps trying, and will open by itself.",
+                "Wait a moment, then go back and try again.",
+            ),
             Code::OwnerUnreachable => Self::passing(
                 "This page can’t be reached right now",
                 "The computer that runs it could not be reached.",

@@ -1,0 +1,62 @@
+//! When a machine may make itself the owner.
+
+use std::fmt;
+
+use http::request::Parts;
+
+/// What becomes of a request for a session that nobody owns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OnUnassigned {
+    /// It is refused with `session-starting`: somebody else assigns sessions.
+    #[default]
+    Reject,
+    /// The machine that it reaches becomes the owner, and serves it.
+    Claim,
+}
+
+/// What becomes of a request for a session whose owner is [lost](crate::Presence::Lost).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OnLostOwner {
+    /// It is refused with `owner-lost`: the machine comes back, or somebody else reassigns it.
+    #[default]
+    Reject,
+    /// The machine that it reaches becomes the owner. It serves when
+    /// [F](crate::CacheHandle::bound) has passed, and until then refuses with `session-moving`:
+    /// who does not beat may still be serving.
+    TakeOver,
+}
+
+/// Says of a request whether it may change who the owner is.
+pub(crate) enum Rule {
+    Always(bool),
+    By(Box<dyn Fn(&Parts) -> bool + Send + Sync>),
+}
+
+impl Rule {
+    pub(crate) fn by(rule: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+        Self::By(Box::new(rule))
+    }
+
+    pub(crate) fn allows(&self, head: &Parts) -> bool {
+        match self {
+            Self::Always(allowed) => *allowed,
+            Self::By(rule) => rule(head),
+        }
+    }
+
+    /// Whether it may ever allow anything.
+    pub(crate) fn needs_directory(&self) -> bool {
+        !matches!(self, Self::Always(false))
+    }
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Always(allowed) => f.debug_tuple("Always").field(allowed).finish(),
+            Self::By(_) => f.write_str("By(closure)"),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What a handler is told of its session.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    Session,
+    cache::{Cache, Tick},
+};
+
+mod loss;
+mod lost;
+mod until_lost;
+
+pub use loss::Loss;
+pub use lost::Lost;
+pub use until_lost::UntilLost;
+
+/// Proof, in a request's extensions, that this machine owns the request's session.
+///
+/// Only the layer puts it there, so a handler that asks for it cannot be reached by a request for
+/// somebody else's session. It derefs to the [`Session`] that the verdict was made from.
+///
+/// # How long it proves that
+/// At the moment at which the request passed. Nothing takes back a request that is being served, so
+/// whoever goes on for long should ask: [`lost`](Self::lost) completes when the ownership is lost
+/// or cannot be proved any more, and [`until_lost`](Self::until_lost) ends a streamed response then.
+///
+/// A process that is stopped inside of a handler and goes on a minute later has nobody to ask. What
+/// it writes then is fenced by the [epoch](Session::epoch), which rises with every change of owner:
+///
+/// ```
+/// # use tower_ownership::Owned;
+/// # async fn save(client: &tokio_postgres::Client, owned: &Owned, state: &str)
+/// # -> Result<bool, Box<dyn std::error::Error>> {
+/// let epoch = i64::try_from(owned.epoch().ok_or("the directory keeps no epochs")?)?;
+/// // Writes only if nobody of a later epoch has written, and only as long as we are the owner.
+/// let written = client
+///     .execute(
+///         "INSERT INTO session_states AS s (session_id, epoch, state)
+///          SELECT id, owner_epoch, $3 FROM preview_sessions WHERE id = $1 AND owner_epoch = $2
+///          ON CONFLICT (session_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state
+///          WHERE s.epoch <= excluded.epoch",
+///         &[owned.id().as_uuid(), &epoch, &state],
+///     )
+///     .await?;
+/// # Ok(written == 1) }
+/// ```
+#[derive(Clone)]
+pub struct Owned {
+    session: Session,
+    read_at: Tick,
+    cache: Arc<Cache>,
+}
+
+impl Owned {
+    pub(crate) fn new(session: Session, read_at: Tick, cache: &Arc<Cache>) -> Self {
+        Self {
+            session,
+            read_at,
+            cache: Arc::clone(cache),
+        }
+    }
+
+    /// The session.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Completes when this machine has lost the session, or cannot prove any more that it owns it.
+    ///
+    /// As long as it is polled it keeps the session fresh: it reads it again before the last read
+    /// is too old, together with whoever else asks for it. A watch of the directory makes it
+    /// complete within milliseconds of a change; without one, that takes up to
+    /// [F](crate::CacheHandle::bound). It completes by itself when the directory cannot be asked
+    /// for that long.
+    ///
+    /// ```
+    /// # use tower_ownership::Owned;
+    /// # async fn example(owned: Owned, work: impl Future<Output = ()>) {
+    /// tokio::select! {
+    ///     () = work => {}
+    ///     loss = owned.lost() => println!("stopped: {loss}"),
+    /// }
+    /// # }
+    /// ```
+    pub fn lost(&self) -> Lost {
+        Lost::new(&self.cache, &self.session, self.read_at)
+    }
+
+    /// Wraps a body so that it ends when the session is [lost](Self::lost).
+    pub fn until_lost<B>(&self, body: B) -> UntilLost<B> {
+        UntilLost::new(body, self.lost())
+    }
+}
+
+impl std::ops::Deref for Owned {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl fmt::Debug for Owned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Owned").field(&self.session).finish()
+    }
+}
