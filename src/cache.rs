@@ -158,6 +158,22 @@ impl Cache {
         })
     }
 
+    /// Asks, together with whoever else is asking, unless what is known was read less than `within`
+    /// milliseconds ago.
+    pub(crate) fn read_within(self: &Arc<Self>, id: SessionId, within: u64) -> Pending {
+        let now = self.clock.now();
+        let since = self.joined_since(now, false);
+        let boarding = self.flights.join_or_begin(self, Ask::Look(id), since, || {
+            let age = Duration::from_millis(within);
+            match self.peek(id, false).filter(|peeked| peeked.found.age < age) {
+                Some(peeked) => Some(Ok(peeked.found)),
+                None => self.hold_down.refusal(now).map(Err),
+            }
+        });
+        // Not even a stale answer is of use to somebody who wants a newer one than it has.
+        Pending::new(Arc::clone(self), id, true, boarding)
+    }
+
     /// Asks, together with whoever else is asking.
     pub(crate) fn load(self: &Arc<Self>, id: SessionId, replayed: bool) -> Pending {
         let now = self.clock.now();
@@ -390,5 +406,7 @@ impl fmt::Debug for Cache {
     }
 }
 
+#[cfg(test)]
+mod ownership_tests;
 #[cfg(test)]
 mod tests;

@@ -68,7 +68,9 @@ impl SessionDirectory for MemoryLookup {
         let unchanged = now.owner() == seen.owner() && now.epoch() == seen.epoch();
         let free = now.is_unassigned() || now.presence() == Presence::Lost;
         if unchanged && free && !now.is_over(Duration::ZERO) {
-            let epoch = now.epoch().unwrap_or(0) + 1;
+            // Born without an owner is epoch 0, and born with one is 1.
+            let born = u64::from(now.owner().is_some());
+            let epoch = now.epoch().unwrap_or(born) + 1;
             *now = now
                 .clone()
                 .with_owner(machine)
