@@ -98,6 +98,8 @@ pub mod identity;
 mod layer;
 mod lookup;
 mod machine;
+#[cfg(any(doc, doctest))]
+pub mod manual;
 mod observe;
 mod owned;
 mod policy;

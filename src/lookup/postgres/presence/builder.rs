@@ -130,6 +130,7 @@ impl PostgresPresenceBuilder {
             interval: self.interval,
             timeout: self.timeout,
         };
+        cache.joined();
         Ok(PostgresPresence {
             row,
             cache,
