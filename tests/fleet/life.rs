@@ -185,7 +185,7 @@ async fn a_container_that_is_killed_is_taken_over_from_after_its_silence_and_f()
     assert_eq!(answer.json()["epoch"], 2);
     let took = killed.elapsed();
     assert!(
-        took >= Duration::from_millis(2_000),
+        took >= Duration::from_secs(2),
         "F and most of the silence: {took:?}"
     );
     let written = send(request(Method::POST, pair.url("/write"))).await;
