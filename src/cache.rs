@@ -154,6 +154,7 @@ impl Cache {
                 session: Ok(session.map(|facts| Session::from_facts(id, facts))),
                 age: Duration::from_millis(age),
                 source: Source::Cache,
+                waited: None,
             },
         })
     }
@@ -264,6 +265,7 @@ impl Cache {
             session: Ok(Some(Session::from_facts(id, facts))),
             age: Duration::from_millis(age),
             source: Source::Stale,
+            waited: None,
         })
     }
 
