@@ -14,6 +14,7 @@ use crate::{
     detect,
     directory::DynDirectory,
     lookup::DynLookup,
+    meter,
     observe::Warnings,
     policy::{Guard, Policy},
 };
@@ -270,6 +271,7 @@ impl OwnershipLayerBuilder {
             Some(identity) => identity.machine_id()?,
             None => detect().machine_id()?,
         };
+        meter::describe();
         let cache = Cache::new(
             machine.clone(),
             self.lookup,
@@ -292,6 +294,7 @@ impl OwnershipLayerBuilder {
             render: self.render.unwrap_or_else(|| renderer()),
             observe: self.observe,
             warnings: Warnings::every(self.warn_every),
+            meter: meter::Verdicts::new(),
         };
         Ok(OwnershipLayer {
             policy: Arc::new(policy),

@@ -11,8 +11,8 @@ use crate::{
     SessionId, Verdict,
     cache::{Cache, Found, Pending},
     claim::Rule,
-    decide,
-    observe::{RequestSpan, Warnings},
+    decide, meter,
+    observe::{RequestSpan, Say, Warnings},
 };
 
 /// Says whether this request may come near this session.
@@ -34,6 +34,7 @@ pub(crate) struct Policy {
     pub(crate) render: Box<dyn Render>,
     pub(crate) observe: Option<Box<dyn Observe>>,
     pub(crate) warnings: Warnings,
+    pub(crate) meter: meter::Verdicts,
 }
 
 /// A request's question: which session, and how the request came here.
@@ -254,7 +255,14 @@ impl Policy {
 
     fn tell(&self, seen: &Observed<'_>, span: &RequestSpan) {
         span.record(seen);
-        seen.emit(|code| self.warnings.say(code, self.cache.now()));
+        self.meter.reached(seen.verdict, seen.source, seen.arrival);
+        seen.emit(|code| {
+            let say = self.warnings.say(code, self.cache.now());
+            if say == Say::Quietly {
+                self.meter.held_back(code);
+            }
+            say
+        });
         if let Some(observe) = &self.observe {
             observe.observe(seen);
         }

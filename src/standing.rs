@@ -20,7 +20,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    const ALL: [Self; 4] = [Self::Serving, Self::Draining, Self::Duplicate, Self::Gone];
+    pub(crate) const ALL: [Self; 4] = [Self::Serving, Self::Draining, Self::Duplicate, Self::Gone];
 
     /// The standing as it stands in events.
     #[must_use]
