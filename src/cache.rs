@@ -28,6 +28,7 @@ use crate::{
     Bound, MachineId, Right, Session, SessionId, Standing,
     directory::DynDirectory,
     lookup::{DynLookup, Refresh},
+    meter,
     session::Facts,
     standing::AtomicStanding,
 };
@@ -83,6 +84,7 @@ pub(crate) struct Cache {
     listeners: Arc<Listeners>,
     no_refresh_before: AtomicU64,
     owners: RwLock<HashSet<MachineId>>,
+    pub(crate) meter: meter::Lookups,
 }
 
 #[derive(Clone)]
@@ -124,6 +126,7 @@ impl Cache {
             tenures: Tenures::new(capacity / 4, freshness.owned),
             standing: AtomicStanding::new(Standing::Serving),
             no_refresh_before: AtomicU64::new(0),
+            meter: meter::Lookups::new(),
         }
     }
 
@@ -159,6 +162,7 @@ impl Cache {
                 session: Ok(session.map(|facts| Session::from_facts(id, facts))),
                 age: Duration::from_millis(age),
                 source: Source::Cache,
+                waited: None,
             },
         })
     }
@@ -190,6 +194,11 @@ impl Cache {
                 None => self.hold_down.refusal(now).map(Err),
             }
         });
+        match &boarding {
+            Boarding::Joined(_) => self.meter.joined(),
+            Boarding::NoNeed(Err(_)) => self.meter.refused(),
+            Boarding::Began(_) | Boarding::NoNeed(Ok(_)) => {}
+        }
         Pending::new(Arc::clone(self), id, replayed, boarding)
     }
 
@@ -285,6 +294,7 @@ impl Cache {
             session: Ok(Some(Session::from_facts(id, facts))),
             age: Duration::from_millis(age),
             source: Source::Stale,
+            waited: None,
         })
     }
 
@@ -302,6 +312,7 @@ impl Cache {
         else {
             return;
         };
+        self.meter.refreshed();
         let begun = flight.downgrade();
         let in_time = select(flight, Delay::new(self.timeout)).map(drop);
         self.lookup.spawn(Refresh::new(in_time));

@@ -78,6 +78,7 @@
 //! | `postgres` | `PostgresLookup`, `PostgresWatch` | yes |
 //! | `tls` | TLS from there to PostgreSQL, by rustls | |
 //! | `metadata` | `identity::EcsTask` and `identity::CloudRunInstance` | |
+//! | `metrics` | [`metrics`]: what is counted, for the recorder of the `metrics` facade | |
 //! | `testing` | `testing::FlyEdge`: Fly's proxy, imitated on the loopback, for your own tests | |
 //!
 //! Features add items, and none changes behaviour. Without any, there is neither a database driver
@@ -100,6 +101,9 @@ mod lookup;
 mod machine;
 #[cfg(any(doc, doctest))]
 pub mod manual;
+mod meter;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod observe;
 mod owned;
 mod policy;

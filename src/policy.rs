@@ -11,7 +11,8 @@ use crate::{
     SessionId, Verdict,
     cache::{Cache, Found, Pending},
     claim::Rule,
-    decide,
+    decide, meter,
+    observe::{RequestSpan, Say, Warnings},
 };
 
 /// Says whether this request may come near this session.
@@ -32,6 +33,8 @@ pub(crate) struct Policy {
     pub(crate) tells_owned: bool,
     pub(crate) render: Box<dyn Render>,
     pub(crate) observe: Option<Box<dyn Observe>>,
+    pub(crate) warnings: Warnings,
+    pub(crate) meter: meter::Verdicts,
 }
 
 /// A request's question: which session, and how the request came here.
@@ -41,6 +44,7 @@ pub(crate) struct Question {
     pub(crate) arrival: Arrival,
     /// Whether a claim was made for it already: one has to be enough.
     pub(crate) claimed: bool,
+    pub(crate) span: RequestSpan,
 }
 
 impl Question {
@@ -65,10 +69,14 @@ impl Policy {
     /// What the request asks for; `None` if it is for no session.
     pub(crate) fn question(&self, head: &Parts) -> Result<Option<Question>, MalformedSession> {
         let session = self.extract.session(head)?;
-        Ok(session.map(|session| Question {
-            session,
-            arrival: self.replay.arrival(head),
-            claimed: false,
+        Ok(session.map(|session| {
+            let arrival = self.replay.arrival(head);
+            Question {
+                session,
+                span: RequestSpan::begin(session, &self.machine, arrival.hops()),
+                arrival,
+                claimed: false,
+            }
         }))
     }
 
@@ -105,23 +113,27 @@ impl Policy {
             arrival,
             source: Some(found.source),
             age: Some(found.age),
+            lookup_time: found.waited,
             ..self.saw(verdict)
         };
+        let span = &question.span;
         match (verdict, found.session) {
             (Verdict::Pass, Ok(Some(session))) => {
-                self.tell(&seen.of(&session));
+                self.tell(&seen.of(&session), span);
                 let read_at = self.cache.now().before(found.age);
                 Act::Pass(Owned::new(session, read_at, &self.cache))
             }
-            (Verdict::Claim, Ok(Some(session))) => Act::Claim(self.cache.claim(&session)),
+            (Verdict::Claim, Ok(Some(session))) => {
+                Act::Claim(self.cache.claim(&session).after(found.waited))
+            }
             (Verdict::Replay, Ok(Some(session))) => {
                 let seen = seen.of(&session);
                 Act::Answer(match self.hand_over(head, &session, arrival) {
                     Ok(response) => {
-                        self.tell(&seen);
+                        self.tell(&seen, span);
                         response
                     }
-                    Err(rejection) => self.refuse(rejection, &seen, Reader::of(head)),
+                    Err(rejection) => self.refuse(rejection, &seen, span, Reader::of(head)),
                 })
             }
             (verdict, session) => {
@@ -144,7 +156,7 @@ impl Policy {
                     rejection = rejection.retry_in(Duration::from_millis(left));
                 }
                 let seen = Observed { error, ..seen };
-                Act::Answer(self.refuse(rejection, &seen, Reader::of(head)))
+                Act::Answer(self.refuse(rejection, &seen, span, Reader::of(head)))
             }
         }
     }
@@ -198,11 +210,16 @@ impl Policy {
     pub(crate) fn malformed(&self, head: &Parts, malformed: MalformedSession) -> Response<Bytes> {
         let rejection = Rejection::malformed(self.machine.clone(), malformed);
         let seen = self.saw(Verdict::Reject(rejection.code()));
-        self.refuse(rejection, &seen, Reader::of(head))
+        self.refuse(rejection, &seen, &RequestSpan::default(), Reader::of(head))
     }
 
     /// Answers in the place of an application that does not hold a session it should hold.
-    pub(crate) fn absent(&self, session: SessionId, reader: Reader) -> Response<Bytes> {
+    pub(crate) fn absent(
+        &self,
+        session: SessionId,
+        span: &RequestSpan,
+        reader: Reader,
+    ) -> Response<Bytes> {
         let machine = self.machine.clone();
         let rejection = Rejection::of(Code::SessionAbsent, machine, None, &Arrival::Fresh, None);
         let seen = Observed {
@@ -210,12 +227,12 @@ impl Policy {
             owner: Some(&self.machine),
             ..self.saw(Verdict::Reject(rejection.code()))
         };
-        self.refuse(rejection, &seen, reader)
+        self.refuse(rejection, &seen, span, reader)
     }
 
     /// Notes a request that is for no session.
     pub(crate) fn pass_without_session(&self) {
-        self.tell(&self.saw(Verdict::Pass));
+        self.tell(&self.saw(Verdict::Pass), &RequestSpan::default());
     }
 
     /// What is seen of any request.
@@ -230,25 +247,41 @@ impl Policy {
             arrival: &Arrival::Fresh,
             source: None,
             age: None,
+            lookup_time: None,
             detail: None,
             error: None,
         }
     }
 
-    fn tell(&self, seen: &Observed<'_>) {
-        seen.emit();
+    fn tell(&self, seen: &Observed<'_>, span: &RequestSpan) {
+        span.record(seen);
+        self.meter.reached(seen.verdict, seen.source, seen.arrival);
+        seen.emit(|code| {
+            let say = self.warnings.say(code, self.cache.now());
+            if say == Say::Quietly {
+                self.meter.held_back(code);
+            }
+            say
+        });
         if let Some(observe) = &self.observe {
             observe.observe(seen);
         }
     }
 
     /// Tells of a refusal and writes it.
-    fn refuse(&self, rejection: Rejection, seen: &Observed<'_>, reader: Reader) -> Response<Bytes> {
-        self.tell(&Observed {
+    fn refuse(
+        &self,
+        rejection: Rejection,
+        seen: &Observed<'_>,
+        span: &RequestSpan,
+        reader: Reader,
+    ) -> Response<Bytes> {
+        let refused = Observed {
             verdict: Verdict::Reject(rejection.code()),
             detail: Some(rejection.detail()),
             ..*seen
-        });
+        };
+        self.tell(&refused, span);
         let rejection = match seen.session {
             Some(session) => rejection.for_session(session, seen.owner),
             None => rejection,

@@ -8,6 +8,8 @@
 
 mod changes;
 mod channel;
+#[cfg(feature = "metrics")]
+mod counted;
 mod end;
 mod loss;
 mod migration;
