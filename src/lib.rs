@@ -92,6 +92,7 @@ mod arrival;
 mod cache;
 mod claim;
 mod directory;
+pub mod explain;
 mod extract;
 mod future;
 pub mod identity;
@@ -120,6 +121,7 @@ pub use arrival::{Arrival, FailureReason, ReplayFailure};
 pub use cache::{CacheHandle, Freshness, Source};
 pub use claim::{OnLostOwner, OnUnassigned};
 pub use directory::SessionDirectory;
+pub use explain::Explanation;
 pub use extract::{
     Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
 };
