@@ -95,6 +95,7 @@ mod directory;
 pub mod explain;
 mod extract;
 mod future;
+pub mod health;
 pub mod identity;
 mod layer;
 mod lookup;
@@ -126,6 +127,7 @@ pub use extract::{
     Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
 };
 pub use future::{ResponseBody, ResponseFuture};
+pub use health::{HealthCheck, HealthService};
 pub use identity::{FlyMachine, detect};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 #[cfg(feature = "postgres")]

@@ -9,7 +9,7 @@ use futures_util::{
 };
 
 use super::{Cache, Found, Source, flights::about, reached::LastReached};
-use crate::{LookupError, Session, SessionId};
+use crate::{LookupError, MachineId, Session, SessionId};
 
 /// What is remembered of a session, whether or not it may still be used.
 #[derive(Debug)]
@@ -105,6 +105,16 @@ impl Cache {
     /// When the directory was last reached.
     pub(crate) fn last_reached(&self) -> LastReached {
         self.reached.last(self.clock.now())
+    }
+
+    /// Notes that it was, or was not, by [`ask_apart`](Self::ask_apart).
+    pub(crate) fn note_reached(&self, found: &Found) {
+        self.reached.note(&found.session, self.clock.now());
+    }
+
+    /// This machine.
+    pub(crate) fn machine(&self) -> &MachineId {
+        &self.me
     }
 
     /// The longest wait for a lookup.

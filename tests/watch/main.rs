@@ -9,6 +9,7 @@
 mod changes;
 mod channel;
 mod end;
+mod health;
 mod loss;
 mod migration;
 mod pooler;
