@@ -42,13 +42,14 @@
 //!
 //! # What is checked
 //! - `identity`: no other process says that it is this machine.
-//! - `standing`: the process serves. It stops doing so for good when it drains, is a duplicate, or
+//! - `standing`: the process serves, and has joined its fleet if the layer
+//!   [waits for that](crate::OwnershipLayerBuilder::awaits_presence). It stops serving for good when it drains, is a duplicate, or
 //!   was declared gone; load balancers then send it nothing more.
 //! - `directory`: it answered lately. Busy machines ask it all the time, so that costs nothing; after
 //!   [`lately`](HealthBuilder::lately) without an answer, or after a failure, it is asked for one
 //!   session. However many probes come, one asks at a time, and none for a second after a failure.
 //! - What the builder was told to [check](HealthBuilder::check) or [report](HealthBuilder::report):
-//!   a `PostgresWatch` and all that implements [`HealthCheck`], closures too.
+//!   a `PostgresPresence`, a `PostgresWatch`, and all that implements [`HealthCheck`], closures too.
 //!
 //! No page names a session, a secret, an address or what a database said; the machine's id is shown
 //! only if the builder [says so](HealthBuilder::show_machine).

@@ -164,6 +164,21 @@ async fn a_machine_that_gives_its_sessions_up_is_alive_and_not_ready() {
 }
 
 #[tokio::test]
+async fn a_machine_that_waits_for_its_presence_is_ready_when_that_has_begun() {
+    let layer = OwnershipLayer::builder(MemoryLookup::new())
+        .session(PathSegment::after("/session").unwrap())
+        .machine(ME.parse::<MachineId>().unwrap())
+        .replay(FlyReplay::new())
+        .awaits_presence()
+        .build()
+        .unwrap();
+    let health = layer.health().build();
+    assert_eq!(ready(&health).await, not_ready(&["standing"]));
+    layer.cache().joined();
+    assert_eq!(ready(&health).await, is_ready());
+}
+
+#[tokio::test]
 async fn a_directory_that_fails_is_said_and_may_be_tolerated() {
     let down = Arc::new(AtomicBool::new(true));
     let layer = layer(failing(&down));

@@ -90,6 +90,11 @@ impl Circumstances<'_> {
     fn of_mine(&self) -> Found {
         let milliseconds = |left: u64| format!("{left} ms");
         match (self.standing, self.right) {
+            (Standing::Joining, _) => say(
+                Finding::MachineJoining,
+                "This machine owns the session and serves nothing yet, because its presence has \
+                 not begun.",
+            ),
             (Standing::Duplicate, _) => say(
                 Finding::DuplicateIdentity,
                 "This machine owns the session and serves no more, because a younger process says \

@@ -22,6 +22,8 @@ pub enum Finding {
     Unassigned,
     /// This machine owns the session and has to wait before it serves it.
     SessionMoving,
+    /// This machine owns the session and does not take part in its fleet yet.
+    MachineJoining,
     /// The owner was never heard of.
     OwnerNeverSeen,
     /// The owner is gone: it has not beaten for too long, has left, or was declared gone.
@@ -62,6 +64,7 @@ impl Finding {
             Self::SessionStarting => "session-starting",
             Self::Unassigned => "unassigned",
             Self::SessionMoving => "session-moving",
+            Self::MachineJoining => "machine-joining",
             Self::OwnerNeverSeen => "owner-never-seen",
             Self::OwnerLost => "owner-lost",
             Self::OwnerDraining => "owner-draining",

@@ -94,6 +94,7 @@ fn identity(standing: Standing) -> Check {
 
 fn of_standing(standing: Standing) -> Check {
     match standing {
+        Standing::Joining => Check::failing("its presence has not begun yet"),
         Standing::Serving => Check::ok("it serves"),
         Standing::Draining => Check::failing("it gives its sessions up"),
         Standing::Duplicate => Check::failing("it serves no more: another process is this machine"),

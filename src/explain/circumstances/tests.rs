@@ -71,6 +71,7 @@ fn an_owner_of_another_form_is_suspect_once_something_speaks_against_it() {
 #[test]
 fn what_a_process_may_not_do_any_more_is_said_of_its_own_sessions() {
     for (standing, finding) in [
+        (Standing::Joining, Finding::MachineJoining),
         (Standing::Serving, Finding::Fine),
         (Standing::Draining, Finding::OwnerDraining),
         (Standing::Duplicate, Finding::DuplicateIdentity),
