@@ -33,6 +33,7 @@ use crate::{
     standing::AtomicStanding,
 };
 
+mod apart;
 mod clock;
 mod flights;
 mod found;
@@ -41,8 +42,10 @@ mod handle;
 mod hold_down;
 mod listeners;
 mod pending;
+mod reached;
 mod tenures;
 
+pub(crate) use apart::Remembered;
 pub(crate) use clock::{Clock, Tick};
 pub(crate) use flights::{Answer, Flight};
 pub(crate) use found::Found;
@@ -55,6 +58,7 @@ pub(crate) use pending::Pending;
 use flights::{Ask, Boarding, Flights};
 use hold_down::HoldDown;
 use listeners::{Listeners, Listening};
+use reached::Reached;
 use tenures::Tenures;
 
 /// One part in so many of the capacity is for ids that nobody knows.
@@ -79,6 +83,7 @@ pub(crate) struct Cache {
     /// Claims under way. Whoever needs both locks takes this one's first.
     claims: Flights,
     hold_down: HoldDown,
+    reached: Reached,
     tenures: Tenures,
     standing: AtomicStanding,
     listeners: Arc<Listeners>,
@@ -123,6 +128,7 @@ impl Cache {
             claims: Flights::default(),
             listeners: Arc::default(),
             hold_down: HoldDown::default(),
+            reached: Reached::default(),
             tenures: Tenures::new(capacity / 4, freshness.owned),
             standing: AtomicStanding::new(Standing::Serving),
             no_refresh_before: AtomicU64::new(0),
@@ -285,16 +291,10 @@ impl Cache {
 
     /// What may be used in the place of a lookup that failed.
     fn rescue(&self, id: SessionId) -> Option<Found> {
-        let Entry { facts, stamp } = self.known.get(&id)?;
-        let age = self.clock.now().since(stamp.asked_at());
-        let grace = self.freshness.grace(&facts, &self.me);
-        // Nobody can say whether the end of its life was put off.
-        let lives = facts.remaining().is_none_or(|life| age < life);
-        (lives && age < stamp.bound() + u64::from(grace)).then(|| Found {
-            session: Ok(Some(Session::from_facts(id, facts))),
-            age: Duration::from_millis(age),
+        let remembered = self.remembered(id).filter(Remembered::rescues)?;
+        Some(Found {
             source: Source::Stale,
-            waited: None,
+            ..remembered.found
         })
     }
 

@@ -75,6 +75,10 @@ impl OwnershipLayer {
         CacheHandle::new(&self.policy.cache)
     }
 
+    pub(crate) fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
     /// This machine, as the layer knows it.
     #[must_use]
     pub fn machine(&self) -> &MachineId {

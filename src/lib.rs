@@ -93,8 +93,10 @@ mod arrival;
 mod cache;
 mod claim;
 mod directory;
+pub mod explain;
 mod extract;
 mod future;
+pub mod health;
 pub mod identity;
 mod layer;
 mod lookup;
@@ -124,10 +126,12 @@ pub use arrival::{Arrival, FailureReason, ReplayFailure};
 pub use cache::{CacheHandle, Freshness, Source};
 pub use claim::{OnLostOwner, OnUnassigned};
 pub use directory::SessionDirectory;
+pub use explain::Explanation;
 pub use extract::{
     Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
 };
 pub use future::{ResponseBody, ResponseFuture};
+pub use health::{HealthCheck, HealthService};
 pub use identity::{FlyMachine, detect};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 #[cfg(feature = "postgres")]
