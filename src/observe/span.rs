@@ -13,6 +13,11 @@ pub(crate) struct RequestSpan(Option<Box<Span>>);
 
 impl RequestSpan {
     pub(crate) fn begin(session: SessionId, machine: &MachineId, hops: u8) -> Self {
+        // The macro below asks the same, and then still shows its fields to the `log` crate where
+        // somebody in the tree turned that on.
+        if !tracing::span_enabled!(target: "tower_ownership::request", tracing::Level::DEBUG) {
+            return Self::default();
+        }
         let span = tracing::debug_span!(
             target: "tower_ownership::request",
             "ownership",
