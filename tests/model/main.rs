@@ -28,6 +28,7 @@
 //! | `safety` | nobody serves while, or at an earlier epoch than, somebody else does |
 //! | `mistakes` | each part of the rule is needed, and so is most of what is taken for granted |
 //! | `stories` | the model lives through what a fleet does |
+//! | `plain` | what is left out to keep the model finite is not missed |
 //! | `twins` | two processes under one id |
 #![allow(clippy::unwrap_used)] // Helpers are tests, too.
 
@@ -37,6 +38,7 @@ mod fleet;
 mod late;
 mod mistake;
 mod mistakes;
+mod plain;
 mod process;
 mod report;
 mod row;

@@ -1,5 +1,7 @@
 //! Leaves out of a state what cannot matter any more, so that there are only finitely many: no
 //! check has to stop at some number of epochs or at some time.
+//!
+//! `plain` checks that nothing is lost by it.
 
 use crate::{
     row::Row,
