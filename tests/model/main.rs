@@ -28,6 +28,7 @@
 //! | `safety` | nobody serves while, or at an earlier epoch than, somebody else does |
 //! | `mistakes` | each part of the rule is needed, and so is most of what is taken for granted |
 //! | `stories` | the model lives through what a fleet does |
+//! | `liveness` | a session is served again, and within which time |
 //! | `plain` | what is left out to keep the model finite is not missed |
 //! | `twins` | two processes under one id |
 #![allow(clippy::unwrap_used)] // Helpers are tests, too.
@@ -36,10 +37,12 @@ mod action;
 mod choices;
 mod fleet;
 mod late;
+mod liveness;
 mod mistake;
 mod mistakes;
 mod plain;
 mod process;
+mod prompt;
 mod report;
 mod row;
 mod rule;

@@ -9,6 +9,8 @@ pub(crate) enum Mistake {
     NeverWaits,
     /// The wait is counted from when the read that names the machine was sent.
     WaitsFromTheQuestion,
+    /// The wait begins anew with every read.
+    WaitsAnew,
     /// A read's age is counted from when its answer arrived.
     AgesFromTheAnswer,
     /// Every release is written down as a proof, also one by a machine that still waits.

@@ -131,7 +131,8 @@ impl View {
         if self.gave_up(read) {
             return;
         }
-        let is_known = |since: Since| since.epoch == read.epoch;
+        let anew = rule.makes(Mistake::WaitsAnew);
+        let is_known = |since: Since| since.epoch == read.epoch && !anew;
         if rule.waits(read.epoch, read.released) && !self.since.is_some_and(is_known) {
             let from_the_question = rule.makes(Mistake::WaitsFromTheQuestion);
             self.since = Some(Since {
