@@ -25,7 +25,8 @@ pub(crate) enum Mistake {
     WritesBeforeItStops,
     /// A release is carried out for the machine's id, whichever process runs under it by then.
     ReleasesForTheId,
-    /// A process reads before the directory knows that it has taken the machine's id over.
+    /// A process reads before the directory knows that it has taken the machine's id over, and
+    /// serves from that when the directory does.
     ReadsBeforeItIsKnown,
     /// A clock stands still while its machine is suspended.
     ClockStandsStill,

@@ -64,7 +64,7 @@ fn two_serve_if_a_release_speaks_for_a_process_that_was_started_since() {
 }
 
 #[test]
-fn two_serve_if_a_process_reads_before_it_is_known() {
+fn two_serve_if_a_process_serves_from_what_it_read_before_it_was_known() {
     two_serve("reads before it is known", Mistake::ReadsBeforeItIsKnown);
 }
 

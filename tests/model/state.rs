@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use crate::{
-    process::{Life, Process},
+    process::{Known, Life, Process},
     row::Row,
     rule::Rule,
     share::Share,
@@ -25,6 +25,7 @@ impl<const M: usize, const S: usize> State<M, S> {
     pub(crate) fn serves(&self, machine: usize, session: usize, rule: Rule) -> bool {
         let process = self.processes[machine];
         process.life == Life::Up
+            && process.known != Known::NotYet
             && process.is_alone(rule)
             && self.sessions[session].views[machine].serves(rule)
     }
