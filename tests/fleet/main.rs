@@ -26,6 +26,10 @@ mod incident;
 mod life;
 mod moves;
 mod nesting;
+#[cfg(feature = "probe")]
+mod probe;
+#[cfg(all(feature = "probe", feature = "tls"))]
+mod probe_tls;
 mod process;
 mod proxy;
 mod redirect;
