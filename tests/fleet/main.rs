@@ -19,6 +19,7 @@ mod application;
 mod client;
 mod container;
 mod crowd;
+mod explain;
 mod fleet;
 mod frameworks;
 mod grpc;
