@@ -79,6 +79,7 @@
 //! | `tls` | TLS from there to PostgreSQL, by rustls | |
 //! | `metadata` | `identity::EcsTask` and `identity::CloudRunInstance` | |
 //! | `metrics` | [`metrics`]: what is counted, for the recorder of the `metrics` facade | |
+//! | `probe` | `probe::Probe`: whether requests get to a session's owner, asked from the outside | |
 //! | `testing` | `testing::FlyEdge`: Fly's proxy, imitated on the loopback, for your own tests | |
 //!
 //! Features add items, and none changes behaviour. Without any, there is neither a database driver
@@ -110,6 +111,11 @@ mod observe;
 mod owned;
 mod policy;
 mod presence;
+#[cfg(feature = "probe")]
+pub mod probe;
+#[cfg(not(feature = "probe"))]
+#[path = "probe/without.rs"]
+mod probe;
 mod rejection;
 mod render;
 mod replay;

@@ -13,6 +13,7 @@ use crate::{
     claim::Rule,
     decide, meter,
     observe::{RequestSpan, Say, Warnings},
+    probe::{Answering, Asked},
 };
 
 /// Says whether this request may come near this session.
@@ -35,6 +36,7 @@ pub(crate) struct Policy {
     pub(crate) observe: Option<Box<dyn Observe>>,
     pub(crate) warnings: Warnings,
     pub(crate) meter: meter::Verdicts,
+    pub(crate) answering: Answering,
 }
 
 /// A request's question: which session, and how the request came here.
@@ -45,6 +47,9 @@ pub(crate) struct Question {
     /// Whether a claim was made for it already: one has to be enough.
     pub(crate) claimed: bool,
     pub(crate) span: RequestSpan,
+    /// Whether it is a probe of the fleet's own. Such a request reaches no application and claims
+    /// nothing.
+    pub(crate) probe: Option<Asked>,
 }
 
 impl Question {
@@ -81,14 +86,24 @@ pub(crate) enum Act {
 impl Policy {
     /// What the request asks for; `None` if it is for no session.
     pub(crate) fn question(&self, head: &Parts) -> Result<Option<Question>, MalformedSession> {
+        let question = self.read(head)?;
+        Ok(question.map(|read| Question {
+            span: RequestSpan::begin(read.session, &self.machine, read.arrival.hops()),
+            ..read
+        }))
+    }
+
+    /// The same for somebody who asks in its place, without a span.
+    pub(crate) fn read(&self, head: &Parts) -> Result<Option<Question>, MalformedSession> {
         let session = self.extract.session(head)?;
         Ok(session.map(|session| {
-            let arrival = self.replay.arrival(head);
+            let probe = self.answering.asked(head, session);
             Question {
                 session,
-                span: RequestSpan::begin(session, &self.machine, arrival.hops()),
-                arrival,
-                claimed: false,
+                arrival: self.replay.arrival(head),
+                claimed: probe.is_some(),
+                span: RequestSpan::default(),
+                probe,
             }
         }))
     }
@@ -107,6 +122,19 @@ impl Policy {
 
     /// Decides, and writes the answer where the application does not.
     pub(crate) fn judge(&self, head: &Parts, question: &Question, found: Found) -> Act {
+        let act = self.act(head, question, found);
+        match (&question.probe, act) {
+            (Some(probe), Act::Pass(_)) => {
+                Act::Answer(probe.arrived(&self.machine, &question.arrival))
+            }
+            (Some(probe), Act::Answer(response)) => {
+                Act::Answer(probe.signed(response, &self.machine))
+            }
+            (_, act) => act,
+        }
+    }
+
+    fn act(&self, head: &Parts, question: &Question, found: Found) -> Act {
         let arrival = &question.arrival;
         let Weighed { verdict, right, .. } = self.weigh(head, question, &found);
         let seen = Observed {
@@ -164,7 +192,9 @@ impl Policy {
             Err(error) => Record::Failed(error.kind()),
             Ok(None) => Record::Unknown,
             Ok(Some(session)) => {
-                let lets_pass = self.guard.as_ref().is_none_or(|guard| guard(head, session));
+                // A probe brings nothing that a guard could know, and gets nothing of the session.
+                let lets_pass = question.probe.is_some()
+                    || self.guard.as_ref().is_none_or(|guard| guard(head, session));
                 let allows = self.cache.right(found, session);
                 (allowed, right) = (Some(lets_pass), Some(allows));
                 Record::known(session, found.age, lets_pass, allows)
