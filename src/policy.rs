@@ -44,7 +44,6 @@ pub(crate) struct Question {
     pub(crate) arrival: Arrival,
     /// Whether a claim was made for it already: one has to be enough.
     pub(crate) claimed: bool,
-    pub(crate) span: RequestSpan,
 }
 
 impl Question {
@@ -69,15 +68,17 @@ impl Policy {
     /// What the request asks for; `None` if it is for no session.
     pub(crate) fn question(&self, head: &Parts) -> Result<Option<Question>, MalformedSession> {
         let session = self.extract.session(head)?;
-        Ok(session.map(|session| {
-            let arrival = self.replay.arrival(head);
-            Question {
-                session,
-                span: RequestSpan::begin(session, &self.machine, arrival.hops()),
-                arrival,
-                claimed: false,
-            }
+        Ok(session.map(|session| Question {
+            session,
+            arrival: self.replay.arrival(head),
+            claimed: false,
         }))
+    }
+
+    /// The span that the request is in from here on.
+    #[inline]
+    pub(crate) fn span(&self, question: &Question) -> RequestSpan {
+        RequestSpan::begin(question.session, &self.machine, &question.arrival)
     }
 
     /// What is known already and may be used for this request.
@@ -93,7 +94,13 @@ impl Policy {
     }
 
     /// Decides, and writes the answer where the application does not.
-    pub(crate) fn judge(&self, head: &Parts, question: &Question, found: Found) -> Act {
+    pub(crate) fn judge(
+        &self,
+        head: &Parts,
+        question: &Question,
+        found: Found,
+        span: &RequestSpan,
+    ) -> Act {
         let arrival = &question.arrival;
         let mut right = None;
         let record = match &found.session {
@@ -116,7 +123,6 @@ impl Policy {
             lookup_time: found.waited,
             ..self.saw(verdict)
         };
-        let span = &question.span;
         match (verdict, found.session) {
             (Verdict::Pass, Ok(Some(session))) => {
                 self.tell(&seen.of(&session), span);
@@ -254,7 +260,10 @@ impl Policy {
     }
 
     fn tell(&self, seen: &Observed<'_>, span: &RequestSpan) {
-        span.record(seen);
+        let _entered = span.get().map(|span| {
+            seen.record(span);
+            span.enter()
+        });
         self.meter.reached(seen.verdict, seen.source, seen.arrival);
         seen.emit(|code| {
             let say = self.warnings.say(code, self.cache.now());
