@@ -33,6 +33,7 @@ use crate::{
     standing::AtomicStanding,
 };
 
+mod apart;
 mod clock;
 mod flights;
 mod found;
@@ -41,8 +42,10 @@ mod handle;
 mod hold_down;
 mod listeners;
 mod pending;
+mod reached;
 mod tenures;
 
+pub(crate) use apart::Remembered;
 pub(crate) use clock::{Clock, Tick};
 pub(crate) use flights::{Answer, Flight};
 pub(crate) use found::Found;
@@ -55,6 +58,7 @@ pub(crate) use pending::Pending;
 use flights::{Ask, Boarding, Flights};
 use hold_down::HoldDown;
 use listeners::{Listeners, Listening};
+use reached::Reached;
 use tenures::Tenures;
 
 /// One part in so many of the capacity is for ids that nobody knows.
@@ -79,6 +83,7 @@ pub(crate) struct Cache {
     /// Claims under way. Whoever needs both locks takes this one's first.
     claims: Flights,
     hold_down: HoldDown,
+    reached: Reached,
     tenures: Tenures,
     standing: AtomicStanding,
     listeners: Arc<Listeners>,
@@ -123,11 +128,17 @@ impl Cache {
             claims: Flights::default(),
             listeners: Arc::default(),
             hold_down: HoldDown::default(),
+            reached: Reached::default(),
             tenures: Tenures::new(capacity / 4, freshness.owned),
-            standing: AtomicStanding::default(),
+            standing: AtomicStanding::new(Standing::Serving),
             no_refresh_before: AtomicU64::new(0),
             meter: meter::Lookups::new(),
         }
+    }
+
+    /// Nothing is served before this process has joined its fleet.
+    pub(crate) fn await_presence(&mut self) {
+        self.standing = AtomicStanding::new(Standing::Joining);
     }
 
     /// What is known of the session and fresh enough to be used; for a request that was replayed,
@@ -160,6 +171,22 @@ impl Cache {
                 waited: None,
             },
         })
+    }
+
+    /// Asks, together with whoever else is asking, unless what is known was read less than `within`
+    /// milliseconds ago.
+    pub(crate) fn read_within(self: &Arc<Self>, id: SessionId, within: u64) -> Pending {
+        let now = self.clock.now();
+        let since = self.joined_since(now, false);
+        let boarding = self.flights.join_or_begin(self, Ask::Look(id), since, || {
+            let age = Duration::from_millis(within);
+            match self.peek(id, false).filter(|peeked| peeked.found.age < age) {
+                Some(peeked) => Some(Ok(peeked.found)),
+                None => self.hold_down.refusal(now).map(Err),
+            }
+        });
+        // Not even a stale answer is of use to somebody who wants a newer one than it has.
+        Pending::new(Arc::clone(self), id, true, boarding)
     }
 
     /// Asks, together with whoever else is asking.
@@ -264,16 +291,10 @@ impl Cache {
 
     /// What may be used in the place of a lookup that failed.
     fn rescue(&self, id: SessionId) -> Option<Found> {
-        let Entry { facts, stamp } = self.known.get(&id)?;
-        let age = self.clock.now().since(stamp.asked_at());
-        let grace = self.freshness.grace(&facts, &self.me);
-        // Nobody can say whether the end of its life was put off.
-        let lives = facts.remaining().is_none_or(|life| age < life);
-        (lives && age < stamp.bound() + u64::from(grace)).then(|| Found {
-            session: Ok(Some(Session::from_facts(id, facts))),
-            age: Duration::from_millis(age),
+        let remembered = self.remembered(id).filter(Remembered::rescues)?;
+        Some(Found {
             source: Source::Stale,
-            waited: None,
+            ..remembered.found
         })
     }
 
@@ -401,5 +422,7 @@ impl fmt::Debug for Cache {
     }
 }
 
+#[cfg(test)]
+mod ownership_tests;
 #[cfg(test)]
 mod tests;

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header, request::Parts};
 
 use crate::{
-    Arrival, Code, ExtractSession, Handover, Here, LookupError, MachineId, MalformedSession,
-    Observe, Observed, Owned, Presence, Reader, Record, Rejection, Render, Replay, Right, Session,
-    SessionId, Verdict,
+    Arrival, Code, ExtractSession, Handover, Here, LookupError, LookupErrorKind, MachineId,
+    MalformedSession, NotReplayable, Observe, Observed, Owned, Presence, Reader, Record, Rejection,
+    Render, Replay, Right, Session, SessionId, Verdict,
     cache::{Cache, Found, Pending},
     claim::Rule,
     decide, meter,
@@ -56,6 +56,19 @@ impl Question {
     }
 }
 
+/// What the rules say of what was found, before anything is done about it.
+pub(crate) struct Weighed {
+    pub(crate) verdict: Verdict,
+    /// Whether the guard lets the request near the session, where there is one.
+    pub(crate) allowed: Option<bool>,
+    /// What the read allows the session's owner.
+    pub(crate) right: Option<Right>,
+}
+
+/// Writes a handover's answer; one of the two ways in which a [`Replay`] does.
+pub(crate) type WriteHandover =
+    fn(&dyn Replay, &Parts, &Handover<'_>) -> Result<Response<Bytes>, NotReplayable>;
+
 /// What is to be done.
 pub(crate) enum Act {
     Pass(Owned),
@@ -102,19 +115,7 @@ impl Policy {
         span: &RequestSpan,
     ) -> Act {
         let arrival = &question.arrival;
-        let mut right = None;
-        let record = match &found.session {
-            Err(error) => Record::Failed(error.kind()),
-            Ok(None) => Record::Unknown,
-            Ok(Some(session)) => {
-                let allowed = self.guard.as_ref().is_none_or(|guard| guard(head, session));
-                let allows = self.cache.right(&found, session);
-                right = Some(allows);
-                Record::known(session, found.age, allowed, allows)
-            }
-        };
-        let here = self.here(head, question, found.session.as_ref().ok());
-        let verdict = decide(record, here, arrival);
+        let Weighed { verdict, right, .. } = self.weigh(head, question, &found);
         let seen = Observed {
             session: Some(question.session),
             arrival,
@@ -134,7 +135,8 @@ impl Policy {
             }
             (Verdict::Replay, Ok(Some(session))) => {
                 let seen = seen.of(&session);
-                Act::Answer(match self.hand_over(head, &session, arrival) {
+                let write: WriteHandover = <dyn Replay>::replay;
+                Act::Answer(match self.hand_over(head, &session, arrival, write) {
                     Ok(response) => {
                         self.tell(&seen, span);
                         response
@@ -154,22 +156,62 @@ impl Policy {
                     Err(error) => (seen, Some(error)),
                 };
                 let failed = error.map(LookupError::kind);
-                let machine = self.machine.clone();
-                let mut rejection = Rejection::of(code, machine, seen.owner, arrival, failed);
-                if let (Code::SessionMoving, Some(Right::Wait { left })) = (code, right)
-                    && left <= self.cache.bound().longest_wait()
-                {
-                    rejection = rejection.retry_in(Duration::from_millis(left));
-                }
+                let rejection = self.rejection(code, seen.owner, arrival, failed, right);
                 let seen = Observed { error, ..seen };
                 Act::Answer(self.refuse(rejection, &seen, span, Reader::of(head)))
             }
         }
     }
 
+    /// Asks the rules, and nobody else: an explanation weighs too, and changes nothing.
+    pub(crate) fn weigh(&self, head: &Parts, question: &Question, found: &Found) -> Weighed {
+        let (mut allowed, mut right) = (None, None);
+        let record = match &found.session {
+            Err(error) => Record::Failed(error.kind()),
+            Ok(None) => Record::Unknown,
+            Ok(Some(session)) => {
+                let lets_pass = self.guard.as_ref().is_none_or(|guard| guard(head, session));
+                let allows = self.cache.right(found, session);
+                (allowed, right) = (Some(lets_pass), Some(allows));
+                Record::known(session, found.age, lets_pass, allows)
+            }
+        };
+        let here = self.here(head, question, found.session.as_ref().ok());
+        Weighed {
+            verdict: decide(record, here, &question.arrival),
+            allowed,
+            right,
+        }
+    }
+
+    /// The rejection of a verdict.
+    pub(crate) fn rejection(
+        &self,
+        code: Code,
+        owner: Option<&MachineId>,
+        arrival: &Arrival,
+        failed: Option<LookupErrorKind>,
+        right: Option<Right>,
+    ) -> Rejection {
+        let rejection = Rejection::of(code, self.machine.clone(), owner, arrival, failed);
+        match (code, right) {
+            (Code::SessionMoving, Some(Right::Wait { left }))
+                if left <= self.cache.bound().longest_wait() =>
+            {
+                rejection.retry_in(Duration::from_millis(left))
+            }
+            _ => rejection,
+        }
+    }
+
     /// What this machine may do for a request. The application's rules are asked only where they
     /// matter.
-    fn here(&self, head: &Parts, question: &Question, found: Option<&Option<Session>>) -> Here<'_> {
+    pub(crate) fn here(
+        &self,
+        head: &Parts,
+        question: &Question,
+        found: Option<&Option<Session>>,
+    ) -> Here<'_> {
         let session = found.and_then(Option::as_ref).filter(|_| !question.claimed);
         let is_lost = |session: &Session| session.presence() == Presence::Lost;
         Here {
@@ -180,11 +222,12 @@ impl Policy {
         }
     }
 
-    fn hand_over(
+    pub(crate) fn hand_over(
         &self,
         head: &Parts,
         session: &Session,
         arrival: &Arrival,
+        write: WriteHandover,
     ) -> Result<Response<Bytes>, Rejection> {
         let machine = &self.machine;
         let Some(owner) = session.owner() else {
@@ -192,9 +235,8 @@ impl Policy {
             let code = Code::SessionStarting;
             return Err(Rejection::of(code, machine.clone(), None, arrival, None));
         };
-        let replay = self
-            .replay
-            .replay(head, &Handover::new(session, owner, machine, arrival))
+        let handover = Handover::new(session, owner, machine, arrival);
+        let replay = write(&*self.replay, head, &handover)
             .map_err(|why| Rejection::not_replayable(machine.clone(), why))?;
         let reader = Reader::of(head);
         let (written, body) = replay.into_parts();
@@ -291,8 +333,19 @@ impl Policy {
             ..*seen
         };
         self.tell(&refused, span);
-        let rejection = match seen.session {
-            Some(session) => rejection.for_session(session, seen.owner),
+        self.write(rejection, seen.session, seen.owner, reader)
+    }
+
+    /// Writes a refusal, and tells nobody.
+    pub(crate) fn write(
+        &self,
+        rejection: Rejection,
+        session: Option<SessionId>,
+        owner: Option<&MachineId>,
+        reader: Reader,
+    ) -> Response<Bytes> {
+        let rejection = match session {
+            Some(session) => rejection.for_session(session, owner),
             None => rejection,
         };
         let mut response = self.render.render(&rejection, reader);

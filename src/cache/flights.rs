@@ -199,7 +199,10 @@ impl Flights {
 
 /// Refuses a session that is not the one that was asked for: what is judged and what is served
 /// have to be one.
-fn about(id: SessionId, session: Option<Session>) -> Result<Option<Session>, LookupError> {
+pub(super) fn about(
+    id: SessionId,
+    session: Option<Session>,
+) -> Result<Option<Session>, LookupError> {
     match session {
         Some(other) if other.id() != id => Err(LookupError::corrupt(
             "the session directory answered with another session",
@@ -231,6 +234,7 @@ impl Landing {
         let cache = &self.cache;
         let now = cache.clock.now();
         cache.hold_down.note(&answer.session, now);
+        cache.reached.note(&answer.session, now);
         if let Ok(Some(session)) = &mut answer.session {
             *session = cache.share_owner(session.clone());
             if cache.is_me(session.owner()) {

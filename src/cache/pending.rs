@@ -81,6 +81,7 @@ impl Pending {
             }));
         }
         ready!(Pin::new(deadline).poll(cx));
+        self.cache.reached.failed(self.cache.clock.now());
         let late = "the session directory did not answer within the layer's time limit";
         Poll::Ready(Err(LookupError::timeout(late)))
     }

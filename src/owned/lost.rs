@@ -79,7 +79,7 @@ impl Watch {
             if left == 0 {
                 return Loss::Unproved;
             }
-            let read = self.cache.load(self.id, false);
+            let read = self.cache.read_within(self.id, self.young());
             // A change while it is under way may be older or younger than its answer. So the next
             // turn looks again, which costs nothing if the answer was kept.
             let read = match select(read, milliseconds(left)).await {
@@ -101,11 +101,14 @@ impl Watch {
         self.cache.bound().freshness.saturating_sub(age)
     }
 
-    /// Reads again in time for two failures, and no more often than makes sense.
+    /// What is older is read again: in time for a few failures, and no more often than makes sense.
+    fn young(&self) -> u64 {
+        self.cache.bound().freshness * 3 / 5
+    }
+
     fn until_next_read(&self) -> u64 {
-        let bound = self.cache.bound().freshness;
         let age = self.cache.now().since(self.read_at);
-        (bound * 3 / 5).saturating_sub(age).max(PAUSE)
+        self.young().saturating_sub(age).max(PAUSE)
     }
 
     fn judge(&mut self, read: &Found) -> Judged {

@@ -11,6 +11,7 @@ mod channel;
 #[cfg(feature = "metrics")]
 mod counted;
 mod end;
+mod health;
 mod loss;
 mod migration;
 mod pooler;

@@ -13,7 +13,10 @@ use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
 use super::error::{Chain, WatchError};
-use crate::meter;
+use crate::{
+    health::{Check, HealthCheck},
+    meter,
+};
 
 /// What a watch is about.
 #[derive(Clone, Debug)]
@@ -65,6 +68,37 @@ pub struct WatchHealth {
     /// Whether the table seems to have a trigger that notifies this channel, when last looked;
     /// `None` if the table is not known, or could not be looked at.
     pub has_trigger: Option<bool>,
+}
+
+impl From<&WatchHealth> for Check {
+    /// Well, if it listens and the table has a trigger as far as that is known.
+    fn from(health: &WatchHealth) -> Self {
+        match &health.state {
+            WatchState::Listening { .. } if health.has_trigger == Some(false) => {
+                Self::failing("it listens, and no trigger of the sessions' table notifies it")
+            }
+            WatchState::Listening { since } => {
+                let heard = health.last_heard.unwrap_or(*since);
+                Self::ok("it listens").with_age(heard.elapsed())
+            }
+            WatchState::Connecting => Self::failing("it is connecting"),
+            // Without what caused it, which may name hosts and users.
+            WatchState::Down { since, error } => {
+                Self::failing(error.to_string()).with_age(since.elapsed())
+            }
+            WatchState::Stopped => Self::failing("it has ended"),
+        }
+    }
+}
+
+/// Says how a watch is, and does not keep it running.
+#[derive(Clone, Debug)]
+pub(super) struct Checked(pub(super) Arc<Status>);
+
+impl HealthCheck for Checked {
+    fn check(&self) -> Check {
+        Check::from(&self.0.health())
+    }
 }
 
 /// Is told of every change of state.

@@ -1,0 +1,416 @@
+//! The right to serve, and claims. Time and polling are driven by hand, as in the cache's tests.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+use futures_util::FutureExt;
+
+use super::*;
+use crate::{
+    LookupError, Loss, MemoryLookup, Owned, Presence, SessionDirectory, SessionStatus,
+    directory::DynDirectory,
+};
+
+/// The fleet's F, and what a clock may be wrong by.
+const F: u64 = 5_000;
+const SLACK: u64 = 25;
+
+/// A directory that is written by hand, and claims that count.
+#[derive(Clone)]
+struct Rig {
+    cache: Arc<Cache>,
+    sessions: MemoryLookup,
+    time: Arc<AtomicU64>,
+    claims: Arc<AtomicU64>,
+}
+
+#[derive(Clone)]
+struct Counting(MemoryLookup, Arc<AtomicU64>);
+
+impl SessionDirectory for Counting {
+    async fn claim(
+        &self,
+        seen: Session,
+        machine: MachineId,
+    ) -> Result<Option<Session>, LookupError> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        SessionDirectory::claim(&self.0, seen, machine).await
+    }
+}
+
+impl Rig {
+    fn new() -> Self {
+        let (clock, time) = Clock::by_hand();
+        time.store(100_000, Ordering::SeqCst);
+        let (sessions, claims) = (MemoryLookup::new(), Arc::new(AtomicU64::new(0)));
+        let directory = Counting(sessions.clone(), Arc::clone(&claims));
+        let cache = Cache::new(
+            machine("me"),
+            DynLookup::new(sessions.clone()),
+            Some(DynDirectory::new(directory)),
+            Duration::from_secs(2),
+            Freshness::new(),
+            1_000,
+            clock,
+        );
+        Self {
+            cache: Arc::new(cache),
+            sessions,
+            time,
+            claims,
+        }
+    }
+
+    fn pass(&self, milliseconds: u64) {
+        self.time.fetch_add(milliseconds, Ordering::SeqCst);
+    }
+
+    fn write(&self, owner: &str, epoch: u64, released: Option<u64>) {
+        let session = Session::owned_by(id(), machine(owner)).with_epoch(epoch);
+        self.sessions.insert(match released {
+            Some(released) => session.with_released(released),
+            None => session,
+        });
+    }
+
+    /// What is known, read now if need be.
+    fn found(&self) -> Found {
+        let known = self.cache.get(id(), false);
+        known.unwrap_or_else(|| self.cache.load(id(), false).now_or_never().unwrap())
+    }
+
+    fn right(&self) -> Right {
+        let found = self.found();
+        let session = found.session.clone().unwrap().unwrap();
+        self.cache.right(&found, &session)
+    }
+
+    fn owned(&self) -> Owned {
+        let found = self.found();
+        assert!(self.right().may_serve());
+        let read_at = self.cache.now().before(found.age);
+        Owned::new(found.session.unwrap().unwrap(), read_at, &self.cache)
+    }
+}
+
+fn machine(name: &str) -> MachineId {
+    name.parse().unwrap()
+}
+
+fn id() -> SessionId {
+    SessionId::new(uuid::Uuid::from_u128(7))
+}
+
+#[test]
+fn the_first_owner_and_the_next_after_a_proven_release_serve_at_once() {
+    for (epoch, released) in [(1, None), (3, Some(2))] {
+        let rig = Rig::new();
+        rig.write("me", epoch, released);
+        assert!(rig.right().may_serve(), "{epoch}");
+    }
+}
+
+#[test]
+fn a_new_owner_waits_from_when_it_first_knew_whatever_is_forgotten_meanwhile() {
+    let rig = Rig::new();
+    rig.write("me", 2, None);
+    assert_eq!(rig.right(), Right::Wait { left: F + SLACK });
+    for _ in 0..10 {
+        rig.pass(500);
+        rig.cache.invalidate_all();
+        assert!(!rig.right().may_serve());
+    }
+    rig.pass(SLACK);
+    assert!(rig.right().may_serve());
+}
+
+#[test]
+fn another_epoch_is_another_wait() {
+    let rig = Rig::new();
+    rig.write("me", 2, None);
+    rig.found();
+    rig.pass(F + SLACK);
+    assert!(rig.right().may_serve());
+    rig.write("me", 4, None);
+    rig.cache.invalidate(id());
+    assert!(!rig.right().may_serve());
+}
+
+#[test]
+fn without_epochs_nothing_is_promised_and_nobody_waits() {
+    let rig = Rig::new();
+    rig.sessions.insert(Session::owned_by(id(), machine("me")));
+    assert!(rig.right().may_serve());
+}
+
+#[test]
+fn what_was_given_up_is_not_served_at_that_epoch_again_whatever_is_read() {
+    let rig = Rig::new();
+    rig.write("me", 1, None);
+    let before = rig.found();
+    // Nobody had to be waited for, which the row says, and not this machine.
+    assert!(!rig.cache.tenures.give_up(id(), 1, rig.cache.now()));
+    let session = before.session.clone().unwrap().unwrap();
+    assert!(
+        !rig.cache.right(&before, &session).may_serve(),
+        "what was found before is judged after"
+    );
+    rig.cache.invalidate(id());
+    assert!(
+        !rig.right().may_serve(),
+        "the write may not have landed yet"
+    );
+    rig.cache.tenures.gave_up(id(), rig.cache.now());
+    rig.cache.invalidate(id());
+    assert!(!rig.right().may_serve());
+    rig.write("me", 3, Some(2));
+    rig.cache.invalidate(id());
+    assert!(rig.right().may_serve(), "a later epoch is a new right");
+}
+
+#[test]
+fn only_who_has_waited_says_that_it_has() {
+    let rig = Rig::new();
+    rig.write("me", 2, None);
+    rig.found();
+    rig.pass(F);
+    assert!(rig.cache.tenures.waited_out(rig.cache.now()).is_empty());
+    rig.pass(SLACK);
+    assert_eq!(rig.cache.tenures.waited_out(rig.cache.now()), [(id(), 2)]);
+    assert!(rig.cache.tenures.give_up(id(), 2, rig.cache.now()));
+}
+
+#[test]
+fn all_who_want_to_own_a_session_at_once_claim_it_once() {
+    let rig = Rig::new();
+    rig.sessions
+        .insert(Session::new(id(), SessionStatus::Active));
+    let seen = rig.found().session.unwrap().unwrap();
+    let claims: Vec<Pending> = (0..1_000).map(|_| rig.cache.claim(&seen)).collect();
+    for claim in claims {
+        let found = claim.now_or_never().unwrap();
+        let session = found.session.unwrap().unwrap();
+        assert_eq!(session.owner(), Some(&machine("me")));
+        assert_eq!(session.epoch(), Some(1));
+    }
+    assert_eq!(rig.claims.load(Ordering::SeqCst), 1);
+    assert!(rig.right().may_serve());
+}
+
+#[test]
+fn who_comes_after_the_claim_finds_it_done() {
+    let rig = Rig::new();
+    rig.sessions
+        .insert(Session::new(id(), SessionStatus::Active));
+    let seen = rig.found().session.unwrap().unwrap();
+    rig.cache.claim(&seen).now_or_never().unwrap();
+    let late = rig.cache.claim(&seen).now_or_never().unwrap();
+    assert_eq!(late.source, Source::Cache);
+    assert_eq!(rig.claims.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_loser_is_told_who_won() {
+    let rig = Rig::new();
+    rig.sessions
+        .insert(Session::new(id(), SessionStatus::Active));
+    let seen = rig.found().session.unwrap().unwrap();
+    rig.write("other", 1, None);
+    let found = rig.cache.claim(&seen).now_or_never().unwrap();
+    let session = found.session.unwrap().unwrap();
+    assert_eq!(session.owner(), Some(&machine("other")));
+}
+
+#[test]
+fn who_takes_over_waits_although_the_owner_is_lost() {
+    let rig = Rig::new();
+    let lost = Session::owned_by(id(), machine("other")).with_presence(Presence::Lost);
+    rig.sessions.insert(lost.with_epoch(1));
+    let seen = rig.found().session.unwrap().unwrap();
+    rig.cache.claim(&seen).now_or_never().unwrap();
+    assert_eq!(rig.right(), Right::Wait { left: F + SLACK });
+}
+
+/// A lookup whose answers come when they are let through.
+#[derive(Clone)]
+struct Gated(
+    MemoryLookup,
+    Arc<Mutex<Vec<tokio::sync::oneshot::Receiver<()>>>>,
+);
+
+impl crate::SessionLookup for Gated {
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
+        let read = self.0.get(id);
+        let gate = self.1.lock().unwrap().pop();
+        if let Some(gate) = gate {
+            gate.await.unwrap();
+        }
+        Ok(read)
+    }
+}
+
+#[test]
+fn a_lookup_from_before_the_claim_does_not_undo_it() {
+    let (open, gate) = tokio::sync::oneshot::channel();
+    let sessions = MemoryLookup::new();
+    sessions.insert(Session::new(id(), SessionStatus::Active));
+    let lookup = Gated(sessions.clone(), Arc::new(Mutex::new(vec![gate])));
+    let (clock, _) = Clock::by_hand();
+    let cache = Arc::new(Cache::new(
+        machine("me"),
+        DynLookup::new(lookup),
+        Some(DynDirectory::new(sessions.clone())),
+        Duration::from_secs(2),
+        Freshness::new(),
+        1_000,
+        clock,
+    ));
+    let mut slow = cache.load(id(), false);
+    assert!((&mut slow).now_or_never().is_none());
+    let seen = sessions.get(id()).unwrap();
+    cache.claim(&seen).now_or_never().unwrap();
+    open.send(()).unwrap();
+    slow.now_or_never().unwrap();
+    let known = cache.get(id(), false).unwrap().session.unwrap().unwrap();
+    assert_eq!(known.owner(), Some(&machine("me")));
+}
+
+#[test]
+fn a_loss_is_told_when_it_is_known() {
+    let changes: [(&str, fn(&Rig), Loss); 5] = [
+        ("moved", |rig| rig.write("other", 2, None), Loss::Moved),
+        (
+            "came back at another epoch",
+            |rig| rig.write("me", 3, None),
+            Loss::Moved,
+        ),
+        (
+            "ended",
+            |rig| {
+                rig.sessions.insert(Session::new(id(), SessionStatus::Over));
+            },
+            Loss::Over,
+        ),
+        (
+            "deleted",
+            |rig| {
+                rig.sessions.remove(id());
+            },
+            Loss::Over,
+        ),
+        (
+            "draining",
+            |rig| {
+                rig.cache.standing.go_on(Standing::Draining);
+            },
+            Loss::Draining,
+        ),
+    ];
+    for (what, change, loss) in changes {
+        let rig = Rig::new();
+        rig.write("me", 1, None);
+        let mut lost = rig.owned().lost();
+        assert!((&mut lost).now_or_never().is_none(), "{what}");
+        change(&rig);
+        assert!((&mut lost).now_or_never().is_none(), "{what}: nobody knows");
+        rig.cache.invalidate(id());
+        assert_eq!((&mut lost).now_or_never(), Some(loss), "{what}");
+    }
+}
+
+#[test]
+fn what_others_learn_of_a_loss_is_told_too() {
+    let rig = Rig::new();
+    rig.write("me", 1, None);
+    let mut lost = rig.owned().lost();
+    assert!((&mut lost).now_or_never().is_none());
+    rig.write("other", 2, None);
+    rig.pass(1);
+    // A request that was replayed reads the session anew.
+    rig.pass(250);
+    rig.cache.load(id(), true).now_or_never().unwrap();
+    assert_eq!((&mut lost).now_or_never(), Some(Loss::Moved));
+}
+
+#[test]
+fn a_change_that_takes_nothing_away_is_no_loss() {
+    let rig = Rig::new();
+    rig.write("me", 1, None);
+    let mut lost = rig.owned().lost();
+    for _ in 0..10 {
+        assert!((&mut lost).now_or_never().is_none());
+        rig.cache.invalidate(id());
+    }
+    assert!((&mut lost).now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn an_open_stream_keeps_its_session_fresh_and_ends_when_nothing_proves_it_any_more() {
+    let sessions = MemoryLookup::new();
+    sessions.insert(Session::owned_by(id(), machine("me")).with_epoch(1));
+    let down = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (asked, is_down) = (sessions.clone(), Arc::clone(&down));
+    let lookup = crate::lookup_fn(move |id| {
+        let answer = if is_down.load(Ordering::SeqCst) {
+            Err(LookupError::unavailable("down"))
+        } else {
+            Ok(asked.get(id))
+        };
+        std::future::ready(answer)
+    });
+    let freshness = Freshness::new().owned(Duration::from_secs(1));
+    let cache = Arc::new(Cache::new(
+        machine("me"),
+        DynLookup::new(lookup),
+        None,
+        Duration::from_secs(1),
+        freshness,
+        1_000,
+        Clock::start(),
+    ));
+    let found = cache.load(id(), false).await;
+    let session = found.session.unwrap().unwrap();
+    let owned = Owned::new(session, cache.now(), &cache);
+    let mut lost = owned.lost();
+    let longer_than_f = Duration::from_millis(2_500);
+    assert!(
+        tokio::time::timeout(longer_than_f, &mut lost)
+            .await
+            .is_err(),
+        "it reads again in time"
+    );
+    down.store(true, Ordering::SeqCst);
+    let began = std::time::Instant::now();
+    assert_eq!(lost.await, Loss::Unproved);
+    assert!(began.elapsed() <= Duration::from_millis(1_500));
+}
+
+#[test]
+fn a_look_apart_tells_the_same_wait_and_begins_none() {
+    let rig = Rig::new();
+    rig.write("me", 2, None);
+    let look = || {
+        let asked = rig.cache.ask_apart(id(), Duration::from_secs(1));
+        let found = asked.now_or_never().unwrap();
+        let session = found.session.clone().unwrap().unwrap();
+        rig.cache.right(&found, &session)
+    };
+    assert_eq!(look(), Right::Wait { left: F + SLACK });
+    rig.pass(1_000);
+    assert_eq!(look(), Right::Wait { left: F + SLACK }, "nobody has served");
+    assert!(rig.cache.remembered(id()).is_none());
+    assert_eq!(rig.right(), Right::Wait { left: F + SLACK });
+    rig.pass(1_000);
+    assert_eq!(
+        look(),
+        Right::Wait {
+            left: F + SLACK - 1_000
+        }
+    );
+    assert_eq!(
+        rig.cache.remembered(id()).unwrap().found.age,
+        Duration::from_secs(1)
+    );
+}
