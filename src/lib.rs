@@ -78,7 +78,7 @@
 //! | `postgres` | `PostgresLookup`, `PostgresWatch` | yes |
 //! | `tls` | TLS from there to PostgreSQL, by rustls | |
 //! | `metadata` | `identity::EcsTask` and `identity::CloudRunInstance` | |
-//! | `metrics` | [`metrics`]: what is counted, for the recorder of the `metrics` facade | |
+//! | `metrics` | `metrics`: what is counted, for the recorder of the `metrics` facade | |
 //! | `probe` | `probe::Probe`: whether requests get to a session's owner, asked from the outside | |
 //! | `testing` | `testing::FlyEdge`: Fly's proxy, imitated on the loopback, for your own tests | |
 //!

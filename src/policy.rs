@@ -46,7 +46,6 @@ pub(crate) struct Question {
     pub(crate) arrival: Arrival,
     /// Whether a claim was made for it already: one has to be enough.
     pub(crate) claimed: bool,
-    pub(crate) span: RequestSpan,
     /// Whether it is a probe of the fleet's own. Such a request reaches no application and claims
     /// nothing.
     pub(crate) probe: Option<Asked>,
@@ -86,15 +85,6 @@ pub(crate) enum Act {
 impl Policy {
     /// What the request asks for; `None` if it is for no session.
     pub(crate) fn question(&self, head: &Parts) -> Result<Option<Question>, MalformedSession> {
-        let question = self.read(head)?;
-        Ok(question.map(|read| Question {
-            span: RequestSpan::begin(read.session, &self.machine, read.arrival.hops()),
-            ..read
-        }))
-    }
-
-    /// The same for somebody who asks in its place, without a span.
-    pub(crate) fn read(&self, head: &Parts) -> Result<Option<Question>, MalformedSession> {
         let session = self.extract.session(head)?;
         Ok(session.map(|session| {
             let probe = self.answering.asked(head, session);
@@ -102,10 +92,15 @@ impl Policy {
                 session,
                 arrival: self.replay.arrival(head),
                 claimed: probe.is_some(),
-                span: RequestSpan::default(),
                 probe,
             }
         }))
+    }
+
+    /// The span that the request is in from here on.
+    #[inline]
+    pub(crate) fn span(&self, question: &Question) -> RequestSpan {
+        RequestSpan::begin(question.session, &self.machine, &question.arrival)
     }
 
     /// What is known already and may be used for this request.
@@ -121,8 +116,14 @@ impl Policy {
     }
 
     /// Decides, and writes the answer where the application does not.
-    pub(crate) fn judge(&self, head: &Parts, question: &Question, found: Found) -> Act {
-        let act = self.act(head, question, found);
+    pub(crate) fn judge(
+        &self,
+        head: &Parts,
+        question: &Question,
+        found: Found,
+        span: &RequestSpan,
+    ) -> Act {
+        let act = self.act(head, question, found, span);
         match (&question.probe, act) {
             (Some(probe), Act::Pass(_)) => {
                 Act::Answer(probe.arrived(&self.machine, &question.arrival))
@@ -134,7 +135,7 @@ impl Policy {
         }
     }
 
-    fn act(&self, head: &Parts, question: &Question, found: Found) -> Act {
+    fn act(&self, head: &Parts, question: &Question, found: Found, span: &RequestSpan) -> Act {
         let arrival = &question.arrival;
         let Weighed { verdict, right, .. } = self.weigh(head, question, &found);
         let seen = Observed {
@@ -145,7 +146,6 @@ impl Policy {
             lookup_time: found.waited,
             ..self.saw(verdict)
         };
-        let span = &question.span;
         match (verdict, found.session) {
             (Verdict::Pass, Ok(Some(session))) => {
                 self.tell(&seen.of(&session), span);
@@ -326,7 +326,10 @@ impl Policy {
     }
 
     fn tell(&self, seen: &Observed<'_>, span: &RequestSpan) {
-        span.record(seen);
+        let _entered = span.get().map(|span| {
+            seen.record(span);
+            span.enter()
+        });
         self.meter.reached(seen.verdict, seen.source, seen.arrival);
         seen.emit(|code| {
             let say = self.warnings.say(code, self.cache.now());

@@ -19,7 +19,7 @@ use crate::{
 impl Policy {
     /// Explains. Everything here goes by `&self` and by what leaves no trace.
     pub(super) async fn examine(&self, head: &Parts, whole: bool) -> Explanation {
-        match self.read(head) {
+        match self.question(head) {
             Ok(Some(question)) => self.examine_session(head, &question, whole).await,
             Ok(None) => self.without_session(
                 head,
