@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tower_ownership::{Code, FlyReplay, Freshness, OwnershipLayer};
+use tower_ownership::{Code, FlyReplay, Freshness, OwnershipLayer, health::HealthBuilder};
 
 const REJECTIONS: &str = include_str!("../src/manual/rejections.md");
 const DEFAULTS: &str = include_str!("../src/manual/defaults.md");
@@ -131,6 +131,13 @@ fn defaults_are_those_of_the_code() {
     tells(&format!("{layer}::cache_capacity"), "100,000 sessions");
     assert_eq!(OwnershipLayer::DEFAULT_MAX_HOPS, 2);
     tells(&format!("{layer}::max_hops"), "2");
+    assert_eq!(OwnershipLayer::DEFAULT_WARN_EVERY.as_secs(), 10);
+    tells(&format!("{layer}::warn_every"), "10 s");
+    let health = "crate::health::HealthBuilder";
+    assert_eq!(HealthBuilder::DEFAULT_LATELY.as_secs(), 10);
+    tells(&format!("{health}::lately"), "10 s");
+    assert_eq!(HealthBuilder::DEFAULT_PATIENCE.as_millis(), 800);
+    tells(&format!("{health}::patience"), "0.8 s");
     assert_eq!(FlyReplay::DEFAULT_TIMEOUT.as_secs(), 5);
     tells("crate::FlyReplay::timeout", "5 s");
     assert_eq!(FlyReplay::DEFAULT_BODY_LIMIT, 1_000_000);
@@ -216,12 +223,12 @@ fn defaults_of_postgresql_are_those_of_the_code() {
 
 /// The page of defaults says it of this setting, in the second column.
 fn tells(setting: &str, default: &str) {
-    let link = format!("({setting})");
-    let line = DEFAULTS
+    let target = format!("({setting})");
+    let row = DEFAULTS
         .lines()
-        .find(|line| line.starts_with("| ") && line.contains(&link));
-    let line = line.unwrap_or_else(|| panic!("no row for {setting}"));
-    assert_eq!(line.split(" | ").nth(1), Some(default), "{setting}");
+        .find(|line| line.starts_with("| ") && line.contains(&target));
+    let row = row.unwrap_or_else(|| panic!("no row for {setting}"));
+    assert_eq!(row.split(" | ").nth(1), Some(default), "{setting}");
 }
 
 #[test]
@@ -254,6 +261,22 @@ fn every_file_that_is_cited_is_there() {
             );
         }
     }
+}
+
+#[cfg(feature = "metrics")]
+#[test]
+fn every_metric_that_is_cited_is_counted() {
+    let mut cited = 0;
+    for (page, text) in PAGES {
+        for name in quoted(text).filter_map(|quoted| quoted.split(['{', ' ']).next()) {
+            if name.starts_with("tower_ownership_") && name.ends_with("_total") {
+                cited += 1;
+                let is_counted = tower_ownership::metrics::NAMES.contains(&name);
+                assert!(is_counted, "{page}: {name}");
+            }
+        }
+    }
+    assert!(cited >= 4, "{cited}");
 }
 
 #[test]
