@@ -72,6 +72,12 @@
 //! follows no redirect on those) and request ids. A handler that needs the session's id reads it
 //! from [`Owned`], not from the request: that is the id the verdict was made for.
 //!
+//! # The manual
+//! [Getting started](manual::getting_started), [migrating](manual::migrating) from a router written by
+//! hand, [what each refusal means](manual::rejections), [operations](manual::operations),
+//! [defaults](manual::defaults), [guarantees](manual::guarantees), and a
+//! [comparison](manual::comparison) with what else there is.
+//!
 //! # Features
 //! | feature | adds | default |
 //! | --- | --- | --- |
