@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
-use tower_ownership::{MachineId, PostgresLookup};
+use tower_ownership::{MachineId, PostgresLookup, health::Check};
 
 /// What each part waits for; ready when nobody waits for anything.
 #[derive(Clone)]
@@ -34,6 +34,16 @@ impl Readiness {
     pub fn why_not(&self) -> Option<String> {
         let reasons = self.reasons.borrow();
         reasons.first().map(|(_, reason)| reason.clone())
+    }
+}
+
+impl Readiness {
+    /// The same, for the health service.
+    pub fn check(&self) -> Check {
+        match self.why_not() {
+            None => Check::ok("it has started"),
+            Some(reason) => Check::failing(reason),
+        }
     }
 }
 
