@@ -32,7 +32,7 @@ use live as kept;
 
 pub(crate) use kept::{Stopwatch, describe};
 #[cfg(feature = "postgres")]
-#[allow(unused_imports, reason = "presence and the audit are being written")]
+#[allow(unused_imports, reason = "the audit is being written")]
 pub(crate) use postgres::{Watch, audited, beaten, owns, queried};
 
 use kept::{Counter, Each, Gauge, Histogram};

@@ -57,7 +57,6 @@ impl Watch {
 }
 
 /// A heartbeat was written, or was not.
-#[allow(dead_code, reason = "called by presence, which is being written")]
 pub(crate) fn beaten(is_written: bool) {
     let outcomes = ["written", "failed"];
     let beats = Each::<Counter>::new(&names::BEATS, &[], "outcome", outcomes);
@@ -71,7 +70,7 @@ pub(crate) fn beaten(is_written: bool) {
 }
 
 /// The directory gives so many sessions to this machine.
-#[allow(dead_code, reason = "called by presence, which is being written")]
+#[allow(dead_code, reason = "called by the audit, which is being written")]
 pub(crate) fn owns(sessions: usize) {
     Gauge::new(&names::OWNED_SESSIONS, &[]).set_count(|| sessions);
 }

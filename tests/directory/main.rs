@@ -5,6 +5,8 @@
 
 mod assign;
 mod claim;
+#[cfg(feature = "metrics")]
+mod counted;
 mod drain;
 mod epochs;
 mod fleet;
