@@ -143,12 +143,15 @@ impl Cache {
     pub(crate) fn join(&self) {
         self.joined_at.store(self.clock.now().0, Ordering::Release);
         self.invalidate_all();
-        self.standing.go_on(Standing::Serving);
+        if self.standing.go_on(Standing::Serving) {
+            self.meter.stands(self.standing());
+        }
     }
 
     /// Nothing is served before this process has joined its fleet.
     pub(crate) fn await_presence(&mut self) {
         self.standing = AtomicStanding::new(Standing::Joining);
+        self.meter.stands(Standing::Joining);
     }
 
     /// What is known of the session and fresh enough to be used; for a request that was replayed,

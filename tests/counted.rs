@@ -285,15 +285,29 @@ async fn a_loss_counts_for_everybody_who_is_told() {
 }
 
 #[tokio::test]
-async fn the_standing_of_the_process_is_one_of_four() {
+async fn the_standing_of_the_process_is_one_of_five() {
     let counted = Counted::new(owned_by("me"));
     let stands = |standing| counted.count(&format!(r#"standing{{standing="{standing}"}}"#));
-    let all = || ["serving", "draining", "duplicate", "gone"].map(stands);
-    assert_eq!(all(), [1, 0, 0, 0]);
+    let all = || ["joining", "serving", "draining", "duplicate", "gone"].map(stands);
+    assert_eq!(all(), [0, 1, 0, 0, 0]);
     counted.layer.cache().worsen(Standing::Draining);
-    assert_eq!(all(), [0, 1, 0, 0]);
+    assert_eq!(all(), [0, 0, 1, 0, 0]);
     counted.layer.cache().worsen(Standing::Duplicate);
-    assert_eq!(all(), [0, 0, 1, 0]);
+    assert_eq!(all(), [0, 0, 0, 1, 0]);
+}
+
+/// Otherwise a machine that cannot join would look like one that serves, and refuse everything.
+#[tokio::test]
+async fn a_process_that_waits_for_its_presence_stands_as_joining_until_it_has_joined() {
+    let counted = Counted::with(owned_by("me"), OwnershipLayerBuilder::awaits_presence);
+    let stands = |standing| counted.count(&format!(r#"standing{{standing="{standing}"}}"#));
+    assert_eq!((stands("joining"), stands("serving")), (1, 0));
+    let joins = || counted.layer.cache().joined();
+    joins();
+    assert_eq!((stands("joining"), stands("serving")), (0, 1));
+    counted.layer.cache().worsen(Standing::Gone);
+    joins();
+    assert_eq!((stands("serving"), stands("gone")), (0, 1));
 }
 
 #[tokio::test]
