@@ -24,6 +24,12 @@ const LOST_AFTER: &str = "1500";
 
 async fn database() -> Database {
     let database = Database::fresh().await;
+    migrate(&database).await;
+    database
+}
+
+/// Makes a database one for containers that live.
+pub async fn migrate(database: &Database) {
     database.incident_table().await;
     let lookup = PostgresLookup::builder(database.url()).ownership().build();
     lookup
@@ -39,7 +45,6 @@ async fn database() -> Database {
                 session_id uuid PRIMARY KEY, epoch bigint NOT NULL, writer text, at timestamptz)",
         )
         .await;
-    database
 }
 
 fn variables<'a>(machine: &'a str, url: &'a str, freshness: &'a str) -> [(&'a str, &'a str); 6] {

@@ -15,6 +15,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "metrics")]
+mod alerts;
 mod application;
 mod client;
 mod container;

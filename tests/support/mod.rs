@@ -1,5 +1,5 @@
-//! What the tests stand on: a real PostgreSQL, PgBouncer and Chromium, and a network that can be
-//! cut.
+//! What the tests stand on: a real PostgreSQL, PgBouncer, Prometheus and Chromium, and a network
+//! that can be cut.
 //!
 //! Every server here belongs to one test process. It listens on loopback only, keeps its files in
 //! a temporary directory, and dies with the process, even if that is killed (see [`supervisor`]).
@@ -27,6 +27,8 @@ pub mod machine;
 pub mod pgbouncer;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "metrics")]
+pub mod prometheus;
 pub mod relay;
 pub mod supervisor;
 #[cfg(feature = "tls")]
