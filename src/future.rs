@@ -17,6 +17,7 @@ use tower_service::Service;
 use crate::{
     Owned, Reader, SessionAbsent, SessionId,
     cache::Pending,
+    observe::RequestSpan,
     policy::{Act, Policy, Question},
 };
 
@@ -49,6 +50,7 @@ struct Waiting<S, B> {
     service: S,
     policy: Arc<Policy>,
     question: Question,
+    span: RequestSpan,
 }
 
 /// What it takes to answer in the application's place, should it say that it lost the session.
@@ -56,6 +58,7 @@ struct Served {
     policy: Arc<Policy>,
     session: SessionId,
     reader: Reader,
+    span: RequestSpan,
 }
 
 impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
@@ -81,6 +84,7 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
         body: B,
         policy: &Arc<Policy>,
         question: Question,
+        span: RequestSpan,
     ) -> Self {
         let waiting = Waiting {
             pending,
@@ -89,6 +93,7 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
             service,
             policy: Arc::clone(policy),
             question,
+            span,
         };
         Self {
             state: State::Waits {
@@ -104,9 +109,10 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
         body: B,
         policy: &Arc<Policy>,
         owned: Owned,
+        span: RequestSpan,
     ) -> Self {
         Self {
-            state: serve(service, head, body, policy, owned),
+            state: serve(service, head, body, policy, owned, span),
         }
     }
 }
@@ -117,19 +123,53 @@ fn serve<S: Service<Request<B>>, B>(
     body: B,
     policy: &Arc<Policy>,
     owned: Owned,
+    span: RequestSpan,
 ) -> State<S, S::Future, B> {
     let served = Served {
         policy: Arc::clone(policy),
         session: owned.id(),
         reader: Reader::of(&head),
+        span,
     };
     if policy.tells_owned {
         head.extensions.insert(owned);
     }
+    let request = Request::from_parts(head, body);
+    if let Some(span) = served.span.get() {
+        let inner = span.in_scope(|| service.call(request));
+        let owned = Some(served);
+        return State::Pass { inner, owned };
+    }
     State::Pass {
-        inner: service.call(Request::from_parts(head, body)),
+        inner: service.call(request),
         owned: Some(served),
     }
+}
+
+/// What becomes of the application's answer: itself, unless it says that the session is lost.
+#[allow(
+    clippy::inline_always,
+    reason = "called in a span and out of it; as a call it would copy every response once more"
+)]
+#[inline(always)]
+fn answered<R, E>(
+    polled: Poll<Result<Response<R>, E>>,
+    served: &mut Option<Served>,
+) -> Poll<Result<Response<ResponseBody<R>>, E>> {
+    let response = ready!(polled)?;
+    let absent = response.extensions().get::<SessionAbsent>().is_some();
+    Poll::Ready(Ok(match served.take().filter(|_| absent) {
+        Some(Served {
+            policy,
+            session,
+            reader,
+            span,
+        }) => {
+            let answer = policy.absent(session, &span, reader);
+            answer.map(ResponseBody::ours)
+        }
+        None => response.map(ResponseBody::inner),
+    }))
 }
 
 impl<S, B, R> Future for ResponseFuture<S, B>
@@ -146,8 +186,12 @@ where
                     let Some(waits) = waiting else {
                         return Poll::Pending;
                     };
-                    let found = ready!(Pin::new(&mut waits.pending).poll(cx));
-                    match waits.policy.judge(&waits.head, &waits.question, found) {
+                    let found = match waits.span.get() {
+                        Some(span) => span.in_scope(|| Pin::new(&mut waits.pending).poll(cx)),
+                        None => Pin::new(&mut waits.pending).poll(cx),
+                    };
+                    let (policy, span) = (&waits.policy, &waits.span);
+                    match policy.judge(&waits.head, &waits.question, ready!(found), span) {
                         Act::Claim(claim) => {
                             waits.pending = claim;
                             waits.question.claimed = true;
@@ -165,23 +209,21 @@ where
                                 body,
                                 mut service,
                                 policy,
+                                span,
                                 ..
                             } = *waiting;
-                            serve(&mut service, head, body, &policy, owned)
+                            serve(&mut service, head, body, &policy, owned, span)
                         }
                     }
                 }
                 StateProj::Pass { inner, owned } => {
-                    let response = ready!(inner.poll(cx))?;
-                    let absent = response.extensions().get::<SessionAbsent>().is_some();
-                    return Poll::Ready(Ok(match owned.take().filter(|_| absent) {
-                        Some(Served {
-                            policy,
-                            session,
-                            reader,
-                        }) => policy.absent(session, reader).map(ResponseBody::ours),
-                        None => response.map(ResponseBody::inner),
-                    }));
+                    return match owned.as_ref().and_then(|served| served.span.get()) {
+                        None => answered(inner.poll(cx), owned),
+                        Some(span) => {
+                            let polled = span.in_scope(|| inner.poll(cx));
+                            answered(polled, owned)
+                        }
+                    };
                 }
                 StateProj::Answer { response } => {
                     // A future that was ready may not be polled again; one that is says nothing.

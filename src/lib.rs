@@ -72,12 +72,20 @@
 //! follows no redirect on those) and request ids. A handler that needs the session's id reads it
 //! from [`Owned`], not from the request: that is the id the verdict was made for.
 //!
+//! # The manual
+//! [Getting started](manual::getting_started), [migrating](manual::migrating) from a router written by
+//! hand, [what each refusal means](manual::rejections), [operations](manual::operations),
+//! [defaults](manual::defaults), [guarantees](manual::guarantees), and a
+//! [comparison](manual::comparison) with what else there is.
+//!
 //! # Features
 //! | feature | adds | default |
 //! | --- | --- | --- |
 //! | `postgres` | `PostgresLookup`, `PostgresWatch` | yes |
 //! | `tls` | TLS from there to PostgreSQL, by rustls | |
 //! | `metadata` | `identity::EcsTask` and `identity::CloudRunInstance` | |
+//! | `metrics` | `metrics`: what is counted, for the recorder of the `metrics` facade | |
+//! | `probe` | `probe::Probe`: whether requests get to a session's owner, asked from the outside | |
 //! | `testing` | `testing::FlyEdge`: Fly's proxy, imitated on the loopback, for your own tests | |
 //!
 //! Features add items, and none changes behaviour. Without any, there is neither a database driver
@@ -92,18 +100,28 @@ mod arrival;
 mod cache;
 mod claim;
 mod directory;
+pub mod explain;
 mod extract;
 mod future;
+pub mod health;
 pub mod identity;
 mod layer;
 mod lookup;
 mod machine;
 #[cfg(any(doc, doctest))]
 pub mod manual;
+mod meter;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod observe;
 mod owned;
 mod policy;
 mod presence;
+#[cfg(feature = "probe")]
+pub mod probe;
+#[cfg(not(feature = "probe"))]
+#[path = "probe/without.rs"]
+mod probe;
 mod rejection;
 mod render;
 mod replay;
@@ -120,10 +138,12 @@ pub use arrival::{Arrival, FailureReason, ReplayFailure};
 pub use cache::{CacheHandle, Freshness, Source};
 pub use claim::{OnLostOwner, OnUnassigned};
 pub use directory::SessionDirectory;
+pub use explain::Explanation;
 pub use extract::{
     Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
 };
 pub use future::{ResponseBody, ResponseFuture};
+pub use health::{HealthCheck, HealthService};
 pub use identity::{FlyMachine, detect};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 #[cfg(feature = "postgres")]

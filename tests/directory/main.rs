@@ -10,6 +10,7 @@ mod drain;
 mod end;
 mod epochs;
 mod fleet;
+mod health;
 mod lists;
 mod lookups;
 mod migration;

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     LookupError, Presence, SessionId,
-    lookup::postgres::{Inner, failure::Failure, migration::literal, ownership, shape::Shapes},
+    lookup::postgres::{Inner, failure::Failure, migration::literal, ownership},
+    machine::shape::Shapes,
 };
 
 /// What an [audit](PostgresDirectory::audit) found.

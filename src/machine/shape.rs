@@ -48,25 +48,27 @@ impl Shape {
 }
 
 /// Whether the two look alike.
-pub(super) fn alike(one: &str, other: &str) -> bool {
+pub(crate) fn alike(one: &str, other: &str) -> bool {
     shape(one).is_like(&shape(other))
 }
 
 /// What many ids look like: each form once, and there are few.
+#[cfg(feature = "postgres")]
 #[derive(Debug, Default)]
-pub(super) struct Shapes(BTreeSet<Shape>);
+pub(crate) struct Shapes(BTreeSet<Shape>);
 
+#[cfg(feature = "postgres")]
 impl Shapes {
-    pub(super) fn add(&mut self, id: &str) {
+    pub(crate) fn add(&mut self, id: &str) {
         self.0.insert(shape(id));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether one of them looks like this id.
-    pub(super) fn have_one_like(&self, id: &str) -> bool {
+    pub(crate) fn have_one_like(&self, id: &str) -> bool {
         let shape = shape(id);
         self.0.iter().any(|known| known.is_like(&shape))
     }

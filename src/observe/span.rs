@@ -1,0 +1,79 @@
+//! The span around a request for a session.
+
+use std::time::Duration;
+
+use tracing::{Level, Span, Value, field::Empty, level_filters::LevelFilter};
+
+use super::Observed;
+use crate::{Arrival, Code, MachineId, Presence, SessionId, Source};
+
+/// A span, where somebody collects it; otherwise nothing that a request would have to carry.
+///
+/// Whoever enters it asks [`get`](Self::get) first and does without a guard if there is none: a
+/// guard that may be empty costs every request more than the one comparison that it should.
+#[derive(Debug, Default)]
+pub(crate) struct RequestSpan(Option<Box<Span>>);
+
+impl RequestSpan {
+    #[inline]
+    pub(crate) fn begin(session: SessionId, machine: &MachineId, arrival: &Arrival) -> Self {
+        if Level::DEBUG <= LevelFilter::current() {
+            Self::open(session, machine, arrival.hops())
+        } else {
+            Self(None)
+        }
+    }
+
+    #[cold]
+    fn open(session: SessionId, machine: &MachineId, hops: u8) -> Self {
+        // Asked first, because with tracing's feature `log`, which any crate in the application may
+        // turn on, a span that nobody collects still formats its fields.
+        if !tracing::span_enabled!(target: "tower_ownership::request", Level::DEBUG) {
+            return Self(None);
+        }
+        let span = tracing::debug_span!(
+            target: "tower_ownership::request",
+            "ownership",
+            verdict = Empty,
+            code = Empty,
+            session = %session.short(),
+            owner = Empty,
+            owner.presence = Empty,
+            epoch = Empty,
+            me = machine.as_str(),
+            hops,
+            source = Empty,
+            age.seconds = Empty,
+            lookup.seconds = Empty,
+        );
+        Self((!span.is_disabled()).then(|| Box::new(span)))
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&Span> {
+        self.0.as_deref()
+    }
+}
+
+impl Observed<'_> {
+    /// Adds what became of the request to its span. A second verdict takes the place of the first.
+    pub(crate) fn record(&self, span: &Span) {
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+        record(span, "verdict", Some(self.verdict.as_str()));
+        record(span, "code", self.code().map(Code::as_str));
+        record(span, "owner", self.owner.map(MachineId::as_str));
+        let presence = self.presence.map(Presence::as_str);
+        record(span, "owner.presence", presence);
+        record(span, "epoch", self.epoch);
+        record(span, "source", self.source.map(Source::as_str));
+        record(span, "age.seconds", seconds(self.age));
+        record(span, "lookup.seconds", seconds(self.lookup_time));
+    }
+}
+
+/// What is `None` says nothing anyway, but some subscribers leave room for it.
+fn record(span: &Span, field: &str, value: Option<impl Value>) {
+    if let Some(value) = value {
+        span.record(field, value);
+    }
+}
