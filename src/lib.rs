@@ -148,10 +148,11 @@ pub use identity::{FlyMachine, detect};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 #[cfg(feature = "postgres")]
 pub use lookup::postgres::{
-    AssignError, Assigned, Drained, PostgresConfigError, PostgresDirectory, PostgresFault,
-    PostgresLookup, PostgresLookupBuilder, PostgresPresence, PostgresPresenceBuilder,
-    PostgresSource, PostgresVerified, PostgresVerifyError, PostgresWarning, PostgresWatch,
-    PostgresWatchBuilder, PresenceError, PresenceHealth, PresenceState, Released, WatchError,
+    AssignError, Assigned, Audit, AuditFinding, AuditKind, Drained, ListedSession, MachineStatus,
+    PostgresConfigError, PostgresDirectory, PostgresFault, PostgresLookup, PostgresLookupBuilder,
+    PostgresPresence, PostgresPresenceBuilder, PostgresSource, PostgresVerified,
+    PostgresVerifyError, PostgresWarning, PostgresWatch, PostgresWatchBuilder, PresenceError,
+    PresenceHealth, PresenceState, Reaped, ReapedSession, Released, SessionFilter, WatchError,
     WatchHealth, WatchState,
 };
 pub use lookup::{

@@ -42,7 +42,10 @@ mod watch;
 
 pub use builder::PostgresLookupBuilder;
 pub use config_error::PostgresConfigError;
-pub use directory::{AssignError, Assigned, PostgresDirectory, Released};
+pub use directory::{
+    AssignError, Assigned, Audit, AuditFinding, AuditKind, ListedSession, MachineStatus,
+    PostgresDirectory, Reaped, ReapedSession, Released, SessionFilter,
+};
 pub use fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWarning};
 pub use presence::{
     Drained, PostgresPresence, PostgresPresenceBuilder, PresenceError, PresenceHealth,
