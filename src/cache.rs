@@ -122,9 +122,14 @@ impl Cache {
             listeners: Arc::default(),
             hold_down: HoldDown::default(),
             tenures: Tenures::new(capacity / 4, freshness.owned),
-            standing: AtomicStanding::default(),
+            standing: AtomicStanding::new(Standing::Serving),
             no_refresh_before: AtomicU64::new(0),
         }
+    }
+
+    /// Nothing is served before this process has joined its fleet.
+    pub(crate) fn await_presence(&mut self) {
+        self.standing = AtomicStanding::new(Standing::Joining);
     }
 
     /// What is known of the session and fresh enough to be used; for a request that was replayed,

@@ -51,6 +51,7 @@ impl OwnershipLayer {
             replay: None,
             guard: None,
             directory: None,
+            awaits_presence: false,
             claims: Rule::Always(false),
             takes_over: Rule::Always(false),
             max_hops: Self::DEFAULT_MAX_HOPS,
@@ -102,6 +103,7 @@ pub struct OwnershipLayerBuilder {
     replay: Option<Box<dyn Replay>>,
     guard: Option<Box<Guard>>,
     directory: Option<DynDirectory>,
+    awaits_presence: bool,
     claims: Rule,
     takes_over: Rule,
     max_hops: u8,
@@ -148,6 +150,16 @@ impl OwnershipLayerBuilder {
     /// [`on_lost_owner`](Self::on_lost_owner); nowhere by default.
     pub fn directory(mut self, directory: impl SessionDirectory) -> Self {
         self.directory = Some(DynDirectory::new(directory));
+        self
+    }
+
+    /// Serves no session before this machine's presence has begun; from the start by default. Until
+    /// then sessions of this machine are refused with `session-starting`.
+    ///
+    /// For machines that could be configured otherwise than their fleet, which their presence
+    /// checks, and for those that start while the database is down.
+    pub fn awaits_presence(mut self) -> Self {
+        self.awaits_presence = true;
         self
     }
 
@@ -254,7 +266,7 @@ impl OwnershipLayerBuilder {
             Some(identity) => identity.machine_id()?,
             None => detect().machine_id()?,
         };
-        let cache = Cache::new(
+        let mut cache = Cache::new(
             machine.clone(),
             self.lookup,
             self.directory,
@@ -263,6 +275,9 @@ impl OwnershipLayerBuilder {
             self.capacity,
             Clock::start(),
         );
+        if self.awaits_presence {
+            cache.await_presence();
+        }
         let policy = Policy {
             machine,
             cache: Arc::new(cache),

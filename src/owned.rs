@@ -1,6 +1,6 @@
 //! What a handler is told of its session.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     Session,
@@ -65,6 +65,14 @@ impl Owned {
     #[must_use]
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// For how much longer the read that let this request pass proves the ownership; zero if it does
+    /// no more. Nothing renews it but another request, or the wait for a [loss](Self::lost).
+    #[must_use]
+    pub fn proved_for(&self) -> Duration {
+        let age = self.cache.now().since(self.read_at);
+        Duration::from_millis(self.cache.bound().freshness.saturating_sub(age))
     }
 
     /// Completes when this machine has lost the session, or cannot prove any more that it owns it.

@@ -127,6 +127,7 @@ pub fn decide(record: Record<'_>, here: Here<'_>, arrival: &Arrival) -> Verdict 
 
 fn mine(standing: Standing, right: Right) -> Verdict {
     match (standing, right) {
+        (Standing::Joining, _) => Verdict::Reject(Code::SessionStarting),
         (Standing::Duplicate, _) => Verdict::Reject(Code::DuplicateIdentity),
         (Standing::Gone, _) => Verdict::Reject(Code::OwnerLost),
         (Standing::Draining, _) | (Standing::Serving, Right::Wait { .. }) => {
@@ -253,6 +254,7 @@ mod tests {
             (Standing::Serving, Right::Wait { .. }) | (Standing::Draining, _) => {
                 Verdict::Reject(Code::SessionMoving)
             }
+            (Standing::Joining, _) => Verdict::Reject(Code::SessionStarting),
             (Standing::Duplicate, _) => Verdict::Reject(Code::DuplicateIdentity),
             (Standing::Gone, _) => Verdict::Reject(Code::OwnerLost),
         }
@@ -261,6 +263,7 @@ mod tests {
     fn heres(machine: &MachineId) -> Vec<Here<'_>> {
         let mut all = Vec::new();
         for standing in [
+            Standing::Joining,
             Standing::Serving,
             Standing::Draining,
             Standing::Duplicate,
@@ -383,7 +386,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(rows, 2 * 16 * 10 * (3 + 1 + 3 * 6 * 3 * 6));
+        assert_eq!(rows, 2 * 20 * 10 * (3 + 1 + 3 * 6 * 3 * 6));
     }
 
     #[test]

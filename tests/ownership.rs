@@ -242,6 +242,23 @@ async fn a_process_that_stopped_serving_says_why_and_claims_nothing() {
     }
 }
 
+#[tokio::test]
+async fn a_process_that_waits_for_its_presence_serves_and_claims_nothing_before() {
+    let sessions = unassigned();
+    let layer = builder(&sessions)
+        .awaits_presence()
+        .on_unassigned(OnUnassigned::Claim)
+        .build()
+        .unwrap();
+    get(&layer).await.is_refused("session-starting");
+    assert_eq!(sessions.get(id()).unwrap().owner(), None);
+    sessions.insert(Session::owned_by(id(), machine(ME)).with_epoch(1));
+    layer.cache().forget_all();
+    get(&layer).await.is_refused("session-starting");
+    layer.cache().joined();
+    get(&layer).await.is_served_at(1);
+}
+
 #[test]
 fn claims_without_a_directory_are_refused_at_the_start() {
     let no_directory = || {

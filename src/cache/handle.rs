@@ -65,13 +65,18 @@ impl CacheHandle {
         self.0.freshness.stale_owned_if_error > 0
     }
 
+    /// Lets a process serve that [waited for its presence](crate::OwnershipLayerBuilder::awaits_presence).
+    pub fn joined(&self) {
+        self.0.standing.go_on(Standing::Serving);
+    }
+
     /// Takes the right to serve from this process, for good. Says whether that is news.
     #[allow(
         clippy::must_use_candidate,
         reason = "what it does matters more than what it says"
     )]
     pub fn worsen(&self, standing: Standing) -> bool {
-        let news = self.0.standing.worsen(standing);
+        let news = self.0.standing.go_on(standing);
         if news {
             // Whoever holds a stream open finds out now.
             self.forget_all();

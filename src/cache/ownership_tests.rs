@@ -303,7 +303,7 @@ fn a_loss_is_told_when_it_is_known() {
         (
             "draining",
             |rig| {
-                rig.cache.standing.worsen(Standing::Draining);
+                rig.cache.standing.go_on(Standing::Draining);
             },
             Loss::Draining,
         ),

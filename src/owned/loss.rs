@@ -42,7 +42,8 @@ impl Loss {
 
     pub(super) fn of(standing: Standing) -> Option<Self> {
         match standing {
-            Standing::Serving => None,
+            // Nothing was served before it joined.
+            Standing::Joining | Standing::Serving => None,
             Standing::Draining => Some(Self::Draining),
             Standing::Duplicate => Some(Self::Duplicate),
             Standing::Gone => Some(Self::Gone),
