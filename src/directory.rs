@@ -10,9 +10,9 @@ use crate::{LookupError, MachineId, Session};
 /// [`MemoryLookup`](crate::MemoryLookup) in memory.
 ///
 /// # Contract
-/// - The claim succeeds only if the session still is as `seen` says: of the same owner (or of
-///   nobody), at the same epoch. If `seen` has an owner, that owner has to be lost, by the
-///   directory's own judgement at this moment. A session that is over is nobody's to claim.
+/// - The claim succeeds only if the session still is as `seen` says: nobody's, or of the same owner
+///   at the same epoch. In the second case that owner has to be lost, by the directory's own
+///   judgement at this moment. A session that is over is nobody's to claim.
 /// - It returns the session as it is afterwards, whoever owns it then: a loser learns who won.
 ///   `None`: there is no such session.
 /// - Whoever wins raises the epoch by one.

@@ -98,6 +98,8 @@ pub mod identity;
 mod layer;
 mod lookup;
 mod machine;
+#[cfg(any(doc, doctest))]
+pub mod manual;
 mod observe;
 mod owned;
 mod policy;
@@ -126,9 +128,11 @@ pub use identity::{FlyMachine, detect};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 #[cfg(feature = "postgres")]
 pub use lookup::postgres::{
-    PostgresConfigError, PostgresFault, PostgresLookup, PostgresLookupBuilder, PostgresSource,
-    PostgresVerified, PostgresVerifyError, PostgresWarning, PostgresWatch, PostgresWatchBuilder,
-    WatchError, WatchHealth, WatchState,
+    AssignError, Assigned, Drained, PostgresConfigError, PostgresDirectory, PostgresFault,
+    PostgresLookup, PostgresLookupBuilder, PostgresPresence, PostgresPresenceBuilder,
+    PostgresSource, PostgresVerified, PostgresVerifyError, PostgresWarning, PostgresWatch,
+    PostgresWatchBuilder, PresenceError, PresenceHealth, PresenceState, Released, WatchError,
+    WatchHealth, WatchState,
 };
 pub use lookup::{
     LookupError, LookupErrorKind, LookupFn, MemoryLookup, Refresh, SessionLookup, lookup_fn,

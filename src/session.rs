@@ -100,6 +100,17 @@ impl Session {
         self
     }
 
+    /// Takes the session from its owner, of whom nothing is told any more.
+    #[must_use]
+    pub fn without_owner(mut self) -> Self {
+        self.facts.owner = None;
+        self.facts.presence = Presence::Unknown;
+        if self.address().is_some() {
+            self.more().address = None;
+        }
+        self
+    }
+
     /// Limits the session's life, counted from the moment it was read, in whole milliseconds.
     ///
     /// A duration and not a point in time, because it is the directory's clock that decides and

@@ -17,12 +17,16 @@ mod connection_string;
 mod connections;
 mod connector;
 mod direct;
+mod directory;
 mod document;
 mod failure;
 mod fault;
 mod identifier;
 mod lease;
 mod migration;
+mod ownership;
+mod presence;
+mod processes;
 mod query;
 mod queue;
 mod shape;
@@ -36,13 +40,19 @@ mod watch;
 
 pub use builder::PostgresLookupBuilder;
 pub use config_error::PostgresConfigError;
+pub use directory::{AssignError, Assigned, PostgresDirectory, Released};
 pub use fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWarning};
+pub use presence::{
+    Drained, PostgresPresence, PostgresPresenceBuilder, PresenceError, PresenceHealth,
+    PresenceState,
+};
 pub use source::PostgresSource;
 pub use watch::{PostgresWatch, PostgresWatchBuilder, WatchError, WatchHealth, WatchState};
 
 use connections::Connections;
 use document::Reader;
 use failure::Failure;
+use processes::Processes;
 use query::SessionQuery;
 use queue::{Answer, Queue};
 use table::Table;
@@ -153,6 +163,7 @@ struct Inner {
     /// What the query was made from; `None` for a query of the application's own.
     table: Option<Table>,
     watch: PostgresWatchBuilder,
+    processes: Processes,
 }
 
 impl PostgresLookup {
@@ -172,6 +183,12 @@ impl PostgresLookup {
     /// once instead of when their freshness runs out; see [`PostgresWatch`].
     pub fn watch(&self) -> PostgresWatchBuilder {
         self.inner.watch.clone()
+    }
+
+    /// The write side of the same table, over the same connections: who owns a session, and which
+    /// machines are there. The lookup has to [keep ownership](PostgresLookupBuilder::ownership).
+    pub fn directory(&self) -> Result<PostgresDirectory, PostgresConfigError> {
+        PostgresDirectory::of(&self.inner)
     }
 }
 

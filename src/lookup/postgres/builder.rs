@@ -9,6 +9,7 @@ use super::{
 };
 
 mod build;
+mod ownership;
 
 /// While one query is at the server, the answers of another are read.
 const MAX_BATCHES: usize = 2;
@@ -148,7 +149,7 @@ impl PostgresLookupBuilder {
     }
 
     /// The column of the fencing token, a whole number that rises with every change of owner.
-    /// Default: none.
+    /// Default: none, and `owner_epoch` with [`ownership`](Self::ownership).
     pub fn epoch_column(mut self, column: impl Into<String>) -> Self {
         self.names.epoch = Some(column.into());
         self
@@ -202,6 +203,8 @@ impl PostgresLookupBuilder {
     /// | `remaining_seconds` | a number; 0 or less: over | no end |
     /// | `epoch` | a whole number from 0 up | no fencing token |
     /// | `attributes` | a JSON object | none |
+    /// | `released` | a whole number from 0 up: the epoch that a proven release made | no proof |
+    /// | `presence` | text: `alive`, `draining`, `lost`, `never-seen` or `unknown` | unknown |
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -59,13 +59,17 @@ impl Column {
         ] {
             columns.extend(name.iter().map(|name| Self::new(name.name(), role, types)));
         }
+        if let Some(ownership) = &table.ownership {
+            let released = ownership.released.name();
+            columns.push(Self::new(released, "release proof", WHOLE));
+        }
         let attributes = table.attributes.iter();
         columns.extend(attributes.map(|name| Self::new(name.name(), "attribute", ANY)));
         columns
     }
 
     /// The columns of a custom query: those it must return, and those it may.
-    pub(super) fn of_query() -> ([Self; 2], [Self; 4]) {
+    pub(super) fn of_query() -> ([Self; 2], [Self; 6]) {
         (
             [
                 Self::new("owner", "owner", OWNER),
@@ -76,6 +80,8 @@ impl Column {
                 Self::new("remaining_seconds", "remaining life", SECONDS),
                 Self::new("epoch", "epoch", WHOLE),
                 Self::new("attributes", "attributes", DOCUMENT),
+                Self::new("released", "release proof", WHOLE),
+                Self::new("presence", "owner's presence", ADDRESS),
             ],
         )
     }

@@ -3,7 +3,9 @@
 use serde_json::{Map, Value};
 use tokio_postgres::{Row, types::FromSql};
 
-use crate::LookupError;
+use crate::{LookupError, Presence};
+
+use super::ownership::presence_of;
 
 /// What a row tells, before anybody judges it.
 pub(super) struct Facts<'a> {
@@ -13,6 +15,8 @@ pub(super) struct Facts<'a> {
     pub(super) remaining: Option<f64>,
     pub(super) epoch: Option<i64>,
     pub(super) attributes: Option<Map<String, Value>>,
+    pub(super) released: Option<i64>,
+    pub(super) presence: Option<Presence>,
 }
 
 /// Which of the columns that may be missing a query of the table returns; they come in this order,
@@ -29,6 +33,8 @@ pub(super) struct Columns {
     pub(super) remaining: bool,
     pub(super) epoch: bool,
     pub(super) attributes: bool,
+    /// The release proof and the owner's presence.
+    pub(super) ownership: bool,
 }
 
 impl Columns {
@@ -50,6 +56,8 @@ impl Columns {
                     ));
                 }
             },
+            released: next.value(self.ownership)?,
+            presence: next.value(self.ownership)?.map(presence_of),
         })
     }
 }

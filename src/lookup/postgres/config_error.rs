@@ -85,6 +85,9 @@ pub enum PostgresConfigError {
         /// Why not.
         reason: &'static str,
     },
+    /// The lookup reads nothing of who may serve, so nobody can write it.
+    #[error("the lookup does not keep ownership: call `ownership()` on its builder")]
+    NoOwnership,
     /// A watch was started outside of a runtime.
     #[error("a watch runs on tokio: start it from inside a tokio runtime")]
     NoRuntime,

@@ -1,6 +1,6 @@
 //! The pool, and one bounded question to it.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use deadpool_postgres::Pool;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -96,6 +96,59 @@ impl Connections {
         self.query_on(lease, sql, parameters, deadline).await
     }
 
+    /// Writes by `deadline`. What is `repeatable` (a second time, it changes nothing more) is
+    /// written once more if all that failed was a connection that had been lying idle.
+    pub(super) async fn write(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        deadline: Instant,
+        repeatable: bool,
+    ) -> Result<Vec<Row>, Failure> {
+        let began = Instant::now();
+        let lease = self.lease(deadline).await?;
+        let was_idle = lease.was_idle();
+        match lease.write(sql, parameters, self.limit(deadline)).await {
+            Err(failure) if repeatable && was_idle && failure.is_stale() => {}
+            answer => return answer,
+        }
+        drop(
+            self.pool
+                .retain(|_, metrics| metrics.created > began.into_std()),
+        );
+        let lease = self.lease(deadline).await?;
+        lease.write(sql, parameters, self.limit(deadline)).await
+    }
+
+    /// Writes by `deadline` what may take longer than other queries do.
+    pub(super) async fn write_much(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        deadline: Instant,
+    ) -> Result<Vec<Row>, Failure> {
+        let lease = self.lease(deadline).await?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        lease.write(sql, parameters, left).await
+    }
+
+    /// Runs statements in one transaction of at most `limit`, which waits for no lock longer than
+    /// `lock`.
+    pub(super) async fn execute(
+        &self,
+        sql: &str,
+        lock: Duration,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        let lease = self.lease(self.deadline()).await?;
+        lease.execute(sql, lock, limit).await
+    }
+
+    fn limit(&self, deadline: Instant) -> Duration {
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.bounds.statement().min(left)
+    }
+
     async fn query_on(
         &self,
         lease: Lease,
@@ -103,8 +156,7 @@ impl Connections {
         parameters: &[Parameter<'_>],
         deadline: Instant,
     ) -> Result<Vec<Row>, Failure> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let limit = self.bounds.statement().min(left);
+        let limit = self.limit(deadline);
         if self.direct.holds() {
             lease.query_prepared(sql, parameters, limit).await
         } else {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::{Address, LookupError, MachineId, Session, SessionId, SessionStatus};
+use crate::{Address, LookupError, MachineId, Presence, Session, SessionId, SessionStatus};
 
 use super::{columns::Facts, statuses::Statuses};
 
@@ -31,6 +31,10 @@ impl Reader {
         if let Some(epoch) = epoch(&document)? {
             session = session.with_epoch(epoch);
         }
+        if let Some(released) = released(&document)? {
+            session = session.with_released(released);
+        }
+        session = session.with_presence(presence(&document)?);
         match document.remove("attributes") {
             None | Some(Value::Null) => Ok(session),
             Some(Value::Object(attributes)) => Ok(session.with_attributes(attributes)),
@@ -61,6 +65,12 @@ impl Reader {
         }
         if let Some(epoch) = facts.epoch {
             session = session.with_epoch(u64::try_from(epoch).map_err(|_| no_epoch())?);
+        }
+        if let Some(released) = facts.released {
+            session = session.with_released(u64::try_from(released).map_err(|_| no_release())?);
+        }
+        if let Some(presence) = facts.presence {
+            session = session.with_presence(presence);
         }
         Ok(match facts.attributes {
             Some(attributes) => session.with_attributes(attributes),
@@ -173,6 +183,38 @@ fn no_epoch() -> LookupError {
     LookupError::corrupt("the session's epoch is no whole number from 0 up")
 }
 
+fn released(document: &Map<String, Value>) -> Result<Option<u64>, LookupError> {
+    match document.get("released") {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => value.as_u64().map(Some).ok_or_else(no_release),
+    }
+}
+
+fn no_release() -> LookupError {
+    LookupError::corrupt("the session's release proof is no whole number from 0 up")
+}
+
+fn presence(document: &Map<String, Value>) -> Result<Presence, LookupError> {
+    const ALL: [Presence; 5] = [
+        Presence::Unknown,
+        Presence::Alive,
+        Presence::Draining,
+        Presence::Lost,
+        Presence::NeverSeen,
+    ];
+    let word = match document.get("presence") {
+        None | Some(Value::Null) => return Ok(Presence::Unknown),
+        Some(Value::String(word)) => word,
+        Some(_) => return Err(LookupError::corrupt("the owner's presence is no text")),
+    };
+    let known = ALL.into_iter().find(|known| known.as_str() == word);
+    known.ok_or_else(|| {
+        LookupError::corrupt(
+            "the owner's presence is none of alive, draining, lost, never-seen and unknown",
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -222,6 +264,9 @@ mod tests {
             json!({"status": "active", "owner": "m1", "epoch": -1}),
             json!({"status": "active", "owner": "m1", "epoch": 1.5}),
             json!({"status": "active", "owner": "m1", "attributes": [1]}),
+            json!({"status": "active", "owner": "m1", "released": -1}),
+            json!({"status": "active", "owner": "m1", "presence": "well"}),
+            json!({"status": "active", "owner": "m1", "presence": 1}),
         ] {
             let error = read(document.clone()).unwrap_err();
             assert_eq!(error.kind(), LookupErrorKind::Corrupt, "{document}");

@@ -61,6 +61,43 @@ impl Failure {
         class.is_some_and(|class| classes.contains(&class))
     }
 
+    /// The same for what would have been written.
+    pub(super) fn into_write_error(self) -> LookupError {
+        let code = self.sqlstate().unwrap_or_default();
+        let error = match code {
+            "57014" | "55P03" => {
+                LookupError::timeout("PostgreSQL gave the write up: it took too long")
+            }
+            "25006" => LookupError::unavailable(
+                "PostgreSQL takes no writes here: it is a replica, or set to be read-only",
+            ),
+            "42P01" | "42703" | "3F000" | "42P10" => LookupError::unavailable(
+                "PostgreSQL has no such table or column as the write names: was the migration of \
+                 the directory applied?",
+            ),
+            "42501" => LookupError::unavailable("PostgreSQL does not permit the write"),
+            "42804" | "42883" | "42846" => {
+                LookupError::corrupt("the columns are not of the types that the write needs")
+            }
+            code if code.starts_with("22") => LookupError::corrupt(
+                "PostgreSQL cannot store the value: is the owner's column of a type that holds \
+                 machine ids?",
+            ),
+            "" => match &self {
+                Self::Unasked(error) => error.clone(),
+                Self::Slow => LookupError::timeout(
+                    "the write took too long, and may have been done all the same",
+                ),
+                Self::Server(_) => LookupError::unavailable(
+                    "the connection to PostgreSQL was lost, and the write may have been done all \
+                     the same",
+                ),
+            },
+            _ => LookupError::unavailable("PostgreSQL refused the write"),
+        };
+        self.caused(error)
+    }
+
     pub(super) fn into_lookup_error(self) -> LookupError {
         let code = self.sqlstate().unwrap_or_default();
         let error = match code {
@@ -87,6 +124,10 @@ impl Failure {
             },
             _ => LookupError::unavailable("PostgreSQL refused the session query"),
         };
+        self.caused(error)
+    }
+
+    fn caused(self, error: LookupError) -> LookupError {
         match self {
             Self::Unasked(_) | Self::Slow => error,
             Self::Server(source) => error.with_source(source),

@@ -24,6 +24,12 @@ pub enum PostgresFault {
         /// What it is needed for.
         role: &'static str,
     },
+    /// What ownership needs, and the migration makes, is not there.
+    #[error("there is no {missing}: apply the migration of `PostgresDirectory`")]
+    NotMigrated {
+        /// What is missing, with its name as SQL writes it.
+        missing: String,
+    },
     /// A column is there, but not of a type that can hold what it should.
     #[error(
         "column {column:?} of {place} should hold the {role} and is of type {found}, not {wanted}"
@@ -91,6 +97,12 @@ pub enum PostgresWarning {
         /// The id column.
         column: String,
     },
+    /// Another trigger runs after the one that raises epochs, and may change the owner once more
+    /// without anybody noticing: triggers run in the order of their names.
+    LateTrigger {
+        /// The other trigger.
+        trigger: String,
+    },
     /// The stored sessions could not be sampled, so the warnings that need a sample are missing.
     NoSample {
         /// Why not.
@@ -123,6 +135,11 @@ impl fmt::Display for PostgresWarning {
             Self::NoIndex { table, column } => write!(
                 f,
                 "no index of {table} begins with {column:?}: every lookup reads the whole table"
+            ),
+            Self::LateTrigger { trigger } => write!(
+                f,
+                "trigger {trigger:?} runs after the one that raises epochs, and what it does to a \
+                 session's owner raises none: give it a name that sorts earlier"
             ),
             Self::NoSample { error } => {
                 write!(f, "the stored sessions could not be sampled: {error}")

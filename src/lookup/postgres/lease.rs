@@ -9,6 +9,9 @@ use tokio_postgres::{Row, types::Type};
 
 use super::{connections::Parameter, direct::statement_timeout, failure::Failure};
 
+/// `READ COMMITTED`, because a stricter default would fail whoever loses a race for a row.
+const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
 /// A connection that goes back into the pool only when its query has been answered.
 ///
 /// A connection whose answer is still outstanding would make the next lookup wait for it, and
@@ -40,14 +43,65 @@ impl Lease {
         parameters: &[Parameter<'_>],
         limit: Duration,
     ) -> Result<Vec<Row>, Failure> {
+        let servers = statement_timeout(limit);
+        let start = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {servers}");
+        self.transact(&start, sql, parameters, limit).await
+    }
+
+    /// Writes in a transaction that the server itself ends in time, whatever the connection's
+    /// defaults are: those that we open can only read, and statements that wait for a row's lock
+    /// have to see what they waited for.
+    pub(super) async fn write(
+        self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        limit: Duration,
+    ) -> Result<Vec<Row>, Failure> {
+        let servers = statement_timeout(limit);
+        let start = format!("{BEGIN_WRITE}; SET LOCAL statement_timeout = {servers}");
+        self.transact(&start, sql, parameters, limit).await
+    }
+
+    /// Runs statements in one transaction; each of them waits for no lock longer than `lock`.
+    pub(super) async fn execute(
+        self,
+        sql: &str,
+        lock: Duration,
+        limit: Duration,
+    ) -> Result<(), Failure> {
         let Some(client) = &self.0 else {
             return Err(Failure::Slow);
         };
-        let servers = statement_timeout(limit);
-        let start = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {servers}");
-        // Requests are queued at the first poll, and `join3` polls in this order.
+        let (servers, lock) = (statement_timeout(limit), lock.as_millis());
+        let start = format!(
+            "{BEGIN_WRITE}; SET LOCAL statement_timeout = {servers}; \
+             SET LOCAL lock_timeout = {lock}"
+        );
         let asked = join3(
             client.batch_execute(&start),
+            client.batch_execute(sql),
+            client.batch_execute("COMMIT"),
+        );
+        let Ok((started, done, ended)) = timeout(limit, asked).await else {
+            return Err(Failure::Slow);
+        };
+        let answer = started.and(done).and(ended).map_err(Failure::Server);
+        self.end(answer.map(|()| Vec::new())).map(drop)
+    }
+
+    async fn transact(
+        self,
+        start: &str,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        limit: Duration,
+    ) -> Result<Vec<Row>, Failure> {
+        let Some(client) = &self.0 else {
+            return Err(Failure::Slow);
+        };
+        // Requests are queued at the first poll, and `join3` polls in this order.
+        let asked = join3(
+            client.batch_execute(start),
             client.query_typed(sql, parameters),
             client.batch_execute("COMMIT"),
         );

@@ -8,6 +8,25 @@ use super::{identifier::Identifier, table::Table};
 /// columns pays nothing; the second keeps a writer that names every column from notifying of
 /// changes that are none. A commit that notifies waits for the other commits that do.
 pub(super) fn migration(table: &Table, channel: &Identifier) -> String {
+    let function = function(table);
+    let triggers = triggers(table, channel);
+    format!(
+        r"-- Tells every listening machine which session changed, when the change commits.
+--
+-- May be applied again and again; needs PostgreSQL 14. Apply it in one transaction, as the owner of
+-- the table. It locks out writers of the table, not readers, until that transaction ends, and waits
+-- for those who are writing: `SET lock_timeout` first where transactions are long.
+--
+-- The server lets nobody change the type of a column that a trigger names. To do that, or to be rid
+-- of the triggers:
+--     DROP FUNCTION {function} CASCADE;
+
+{triggers}"
+    )
+}
+
+/// The function and the triggers themselves.
+pub(super) fn triggers(table: &Table, channel: &Identifier) -> String {
     let name = table.qualified();
     let function = function(table);
     let channel = literal(channel.name());
@@ -39,17 +58,7 @@ END
     );
     let tag = tag(&body);
     format!(
-        r"-- Tells every listening machine which session changed, when the change commits.
---
--- May be applied again and again; needs PostgreSQL 14. Apply it in one transaction, as the owner of
--- the table. It locks out writers of the table, not readers, until that transaction ends, and waits
--- for those who are writing: `SET lock_timeout` first where transactions are long.
---
--- The server lets nobody change the type of a column that a trigger names. To do that, or to be rid
--- of the triggers:
---     DROP FUNCTION {function} CASCADE;
-
-CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
+        r"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS {tag}
@@ -74,7 +83,7 @@ CREATE OR REPLACE TRIGGER tower_ownership_truncate
 }
 
 /// A quote for the function's body that does not occur in it: names may be anything.
-fn tag(body: &str) -> String {
+pub(super) fn tag(body: &str) -> String {
     let mut tag = "tower_ownership".to_owned();
     while body.contains(&format!("${tag}$")) {
         tag.push('_');
@@ -122,8 +131,13 @@ fn columns(table: &Table) -> Vec<&Identifier> {
 }
 
 /// One function a table, since the column of the id is written into it.
-fn function(table: &Table) -> String {
-    let name = table.suffixed("_tower_ownership");
+pub(super) fn function(table: &Table) -> String {
+    qualified(table, "_tower_ownership")
+}
+
+/// The quoted name of a function that belongs to the table, in the table's schema.
+pub(super) fn qualified(table: &Table, suffix: &str) -> String {
+    let name = table.suffixed(suffix);
     match table.schema() {
         Some(schema) => format!("{schema}.{name}"),
         None => name.to_string(),
@@ -131,7 +145,7 @@ fn function(table: &Table) -> String {
 }
 
 /// A text as SQL reads it, whatever `standard_conforming_strings` says.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if quoted.contains('\\') {
         format!("E'{}'", quoted.replace('\\', r"\\"))

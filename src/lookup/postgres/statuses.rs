@@ -23,6 +23,11 @@ impl Default for Statuses {
 }
 
 impl Statuses {
+    /// The words of sessions that are not over.
+    pub(super) fn living(&self) -> Vec<String> {
+        self.active.iter().chain(&self.starting).cloned().collect()
+    }
+
     /// Words are compared exactly: a database that writes `Active` is told so in the builder.
     pub(super) fn read(&self, word: &str) -> Option<SessionStatus> {
         let among = |words: &[String]| words.iter().any(|known| known == word);

@@ -1,6 +1,12 @@
 //! Where sessions are stored: a table, and what its columns are called.
 
-use super::{PostgresConfigError, columns::Columns, identifier::Identifier, query::IdType};
+use super::{
+    PostgresConfigError,
+    columns::Columns,
+    identifier::Identifier,
+    ownership::{Ownership, OwnershipNames},
+    query::IdType,
+};
 
 /// The names as the builder was given them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +21,8 @@ pub(super) struct TableNames {
     pub(super) ended_at: Option<String>,
     pub(super) epoch: Option<String>,
     pub(super) attributes: Vec<String>,
+    /// `None`: the epoch, if there is one, is all that is known of a session's owners.
+    pub(super) ownership: Option<OwnershipNames>,
 }
 
 impl Default for TableNames {
@@ -31,6 +39,7 @@ impl Default for TableNames {
             ended_at: Some(name("ended_at")),
             epoch: None,
             attributes: Vec::new(),
+            ownership: None,
         }
     }
 }
@@ -48,6 +57,7 @@ pub(super) struct Table {
     pub(super) ended_at: Option<Identifier>,
     pub(super) epoch: Option<Identifier>,
     pub(super) attributes: Vec<Identifier>,
+    pub(super) ownership: Option<Ownership>,
 }
 
 impl Table {
@@ -69,8 +79,17 @@ impl Table {
             }
             attributes.push(attribute);
         }
+        let schema = optional("schema", &names.schema)?;
+        let ownership = match &names.ownership {
+            Some(ownership) => Some(ownership.parse(schema.as_ref(), names.epoch.as_deref())?),
+            None => None,
+        };
+        let epoch = match &ownership {
+            Some(ownership) => Some(ownership.epoch.clone()),
+            None => optional("epoch column", &names.epoch)?,
+        };
         Ok(Self {
-            schema: optional("schema", &names.schema)?,
+            schema,
             name: Identifier::parse("table", &names.table)?,
             id: Identifier::parse("id column", &names.id)?,
             owner: Identifier::parse("owner column", &names.owner)?,
@@ -78,8 +97,9 @@ impl Table {
             address: optional("address column", &names.address)?,
             expires_at: optional("expires_at column", &names.expires_at)?,
             ended_at: optional("ended_at column", &names.ended_at)?,
-            epoch: optional("epoch column", &names.epoch)?,
+            epoch,
             attributes,
+            ownership,
         })
     }
 
@@ -108,7 +128,36 @@ impl Table {
             remaining: self.expires_at.is_some() || self.ended_at.is_some(),
             epoch: self.epoch.is_some(),
             attributes: !self.attributes.is_empty(),
+            ownership: self.ownership.is_some(),
         }
+    }
+
+    /// The columns that [`session_of`](Self::session_of) reads, each once.
+    pub(super) fn stored(&self) -> Vec<&Identifier> {
+        let optional = [
+            self.status.as_ref(),
+            self.address.as_ref(),
+            self.expires_at.as_ref(),
+            self.ended_at.as_ref(),
+            self.epoch.as_ref(),
+            self.ownership.as_ref().map(|ownership| &ownership.released),
+        ];
+        let mut columns = vec![&self.id];
+        let all = std::iter::once(&self.owner)
+            .chain(optional.into_iter().flatten())
+            .chain(&self.attributes);
+        for column in all {
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        }
+        columns
+    }
+
+    /// The owner of the row `alias` as text that is compared byte by byte, whatever the column's
+    /// type and collation. The same expression is indexed.
+    pub(super) fn owner_text(&self, alias: &str) -> String {
+        format!("{alias}.{}::text COLLATE \"C\"", self.owner)
     }
 
     /// A `SELECT` of one session by `$1`, with the column names that every session query has.
@@ -126,7 +175,13 @@ impl Table {
         self.select_where(vec![id], "ANY($1)")
     }
 
-    fn select_where(&self, mut columns: Vec<String>, id: &str) -> String {
+    fn select_where(&self, first: Vec<String>, id: &str) -> String {
+        let session = self.session_of(first, &self.qualified());
+        format!("{session} WHERE t.{} = {id}", self.id)
+    }
+
+    /// A `SELECT` of the sessions that are the rows of `source`, with these columns first.
+    pub(super) fn session_of(&self, mut columns: Vec<String>, source: &str) -> String {
         columns.push(format!("t.{}::text AS owner", self.owner));
         if let Some(status) = &self.status {
             columns.push(format!("t.{status}::text AS status"));
@@ -145,12 +200,14 @@ impl Table {
                 names.join(", ")
             ));
         }
-        format!(
-            "SELECT {} FROM {} AS t WHERE t.{} = {id}",
-            columns.join(", "),
-            self.qualified(),
-            self.id
-        )
+        let mut from = format!("{source} AS t");
+        if let Some(ownership) = &self.ownership {
+            let owner = self.owner_text("t");
+            columns.push(format!("t.{}::bigint AS released", ownership.released));
+            columns.push(format!("{} AS presence", ownership.presence(&owner, "m")));
+            from.push_str(&ownership.join(&owner, "m"));
+        }
+        format!("SELECT {} FROM {from}", columns.join(", "))
     }
 
     /// What is left of the session's life in seconds, by the database's clock.

@@ -15,6 +15,8 @@ use super::{
     table::Table,
 };
 
+mod ownership;
+
 /// The name of the type `t`, by which [`Column`] judges it: a domain is what it is made of.
 const TYPE_NAME: &str = "CASE t.typtype WHEN 'e' THEN 'enum' \
      WHEN 'd' THEN format_type(t.typbasetype, NULL) ELSE format_type(t.oid, NULL) END";
@@ -27,6 +29,7 @@ impl PostgresLookup {
     /// Each step is bounded like a lookup, and nothing is written. It checks that
     /// - the table is there, each column is there, and each is of a type that can hold what it
     ///   should (for a custom query: that it runs, and what it returns);
+    /// - with [ownership](super::PostgresLookupBuilder::ownership), what its migration makes is there;
     /// - the session query itself runs, with this user's rights;
     ///
     /// and it warns (see [`PostgresWarning`]) when lookups would work, but probably not as meant;
@@ -78,10 +81,14 @@ impl PostgresLookup {
         }
         let columns = Column::of_table(table, self.inner.query.id_type());
         let type_of = |column: &Column| found.get(&column.name).map(String::as_str);
-        let faults: Vec<PostgresFault> = columns
+        let mut faults: Vec<PostgresFault> = columns
             .iter()
             .filter_map(|column| column.fault(&name, type_of(column)))
             .collect();
+        if let Some(ownership) = &table.ownership {
+            ownership::not_migrated(ownership, &mut faults);
+            faults.extend(self.verify_ownership(table, ownership, warnings).await?);
+        }
         if !faults.is_empty() {
             return Err(PostgresVerifyError::Faults(faults));
         }

@@ -13,6 +13,7 @@ use crate::lookup::postgres::{
     connector::Connector,
     direct::Direct,
     document::Reader,
+    processes::Processes,
     query::SessionQuery,
     queue::Queue,
     source::Kind,
@@ -74,6 +75,7 @@ impl PostgresLookupBuilder {
             reader,
             table,
             watch,
+            processes: Processes::default(),
         }))
     }
 

@@ -28,7 +28,7 @@ impl Backoff {
 }
 
 /// Between a half and the whole of it.
-pub(super) fn jittered(most: Duration) -> Duration {
+pub(in crate::lookup::postgres) fn jittered(most: Duration) -> Duration {
     let half = most / 2;
     // The upper bits of the dice, so that the product fits.
     let part = u32::try_from(dice() >> 48).unwrap_or_default();
@@ -36,7 +36,7 @@ pub(super) fn jittered(most: Duration) -> Duration {
 }
 
 /// A number that nobody else has.
-pub(super) fn dice() -> u64 {
+pub(in crate::lookup::postgres) fn dice() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 

@@ -1,0 +1,171 @@
+//! The application: what a session does, on the machine that owns it.
+
+use std::time::Duration;
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{
+        Extension, Request, State, WebSocketUpgrade,
+        ws::{CloseFrame, Message},
+    },
+    http::{StatusCode, Uri},
+    response::{IntoResponse, Response, Sse, sse::Event},
+    routing::{any, get, post},
+};
+use futures_util::{StreamExt, stream};
+use nix::time::{ClockId, clock_gettime};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use tower_ownership::{Loss, MachineId, Owned};
+use uuid::Uuid;
+
+use crate::state::States;
+
+#[derive(Clone)]
+pub struct Application {
+    pub machine: MachineId,
+    /// Another one for every process that is this machine.
+    pub process: Uuid,
+    pub states: Option<States>,
+}
+
+impl Application {
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/session/{id}", any(anything))
+            .route("/session/{id}/{*rest}", any(anything))
+            .route("/session/{id}/upload", post(upload).get(anything))
+            .route("/session/{id}/write", post(write))
+            .route("/session/{id}/ws", get(echo))
+            .route("/session/{id}/events", get(events))
+            .with_state(self)
+    }
+
+    /// Who serves, and by what right.
+    fn tells(&self, owned: &Owned) -> Map<String, Value> {
+        let told = json!({
+            "machine": self.machine.as_str(),
+            "process": self.process,
+            "session": owned.id().to_string(),
+            "epoch": owned.epoch(),
+            "at": monotonic(),
+            "provedFor": milliseconds(owned.proved_for()),
+        });
+        match told {
+            Value::Object(told) => told,
+            _ => Map::new(),
+        }
+    }
+}
+
+async fn anything(
+    State(application): State<Application>,
+    Extension(owned): Extension<Owned>,
+    uri: Uri,
+) -> Json<Value> {
+    let mut told = application.tells(&owned);
+    told.insert("path".to_owned(), uri.path().into());
+    Json(told.into())
+}
+
+async fn upload(
+    State(application): State<Application>,
+    Extension(owned): Extension<Owned>,
+    request: Request,
+) -> Result<Json<Value>, Response> {
+    let mut told = application.tells(&owned);
+    let (mut bytes, mut hash) = (0, Sha256::new());
+    let mut body = request.into_body().into_data_stream();
+    while let Some(chunk) = body.next().await {
+        let chunk =
+            chunk.map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()).into_response())?;
+        bytes += chunk.len();
+        hash.update(&chunk);
+    }
+    let sha256 = hash
+        .finalize()
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    told.insert("bytes".to_owned(), bytes.into());
+    told.insert("sha256".to_owned(), sha256.into());
+    Ok(Json(told.into()))
+}
+
+/// Saves something of the session where a later owner would find it.
+async fn write(
+    State(application): State<Application>,
+    Extension(owned): Extension<Owned>,
+) -> Response {
+    let mut told = application.tells(&owned);
+    let Some(states) = &application.states else {
+        return StatusCode::NOT_IMPLEMENTED.into_response();
+    };
+    match states.save(&owned, application.machine.as_str()).await {
+        Ok(written) => {
+            told.insert("written".to_owned(), written.into());
+            Json(Value::from(told)).into_response()
+        }
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
+    }
+}
+
+async fn echo(Extension(owned): Extension<Owned>, upgrade: WebSocketUpgrade) -> Response<Body> {
+    upgrade.on_upgrade(async move |mut socket| {
+        let mut ended = owned.lost();
+        loop {
+            tokio::select! {
+                message = socket.recv() => match message {
+                    Some(Ok(message)) => {
+                        let text = matches!(message, Message::Text(_));
+                        if text && socket.send(message).await.is_err() {
+                            break;
+                        }
+                    }
+                    _ => break,
+                },
+                loss = &mut ended => {
+                    let goodbye = CloseFrame {
+                        code: Loss::CLOSE_CODE,
+                        reason: loss.as_str().into(),
+                    };
+                    // Whoever is gone needs no goodbye.
+                    let _ = socket.send(Message::Close(Some(goodbye))).await;
+                    break;
+                }
+            }
+        }
+    })
+}
+
+/// Five events, or as many as come before the session is lost: `?count=` asks for more.
+async fn events(
+    State(application): State<Application>,
+    Extension(owned): Extension<Owned>,
+    uri: Uri,
+) -> Response {
+    let asked = uri.query().and_then(|query| query.strip_prefix("count="));
+    let count = asked.and_then(|count| count.parse().ok()).unwrap_or(5);
+    let (machine, session) = (application.machine.to_string(), owned.id().to_string());
+    let events = stream::iter(1..=count).then(move |number: u32| {
+        let data = json!({ "machine": machine, "session": session, "number": number });
+        async move {
+            if number > 1 {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Event::default().json_data(data)
+        }
+    });
+    let response = Sse::new(events).into_response();
+    response.map(|body| Body::new(owned.until_lost(body).event_stream()))
+}
+
+/// Nanoseconds on a clock that all processes of this host share, for whoever compares them.
+fn monotonic() -> Option<i128> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?;
+    Some(i128::from(now.tv_sec()) * 1_000_000_000 + i128::from(now.tv_nsec()))
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

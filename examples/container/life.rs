@@ -1,0 +1,72 @@
+//! This machine's part in the life of ownerships: it beats, and gives up what it owns at its end.
+
+use std::{process::exit, sync::Arc, time::Duration};
+
+use tokio::sync::Mutex;
+use tower_ownership::{CacheHandle, PostgresDirectory, PostgresPresence};
+
+use crate::{readiness::Readiness, settings};
+
+const PRESENCE: &str = "presence";
+
+#[derive(Clone)]
+pub struct Life {
+    settings: settings::Life,
+    presence: Arc<Mutex<Option<PostgresPresence>>>,
+}
+
+impl Life {
+    /// Registers this machine, as soon as the database can be reached. Until then it is not ready,
+    /// and the layer serves no session: nobody has checked yet whether the fleet counts as it does.
+    pub fn begin(
+        settings: settings::Life,
+        directory: PostgresDirectory,
+        cache: CacheHandle,
+        readiness: Readiness,
+    ) -> Self {
+        readiness.waits(PRESENCE, "this machine is not registered yet");
+        let life = Self {
+            settings,
+            presence: Arc::default(),
+        };
+        let presence = Arc::clone(&life.presence);
+        tokio::spawn(async move {
+            loop {
+                let started = directory
+                    .presence()
+                    .interval(settings.beat)
+                    .version(env!("CARGO_PKG_VERSION"))
+                    .start(cache.clone())
+                    .await;
+                match started {
+                    Ok(started) => {
+                        *presence.lock().await = Some(started);
+                        readiness.is_there(PRESENCE);
+                        return;
+                    }
+                    Err(error) if error.is_final() => {
+                        tracing::error!(%error, "this machine may not take part");
+                        exit(1);
+                    }
+                    Err(error) => readiness.waits(PRESENCE, error.to_string()),
+                }
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+        });
+        life
+    }
+
+    /// Gives up what this machine owns, and leaves.
+    pub async fn end(&self) {
+        let Some(presence) = self.presence.lock().await.take() else {
+            return;
+        };
+        match presence.drain(self.settings.drain).await {
+            Ok(drained) => tracing::info!(sessions = drained.released.len(), "drained"),
+            Err(error) => tracing::warn!(%error, "not everything was given up"),
+        }
+        if let Err(error) = presence.leave().await {
+            tracing::warn!(%error, "left without a word");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What the environment says.
+
+use std::{env, error::Error, fmt::Display, str::FromStr, sync::Arc, time::Duration};
+
+use tower_ownership::{
+    FlyReplay, Freshness, MachineId, MachineIdentity, MemoryLookup, Redirect, Replay, Session,
+    identity::detect,
+};
+
+pub struct Settings {
+    pub machine: MachineId,
+    pub port: u16,
+    pub database: Option<String>,
+    /// The same without a pooler.
+    pub watch: Option<String>,
+    pub replay: Arc<dyn Replay>,
+    pub freshness: Freshness,
+    /// Whether it takes part in the life of ownerships, beyond reading who the owner is.
+    pub life: Option<Life>,
+}
+
+#[derive(Clone, Copy)]
+pub struct Life {
+    pub beat: Duration,
+    pub lost_after: Duration,
+    pub drain: Duration,
+}
+
+impl Settings {
+    pub fn read() -> Result<Self, Box<dyn Error>> {
+        let machine = match variable("MACHINE_ID") {
+            Some(id) => id.parse()?,
+            None => detect().machine_id()?,
+        };
+        let replay: Arc<dyn Replay> = match variable("OWNERSHIP_REDIRECT") {
+            Some(template) => Arc::new(Redirect::to_template(&template)?),
+            None => Arc::new(FlyReplay::new()),
+        };
+        let life = Life {
+            beat: milliseconds("OWNERSHIP_BEAT_MS", 3_000)?,
+            lost_after: milliseconds("OWNERSHIP_LOST_AFTER_MS", 15_000)?,
+            drain: milliseconds("OWNERSHIP_DRAIN_MS", 10_000)?,
+        };
+        Ok(Self {
+            machine,
+            port: parsed("PORT", 8080)?,
+            database: variable("DATABASE_URL"),
+            watch: variable("OWNERSHIP_WATCH_URL"),
+            replay,
+            freshness: Freshness::new().owned(milliseconds("OWNERSHIP_FRESHNESS_MS", 5_000)?),
+            life: (variable("OWNERSHIP_LIFE").as_deref() == Some("on")).then_some(life),
+        })
+    }
+}
+
+/// The directory of a container without a database.
+pub fn directory_in_memory() -> Result<MemoryLookup, Box<dyn Error>> {
+    let lookup = MemoryLookup::new();
+    for assignment in variable("OWNERSHIP_SESSIONS")
+        .iter()
+        .flat_map(|list| list.split(','))
+    {
+        let (session, owner) = assignment
+            .split_once('=')
+            .ok_or_else(|| format!("OWNERSHIP_SESSIONS: {assignment:?} is not session=machine"))?;
+        lookup.insert(Session::owned_by(
+            session.trim().parse()?,
+            owner.trim().parse()?,
+        ));
+    }
+    tracing::warn!("DATABASE_URL is not set: sessions are looked up in this process's memory");
+    Ok(lookup)
+}
+
+/// An empty variable is an unset one, as in most deployment tools.
+pub fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn milliseconds(name: &str, default: u64) -> Result<Duration, Box<dyn Error>> {
+    parsed(name, default).map(Duration::from_millis)
+}
+
+fn parsed<T>(name: &str, default: T) -> Result<T, Box<dyn Error>>
+where
+    T: FromStr<Err: Display>,
+{
+    match variable(name) {
+        None => Ok(default),
+        Some(value) => value
+            .parse()
+            .map_err(|error| format!("{name}={value:?}: {error}").into()),
+    }
+}

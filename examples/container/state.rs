@@ -1,0 +1,46 @@
+//! What sessions leave behind, fenced by the epoch.
+
+use std::{error::Error, time::Duration};
+
+use deadpool_postgres::{Manager, Pool, Runtime};
+use tokio_postgres::NoTls;
+use tower_ownership::Owned;
+
+/// The application's own connections: it writes, and the lookup only reads.
+#[derive(Clone)]
+pub struct States(Pool);
+
+impl States {
+    pub fn connect(url: &str) -> Result<Self, Box<dyn Error>> {
+        let bound = Some(Duration::from_secs(2));
+        let pool = Pool::builder(Manager::new(url.parse()?, NoTls))
+            .runtime(Runtime::Tokio1)
+            .max_size(4)
+            .wait_timeout(bound)
+            .create_timeout(bound)
+            .build()?;
+        Ok(Self(pool))
+    }
+
+    /// Saves, unless somebody of a later epoch has: whoever was stopped for a minute between the
+    /// verdict and this line must not undo what its successor did. Says whether it was written.
+    pub async fn save(&self, owned: &Owned, writer: &str) -> Result<bool, Box<dyn Error>> {
+        const SAVE: &str = "
+            INSERT INTO session_states AS s (session_id, epoch, writer, at)
+            SELECT id, owner_epoch, $3, clock_timestamp() FROM preview_sessions
+            WHERE id = $1 AND owner_epoch = $2 FOR SHARE
+            ON CONFLICT (session_id) DO UPDATE
+            SET epoch = excluded.epoch, writer = excluded.writer, at = excluded.at
+            WHERE s.epoch <= excluded.epoch";
+        let epoch = owned.epoch().ok_or("the directory keeps no epochs")?;
+        let epoch = i64::try_from(epoch)?;
+        let writing = async {
+            let client = self.0.get().await?;
+            let rows = client
+                .execute(SAVE, &[owned.id().as_uuid(), &epoch, &writer])
+                .await?;
+            Ok::<_, Box<dyn Error>>(rows == 1)
+        };
+        tokio::time::timeout(Duration::from_secs(3), writing).await?
+    }
+}

@@ -1,0 +1,153 @@
+//! Where the orchestrator writes, machines beat, and the layer reads.
+
+use std::{env, sync::Arc, time::Duration};
+
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, NoTls};
+use tower_ownership::{
+    CacheHandle, MachineId, MemoryLookup, OwnershipLayer, OwnershipLayerBuilder, PostgresDirectory,
+    PostgresLookup, PostgresPresence, Session, SessionId, SessionStatus,
+};
+
+use crate::Result;
+
+#[derive(Clone)]
+pub enum Directory {
+    Memory(MemoryLookup),
+    Postgres(PostgresLookup, PostgresDirectory, Arc<Client>),
+}
+
+/// A machine that beats until this is dropped.
+pub enum Presence {
+    Memory(MemoryLookup, CacheHandle, JoinHandle<()>),
+    Postgres(PostgresPresence),
+}
+
+impl Directory {
+    const SCHEMA: &str = "tower_ownership_incident";
+    const BEAT: Duration = Duration::from_millis(200);
+    /// Fifteen seconds by default; nobody should wait for that in a demo.
+    pub const LOST_AFTER: Duration = Duration::from_secs(1);
+
+    pub async fn open() -> Result<Self> {
+        let Ok(url) = env::var("DATABASE_URL") else {
+            let sessions = MemoryLookup::new().lost_after(Self::LOST_AFTER);
+            return Ok(Self::Memory(sessions));
+        };
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
+        tokio::spawn(connection);
+        let schema = Self::SCHEMA;
+        client
+            .batch_execute(&format!(
+                "drop schema if exists {schema} cascade; create schema {schema};
+                 create table {schema}.preview_sessions (
+                     id uuid primary key, status text not null, container_id text,
+                     container_url text, expires_at timestamptz, ended_at timestamptz)"
+            ))
+            .await?;
+        let lookup = PostgresLookup::builder(url.as_str())
+            .schema(schema)
+            .ownership()
+            .lost_after(Self::LOST_AFTER)
+            .build()?;
+        let directory = lookup.directory()?;
+        directory.migrate().await?;
+        Ok(Self::Postgres(lookup, directory, Arc::new(client)))
+    }
+
+    /// A layer that looks sessions up here, and claims them here.
+    pub fn layer(&self) -> OwnershipLayerBuilder {
+        match self {
+            Self::Memory(sessions) => {
+                OwnershipLayer::builder(sessions.clone()).directory(sessions.clone())
+            }
+            Self::Postgres(lookup, directory, _) => {
+                OwnershipLayer::builder(lookup.clone()).directory(directory.clone())
+            }
+        }
+    }
+
+    /// A machine says that it is there, and goes on saying so.
+    pub async fn join(&self, cache: CacheHandle) -> Result<Presence> {
+        Ok(match self {
+            Self::Memory(sessions) => {
+                let (board, machine) = (sessions.clone(), cache.machine().clone());
+                board.beat(&machine);
+                let beats = tokio::spawn(async move {
+                    loop {
+                        tokio::time::sleep(Self::BEAT).await;
+                        board.beat(&machine);
+                    }
+                });
+                Presence::Memory(sessions.clone(), cache, beats)
+            }
+            Self::Postgres(_, directory, _) => {
+                let presence = directory.presence().interval(Self::BEAT);
+                Presence::Postgres(presence.start(cache).await?)
+            }
+        })
+    }
+
+    pub async fn write(&self, session: &str, owner: Option<&str>) -> Result<()> {
+        let id: SessionId = session.parse()?;
+        let owner: Option<MachineId> = owner.map(str::parse).transpose()?;
+        match self {
+            Self::Memory(sessions) => {
+                // What the trigger does in the database.
+                let epoch = sessions
+                    .get(id)
+                    .map_or(0, |known| known.epoch().unwrap_or(0));
+                let session = Session::new(id, SessionStatus::Active).with_epoch(epoch + 1);
+                sessions.insert(match owner {
+                    Some(owner) => session.with_owner(owner),
+                    None => session.with_epoch(epoch),
+                });
+            }
+            Self::Postgres(_, _, client) => {
+                let upsert = format!(
+                    "insert into {}.preview_sessions (id, status, container_id, expires_at)
+                     values ($1, 'active', $2, now() + interval '1 hour')
+                     on conflict (id) do update set container_id = excluded.container_id",
+                    Self::SCHEMA
+                );
+                let owner = owner.as_ref().map(MachineId::as_str);
+                client.execute(&upsert, &[id.as_uuid(), &owner]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub async fn close(self) -> Result<()> {
+        if let Self::Postgres(_, _, client) = &self {
+            client
+                .batch_execute(&format!("drop schema {} cascade", Self::SCHEMA))
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+impl Presence {
+    /// Gives up what the machine owns, and leaves; says how many sessions that were.
+    pub async fn drain(self) -> Result<usize> {
+        Ok(match &self {
+            Self::Memory(sessions, cache, _) => {
+                let released = sessions.drain(cache).len();
+                sessions.leave(cache.machine());
+                released
+            }
+            Self::Postgres(presence) => {
+                let drained = presence.drain(Duration::from_secs(5)).await?;
+                drained.released.len()
+            }
+        })
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        if let Self::Memory(_, _, beats) = self {
+            beats.abort();
+        }
+    }
+}

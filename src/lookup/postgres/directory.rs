@@ -1,0 +1,238 @@
+//! The write side: who owns a session, and which machines are there.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio_postgres::Row;
+
+use crate::LookupError;
+
+use super::{
+    Inner, PostgresConfigError, PostgresWatch, failure::Failure, identifier::Identifier,
+    ownership::Ownership, presence::PostgresPresenceBuilder, statuses::Statuses, table::Table,
+};
+
+mod assign;
+mod claim;
+mod gone;
+mod migration;
+mod release;
+
+pub use assign::{AssignError, Assigned};
+pub(super) use migration::{EPOCH_TRIGGERS, epoch_function};
+pub use release::Released;
+
+/// Writes who owns a session, in the table of a [`PostgresLookup`](super::PostgresLookup) that
+/// [keeps ownership](super::PostgresLookupBuilder::ownership).
+///
+/// ```no_run
+/// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use tower_ownership::{FlyReplay, OwnershipLayer, PathSegment, PostgresLookup};
+///
+/// let lookup = PostgresLookup::builder("postgres://app@db.internal/app")
+///     .ownership()
+///     .build()?;
+/// let directory = lookup.directory()?;
+/// let layer = OwnershipLayer::builder(lookup)
+///     .session(PathSegment::after("/session")?)
+///     .replay(FlyReplay::new())
+///     .build()?;
+/// // Before the server takes its first request.
+/// let presence = directory.presence().start(layer.cache()).await?;
+///
+/// // When the platform says that it is time.
+/// let drained = presence.drain(Duration::from_secs(20)).await?;
+/// println!("{} sessions were given up", drained.released.len());
+/// presence.leave().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # The database
+/// Nothing is installed by itself. The SQL is [`migration`](Self::migration) for the table as it is
+/// configured, and [`Self::MIGRATION`] for the default names; [`migrate`](Self::migrate) applies
+/// it. It adds to the sessions' table a column for the epoch and one for the release proof, and
+/// triggers that keep both, whoever writes:
+/// - The epoch rises by one whenever the owner changes, and never otherwise: nobody can raise or
+///   lower it by hand. A row that is inserted without an owner begins at 0, any other at 1.
+/// - A release proof stays only if it comes with the very change that gives the session up.
+///
+/// They also notify, as those of [`PostgresWatch`] do, whose migration
+/// need not be applied as well, and may be. They do not fire where triggers do not: with
+/// `session_replication_role = replica`. A row that is deleted and inserted again under the same id
+/// begins anew: give ids only once, or leave a deleted one alone for longer than the fleet's
+/// freshness.
+///
+/// # One process a machine
+/// What [`claim`](crate::SessionDirectory::claim) and [`release`](Self::release) write may arrive
+/// late, when a process that was started since is already serving under the same machine id. So
+/// where this process keeps its [presence](Self::presence), with the same lookup, they are written
+/// only while the machine's row still holds this process's boot id, which stays locked until they
+/// are committed. Without presence nothing tells the two processes apart: then a machine id must
+/// not come back within a minute.
+///
+/// # How long it takes, at most
+/// As long as a lookup, by the same bounds, unless a method says otherwise. All goes over the
+/// lookup's own connections, each write as one transaction that is sent at once
+/// (`BEGIN READ WRITE; SET LOCAL statement_timeout`), so through a pooler as well.
+///
+/// # Errors
+/// Those of a [lookup](super::PostgresLookup#errors). A
+/// [`Timeout`](crate::LookupErrorKind::Timeout) and a connection that is lost leave open whether
+/// it was written, and say so. [`Corrupt`](crate::LookupErrorKind::Corrupt): the owner's column
+/// cannot hold this machine's id.
+#[derive(Clone)]
+pub struct PostgresDirectory {
+    lookup: Arc<Inner>,
+    table: Arc<Table>,
+    ownership: Arc<Ownership>,
+    channel: Arc<str>,
+}
+
+/// How long the migration waits for the table, behind which everybody else waits meanwhile.
+const MIGRATION_LOCK: Duration = Duration::from_secs(1);
+
+/// How long the migration may take, most of it for an index.
+const MIGRATION: Duration = Duration::from_secs(60);
+
+impl PostgresDirectory {
+    /// The SQL for a table that is called `preview_sessions`, with its columns as a lookup expects
+    /// them by default, and the default channel.
+    ///
+    /// For migration tools that want a file: this is `src/lookup/postgres/directory/ownership.sql`.
+    pub const MIGRATION: &str = include_str!("directory/ownership.sql");
+
+    pub(super) fn of(lookup: &Arc<Inner>) -> Result<Self, PostgresConfigError> {
+        let table = lookup.table.clone().ok_or(PostgresConfigError::NoTable {
+            reason: "a query of one's own names no table to write into",
+        })?;
+        let ownership = table.ownership.clone();
+        let ownership = ownership.ok_or(PostgresConfigError::NoOwnership)?;
+        Ok(Self {
+            lookup: Arc::clone(lookup),
+            table: Arc::new(table),
+            ownership: Arc::new(ownership),
+            channel: PostgresWatch::DEFAULT_CHANNEL.into(),
+        })
+    }
+
+    /// The channel that the triggers of the [`migration`](Self::migration) notify. Default:
+    /// [`tower_ownership`](PostgresWatch::DEFAULT_CHANNEL).
+    #[must_use]
+    pub fn channel(mut self, channel: impl AsRef<str>) -> Self {
+        self.channel = channel.as_ref().into();
+        self
+    }
+
+    /// The SQL that makes the lookup's table keep ownership. Apply it in one transaction, as the
+    /// owner of the table; it may be applied again and again, and to a table with rows: those
+    /// count as their first epoch.
+    ///
+    /// The error is a channel that cannot be one.
+    pub fn migration(&self) -> Result<String, PostgresConfigError> {
+        let channel = Identifier::parse("channel", &self.channel)?;
+        Ok(migration::migration(
+            &self.table,
+            &self.ownership,
+            self.statuses(),
+            &channel,
+        ))
+    }
+
+    /// Applies the [`migration`](Self::migration), in one transaction of at most a minute.
+    ///
+    /// It waits a second for the table, and is then a [`Timeout`](crate::LookupErrorKind::Timeout):
+    /// try again when fewer use it. Ask one machine for it, or a deployment step, rather than all
+    /// at once; on a table of millions of rows make its index before.
+    pub async fn migrate(&self) -> Result<(), LookupError> {
+        let sql = self.migration().map_err(|error| {
+            LookupError::unavailable("the migration cannot be written").with_source(error)
+        })?;
+        let connections = &self.lookup.connections;
+        let done = connections.execute(&sql, MIGRATION_LOCK, MIGRATION).await;
+        done.map_err(Failure::into_write_error)
+    }
+
+    /// Begins to keep a machine present: it says every few seconds that it is alive.
+    pub fn presence(&self) -> PostgresPresenceBuilder {
+        PostgresPresenceBuilder::new(self.clone())
+    }
+
+    pub(super) fn lookup(&self) -> &Inner {
+        &self.lookup
+    }
+
+    pub(super) fn ownership(&self) -> &Ownership {
+        &self.ownership
+    }
+
+    fn statuses(&self) -> Option<&Statuses> {
+        self.lookup.reader.statuses.as_ref()
+    }
+
+    /// A text as a value of the owner's column, of whatever type that is.
+    fn owner_value(&self, text: &str) -> String {
+        let (name, owner) = (self.table.qualified(), &self.table.owner);
+        let key = super::migration::literal(owner.name());
+        format!("(jsonb_populate_record(NULL::{name}, jsonb_build_object({key}, {text}))).{owner}")
+    }
+
+    /// The new owner's address, where the table has a column for it and the machine said it.
+    fn address_of(&self, machine: &str) -> String {
+        match &self.table.address {
+            Some(address) => format!(
+                ", {address} = COALESCE((SELECT {machine}.address FROM {machine}), t.{address})"
+            ),
+            None => String::new(),
+        }
+    }
+
+    /// Whether the row `alias` has one of the statuses in the array `words`, and its life has not
+    /// ended.
+    fn lives(&self, alias: &str, words: &str) -> String {
+        let table = &self.table;
+        let mut conditions: Vec<String> = [&table.expires_at, &table.ended_at]
+            .into_iter()
+            .flatten()
+            .map(|end| format!("({alias}.{end} IS NULL OR {alias}.{end} > now())"))
+            .collect();
+        if let Some(status) = &table.status {
+            conditions.push(format!("{alias}.{status}::text = ANY({words})"));
+        }
+        if conditions.is_empty() {
+            conditions.push("true".to_owned());
+        }
+        conditions.join(" AND ")
+    }
+
+    /// The columns that a session is read from, of the row `alias`.
+    fn stored(&self, alias: &str) -> String {
+        let columns = self.table.stored().into_iter();
+        let columns: Vec<String> = columns.map(|column| format!("{alias}.{column}")).collect();
+        columns.join(", ")
+    }
+}
+
+fn value<'a, T: tokio_postgres::types::FromSql<'a>>(
+    row: &'a Row,
+    column: usize,
+) -> Result<T, LookupError> {
+    row.try_get(column).map_err(|error| {
+        LookupError::corrupt("PostgreSQL's answer to a write cannot be read").with_source(error)
+    })
+}
+
+fn epoch(number: i64) -> Result<u64, LookupError> {
+    u64::try_from(number)
+        .map_err(|_| LookupError::corrupt("the session's epoch is no whole number from 0 up"))
+}
+
+impl fmt::Debug for PostgresDirectory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresDirectory")
+            .field("table", &self.table.qualified())
+            .field("machines", &self.ownership.machines)
+            .field("connections", &self.lookup.connections)
+            .finish_non_exhaustive()
+    }
+}

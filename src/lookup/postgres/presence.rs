@@ -1,0 +1,180 @@
+//! Saying that a machine is alive.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout_at},
+};
+use uuid::Uuid;
+
+use crate::{CacheHandle, LookupError, Standing};
+
+use super::directory::Released;
+
+mod builder;
+mod error;
+mod health;
+mod row;
+mod task;
+
+pub use builder::PostgresPresenceBuilder;
+pub use error::PresenceError;
+pub use health::{PresenceHealth, PresenceState};
+
+use health::Status;
+use row::MachineRow;
+
+/// Keeps a machine present: says every few seconds, in the table of machines, that it is alive.
+///
+/// Made by [`PostgresDirectory::presence`](super::PostgresDirectory::presence). Lookups of the whole fleet then know whether a session's
+/// owner is alive, draining, or lost, by the database's clock alone. A beat is one small update of
+/// the machine's own row, by its key, and never touches a session.
+///
+/// # Two processes of one machine
+/// Each process registers the machine with a boot id of its own. One whose beat finds another boot
+/// id was there before that other, and [stops serving](Standing::Duplicate), for good; and it says
+/// so in the row, so that the other process hears of it with its own next beat. Both say
+/// `duplicate-identity`, with level ERROR, once a beat for as long as both are there. After a
+/// restart the process before is no more, and nothing is said. So start one presence for a machine
+/// id in a process, and start it before the server takes its first request.
+///
+/// # When the database cannot be reached
+/// Beats that fail show in [`health`](Self::health), and as one event of level WARN. The next one
+/// goes out when it is due: nothing is made up for. After
+/// [`lost_after`](super::PostgresLookupBuilder::lost_after) others may claim this machine's
+/// sessions, and it notices when it reads them again.
+///
+/// # An operator's word
+/// A machine that was [declared gone](super::PostgresDirectory::declare_gone) stops serving with its next
+/// beat, for good.
+///
+/// # Ending it
+/// The beats are one task on the runtime it was started on. Dropping this handle ends it, and after
+/// a while the machine is lost, as if it had crashed; [`leave`](Self::leave) says at once that it
+/// is away.
+#[must_use = "the machine is lost soon after this is dropped"]
+pub struct PostgresPresence {
+    row: Arc<MachineRow>,
+    cache: CacheHandle,
+    status: Arc<Status>,
+    /// Held for its drop, which ends the task.
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+/// What became of a [drain](PostgresPresence::drain).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// The sessions that were given up, with their epochs now.
+    pub released: Vec<Released>,
+    /// Whether the machine then owned no active session. If not, the time was not enough, or
+    /// somebody goes on giving it sessions.
+    pub is_empty: bool,
+}
+
+/// How long to wait before what failed, or was not enough, is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// How long leaving may take.
+const LEAVE: Duration = Duration::from_secs(2);
+
+impl PostgresPresence {
+    /// How it is doing.
+    #[must_use]
+    pub fn health(&self) -> PresenceHealth {
+        self.status.health()
+    }
+
+    /// Under which this process registered the machine.
+    #[must_use]
+    pub fn boot_id(&self) -> Uuid {
+        self.row.boot_id
+    }
+
+    /// Gives up all active sessions of this machine, and reports when it owns none, or when
+    /// `limit` (cut to a day) has passed.
+    ///
+    /// First this process becomes [`Draining`](Standing::Draining), for good: it serves and claims
+    /// nothing any more. Then the machine's row says that it drains, so that nobody gives it
+    /// sessions. Then one statement gives up those that it has, with the proof that it has stopped,
+    /// so that their next owners need not wait. What was given to it at the last moment is given
+    /// up by another. It goes on beating until it [leaves](Self::leave).
+    ///
+    /// # Errors
+    /// Nothing was given up, as far as is known, within the limit; it may be called again. An
+    /// error at once if another process has begun under this machine's id: the sessions are its.
+    pub async fn drain(&self, limit: Duration) -> Result<Drained, LookupError> {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let deadline = Instant::now() + limit.min(DAY);
+        self.cache.worsen(Standing::Draining);
+        self.row.will_drain();
+        let mut drained = Drained {
+            released: Vec::new(),
+            is_empty: false,
+        };
+        let mut is_marked = false;
+        let mut is_mine = true;
+        let mut is_given_up = false;
+        loop {
+            let step = async {
+                if !is_marked {
+                    is_mine = self.row.mark_draining(deadline).await?;
+                    is_marked = true;
+                }
+                let released = self.row.directory.release_all_by(&self.cache, deadline);
+                drained.released.extend(released.await?);
+                is_given_up = true;
+                drained.is_empty = self.row.owns_nothing(deadline).await?;
+                Ok::<_, LookupError>(())
+            };
+            let step = timeout_at(deadline, step).await.unwrap_or_else(|_| {
+                Err(LookupError::timeout(
+                    "the sessions were not given up in time",
+                ))
+            });
+            let is_late = Instant::now() + AGAIN >= deadline;
+            match step {
+                Ok(()) if drained.is_empty || is_late => return Ok(drained),
+                Err(_) if is_late && is_given_up => return Ok(drained),
+                Err(error) if is_late || !is_mine => return Err(error),
+                Ok(()) | Err(_) => sleep(AGAIN).await,
+            }
+        }
+    }
+
+    /// Says that the machine is away, and ends the beats. Takes at most 2 s.
+    ///
+    /// This process becomes [`Draining`](Standing::Draining), since others may claim its sessions
+    /// from now on. [Drain](Self::drain) before: what was not given up, its next owner has to wait
+    /// for.
+    ///
+    /// # Errors
+    /// It is not written that it is away, so it is lost a little later.
+    pub async fn leave(self) -> Result<(), LookupError> {
+        let Self {
+            row,
+            cache,
+            status: _,
+            stop,
+            task,
+        } = self;
+        cache.worsen(Standing::Draining);
+        drop(stop);
+        // It fails only if the runtime has ended the task before us.
+        let _ = task.await;
+        row.mark_left(Instant::now() + LEAVE).await
+    }
+}
+
+impl fmt::Debug for PostgresPresence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresPresence")
+            .field("machine", self.cache.machine())
+            .field("boot_id", &self.row.boot_id)
+            .field("health", &self.health())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,158 @@
+//! What a presence can be told, and its start.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::{runtime::Handle, sync::oneshot};
+use uuid::Uuid;
+
+use super::{
+    PostgresPresence, PresenceError,
+    health::Status,
+    row::{MachineRow, Traits},
+    task::Task,
+};
+use crate::{
+    CacheHandle,
+    lookup::postgres::{directory::PostgresDirectory, watch::dice},
+};
+
+/// Makes a [`PostgresPresence`]. Everything is checked in [`start`](Self::start).
+#[derive(Clone)]
+#[must_use = "a builder does nothing before `start`"]
+pub struct PostgresPresenceBuilder {
+    directory: PostgresDirectory,
+    traits: Traits,
+    interval: Duration,
+    timeout: Duration,
+}
+
+impl PostgresPresenceBuilder {
+    pub(in crate::lookup::postgres) fn new(directory: PostgresDirectory) -> Self {
+        Self {
+            directory,
+            traits: Traits::default(),
+            interval: Duration::from_secs(3),
+            timeout: Duration::from_secs(1),
+        }
+    }
+
+    /// The application that the machine runs, for people who read the table. Default: none.
+    pub fn app(mut self, app: impl Into<String>) -> Self {
+        self.traits.app = Some(app.into());
+        self
+    }
+
+    /// Where the machine is, for people who read the table. Default: none.
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.traits.region = Some(region.into());
+        self
+    }
+
+    /// Where a client can reach the machine. Default: none. A session that this machine claims or
+    /// is assigned then gets it as its address; without one the session keeps what it has, which
+    /// is where its owner before could be reached, so [redirects](crate::Redirect) need it.
+    pub fn address(mut self, address: &crate::Address) -> Self {
+        self.traits.address = Some(address.to_string());
+        self
+    }
+
+    /// The version of the application, for people who read the table. Default: none.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.traits.version = Some(version.into());
+        self
+    }
+
+    /// How often it says that the machine is alive. Default: 3 s. At most half of
+    /// [`lost_after`](crate::PostgresLookupBuilder::lost_after), so that one beat may fail.
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// How long a beat may take. Default: 1 s; no longer than the lookup's own bounds allow.
+    pub fn timeout(mut self, bound: Duration) -> Self {
+        self.timeout = bound;
+        self
+    }
+
+    /// Registers the machine of a layer's [cache](crate::OwnershipLayer::cache), and begins to
+    /// beat. It has left no more, and does not drain. The first machine of a fleet also writes
+    /// down for how long it may rely on what it read, and no machine with another freshness of
+    /// owned sessions starts after that.
+    ///
+    /// Takes at most twice as long as a lookup, in a tokio runtime with its clock and its network
+    /// enabled. [`is_final`](PresenceError::is_final) tells whether trying again can help; do not
+    /// serve before it succeeds.
+    pub async fn start(self, cache: CacheHandle) -> Result<PostgresPresence, PresenceError> {
+        for (what, bound) in [("interval", self.interval), ("timeout", self.timeout)] {
+            if bound.is_zero() {
+                return Err(PresenceError::Zero { what });
+            }
+        }
+        let lost_after = self.directory.ownership().lost_after;
+        if self.interval > lost_after / 2 {
+            return Err(PresenceError::TooSeldom {
+                interval: self.interval,
+                lost_after,
+            });
+        }
+        if cache.serves_stale_owned() {
+            return Err(PresenceError::ServesStaleOwned);
+        }
+        let runtime = Handle::try_current().map_err(|_| PresenceError::NoRuntime)?;
+        let row = MachineRow::new(
+            self.directory,
+            cache.machine().clone(),
+            new_id(),
+            self.traits,
+        );
+        let (ours, fleet) = (cache.bound(), row.fleets_freshness(cache.bound()).await?);
+        if ours != fleet {
+            return Err(PresenceError::FreshnessDiffers { ours, fleet });
+        }
+        if !row.register().await? {
+            let machine = row.machine.clone();
+            return Err(PresenceError::DeclaredGone { machine });
+        }
+        let processes = &row.directory.lookup().processes;
+        if !processes.began(&row.machine, row.boot_id) {
+            return Err(PresenceError::TooMany);
+        }
+        let (row, status) = (
+            Arc::new(row),
+            Arc::new(Status::new(cache.machine().clone())),
+        );
+        let (stop, stopped) = oneshot::channel();
+        let task = Task {
+            row: Arc::clone(&row),
+            cache: cache.clone(),
+            status: Arc::clone(&status),
+            interval: self.interval,
+            timeout: self.timeout,
+        };
+        cache.joined();
+        Ok(PostgresPresence {
+            row,
+            cache,
+            status,
+            stop,
+            task: runtime.spawn(task.run(stopped)),
+        })
+    }
+}
+
+/// An id that no other process has.
+fn new_id() -> Uuid {
+    uuid::Builder::from_random_bytes(Uuid::from_u64_pair(dice(), dice()).into_bytes()).into_uuid()
+}
+
+impl fmt::Debug for PostgresPresenceBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresPresenceBuilder")
+            .field("directory", &self.directory)
+            .field("traits", &self.traits)
+            .field("interval", &self.interval)
+            .field("timeout", &self.timeout)
+            .finish()
+    }
+}

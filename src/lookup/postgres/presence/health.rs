@@ -1,0 +1,175 @@
+//! How a presence is doing.
+
+use std::{
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use crate::{LookupError, MachineId};
+
+/// What a presence is about.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum PresenceState {
+    /// The machine is known to be alive.
+    Present,
+    /// Beats fail, and the machine may be taken for lost.
+    Failing {
+        /// Why, as of the last beat.
+        error: LookupError,
+    },
+    /// Another process has begun under this machine's id, so this one has stopped serving.
+    Duplicate,
+    /// An operator declared the machine gone, so this process has stopped serving.
+    Gone,
+    /// It has ended: it was dropped, has left, or the runtime it was started on is gone.
+    Stopped,
+}
+
+impl PresenceState {
+    /// Whether the machine is known to be alive.
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        matches!(self, Self::Present)
+    }
+}
+
+/// How a presence is doing, for a health check or for metrics.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PresenceHealth {
+    /// What it is about.
+    pub state: PresenceState,
+    /// How long ago the last beat arrived that did.
+    pub last_beat: Duration,
+    /// How many beats in a row have failed.
+    pub failures: u32,
+    /// Whether a process that was started before this one, under the same machine id, was still
+    /// there at the last beat.
+    pub rival: bool,
+}
+
+/// Everything that a presence says in the log.
+const TARGET: &str = "tower_ownership::presence";
+
+/// The code of two processes of one machine, in the log.
+const DUPLICATE: &str = "duplicate-identity";
+
+/// What a presence and its handle share.
+pub(super) struct Status {
+    machine: MachineId,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    state: PresenceState,
+    last_beat: Instant,
+    failures: u32,
+    /// What the row last said of a process before this one.
+    rival: Option<i64>,
+    has_rival: bool,
+}
+
+impl Status {
+    /// Of a machine that has just been registered.
+    pub(super) fn new(machine: MachineId) -> Self {
+        Self {
+            machine,
+            inner: Mutex::new(Inner {
+                state: PresenceState::Present,
+                last_beat: Instant::now(),
+                failures: 0,
+                rival: None,
+                has_rival: false,
+            }),
+        }
+    }
+
+    pub(super) fn health(&self) -> PresenceHealth {
+        let inner = self.lock();
+        PresenceHealth {
+            state: inner.state.clone(),
+            last_beat: inner.last_beat.elapsed(),
+            failures: inner.failures,
+            rival: inner.has_rival,
+        }
+    }
+
+    /// A beat that was sent at `sent` arrived.
+    pub(super) fn beat(&self, sent: Instant, rival: Option<i64>) {
+        let machine = self.machine.as_str();
+        let mut inner = self.lock();
+        inner.last_beat = sent;
+        let failures = std::mem::take(&mut inner.failures);
+        inner.state = PresenceState::Present;
+        inner.has_rival = rival.is_some() && rival != inner.rival;
+        inner.rival = rival;
+        let has_rival = inner.has_rival;
+        drop(inner);
+        if failures > 0 {
+            info!(target: TARGET, machine, failures, "beats arrive again");
+        }
+        if has_rival {
+            error!(
+                target: TARGET,
+                machine,
+                code = DUPLICATE,
+                "another process runs under this machine's id; it was there before and has stopped \
+                 serving"
+            );
+        }
+    }
+
+    pub(super) fn failed(&self, error: LookupError) {
+        let mut inner = self.lock();
+        inner.failures = inner.failures.saturating_add(1);
+        let is_news = inner.failures == 1;
+        if is_news {
+            let machine = self.machine.as_str();
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            warn!(target: TARGET, machine, %error, cause, "beats do not arrive");
+        }
+        inner.state = PresenceState::Failing { error };
+    }
+
+    pub(super) fn superseded(&self) {
+        self.lock().state = PresenceState::Duplicate;
+        error!(
+            target: TARGET,
+            machine = self.machine.as_str(),
+            code = DUPLICATE,
+            "another process has begun under this machine's id; this one has stopped serving"
+        );
+    }
+
+    pub(super) fn gone(&self) {
+        self.lock().state = PresenceState::Gone;
+        error!(
+            target: TARGET,
+            machine = self.machine.as_str(),
+            "an operator declared this machine gone; it has stopped serving"
+        );
+    }
+
+    /// Why it ended is told for longer than that it did.
+    pub(super) fn stopped(&self) {
+        let mut inner = self.lock();
+        if !matches!(inner.state, PresenceState::Duplicate | PresenceState::Gone) {
+            inner.state = PresenceState::Stopped;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.health(), f)
+    }
+}

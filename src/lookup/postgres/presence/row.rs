@@ -1,0 +1,245 @@
+//! The machine's row, as this process writes it.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tokio_postgres::{
+    Row,
+    types::{FromSql, Type},
+};
+use uuid::Uuid;
+
+use crate::{
+    LookupError, MachineId,
+    lookup::postgres::{connections::Parameter, directory::PostgresDirectory, failure::Failure},
+};
+
+/// What a machine tells of itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Traits {
+    pub(super) app: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) address: Option<String>,
+    pub(super) version: Option<String>,
+}
+
+pub(super) struct MachineRow {
+    pub(super) directory: PostgresDirectory,
+    pub(super) machine: MachineId,
+    /// The same as a parameter.
+    text: String,
+    pub(super) boot_id: Uuid,
+    traits: Traits,
+    drains: AtomicBool,
+}
+
+/// What a beat found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beat {
+    /// The row is this process's. A number that changes whenever a process that was there before
+    /// says that it is still there.
+    Done { rival: Option<i64> },
+    /// It is another process's.
+    Superseded,
+    /// An operator declared the machine gone.
+    Gone,
+}
+
+impl MachineRow {
+    pub(super) fn new(
+        directory: PostgresDirectory,
+        machine: MachineId,
+        boot_id: Uuid,
+        traits: Traits,
+    ) -> Self {
+        Self {
+            directory,
+            text: machine.as_str().to_owned(),
+            machine,
+            boot_id,
+            traits,
+            drains: AtomicBool::new(false),
+        }
+    }
+
+    /// The fleet's freshness, which is ours if we are the first to say so.
+    pub(super) async fn fleets_freshness(&self, ours: Duration) -> Result<Duration, LookupError> {
+        let fleet = &self.directory.ownership().fleet;
+        let ours = i64::try_from(ours.as_millis()).unwrap_or(i64::MAX);
+        // An update that changes nothing, because only what is written is returned.
+        let sql = format!(
+            "INSERT INTO {fleet} AS f (freshness_ms) VALUES ($1) ON CONFLICT (the_fleet) \
+             DO UPDATE SET freshness_ms = f.freshness_ms RETURNING f.freshness_ms"
+        );
+        let rows = self.write(&sql, &[(&ours, Type::INT8)]).await?;
+        let stored: i64 = only(&rows)?;
+        Ok(Duration::from_millis(u64::try_from(stored).unwrap_or(0)))
+    }
+
+    /// Makes the row this process's; `false` if an operator declared the machine gone.
+    pub(super) async fn register(&self) -> Result<bool, LookupError> {
+        let machines = &self.directory.ownership().machines;
+        let sql = format!(
+            "INSERT INTO {machines} AS m \
+                 (machine_id, boot_id, app, region, address, version, draining) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (machine_id) DO UPDATE \
+             SET boot_id = EXCLUDED.boot_id, app = EXCLUDED.app, region = EXCLUDED.region, \
+                 address = EXCLUDED.address, version = EXCLUDED.version, started_at = now(), \
+                 beat_at = now(), draining = false, left_at = NULL, rival_at = NULL \
+             WHERE m.gone_at IS NULL RETURNING m.boot_id"
+        );
+        let rows = self.write(&sql, &self.parameters(&false)).await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// Says that the machine is alive.
+    pub(super) async fn beat(&self, deadline: Instant) -> Result<Beat, LookupError> {
+        let machines = &self.directory.ownership().machines;
+        let sql = format!(
+            "UPDATE {machines} SET beat_at = now() \
+             WHERE machine_id = $1 AND boot_id = $2 AND gone_at IS NULL \
+             RETURNING (extract(epoch FROM rival_at) * 1000000)::bigint"
+        );
+        let rows = self.write_by(&sql, &self.process(), deadline).await?;
+        if rows.is_empty() {
+            self.look(deadline).await
+        } else {
+            Ok(Beat::Done {
+                rival: only(&rows)?,
+            })
+        }
+    }
+
+    /// Finds out why there was nothing to update, and tells another process of this one.
+    async fn look(&self, deadline: Instant) -> Result<Beat, LookupError> {
+        let machines = &self.directory.ownership().machines;
+        let sql = format!(
+            "UPDATE {machines} SET rival_at = CASE WHEN boot_id = $2 THEN rival_at ELSE now() END \
+             WHERE machine_id = $1 \
+             RETURNING CASE WHEN gone_at IS NOT NULL THEN 1 WHEN boot_id <> $2 THEN 2 ELSE 0 END"
+        );
+        let rows = self.write_by(&sql, &self.process(), deadline).await?;
+        if rows.is_empty() {
+            return self.put_back(deadline).await;
+        }
+        Ok(match only::<i32>(&rows)? {
+            1 => Beat::Gone,
+            2 => Beat::Superseded,
+            // It was readmitted meanwhile.
+            _ => Beat::Done { rival: None },
+        })
+    }
+
+    /// Makes a row again that somebody deleted. Whoever is there by now was started later.
+    async fn put_back(&self, deadline: Instant) -> Result<Beat, LookupError> {
+        let machines = &self.directory.ownership().machines;
+        let sql = format!(
+            "INSERT INTO {machines} \
+                 (machine_id, boot_id, app, region, address, version, draining) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (machine_id) DO NOTHING"
+        );
+        let drains = self.drains.load(Ordering::Relaxed);
+        let parameters = self.parameters(&drains);
+        self.write_by(&sql, &parameters, deadline).await?;
+        Ok(Beat::Done { rival: None })
+    }
+
+    /// Notes that a row which has to be made anew is that of a machine which drains.
+    pub(super) fn will_drain(&self) {
+        self.drains.store(true, Ordering::Relaxed);
+    }
+
+    /// `false`: the machine has another process by now, and its sessions are that one's.
+    pub(super) async fn mark_draining(&self, deadline: Instant) -> Result<bool, LookupError> {
+        if self.mark("draining = true", deadline).await? {
+            return Ok(true);
+        }
+        Ok(self.look(deadline).await? != Beat::Superseded)
+    }
+
+    pub(super) async fn mark_left(&self, deadline: Instant) -> Result<(), LookupError> {
+        self.mark("left_at = now()", deadline).await.map(drop)
+    }
+
+    async fn mark(&self, set: &str, deadline: Instant) -> Result<bool, LookupError> {
+        let machines = &self.directory.ownership().machines;
+        let sql = format!(
+            "UPDATE {machines} SET {set} WHERE machine_id = $1 AND boot_id = $2 RETURNING 1"
+        );
+        let marked = self.write_by(&sql, &self.process(), deadline).await?;
+        Ok(!marked.is_empty())
+    }
+
+    /// Whether no active session is this machine's.
+    pub(super) async fn owns_nothing(&self, deadline: Instant) -> Result<bool, LookupError> {
+        let sql = self.directory.owns_one_sql();
+        let connections = &self.directory.lookup().connections;
+        let [machine, _] = self.process();
+        let rows = connections.ask(&sql, &[machine], deadline).await;
+        let rows = rows.map_err(Failure::into_lookup_error)?;
+        Ok(rows.is_empty())
+    }
+
+    fn process(&self) -> [Parameter<'_>; 2] {
+        [(&self.text, Type::TEXT), (&self.boot_id, Type::UUID)]
+    }
+
+    fn parameters<'a>(&'a self, drains: &'a bool) -> [Parameter<'a>; 7] {
+        let traits = &self.traits;
+        let [machine, boot_id] = self.process();
+        [
+            machine,
+            boot_id,
+            (&traits.app, Type::TEXT),
+            (&traits.region, Type::TEXT),
+            (&traits.address, Type::TEXT),
+            (&traits.version, Type::TEXT),
+            (drains, Type::BOOL),
+        ]
+    }
+
+    async fn write(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, LookupError> {
+        let deadline = self.directory.lookup().connections.deadline();
+        self.write_by(sql, parameters, deadline).await
+    }
+
+    async fn write_by(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        deadline: Instant,
+    ) -> Result<Vec<Row>, LookupError> {
+        let connections = &self.directory.lookup().connections;
+        // All of these say how things are, and may say so twice.
+        let written = connections.write(sql, parameters, deadline, true).await;
+        written.map_err(Failure::into_write_error)
+    }
+}
+
+/// The first column of the first row.
+fn only<'a, T: FromSql<'a>>(rows: &'a [Row]) -> Result<T, LookupError> {
+    let unexpected = "the table of machines holds something unexpected";
+    let row = rows
+        .first()
+        .ok_or_else(|| LookupError::corrupt(unexpected))?;
+    row.try_get(0)
+        .map_err(|error| LookupError::corrupt(unexpected).with_source(error))
+}
+
+impl fmt::Debug for MachineRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MachineRow")
+            .field("machine", &self.machine)
+            .field("boot_id", &self.boot_id)
+            .field("traits", &self.traits)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,68 @@
+//! The task: one beat after another.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use futures_util::future::select;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+
+use super::{
+    health::Status,
+    row::{Beat, MachineRow},
+};
+use crate::{CacheHandle, Standing, lookup::postgres::watch::jittered};
+
+pub(super) struct Task {
+    pub(super) row: Arc<MachineRow>,
+    pub(super) cache: CacheHandle,
+    pub(super) status: Arc<Status>,
+    pub(super) interval: Duration,
+    pub(super) timeout: Duration,
+}
+
+impl Task {
+    /// Beats until `stop` is used or dropped, or until the machine is gone.
+    pub(super) async fn run(self, stop: oneshot::Receiver<()>) {
+        let _end = End(Arc::clone(&self.status));
+        let work = pin!(self.work());
+        select(stop, work).await;
+    }
+
+    async fn work(&self) {
+        // A fleet that was started at once does not beat at once.
+        let first = Instant::now() + jittered(self.interval);
+        let mut due = interval_at(first, self.interval);
+        // What a pause has missed is not made up for.
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            due.tick().await;
+            let sent = Instant::now();
+            match self.row.beat(sent + self.timeout).await {
+                Ok(Beat::Done { rival }) => self.status.beat(sent, rival),
+                Ok(Beat::Superseded) => {
+                    // It goes on looking, so that the other process hears of it for as long as
+                    // both are there.
+                    self.cache.worsen(Standing::Duplicate);
+                    self.status.superseded();
+                }
+                Ok(Beat::Gone) => {
+                    self.cache.worsen(Standing::Gone);
+                    self.status.gone();
+                    return;
+                }
+                Err(error) => self.status.failed(error),
+            }
+        }
+    }
+}
+
+/// Says that the task is over, also if its runtime dropped it.
+struct End(Arc<Status>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.stopped();
+    }
+}

@@ -1,0 +1,331 @@
+//! Claims: one winner, of whom everybody is told.
+
+use std::collections::BTreeSet;
+
+use tokio::task::JoinSet;
+use tower_ownership::{
+    LookupErrorKind, MachineId, PostgresLookupBuilder, Presence, Session, SessionDirectory as _,
+    SessionId,
+};
+use uuid::Uuid;
+
+use crate::support::database::Database;
+use crate::support::incident::PreviewSession;
+use crate::support::left_out;
+use crate::support::pgbouncer::PgBouncer;
+use crate::{Process, builder, machine, me, migrated, owned_by, row, unowned};
+
+#[tokio::test]
+async fn a_session_without_an_owner_is_taken() {
+    let database = migrated().await;
+    let id = unowned(&database).await;
+    let process = Process::of("m1", &database);
+    let _present = process.present().await;
+    let claimed = process.claim(id).await;
+    assert_eq!(claimed.owner(), Some(&me("m1")));
+    assert_eq!(claimed.epoch(), Some(1));
+    assert_eq!(claimed.presence(), Presence::Alive);
+    assert!(claimed.remaining().is_some());
+    assert_eq!(claimed, {
+        // As a lookup reads it, but for the time that has passed.
+        let read = process.read(id).await;
+        read.with_remaining(claimed.remaining().unwrap())
+    });
+}
+
+#[tokio::test]
+async fn an_unknown_session_is_nobodys() {
+    let database = migrated().await;
+    let process = Process::of("m1", &database);
+    let seen = Session::new(
+        SessionId::new(Uuid::new_v4()),
+        tower_ownership::SessionStatus::Active,
+    );
+    let claimed = process.directory.claim(seen, me("m1")).await;
+    assert_eq!(claimed.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_or_not_ready_is_not_taken() {
+    let database = migrated().await;
+    let process = Process::of("m1", &database);
+    let change = |set: fn(&mut PreviewSession)| {
+        let mut session = PreviewSession::owned_by("nobody");
+        session.container_id = None;
+        set(&mut session);
+        session
+    };
+    for session in [
+        change(|session| session.status = "stopped".to_owned()),
+        change(|session| session.status = "starting".to_owned()),
+        change(|session| session.expires_in = Some(-1.0)),
+        change(|session| session.ended_ago = Some(1.0)),
+    ] {
+        let id = database.insert(&session).await;
+        assert_eq!(process.claim(id).await.owner(), None, "{session:?}");
+        assert_eq!(row(&database, id).await, (None, 0, None));
+    }
+}
+
+/// Fifty machines claim it at once; returns who won.
+async fn race(builder: PostgresLookupBuilder, seen: &Session) -> (MachineId, u64) {
+    // A few processes, each with machines of its own: the server has a limit of connections.
+    let directories: Vec<_> = (0..5)
+        .map(|_| builder.clone().build().unwrap().directory().unwrap())
+        .collect();
+    let mut claims = JoinSet::new();
+    for number in 0..50 {
+        let (directory, seen) = (directories[number % 5].clone(), seen.clone());
+        let machine = me(&format!("m{number}"));
+        claims.spawn(async move { directory.claim(seen, machine).await.unwrap().unwrap() });
+    }
+    let told: BTreeSet<_> = claims
+        .join_all()
+        .await
+        .into_iter()
+        .map(|session| (session.owner().cloned().unwrap(), session.epoch().unwrap()))
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    told.into_iter().next().unwrap()
+}
+
+fn patient(builder: PostgresLookupBuilder) -> PostgresLookupBuilder {
+    let long = std::time::Duration::from_secs(20);
+    builder.pool_timeout(long).query_timeout(long).timeout(long)
+}
+
+#[tokio::test]
+async fn of_fifty_one_wins_and_all_are_told_whom() {
+    let database = migrated().await;
+    for round in 0..5 {
+        let id = unowned(&database).await;
+        let seen = Process::of("m0", &database).read(id).await;
+        let winner = race(patient(builder(&database)), &seen).await;
+        let (owner, epoch, _) = row(&database, id).await;
+        assert_eq!(
+            (owner.as_deref(), epoch),
+            (Some(winner.0.as_str()), 1),
+            "{round}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn of_fifty_one_takes_a_lost_owners_session() {
+    let database = migrated().await;
+    machine(&database, "lost", 60.0, "").await;
+    let id = owned_by(&database, "lost").await;
+    let seen = Process::of("m0", &database).read(id).await;
+    let winner = race(patient(builder(&database)), &seen).await;
+    assert_eq!(winner.1, 2);
+    assert_eq!(row(&database, id).await.1, 2);
+}
+
+#[tokio::test]
+async fn through_a_pooler_it_is_the_same() {
+    let database = migrated().await;
+    let Some(pooler) = PgBouncer::in_front_of(&database) else {
+        left_out("claims through PgBouncer", "PgBouncer is not installed");
+        return;
+    };
+    let id = unowned(&database).await;
+    let seen = Process::of("m0", &database).read(id).await;
+    let fleet = tower_ownership::PostgresLookup::builder(pooler.url(&database)).ownership();
+    let winner = race(patient(fleet), &seen).await;
+    assert_eq!(winner.1, 1);
+}
+
+#[tokio::test]
+async fn an_owner_is_robbed_only_if_it_is_lost() {
+    let database = migrated().await;
+    let process = Process::of("m1", &database);
+    machine(&database, "m1", 0.0, "").await;
+    for (owner, ago, more, is_taken) in [
+        ("alive", 1.0, "", false),
+        ("slow", 14.0, "", false),
+        ("draining", 1.0, ", draining = true", false),
+        ("silent", 16.0, "", true),
+        ("left", 1.0, ", left_at = now()", true),
+        ("gone", 1.0, ", gone_at = now()", true),
+    ] {
+        machine(&database, owner, ago, more).await;
+        let id = owned_by(&database, owner).await;
+        let claimed = process.claim(id).await;
+        let (now, epoch) = if is_taken { ("m1", 2) } else { (owner, 1) };
+        assert_eq!(claimed.owner(), Some(&me(now)), "{owner}");
+        assert_eq!(claimed.epoch(), Some(epoch), "{owner}");
+    }
+    let id = owned_by(&database, "stranger").await;
+    assert_eq!(process.claim(id).await.owner(), Some(&me("m1")));
+}
+
+#[tokio::test]
+async fn in_a_fleet_without_presence_nobody_is_lost() {
+    let database = migrated().await;
+    let id = owned_by(&database, "m2").await;
+    let process = Process::of("m1", &database);
+    assert_eq!(process.claim(id).await.owner(), Some(&me("m2")));
+}
+
+#[tokio::test]
+async fn what_was_seen_has_to_be_so_still() {
+    let database = migrated().await;
+    machine(&database, "lost", 60.0, "").await;
+    machine(&database, "other", 60.0, "").await;
+    let process = Process::of("m1", &database);
+    let id = owned_by(&database, "lost").await;
+    let seen = process.read(id).await;
+    // Away and back again: another epoch of the same owner.
+    for owner in ["'other'", "'lost'"] {
+        database
+            .execute(&format!(
+                "UPDATE preview_sessions SET container_id = {owner}"
+            ))
+            .await;
+    }
+    let found = process.claim_as(seen).await;
+    assert_eq!((found.owner(), found.epoch()), (Some(&me("lost")), Some(3)));
+    let seen = process.read(id).await;
+    database
+        .execute("UPDATE preview_sessions SET container_id = NULL")
+        .await;
+    let found = process.claim_as(seen).await;
+    assert_eq!((found.owner(), found.epoch()), (None, Some(4)));
+    // Nobody's, and somebody's by now.
+    let seen = process.read(id).await;
+    database
+        .execute("UPDATE preview_sessions SET container_id = 'other'")
+        .await;
+    let found = process.claim_as(seen).await;
+    assert_eq!(found.owner(), Some(&me("other")));
+}
+
+#[tokio::test]
+async fn a_machine_that_should_take_nothing_takes_nothing() {
+    let database = migrated().await;
+    for (name, more) in [
+        ("m1", ", draining = true"),
+        ("m2", ", left_at = now()"),
+        ("m3", ", gone_at = now()"),
+    ] {
+        machine(&database, name, 0.0, more).await;
+        let id = unowned(&database).await;
+        assert_eq!(
+            Process::of(name, &database).claim(id).await.owner(),
+            None,
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_claim_waits_for_who_writes_the_row_and_judges_what_they_left() {
+    let database = migrated().await;
+    let id = unowned(&database).await;
+    let process = Process::with(
+        "m1",
+        patient(builder(&database)),
+        tower_ownership::Freshness::new(),
+    );
+    let seen = process.read(id).await;
+    let writer = database.client().await;
+    writer
+        .batch_execute("BEGIN; UPDATE preview_sessions SET container_id = 'm2'")
+        .await
+        .unwrap();
+    let waits = "SELECT count(*) > 0 FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let commits = async {
+        crate::eventually(&database, waits).await;
+        writer.batch_execute("COMMIT").await.unwrap();
+    };
+    let (found, ()) = futures_util::future::join(process.claim_as(seen), commits).await;
+    assert_eq!((found.owner(), found.epoch()), (Some(&me("m2")), Some(1)));
+}
+
+#[tokio::test]
+async fn a_claim_that_waits_for_too_long_has_taken_nothing() {
+    let database = migrated().await;
+    let id = unowned(&database).await;
+    let process = Process::of("m1", &database);
+    let seen = process.read(id).await;
+    let writer = database.client().await;
+    writer
+        .batch_execute("BEGIN; UPDATE preview_sessions SET tier = 'x'")
+        .await
+        .unwrap();
+    let error = process.directory.claim(seen, me("m1")).await.unwrap_err();
+    assert_eq!(error.kind(), LookupErrorKind::Timeout, "{error:?}");
+    writer.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(row(&database, id).await, (None, 0, None));
+}
+
+#[tokio::test]
+async fn an_owner_that_the_column_cannot_hold_is_said_so() {
+    let database = migrated().await;
+    database
+        .execute(
+            "DROP FUNCTION preview_sessions_tower_ownership, preview_sessions_tower_ownership_epoch
+                 CASCADE;
+             DROP INDEX preview_sessions_tower_ownership_owner;
+             ALTER TABLE preview_sessions ALTER container_id TYPE uuid USING NULL",
+        )
+        .await;
+    database
+        .execute(tower_ownership::PostgresDirectory::MIGRATION)
+        .await;
+    let id = Uuid::new_v4();
+    database
+        .execute(&format!(
+            "INSERT INTO preview_sessions (id, status) VALUES ('{id}', 'active')"
+        ))
+        .await;
+    let process = Process::of("m1", &database);
+    let seen = process.read(id).await;
+    let error = process.directory.claim(seen, me("m1")).await.unwrap_err();
+    assert_eq!(error.kind(), LookupErrorKind::Corrupt, "{error:?}");
+}
+
+#[tokio::test]
+async fn the_sessions_address_becomes_that_of_its_owner() {
+    let database = migrated().await;
+    let mut session = PreviewSession::owned_by("nobody");
+    session.container_id = None;
+    session.container_url = Some("https://before.example".to_owned());
+    let (with, without) = (database.insert(&session).await, {
+        session.id = Uuid::new_v4();
+        database.insert(&session).await
+    });
+    let address = "https://m1.example".parse().unwrap();
+    let process = Process::of("m1", &database);
+    let presence = process.directory.presence().address(&address);
+    let _present = presence.start(process.cache.clone()).await.unwrap();
+    assert_eq!(process.claim(with).await.address(), Some(&address));
+    let other = Process::of("m2", &database);
+    let kept = other.claim(without).await;
+    assert_eq!(
+        kept.address().map(|kept| kept.host().to_owned()).as_deref(),
+        Some("before.example")
+    );
+    let assigned = other
+        .directory
+        .assign(SessionId::new(without), &me("m1"))
+        .await;
+    assert_eq!(assigned.unwrap().previous, Some(me("m2")));
+    assert_eq!(process.read(without).await.address(), Some(&address));
+}
+
+/// Where a database cannot be asked, the claim says so.
+#[tokio::test]
+async fn a_table_that_was_not_migrated_is_said_so() {
+    let database = Database::fresh().await;
+    database.incident_table().await;
+    let process = Process::of("m1", &database);
+    let seen = Session::new(
+        SessionId::new(Uuid::new_v4()),
+        tower_ownership::SessionStatus::Active,
+    );
+    let error = process.directory.claim(seen, me("m1")).await.unwrap_err();
+    assert_eq!(error.kind(), LookupErrorKind::Unavailable);
+    assert!(error.to_string().contains("migration"), "{error}");
+}

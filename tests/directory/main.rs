@@ -1,0 +1,146 @@
+//! `PostgresDirectory` and `PostgresPresence` against the real thing.
+#![cfg(feature = "postgres")]
+#![allow(clippy::unwrap_used)] // Helpers are tests, too.
+#![allow(clippy::doc_markdown)] // PostgreSQL and PgBouncer are names, not code.
+
+mod assign;
+mod claim;
+mod drain;
+mod epochs;
+mod fleet;
+mod lookups;
+mod migration;
+mod presence;
+mod release;
+mod rivals;
+#[path = "../support/mod.rs"]
+mod support;
+mod verify;
+
+use std::time::Duration;
+
+use tower_ownership::{
+    CacheHandle, FlyReplay, Freshness, MachineId, OwnershipLayer, PathSegment, PostgresDirectory,
+    PostgresLookup, PostgresLookupBuilder, PostgresPresence, Session, SessionDirectory as _,
+    SessionId, SessionLookup as _,
+};
+use uuid::Uuid;
+
+use support::database::Database;
+use support::incident::PreviewSession;
+
+fn me(machine: &str) -> MachineId {
+    machine.parse().unwrap()
+}
+
+/// One process: a lookup and a directory of its own, and the cache of its layer.
+struct Process {
+    lookup: PostgresLookup,
+    directory: PostgresDirectory,
+    cache: CacheHandle,
+}
+
+impl Process {
+    /// Of this machine, with the incident's table.
+    fn of(machine: &str, database: &Database) -> Self {
+        Self::with(machine, builder(database), Freshness::new())
+    }
+
+    fn with(machine: &str, builder: PostgresLookupBuilder, freshness: Freshness) -> Self {
+        let lookup = builder.build().unwrap();
+        let layer = OwnershipLayer::builder(lookup.clone())
+            .session(PathSegment::after("/session").unwrap())
+            .machine(me(machine))
+            .replay(FlyReplay::new())
+            .freshness(freshness)
+            .build()
+            .unwrap();
+        Self {
+            directory: lookup.directory().unwrap(),
+            cache: layer.cache(),
+            lookup,
+        }
+    }
+
+    /// Keeps the machine present, with a beat every 50 ms.
+    async fn present(&self) -> PostgresPresence {
+        let presence = self.directory.presence().interval(BEAT);
+        presence.start(self.cache.clone()).await.unwrap()
+    }
+
+    async fn read(&self, id: Uuid) -> Session {
+        let session = self.lookup.session(SessionId::new(id)).await.unwrap();
+        session.unwrap()
+    }
+
+    /// Claims the session as it is now.
+    async fn claim(&self, id: Uuid) -> Session {
+        let seen = self.read(id).await;
+        self.claim_as(seen).await
+    }
+
+    async fn claim_as(&self, seen: Session) -> Session {
+        let claim = self.directory.claim(seen, self.cache.machine().clone());
+        claim.await.unwrap().unwrap()
+    }
+}
+
+const BEAT: Duration = Duration::from_millis(50);
+
+fn builder(database: &Database) -> PostgresLookupBuilder {
+    PostgresLookup::builder(database.url()).ownership()
+}
+
+/// A database with the incident's table, and all that ownership needs.
+async fn migrated() -> Database {
+    let database = Database::fresh().await;
+    database.incident_table().await;
+    database.execute(PostgresDirectory::MIGRATION).await;
+    database
+}
+
+async fn unowned(database: &Database) -> Uuid {
+    let mut session = PreviewSession::owned_by("nobody");
+    session.container_id = None;
+    database.insert(&session).await
+}
+
+async fn owned_by(database: &Database, machine: &str) -> Uuid {
+    database.insert(&PreviewSession::owned_by(machine)).await
+}
+
+/// A machine's row, as some process left it so many seconds ago; `more` is SQL that sets more.
+async fn machine(database: &Database, machine: &str, ago: f64, more: &str) {
+    database
+        .execute(&format!(
+            "INSERT INTO ownership_machines (machine_id, boot_id, beat_at)
+                 VALUES ('{machine}', gen_random_uuid(), now() - interval '{ago} s')
+             ON CONFLICT (machine_id) DO UPDATE SET beat_at = EXCLUDED.beat_at;
+             UPDATE ownership_machines SET beat_at = beat_at{more} WHERE machine_id = '{machine}'"
+        ))
+        .await;
+}
+
+/// What stands in a session's row: owner, epoch, release proof.
+async fn row(database: &Database, id: Uuid) -> (Option<String>, i64, Option<i64>) {
+    let sql =
+        "SELECT container_id, owner_epoch, owner_released FROM preview_sessions WHERE id = $1";
+    let row = database
+        .client()
+        .await
+        .query_one(sql, &[&id])
+        .await
+        .unwrap();
+    (row.get(0), row.get(1), row.get(2))
+}
+
+/// The one value that a query returns.
+async fn one<T: for<'a> tokio_postgres::types::FromSql<'a>>(database: &Database, sql: &str) -> T {
+    let row = database.client().await.query_one(sql, &[]).await;
+    row.unwrap().get(0)
+}
+
+/// Waits until a query returns true.
+async fn eventually(database: &Database, sql: &str) {
+    support::until_async(sql, async || one(database, sql).await).await;
+}

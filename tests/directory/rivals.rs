@@ -1,0 +1,93 @@
+//! Two processes of one machine, and writes that arrive late.
+
+use tower_ownership::{PresenceState, SessionId, Standing};
+
+use crate::support::until_async;
+use crate::{Process, migrated, owned_by, row, unowned};
+
+#[tokio::test]
+async fn the_older_of_two_processes_stops_serving_and_the_younger_hears_of_it() {
+    let database = migrated().await;
+    let (old, young) = (Process::of("m1", &database), Process::of("m1", &database));
+    let before = old.present().await;
+    let after = young.present().await;
+    assert_ne!(before.boot_id(), after.boot_id());
+    until_async("the older stops", async || {
+        old.cache.standing() == Standing::Duplicate
+    })
+    .await;
+    until_async("the younger hears", async || after.health().rival).await;
+    assert!(matches!(before.health().state, PresenceState::Duplicate));
+    assert_eq!(young.cache.standing(), Standing::Serving);
+    assert!(after.health().state.is_present());
+    // Once the older is no more, the younger hears nothing.
+    drop(before);
+    until_async("the younger is alone", async || !after.health().rival).await;
+}
+
+#[tokio::test]
+async fn after_a_restart_there_is_no_rival() {
+    let database = migrated().await;
+    let old = Process::of("m1", &database);
+    drop(old.present().await);
+    let young = Process::of("m1", &database);
+    let after = young.present().await;
+    until_async("a few beats", async || {
+        after.health().last_beat < crate::BEAT
+    })
+    .await;
+    assert!(!after.health().rival);
+    assert_eq!(young.cache.standing(), Standing::Serving);
+}
+
+#[tokio::test]
+async fn what_the_process_before_writes_is_refused() {
+    let database = migrated().await;
+    let (old, young) = (Process::of("m1", &database), Process::of("m1", &database));
+    let mine = owned_by(&database, "m1").await;
+    let free = unowned(&database).await;
+    drop(old.present().await);
+    let _after = young.present().await;
+
+    let session = SessionId::new(mine);
+    old.directory
+        .release(session, &old.cache)
+        .await
+        .unwrap_err();
+    assert_eq!(row(&database, mine).await, (Some("m1".to_owned()), 1, None));
+    assert_eq!(old.claim(free).await.owner(), None);
+    old.directory.release_all(&old.cache).await.unwrap_err();
+    assert_eq!(row(&database, mine).await, (Some("m1".to_owned()), 1, None));
+
+    assert_eq!(young.claim(free).await.epoch(), Some(1));
+    let released = young.directory.release(session, &young.cache).await;
+    assert!(released.unwrap().unwrap().proven);
+}
+
+#[tokio::test]
+async fn a_process_that_begins_waits_for_a_release_on_its_way() {
+    let database = migrated().await;
+    let (old, young) = (Process::of("m1", &database), Process::of("m1", &database));
+    let mine = owned_by(&database, "m1").await;
+    let present = old.present().await;
+    let boot_id = present.boot_id();
+    drop(present);
+    // As a release does that is not committed yet.
+    let late = database.client().await;
+    late.batch_execute(&format!(
+        "BEGIN; SELECT FROM ownership_machines WHERE machine_id = 'm1' AND boot_id = '{boot_id}' FOR SHARE;
+         UPDATE preview_sessions SET container_id = NULL, owner_released = 2 WHERE id = '{mine}'"
+    ))
+    .await
+    .unwrap();
+    let error = young
+        .directory
+        .presence()
+        .start(young.cache.clone())
+        .await
+        .unwrap_err();
+    assert!(!error.is_final(), "{error:?}");
+    late.batch_execute("COMMIT").await.unwrap();
+    let _present = young.present().await;
+    assert_eq!(young.read(mine).await.owner(), None);
+}
