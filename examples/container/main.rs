@@ -107,7 +107,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let app = Router::new()
         .route("/healthz", get(health))
-        .with_state(readiness)
+        .with_state((readiness, application.process))
         .merge(application.router())
         .layer(layer);
     tracing::info!(machine = %settings.machine, address = %listener.local_addr()?, "serving");
@@ -123,9 +123,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn health(State(readiness): State<Readiness>) -> Json<Value> {
+async fn health(State((readiness, process)): State<(Readiness, Uuid)>) -> Json<Value> {
     let why_not = readiness.why_not();
-    Json(json!({ "status": "ok", "ready": why_not.is_none(), "reason": why_not }))
+    Json(json!({
+        "status": "ok",
+        "process": process,
+        "ready": why_not.is_none(),
+        "reason": why_not,
+    }))
 }
 
 /// Both families where there are two: Fly's proxy comes by IPv4, its private network by IPv6.

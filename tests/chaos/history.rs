@@ -67,6 +67,8 @@ pub enum Outcome {
     Passed(Pass),
     /// The layer refused it.
     Refused { status: u16, code: String },
+    /// It is answered by a stream.
+    Opened,
     /// The application refused it, with no code of the layer's.
     Failed { status: u16, text: String },
     /// The edge answered in a machine's place.
@@ -155,6 +157,8 @@ pub enum ProcessEnd {
     Running,
     /// By SIGKILL of ours.
     Killed,
+    /// Although nobody asked it to.
+    ByItself,
     /// By itself after SIGTERM, with this status.
     Drained { status: i32, took: Duration },
     /// Not within its time after SIGTERM.
@@ -195,14 +199,5 @@ impl History {
             rows.sort_by_key(|row| row.number);
         }
         rows
-    }
-
-    /// When the process was seen to be gone.
-    pub fn end_of(&self, process: &str) -> At {
-        let known = |one: &&Process| one.id.as_deref() == Some(process);
-        self.processes
-            .iter()
-            .find(known)
-            .map_or(At::NEVER, |one| one.ended)
     }
 }

@@ -11,8 +11,6 @@ pub struct Stream {
     pub session: Uuid,
     pub kind: StreamKind,
     pub machine: Name,
-    /// At which it was opened.
-    pub epoch: u64,
     pub opened: At,
     /// When something came by it last, other than its end.
     pub heard: At,

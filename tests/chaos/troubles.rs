@@ -1,6 +1,5 @@
 //! What was wrong, with whom, and from when to when: the reasons that a refusal may have.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::At;
@@ -99,13 +98,5 @@ impl Troubles {
         let of_kind = self.0.iter().filter(|one| troubles.contains(&one.trouble));
         let overlap = |one: &Interval| one.to.min(to).since(one.from.max(from));
         of_kind.map(overlap).sum()
-    }
-
-    pub fn counts(&self) -> BTreeMap<Trouble, usize> {
-        let mut counts = BTreeMap::new();
-        for interval in &self.0 {
-            *counts.entry(interval.trouble).or_default() += 1;
-        }
-        counts
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
     for process in &history.processes {
         let in_time = match process.end {
             ProcessEnd::Running | ProcessEnd::Killed => true,
-            ProcessEnd::DidNotEnd => false,
+            ProcessEnd::DidNotEnd | ProcessEnd::ByItself => false,
             ProcessEnd::Drained { status, took } => {
                 let held_up =
                     history
@@ -117,6 +117,7 @@ mod tests {
     fn a_machine_that_does_not_drain_in_time_or_ends_badly_is_found() {
         for end in [
             ProcessEnd::DidNotEnd,
+            ProcessEnd::ByItself,
             drained(20_000),
             ProcessEnd::Drained {
                 status: 101,

@@ -34,7 +34,7 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
     };
     for request in &history.requests {
         let found = match &request.outcome {
-            Outcome::Passed(_) | Outcome::Broken(_) | Outcome::Nothing => None,
+            Outcome::Passed(_) | Outcome::Opened | Outcome::Broken(_) | Outcome::Nothing => None,
             Outcome::Refused { status, code } => reasons.against_code(request, *status, code),
             Outcome::Edge { status } => reasons.against_edge(request, *status),
             Outcome::Failed { .. } => reasons.against_application(request),

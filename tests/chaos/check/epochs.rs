@@ -76,7 +76,7 @@ mod tests {
     fn a_row_whose_epoch_falls_or_jumps_or_stays_is_found() {
         let next = |history: &mut History, epoch| {
             let mut last = row(epoch, Some("a"), None, 14_000);
-            last.number = 6;
+            last.number = 60;
             history.rows.push(last);
         };
         breaks(EpochsRise, |history| next(history, 7));

@@ -25,8 +25,11 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
             .get(&write.session)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let row = rows.iter().find(|row| row.epoch == write.epoch);
-        if row.and_then(|row| row.owner.as_ref()) != Some(&write.writer) {
+        // Both are numbered while the session's row is locked.
+        let row = rows.iter().rfind(|row| row.number < write.number);
+        if row
+            .is_none_or(|row| row.epoch != write.epoch || row.owner.as_ref() != Some(&write.writer))
+        {
             findings.add(Rule::WritesAreFenced, format!("{write:?}, but {row:?}"));
         }
     }
@@ -60,17 +63,25 @@ mod tests {
     #[test]
     fn a_write_of_a_lower_epoch_after_one_of_a_higher_is_found() {
         breaks(WritesAreFenced, |history| {
-            history.writes.push(write(3, "b", 104));
+            history.writes.push(write(3, "b", 42));
         });
+    }
+
+    #[test]
+    fn a_write_after_the_epoch_has_passed_is_found_although_nobody_else_writes() {
+        breaks(WritesAreFenced, |history| {
+            history.writes.push(write(4, "c", 51));
+        });
+        is_fine(|history| history.writes.push(write(4, "c", 49)));
     }
 
     #[test]
     fn a_write_of_another_than_the_epochs_owner_is_found() {
         breaks(WritesAreFenced, |history| {
-            history.writes.push(write(4, "d", 104));
+            history.writes.push(write(4, "d", 42));
         });
         breaks(WritesAreFenced, |history| {
-            history.writes.push(write(9, "d", 104));
+            history.writes.push(write(9, "d", 52));
         });
     }
 

@@ -79,7 +79,6 @@ pub fn good() -> History {
             session: SESSION,
             kind: StreamKind::Events,
             machine: "c".to_owned(),
-            epoch: 4,
             opened: At::ms(11_000),
             heard: At::ms(12_100),
             ended: At::ms(12_110),
@@ -93,7 +92,7 @@ pub fn good() -> History {
             row(4, Some("c"), None, 9_000),
             row(5, Some("d"), None, 12_000),
         ],
-        writes: vec![write(1, "a", 101), write(3, "b", 102), write(4, "c", 103)],
+        writes: vec![write(1, "a", 11), write(3, "b", 31), write(4, "c", 41)],
         samples: vec![sample(1, 3_000), sample(3, 5_000), sample(4, 10_000)],
         processes: vec![
             process("a", 0, 4_900, drained(900)),
@@ -159,7 +158,7 @@ pub fn row(epoch: u64, owner: Option<&str>, released: Option<u64>, at: u64) -> R
         owner: owner.map(ToOwned::to_owned),
         released,
         committed: At::ms(at),
-        number: i64::try_from(epoch).unwrap(),
+        number: i64::try_from(epoch * 10).unwrap(),
     }
 }
 

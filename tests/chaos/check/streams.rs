@@ -38,8 +38,11 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
 
 /// When the row said that the stream's machine is not the owner any more.
 fn lost(rows: &BTreeMap<Uuid, Vec<&Row>>, stream: &Stream) -> Option<At> {
-    let mut rows = rows.get(&stream.session)?.iter();
-    let next = rows.find(|row| row.epoch == stream.epoch + 1)?;
+    let rows = rows.get(&stream.session)?;
+    let owned = rows.iter().rev().find(|row| {
+        row.committed <= stream.opened && row.owner.as_ref() == Some(&stream.machine)
+    })?;
+    let next = rows.iter().find(|row| row.epoch == owned.epoch + 1)?;
     Some(next.committed)
 }
 
