@@ -182,8 +182,8 @@ impl Reasons<'_> {
         rows.any(|row| row.committed >= since && row.committed <= request.done)
     }
 
-    /// Whether the machine may have had to wait for the owner before: not if it has passed requests
-    /// at this epoch already.
+    /// Whether the machine may have had to wait for the owner before: not if the process that is it
+    /// has passed requests at this epoch already.
     fn waits(&self, request: &Request, machine: Option<&str>) -> bool {
         let settings = &self.history.settings;
         let reach = settings.freshness + settings.lookup + self.lost(request, settings.lookup);
@@ -197,17 +197,18 @@ impl Reasons<'_> {
                 pass.epoch == row.epoch
                     && Some(pass.machine.as_str()) == machine
                     && pass.at + reach < request.sent
-                    && !self.restarted(&pass.machine, pass.at, request.done)
+                    && self.is_current(pass, request.done)
             });
             earlier.next().is_none()
         })
     }
 
-    /// Whether another process of the machine came meanwhile, which has to wait again.
-    fn restarted(&self, machine: &str, from: At, to: At) -> bool {
-        let starts = self.history.processes.iter();
-        let mut starts = starts.filter(|process| process.machine == machine);
-        starts.any(|process| process.started >= from && process.started <= to)
+    /// Whether no other process of the machine had come by then, which has to wait again.
+    fn is_current(&self, pass: &Pass, by: At) -> bool {
+        let processes = self.history.processes.iter();
+        let come = processes.filter(|one| one.machine == pass.machine && one.started <= by);
+        let last = come.max_by_key(|process| process.started);
+        last.is_some_and(|process| process.id.as_ref() == Some(&pass.process))
     }
 }
 

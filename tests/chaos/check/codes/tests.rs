@@ -1,6 +1,7 @@
 use super::super::Rule::*;
 use super::super::sample::*;
 use super::*;
+use crate::history::ProcessEnd;
 
 /// When everything has long been quiet.
 const LATER: u64 = 60_000;
@@ -64,9 +65,12 @@ fn who_serves_already_does_not_wait_again_unless_it_was_restarted() {
             .push(refused("d", LATER, 503, "session-moving"));
     };
     breaks(RefusalsHaveReasons, again);
+    // A process that came before the last one was served.
     is_fine(|history| {
         again(history);
-        history.processes[3].started = At::ms(LATER - 100);
+        let mut younger = process("d", 13_100, u64::MAX, ProcessEnd::Running);
+        younger.id = Some("D2".to_owned());
+        history.processes.push(younger);
     });
 }
 
