@@ -14,7 +14,10 @@ use crate::fleet::Fleet;
 use crate::history::Kind;
 use crate::listener;
 
-const CLIENTS: u64 = 8;
+const CLIENTS: u64 = 6;
+
+/// Those who stay with one session for a while, and so see how long it is away.
+const FAITHFUL: u64 = 3;
 
 /// Streams that are listened to at once, by each client.
 const STREAMS: usize = 3;
@@ -43,6 +46,10 @@ impl Load {
         for _ in 0..CLIENTS {
             let client = Client::new(fleet);
             tasks.push(tokio::spawn(ask(client, dice.fork(), over.clone())));
+        }
+        for _ in 0..FAITHFUL {
+            let client = Client::new(fleet);
+            tasks.push(tokio::spawn(stay(client, dice.fork(), over.clone())));
         }
         Self { over, tasks }
     }
@@ -119,5 +126,28 @@ async fn ask(client: Client, mut dice: Rng, over: CancellationToken) {
     }
     for stream in streams {
         stream.await.expect("a listener");
+    }
+}
+
+async fn stay(client: Client, mut dice: Rng, over: CancellationToken) {
+    const FOR: u32 = 150;
+    while !over.is_cancelled() {
+        sleep(Duration::from_millis(100)).await;
+        let sessions = client.fleet().recorder.lock().sessions.clone();
+        let Some(session) = dice.choice(&sessions).copied() else {
+            continue;
+        };
+        for turn in 0..FOR {
+            if over.is_cancelled() {
+                return;
+            }
+            let kind = if turn % 4 == 0 {
+                Kind::Write
+            } else {
+                Kind::Read
+            };
+            client.ask(session, kind).await;
+            sleep(Duration::from_millis(100)).await;
+        }
     }
 }

@@ -169,8 +169,10 @@ fn processes(history: &History) -> String {
     )
 }
 
-/// The longest time in which requests for a session were made and none was served.
+/// The longest time in which a session was asked for, time and again, and never served.
 fn longest_unavailability(history: &History) -> (Duration, Uuid) {
+    /// Whoever asks less often does not know what was in between.
+    const OFTEN: Duration = Duration::from_secs(1);
     let mut asked: BTreeMap<Uuid, Vec<&Request>> = BTreeMap::new();
     for request in &history.requests {
         if request.kind != Kind::Elder {
@@ -179,19 +181,18 @@ fn longest_unavailability(history: &History) -> (Duration, Uuid) {
     }
     let mut longest = (Duration::ZERO, Uuid::nil());
     for (session, mut requests) in asked {
-        requests.sort_by_key(|request| request.sent);
-        let mut since = None;
+        requests.sort_by_key(|request| request.done);
+        let mut refused: Option<(At, At)> = None;
         for request in requests {
-            match request.outcome {
-                Outcome::Passed(_) | Outcome::Opened => {
-                    if let Some(since) = since.take() {
-                        longest = longest.max((request.done.since(since), session));
-                    }
-                }
-                _ => {
-                    since.get_or_insert(request.sent);
-                }
+            let is_served = matches!(request.outcome, Outcome::Passed(_) | Outcome::Opened);
+            let streak = refused
+                .take()
+                .filter(|(_, last)| request.sent.since(*last) < OFTEN);
+            let since = streak.map_or(request.sent, |(since, _)| since);
+            if streak.is_some() || !is_served {
+                longest = longest.max((request.done.since(since), session));
             }
+            refused = (!is_served).then_some((since, request.done));
         }
     }
     longest

@@ -76,6 +76,11 @@ impl Settings {
         self.lost_after + self.freshness + self.replay + self.slack
     }
 
+    /// For how long a machine may still fail to look up after it reaches the database again.
+    pub fn recovers_within(&self) -> Duration {
+        self.lookup + self.freshness + Duration::from_secs(1)
+    }
+
     /// How long a request may take if nothing is stopped or cut: three machines see it at most, each
     /// looks up and claims, and one replay may run into its timeout.
     pub fn answers_within(&self) -> Duration {

@@ -57,7 +57,7 @@ impl Reasons<'_> {
             return Some("is not listed");
         }
         let settings = &self.history.settings;
-        let heals = settings.heals_within();
+        let (heals, recovers) = (settings.heals_within(), settings.recovers_within());
         let owners = self.owners(request);
         let last = request.way.last().map(String::as_str);
         let here: Vec<&str> = last.into_iter().collect();
@@ -66,7 +66,10 @@ impl Reasons<'_> {
             "session-moving" => {
                 self.waits(request, last) || self.trouble(&[Draining], &here, request, heals)
             }
-            "session-starting" => self.was_unassigned(request),
+            // Or the process is, which has not said yet that it is there.
+            "session-starting" => {
+                self.was_unassigned(request) || self.trouble(&[Starting], &here, request, recovers)
+            }
             // Not at once: its last beat counts for a while.
             "owner-lost" => self.trouble(
                 &[Dead, Draining, Stopped, Cut, NoDatabase, Starting],
@@ -83,8 +86,12 @@ impl Reasons<'_> {
             "owner-never-seen" => self.trouble(&[Ahead], &owners, request, heals),
             "lookup-unavailable" => {
                 let any: Vec<&str> = request.way.iter().map(String::as_str).collect();
-                self.trouble(&[NoDatabase, Cut, Stopped, Starting], &any, request, heals)
-                    || self.stalled(request)
+                self.trouble(
+                    &[NoDatabase, Cut, Stopped, Starting],
+                    &any,
+                    request,
+                    recovers,
+                ) || self.stalled(request)
             }
             "duplicate-identity" => self.trouble(&[Twin], &owners, request, heals),
             "replay-loop" => self.changed_during(request),
@@ -111,9 +118,9 @@ impl Reasons<'_> {
     /// What the application itself cannot do without its database: write.
     fn against_application(&self, request: &Request) -> Option<&'static str> {
         let any: Vec<&str> = request.way.iter().map(String::as_str).collect();
-        let heals = self.history.settings.heals_within();
+        let recovers = self.history.settings.recovers_within();
         let is_explained = request.kind == Kind::Write
-            && (self.trouble(&[NoDatabase, Cut, Stopped], &any, request, heals)
+            && (self.trouble(&[NoDatabase, Cut, Stopped], &any, request, recovers)
                 || self.stalled(request));
         (!is_explained).then_some("the application failed")
     }

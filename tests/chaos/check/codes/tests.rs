@@ -39,6 +39,7 @@ fn every_listed_refusal_has_reasons_that_count() {
         ("owner-unreachable", Dead, "d"),
         ("owner-never-seen", Ahead, "d"),
         ("lookup-unavailable", Cut, "c"),
+        ("session-starting", Starting, "d"),
         ("duplicate-identity", Twin, "d"),
     ] {
         let from = |machine: &str| {
@@ -47,7 +48,7 @@ fn every_listed_refusal_has_reasons_that_count() {
             let machine = machine.to_owned();
             move |history: &mut History| {
                 history.requests.push(request);
-                let (from, to) = (At::ms(LATER - 5_000), At::ms(LATER - 4_000));
+                let (from, to) = (At::ms(LATER - 5_000), At::ms(LATER - 3_500));
                 history.troubles.add(trouble, Some(&machine), from, to);
             }
         };
