@@ -78,6 +78,7 @@
 //! | `postgres` | `PostgresLookup`, `PostgresWatch` | yes |
 //! | `tls` | TLS from there to PostgreSQL, by rustls | |
 //! | `metadata` | `identity::EcsTask` and `identity::CloudRunInstance` | |
+//! | `metrics` | [`metrics`]: what is counted, for the recorder of the `metrics` facade | |
 //! | `testing` | `testing::FlyEdge`: Fly's proxy, imitated on the loopback, for your own tests | |
 //!
 //! Features add items, and none changes behaviour. Without any, there is neither a database driver
@@ -92,14 +93,19 @@ mod arrival;
 mod cache;
 mod claim;
 mod directory;
+pub mod explain;
 mod extract;
 mod future;
+pub mod health;
 pub mod identity;
 mod layer;
 mod lookup;
 mod machine;
 #[cfg(any(doc, doctest))]
 pub mod manual;
+mod meter;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod observe;
 mod owned;
 mod policy;
@@ -120,10 +126,12 @@ pub use arrival::{Arrival, FailureReason, ReplayFailure};
 pub use cache::{CacheHandle, Freshness, Source};
 pub use claim::{OnLostOwner, OnUnassigned};
 pub use directory::SessionDirectory;
+pub use explain::Explanation;
 pub use extract::{
     Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
 };
 pub use future::{ResponseBody, ResponseFuture};
+pub use health::{HealthCheck, HealthService};
 pub use identity::{FlyMachine, detect};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 #[cfg(feature = "postgres")]
