@@ -117,6 +117,8 @@ mod tests {
     use super::super::Rule::*;
     use super::super::sample::*;
     use crate::clock::At;
+    use crate::history::History;
+    use crate::troubles::Trouble;
 
     #[test]
     fn two_machines_in_turns_are_found() {
@@ -158,10 +160,16 @@ mod tests {
 
     #[test]
     fn who_was_stopped_on_the_way_has_no_right_and_is_fenced_off() {
-        is_fine(|history| history.requests.push(passed("c", 4, 14_000, 0)));
-        is_fine(|history| history.requests.push(wrote("c", 4, 14_000, 0, false)));
+        let late = |history: &mut History, request| {
+            history.requests.push(request);
+            let (from, to) = (At::ms(12_900), At::ms(13_990));
+            let troubles = &mut history.troubles;
+            troubles.add(Trouble::Stopped, Some("c"), from, to);
+        };
+        is_fine(|history| late(history, passed("c", 4, 14_000, 0)));
+        is_fine(|history| late(history, wrote("c", 4, 14_000, 0, false)));
         breaks(WritesAreFenced, |history| {
-            history.requests.push(wrote("c", 4, 14_000, 0, true));
+            late(history, wrote("c", 4, 14_000, 0, true));
         });
     }
 

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{Findings, Rule};
 use crate::history::{History, Pass, Row};
+use crate::troubles::Trouble;
 
 /// What a commit may be seen later by than its own time says: the server writes the time down,
 /// then the log, and then lets others see it, and may be waiting for a core in between.
@@ -22,8 +23,12 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
     let rows = history.rows_by_session();
     for (session, passes) in history.passes() {
         let epochs = Epochs::of(rows.get(&session).map(Vec::as_slice).unwrap_or_default());
-        for (_, pass) in passes.iter().filter(|(_, pass)| pass.was_proved()) {
-            against_the_rows(history, session, pass, &epochs, findings);
+        for (_, pass) in passes {
+            if pass.was_proved() {
+                against_the_rows(history, session, pass, &epochs, findings);
+            } else {
+                late_ones_were_stopped(history, session, pass, &epochs, findings);
+            }
         }
     }
 }
@@ -91,10 +96,37 @@ fn waits(row: &Row) -> bool {
     row.epoch > 1 && row.released != Some(row.epoch - 1)
 }
 
+/// Whoever passes requests long after it may is a process that was stopped on the way there.
+fn late_ones_were_stopped(
+    history: &History,
+    session: Uuid,
+    pass: &Pass,
+    epochs: &Epochs<'_>,
+    findings: &mut Findings,
+) {
+    let Some(next) = epochs.at(pass.epoch + 1) else {
+        return;
+    };
+    let by = next.committed + history.doubt + UNSEEN + history.settings.freshness;
+    let was_stopped = history.troubles.explain(
+        &[Trouble::Stopped],
+        Some(&[&pass.machine]),
+        (next.committed, pass.at),
+        Duration::ZERO,
+    );
+    if !was_stopped && pass.at > by + history.stalls.within(next.committed, pass.at) {
+        let what = format!("{session}: {pass:?}, and nothing had stopped it: {next:?}");
+        findings.add(Rule::NobodyServesOn, what);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Rule::*;
     use super::super::sample::*;
+    use crate::clock::At;
+    use crate::history::History;
+    use crate::troubles::Trouble;
 
     #[test]
     fn the_proof_of_another_release_proves_nothing() {
@@ -133,6 +165,18 @@ mod tests {
     fn serving_before_the_row_says_so_is_found() {
         breaks(NobodyServesTooSoon, |history| {
             history.requests.push(passed("a", 1, 1_900, 900));
+        });
+    }
+
+    #[test]
+    fn who_is_late_without_having_been_stopped_is_found() {
+        let late = |history: &mut History| history.requests.push(passed("c", 4, 14_000, 0));
+        breaks(NobodyServesOn, late);
+        is_fine(|history| {
+            late(history);
+            let stopped = (At::ms(12_900), At::ms(13_990));
+            let troubles = &mut history.troubles;
+            troubles.add(Trouble::Stopped, Some("c"), stopped.0, stopped.1);
         });
     }
 }
