@@ -107,30 +107,6 @@ async fn what_is_not_ones_own_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_release_that_fails_may_be_tried_again() {
-    let database = migrated().await;
-    let id = owned_by(&database, "m1").await;
-    let process = Process::of("m1", &database);
-    let _presence = process.present().await;
-    let writer = database.client().await;
-    writer
-        .batch_execute("BEGIN; UPDATE preview_sessions SET tier = 'x'")
-        .await
-        .unwrap();
-    let session = SessionId::new(id);
-    process
-        .directory
-        .release(session, &process.cache)
-        .await
-        .unwrap_err();
-    writer.batch_execute("COMMIT").await.unwrap();
-    let released = process.directory.release(session, &process.cache).await;
-    assert!(released.unwrap().unwrap().proven);
-    let released = process.directory.release(session, &process.cache).await;
-    assert_eq!(released.unwrap(), None);
-}
-
-#[tokio::test]
 async fn all_are_given_up_in_one_statement_each_with_the_proof_that_it_has() {
     let database = migrated().await;
     let process = Process::of("m1", &database);
