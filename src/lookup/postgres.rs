@@ -29,7 +29,6 @@ mod presence;
 mod processes;
 mod query;
 mod queue;
-mod shape;
 mod source;
 mod statuses;
 mod table;

@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use crate::{LookupError, MachineId, SessionId, SessionStatus};
+use crate::{LookupError, MachineId, SessionId, SessionStatus, machine::shape::alike};
 
 use super::{
     PostgresLookup,
     column::Column,
     fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWarning},
-    shape::alike,
     table::Table,
 };
 

@@ -38,7 +38,7 @@ fn shape(id: &str) -> Shape {
 }
 
 /// Whether the two look alike.
-pub(super) fn alike(one: &str, other: &str) -> bool {
+pub(crate) fn alike(one: &str, other: &str) -> bool {
     match (shape(one), shape(other)) {
         // A number that is printed without its leading zeros is a digit shorter.
         (Shape::Hexadecimal(one), Shape::Hexadecimal(other)) => one.abs_diff(other) <= 1,
