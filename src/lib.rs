@@ -79,6 +79,8 @@
 //! | `tls` | TLS from there to PostgreSQL, by rustls | |
 //! | `metadata` | `identity::EcsTask` and `identity::CloudRunInstance` | |
 //! | `testing` | `testing::FlyEdge`: Fly's proxy, imitated on the loopback, for your own tests | |
+//! | `doctor` | `doctor::Doctor`: says what is wrong with one session | |
+//! | `cli` | the command `ownership`, and nothing of the library | |
 //!
 //! Features add items, and none changes behaviour. Without any, there is neither a database driver
 //! nor a runtime in the tree.
@@ -92,6 +94,8 @@ mod arrival;
 mod cache;
 mod claim;
 mod directory;
+#[cfg(feature = "doctor")]
+pub mod doctor;
 mod extract;
 mod future;
 pub mod identity;
