@@ -28,10 +28,12 @@ use crate::{
     Bound, MachineId, Right, Session, SessionId, Standing,
     directory::DynDirectory,
     lookup::{DynLookup, Refresh},
+    meter,
     session::Facts,
     standing::AtomicStanding,
 };
 
+mod apart;
 mod clock;
 mod flights;
 mod found;
@@ -40,8 +42,10 @@ mod handle;
 mod hold_down;
 mod listeners;
 mod pending;
+mod reached;
 mod tenures;
 
+pub(crate) use apart::Remembered;
 pub(crate) use clock::{Clock, Tick};
 pub(crate) use flights::{Answer, Flight};
 pub(crate) use found::Found;
@@ -54,6 +58,7 @@ pub(crate) use pending::Pending;
 use flights::{Ask, Boarding, Flights};
 use hold_down::HoldDown;
 use listeners::{Listeners, Listening};
+use reached::Reached;
 use tenures::Tenures;
 
 /// One part in so many of the capacity is for ids that nobody knows.
@@ -78,11 +83,13 @@ pub(crate) struct Cache {
     /// Claims under way. Whoever needs both locks takes this one's first.
     claims: Flights,
     hold_down: HoldDown,
+    reached: Reached,
     tenures: Tenures,
     standing: AtomicStanding,
     listeners: Arc<Listeners>,
     no_refresh_before: AtomicU64,
     owners: RwLock<HashSet<MachineId>>,
+    pub(crate) meter: meter::Lookups,
 }
 
 #[derive(Clone)]
@@ -121,9 +128,11 @@ impl Cache {
             claims: Flights::default(),
             listeners: Arc::default(),
             hold_down: HoldDown::default(),
+            reached: Reached::default(),
             tenures: Tenures::new(capacity / 4, freshness.owned),
             standing: AtomicStanding::new(Standing::Serving),
             no_refresh_before: AtomicU64::new(0),
+            meter: meter::Lookups::new(),
         }
     }
 
@@ -159,6 +168,7 @@ impl Cache {
                 session: Ok(session.map(|facts| Session::from_facts(id, facts))),
                 age: Duration::from_millis(age),
                 source: Source::Cache,
+                waited: None,
             },
         })
     }
@@ -190,6 +200,11 @@ impl Cache {
                 None => self.hold_down.refusal(now).map(Err),
             }
         });
+        match &boarding {
+            Boarding::Joined(_) => self.meter.joined(),
+            Boarding::NoNeed(Err(_)) => self.meter.refused(),
+            Boarding::Began(_) | Boarding::NoNeed(Ok(_)) => {}
+        }
         Pending::new(Arc::clone(self), id, replayed, boarding)
     }
 
@@ -276,15 +291,10 @@ impl Cache {
 
     /// What may be used in the place of a lookup that failed.
     fn rescue(&self, id: SessionId) -> Option<Found> {
-        let Entry { facts, stamp } = self.known.get(&id)?;
-        let age = self.clock.now().since(stamp.asked_at());
-        let grace = self.freshness.grace(&facts, &self.me);
-        // Nobody can say whether the end of its life was put off.
-        let lives = facts.remaining().is_none_or(|life| age < life);
-        (lives && age < stamp.bound() + u64::from(grace)).then(|| Found {
-            session: Ok(Some(Session::from_facts(id, facts))),
-            age: Duration::from_millis(age),
+        let remembered = self.remembered(id).filter(Remembered::rescues)?;
+        Some(Found {
             source: Source::Stale,
+            ..remembered.found
         })
     }
 
@@ -302,6 +312,7 @@ impl Cache {
         else {
             return;
         };
+        self.meter.refreshed();
         let begun = flight.downgrade();
         let in_time = select(flight, Delay::new(self.timeout)).map(drop);
         self.lookup.spawn(Refresh::new(in_time));

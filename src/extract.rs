@@ -53,6 +53,12 @@ pub use query::Query;
 pub trait ExtractSession: Send + Sync + 'static {
     /// Reads the session id out of the head of a request.
     fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession>;
+
+    /// Where it looks, in words for an operator, such as `the cookie sid`; the name of its type by
+    /// default.
+    fn describe(&self) -> Cow<'_, str> {
+        std::any::type_name::<Self>().into()
+    }
 }
 
 impl<F> ExtractSession for F
@@ -67,6 +73,10 @@ where
 impl<T: ExtractSession + ?Sized> ExtractSession for Arc<T> {
     fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
         T::session(self, head)
+    }
+
+    fn describe(&self) -> Cow<'_, str> {
+        T::describe(self)
     }
 }
 
@@ -144,5 +154,30 @@ pub(crate) mod tests {
             error.to_string(),
             r#""/session/{id}" is not the part of a path before the session id, such as `/session`: segments of unreserved characters, without percent-encoding, `.` and `..`"#
         );
+    }
+
+    fn of_an_application(head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+        head.uri.query().map(SessionId::parse).transpose()
+    }
+
+    #[test]
+    fn an_extractor_says_where_it_looks() {
+        let places = FirstOf::new(PathSegment::after("/session").unwrap())
+            .or(Arc::new(Cookie::named("sid").unwrap()))
+            .or(HostLabel::under("preview.example.com").unwrap());
+        assert_eq!(
+            places.describe(),
+            "the path segment after /session/, or else the cookie sid, or else the host's label \
+             before .preview.example.com"
+        );
+        assert_eq!(
+            Header::mcp_session_id().describe(),
+            "the header mcp-session-id"
+        );
+        assert_eq!(
+            Query::named("s").unwrap().describe(),
+            "the query parameter s"
+        );
+        assert!(of_an_application.describe().ends_with("of_an_application"));
     }
 }

@@ -17,6 +17,7 @@ use tower_service::Service;
 use crate::{
     Owned, Reader, SessionAbsent, SessionId,
     cache::Pending,
+    observe::RequestSpan,
     policy::{Act, Policy, Question},
 };
 
@@ -51,11 +52,13 @@ struct Waiting<S, B> {
     question: Question,
 }
 
-/// What it takes to answer in the application's place, should it say that it lost the session.
+/// What it takes to answer in the application's place, should it say that it lost the session; and
+/// the span that the application is called in.
 struct Served {
     policy: Arc<Policy>,
     session: SessionId,
     reader: Reader,
+    span: RequestSpan,
 }
 
 impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
@@ -104,9 +107,10 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
         body: B,
         policy: &Arc<Policy>,
         owned: Owned,
+        span: RequestSpan,
     ) -> Self {
         Self {
-            state: serve(service, head, body, policy, owned),
+            state: serve(service, head, body, policy, owned, span),
         }
     }
 }
@@ -117,17 +121,22 @@ fn serve<S: Service<Request<B>>, B>(
     body: B,
     policy: &Arc<Policy>,
     owned: Owned,
+    span: RequestSpan,
 ) -> State<S, S::Future, B> {
     let served = Served {
         policy: Arc::clone(policy),
         session: owned.id(),
         reader: Reader::of(&head),
+        span,
     };
     if policy.tells_owned {
         head.extensions.insert(owned);
     }
+    let entered = served.span.enter();
+    let inner = service.call(Request::from_parts(head, body));
+    drop(entered);
     State::Pass {
-        inner: service.call(Request::from_parts(head, body)),
+        inner,
         owned: Some(served),
     }
 }
@@ -146,8 +155,11 @@ where
                     let Some(waits) = waiting else {
                         return Poll::Pending;
                     };
+                    let entered = waits.question.span.enter();
                     let found = ready!(Pin::new(&mut waits.pending).poll(cx));
-                    match waits.policy.judge(&waits.head, &waits.question, found) {
+                    let act = waits.policy.judge(&waits.head, &waits.question, found);
+                    drop(entered);
+                    match act {
                         Act::Claim(claim) => {
                             waits.pending = claim;
                             waits.question.claimed = true;
@@ -165,21 +177,29 @@ where
                                 body,
                                 mut service,
                                 policy,
+                                question,
                                 ..
                             } = *waiting;
-                            serve(&mut service, head, body, &policy, owned)
+                            serve(&mut service, head, body, &policy, owned, question.span)
                         }
                     }
                 }
                 StateProj::Pass { inner, owned } => {
+                    let entered = owned.as_ref().and_then(|served| served.span.enter());
                     let response = ready!(inner.poll(cx))?;
+                    drop(entered);
                     let absent = response.extensions().get::<SessionAbsent>().is_some();
                     return Poll::Ready(Ok(match owned.take().filter(|_| absent) {
                         Some(Served {
                             policy,
                             session,
                             reader,
-                        }) => policy.absent(session, reader).map(ResponseBody::ours),
+                            span,
+                        }) => {
+                            let _entered = span.enter();
+                            let answer = policy.absent(session, &span, reader);
+                            answer.map(ResponseBody::ours)
+                        }
                         None => response.map(ResponseBody::inner),
                     }));
                 }

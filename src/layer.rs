@@ -14,6 +14,8 @@ use crate::{
     detect,
     directory::DynDirectory,
     lookup::DynLookup,
+    meter,
+    observe::Warnings,
     policy::{Guard, Policy},
 };
 
@@ -39,6 +41,10 @@ impl OwnershipLayer {
     /// for an owner that changed meanwhile.
     pub const DEFAULT_MAX_HOPS: u8 = 2;
 
+    /// How often one cause of refusals is said at WARN at most, unless
+    /// [said otherwise](OwnershipLayerBuilder::warn_every).
+    pub const DEFAULT_WARN_EVERY: Duration = Duration::from_secs(10);
+
     /// A layer that asks `lookup` who owns a session.
     pub fn builder(lookup: impl SessionLookup) -> OwnershipLayerBuilder {
         OwnershipLayerBuilder {
@@ -59,6 +65,7 @@ impl OwnershipLayer {
             render: None,
             show_internals: false,
             observe: None,
+            warn_every: Self::DEFAULT_WARN_EVERY,
         }
     }
 
@@ -66,6 +73,10 @@ impl OwnershipLayer {
     #[must_use]
     pub fn cache(&self) -> CacheHandle {
         CacheHandle::new(&self.policy.cache)
+    }
+
+    pub(crate) fn policy(&self) -> &Arc<Policy> {
+        &self.policy
     }
 
     /// This machine, as the layer knows it.
@@ -111,6 +122,7 @@ pub struct OwnershipLayerBuilder {
     render: Option<Box<dyn Render>>,
     show_internals: bool,
     observe: Option<Box<dyn Observe>>,
+    warn_every: Duration,
 }
 
 impl OwnershipLayerBuilder {
@@ -250,6 +262,15 @@ impl OwnershipLayerBuilder {
         self
     }
 
+    /// How often refusals with one code are said at WARN at most;
+    /// [10 s](OwnershipLayer::DEFAULT_WARN_EVERY) by default. Those that are held back meanwhile are
+    /// said at DEBUG, and counted: see [`Observed`](crate::Observed#levels). With zero, none is held
+    /// back.
+    pub fn warn_every(mut self, interval: Duration) -> Self {
+        self.warn_every = interval;
+        self
+    }
+
     /// Builds the layer, or says what is missing or cannot work.
     pub fn build(self) -> Result<OwnershipLayer, BuildError> {
         let replay = self.replay.ok_or(BuildError::NoReplay)?;
@@ -266,6 +287,7 @@ impl OwnershipLayerBuilder {
             Some(identity) => identity.machine_id()?,
             None => detect().machine_id()?,
         };
+        meter::describe();
         let mut cache = Cache::new(
             machine.clone(),
             self.lookup,
@@ -290,6 +312,8 @@ impl OwnershipLayerBuilder {
             tells_owned: self.tells_owned,
             render: self.render.unwrap_or_else(|| renderer()),
             observe: self.observe,
+            warnings: Warnings::every(self.warn_every),
+            meter: meter::Verdicts::new(),
         };
         Ok(OwnershipLayer {
             policy: Arc::new(policy),

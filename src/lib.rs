@@ -78,6 +78,7 @@
 //! | `postgres` | `PostgresLookup`, `PostgresWatch` | yes |
 //! | `tls` | TLS from there to PostgreSQL, by rustls | |
 //! | `metadata` | `identity::EcsTask` and `identity::CloudRunInstance` | |
+//! | `metrics` | [`metrics`]: what is counted, for the recorder of the `metrics` facade | |
 //! | `testing` | `testing::FlyEdge`: Fly's proxy, imitated on the loopback, for your own tests | |
 //! | `doctor` | `doctor::Doctor`: says what is wrong with one session | |
 //! | `cli` | the command `ownership`, and nothing of the library | |
@@ -96,14 +97,19 @@ mod claim;
 mod directory;
 #[cfg(feature = "doctor")]
 pub mod doctor;
+pub mod explain;
 mod extract;
 mod future;
+pub mod health;
 pub mod identity;
 mod layer;
 mod lookup;
 mod machine;
 #[cfg(any(doc, doctest))]
 pub mod manual;
+mod meter;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod observe;
 mod owned;
 mod policy;
@@ -124,10 +130,12 @@ pub use arrival::{Arrival, FailureReason, ReplayFailure};
 pub use cache::{CacheHandle, Freshness, Source};
 pub use claim::{OnLostOwner, OnUnassigned};
 pub use directory::SessionDirectory;
+pub use explain::Explanation;
 pub use extract::{
     Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
 };
 pub use future::{ResponseBody, ResponseFuture};
+pub use health::{HealthCheck, HealthService};
 pub use identity::{FlyMachine, detect};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 #[cfg(feature = "postgres")]

@@ -1,15 +1,67 @@
-//! One event and one hook call per verdict.
+//! One event and one hook call per verdict, and a span around the request.
 
 use std::time::Duration;
-
-use tracing::{debug, info, trace, warn};
 
 use crate::{
     Arrival, Code, LookupError, MachineId, Presence, ReplayFailure, Session, SessionId, Source,
     Verdict,
 };
 
+mod event;
+mod span;
+mod warnings;
+
+pub(crate) use span::RequestSpan;
+pub(crate) use warnings::{Say, Warnings};
+
 /// What became of a request.
+///
+/// The hook ([`Observe`]) is told it, and so is the log, in one event per verdict.
+///
+/// # The event
+/// Its target is `tower_ownership::verdict`. Names and meanings of its fields are stable. A field
+/// that does not apply is left out.
+///
+/// | field | what it says |
+/// | --- | --- |
+/// | `verdict` | `pass`, `replay` or `reject` |
+/// | `code` | why it was refused: a [`Code`] |
+/// | `session` | the first eight digits of the session's id, which tell sessions apart in a log and open none |
+/// | `owner` | the session's owner |
+/// | `owner.presence` | how the owner was when the session was read: [`alive`, `draining`, `lost`, `never-seen`](Presence) |
+/// | `epoch` | the session's epoch |
+/// | `me` | this machine |
+/// | `hops` | how many replays of ours the request has behind it |
+/// | `replay.failed` | why the proxy could not replay it: `timeout`, `retries_exhausted`, `no_candidate` or `other` |
+/// | `replay.source` | which machine had asked for that replay |
+/// | `source` | where what is known of the session comes from: [`lookup`, `cache` or `stale`](Source) |
+/// | `age.seconds` | how long before that the directory was asked; counted in ticks of a few milliseconds |
+/// | `lookup.seconds` | how long the request waited for a lookup or a claim, its own or one that somebody else had begun |
+/// | `detail` | why it was refused, in plain sentences, as the client reads it |
+/// | `error` | what failed, with its causes, where the lookup did |
+/// | `held.back` | at WARN: how many refusals with this code were not said at WARN since the last one that was |
+///
+/// # Levels
+/// | level | what |
+/// | --- | --- |
+/// | `TRACE` | requests for no session |
+/// | `DEBUG` | requests that pass; refusals that are held back |
+/// | `INFO` | replays, and refusals that a client brings upon itself or has to wait out |
+/// | `WARN` | refusals that an operator has to mend: `owner-lost`, `owner-never-seen`, `duplicate-identity`, `owner-unreachable`, `replay-loop`, `session-absent`, `directory-corrupt` and `lookup-unavailable` |
+///
+/// At WARN each code is said once in
+/// [ten seconds](crate::OwnershipLayerBuilder::warn_every). The same code meanwhile is held back:
+/// it is said at DEBUG, with the same fields, and counted in the next one's `held.back`. So an
+/// outage is a line per cause and interval, however many requests it fails.
+///
+/// # The span
+/// A request for a session is in a span `ownership`, of level DEBUG and target
+/// `tower_ownership::request`, for as long as it waits for a lookup and the wrapped service answers
+/// it; a body that streams afterwards is not in it. It carries the event's fields from `verdict` to
+/// `lookup.seconds`, but for those of a failed replay, so that a trace shows which machine owned
+/// the session and how long finding out took. It is on where the filter lets it through, as
+/// `RUST_LOG=info,tower_ownership::request=debug` does; where it does not, a request pays for the
+/// comparison of one level.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Observed<'a> {
@@ -32,6 +84,8 @@ pub struct Observed<'a> {
     pub source: Option<Source>,
     /// How long ago the directory was asked for it.
     pub age: Option<Duration>,
+    /// How long the request waited for a lookup or a claim, where it did.
+    pub lookup_time: Option<Duration>,
     /// Why, in plain sentences, where the request was refused.
     pub detail: Option<&'a str>,
     /// What failed, where the lookup did.
@@ -83,46 +137,6 @@ impl Observed<'_> {
             _ => None,
         }
     }
-
-    /// Writes the one event.
-    ///
-    /// Passes are routine (`DEBUG`, and `TRACE` for requests without a session); so are replays
-    /// and what clients bring upon themselves (`INFO`); what an operator has to mend is `WARN`.
-    pub(crate) fn emit(&self) {
-        macro_rules! event {
-            ($level:ident, $message:literal) => {
-                $level!(
-                    target: "tower_ownership::verdict",
-                    verdict = self.verdict.as_str(),
-                    code = self.code().map(Code::as_str),
-                    session = self.session.map(|id| tracing::field::display(id.short())),
-                    owner = self.owner.map(MachineId::as_str),
-                    owner.presence = self.presence.map(Presence::as_str),
-                    epoch = self.epoch,
-                    me = self.machine.as_str(),
-                    hops = self.arrival.hops(),
-                    replay.failed = self.failure().map(|failure| failure.reason.as_str()),
-                    replay.source = self.failure().and_then(|failure| failure.replay_source.as_ref()).map(MachineId::as_str),
-                    source = self.source.map(Source::as_str),
-                    age.seconds = self.age.map(|age| age.as_secs_f64()),
-                    detail = self.detail,
-                    error = self.error.map(|error| tracing::field::display(Chain(error))),
-                    $message
-                )
-            };
-        }
-        match self.verdict {
-            Verdict::Pass if self.session.is_none() => event!(trace, "no session in the request"),
-            // Never the last word on a request.
-            Verdict::Claim => event!(debug, "the session is claimed"),
-            Verdict::Pass => event!(debug, "the session is served here"),
-            Verdict::Replay => event!(info, "the request is handed to the session's owner"),
-            Verdict::Reject(code) if code.concerns_the_operator() => {
-                event!(warn, "the request is refused");
-            }
-            Verdict::Reject(_) => event!(info, "the request is refused"),
-        }
-    }
 }
 
 impl Verdict {
@@ -135,20 +149,5 @@ impl Verdict {
             Self::Claim => "claim",
             Self::Reject(_) => "reject",
         }
-    }
-}
-
-/// An error with everything that caused it.
-struct Chain<'a>(&'a LookupError);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = std::error::Error::source(self.0);
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
     }
 }

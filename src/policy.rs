@@ -6,12 +6,13 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header, request::Parts};
 
 use crate::{
-    Arrival, Code, ExtractSession, Handover, Here, LookupError, MachineId, MalformedSession,
-    Observe, Observed, Owned, Presence, Reader, Record, Rejection, Render, Replay, Right, Session,
-    SessionId, Verdict,
+    Arrival, Code, ExtractSession, Handover, Here, LookupError, LookupErrorKind, MachineId,
+    MalformedSession, NotReplayable, Observe, Observed, Owned, Presence, Reader, Record, Rejection,
+    Render, Replay, Right, Session, SessionId, Verdict,
     cache::{Cache, Found, Pending},
     claim::Rule,
-    decide,
+    decide, meter,
+    observe::{RequestSpan, Say, Warnings},
 };
 
 /// Says whether this request may come near this session.
@@ -32,6 +33,8 @@ pub(crate) struct Policy {
     pub(crate) tells_owned: bool,
     pub(crate) render: Box<dyn Render>,
     pub(crate) observe: Option<Box<dyn Observe>>,
+    pub(crate) warnings: Warnings,
+    pub(crate) meter: meter::Verdicts,
 }
 
 /// A request's question: which session, and how the request came here.
@@ -41,6 +44,7 @@ pub(crate) struct Question {
     pub(crate) arrival: Arrival,
     /// Whether a claim was made for it already: one has to be enough.
     pub(crate) claimed: bool,
+    pub(crate) span: RequestSpan,
 }
 
 impl Question {
@@ -52,6 +56,19 @@ impl Question {
         }
     }
 }
+
+/// What the rules say of what was found, before anything is done about it.
+pub(crate) struct Weighed {
+    pub(crate) verdict: Verdict,
+    /// Whether the guard lets the request near the session, where there is one.
+    pub(crate) allowed: Option<bool>,
+    /// What the read allows the session's owner.
+    pub(crate) right: Option<Right>,
+}
+
+/// Writes a handover's answer; one of the two ways in which a [`Replay`] does.
+pub(crate) type WriteHandover =
+    fn(&dyn Replay, &Parts, &Handover<'_>) -> Result<Response<Bytes>, NotReplayable>;
 
 /// What is to be done.
 pub(crate) enum Act {
@@ -65,10 +82,14 @@ impl Policy {
     /// What the request asks for; `None` if it is for no session.
     pub(crate) fn question(&self, head: &Parts) -> Result<Option<Question>, MalformedSession> {
         let session = self.extract.session(head)?;
-        Ok(session.map(|session| Question {
-            session,
-            arrival: self.replay.arrival(head),
-            claimed: false,
+        Ok(session.map(|session| {
+            let arrival = self.replay.arrival(head);
+            Question {
+                session,
+                span: RequestSpan::begin(session, &self.machine, arrival.hops()),
+                arrival,
+                claimed: false,
+            }
         }))
     }
 
@@ -87,41 +108,34 @@ impl Policy {
     /// Decides, and writes the answer where the application does not.
     pub(crate) fn judge(&self, head: &Parts, question: &Question, found: Found) -> Act {
         let arrival = &question.arrival;
-        let mut right = None;
-        let record = match &found.session {
-            Err(error) => Record::Failed(error.kind()),
-            Ok(None) => Record::Unknown,
-            Ok(Some(session)) => {
-                let allowed = self.guard.as_ref().is_none_or(|guard| guard(head, session));
-                let allows = self.cache.right(&found, session);
-                right = Some(allows);
-                Record::known(session, found.age, allowed, allows)
-            }
-        };
-        let here = self.here(head, question, found.session.as_ref().ok());
-        let verdict = decide(record, here, arrival);
+        let Weighed { verdict, right, .. } = self.weigh(head, question, &found);
         let seen = Observed {
             session: Some(question.session),
             arrival,
             source: Some(found.source),
             age: Some(found.age),
+            lookup_time: found.waited,
             ..self.saw(verdict)
         };
+        let span = &question.span;
         match (verdict, found.session) {
             (Verdict::Pass, Ok(Some(session))) => {
-                self.tell(&seen.of(&session));
+                self.tell(&seen.of(&session), span);
                 let read_at = self.cache.now().before(found.age);
                 Act::Pass(Owned::new(session, read_at, &self.cache))
             }
-            (Verdict::Claim, Ok(Some(session))) => Act::Claim(self.cache.claim(&session)),
+            (Verdict::Claim, Ok(Some(session))) => {
+                Act::Claim(self.cache.claim(&session).after(found.waited))
+            }
             (Verdict::Replay, Ok(Some(session))) => {
                 let seen = seen.of(&session);
-                Act::Answer(match self.hand_over(head, &session, arrival) {
+                let write: WriteHandover = <dyn Replay>::replay;
+                Act::Answer(match self.hand_over(head, &session, arrival, write) {
                     Ok(response) => {
-                        self.tell(&seen);
+                        self.tell(&seen, span);
                         response
                     }
-                    Err(rejection) => self.refuse(rejection, &seen, Reader::of(head)),
+                    Err(rejection) => self.refuse(rejection, &seen, span, Reader::of(head)),
                 })
             }
             (verdict, session) => {
@@ -136,22 +150,62 @@ impl Policy {
                     Err(error) => (seen, Some(error)),
                 };
                 let failed = error.map(LookupError::kind);
-                let machine = self.machine.clone();
-                let mut rejection = Rejection::of(code, machine, seen.owner, arrival, failed);
-                if let (Code::SessionMoving, Some(Right::Wait { left })) = (code, right)
-                    && left <= self.cache.bound().longest_wait()
-                {
-                    rejection = rejection.retry_in(Duration::from_millis(left));
-                }
+                let rejection = self.rejection(code, seen.owner, arrival, failed, right);
                 let seen = Observed { error, ..seen };
-                Act::Answer(self.refuse(rejection, &seen, Reader::of(head)))
+                Act::Answer(self.refuse(rejection, &seen, span, Reader::of(head)))
             }
+        }
+    }
+
+    /// Asks the rules, and nobody else: an explanation weighs too, and changes nothing.
+    pub(crate) fn weigh(&self, head: &Parts, question: &Question, found: &Found) -> Weighed {
+        let (mut allowed, mut right) = (None, None);
+        let record = match &found.session {
+            Err(error) => Record::Failed(error.kind()),
+            Ok(None) => Record::Unknown,
+            Ok(Some(session)) => {
+                let lets_pass = self.guard.as_ref().is_none_or(|guard| guard(head, session));
+                let allows = self.cache.right(found, session);
+                (allowed, right) = (Some(lets_pass), Some(allows));
+                Record::known(session, found.age, lets_pass, allows)
+            }
+        };
+        let here = self.here(head, question, found.session.as_ref().ok());
+        Weighed {
+            verdict: decide(record, here, &question.arrival),
+            allowed,
+            right,
+        }
+    }
+
+    /// The rejection of a verdict.
+    pub(crate) fn rejection(
+        &self,
+        code: Code,
+        owner: Option<&MachineId>,
+        arrival: &Arrival,
+        failed: Option<LookupErrorKind>,
+        right: Option<Right>,
+    ) -> Rejection {
+        let rejection = Rejection::of(code, self.machine.clone(), owner, arrival, failed);
+        match (code, right) {
+            (Code::SessionMoving, Some(Right::Wait { left }))
+                if left <= self.cache.bound().longest_wait() =>
+            {
+                rejection.retry_in(Duration::from_millis(left))
+            }
+            _ => rejection,
         }
     }
 
     /// What this machine may do for a request. The application's rules are asked only where they
     /// matter.
-    fn here(&self, head: &Parts, question: &Question, found: Option<&Option<Session>>) -> Here<'_> {
+    pub(crate) fn here(
+        &self,
+        head: &Parts,
+        question: &Question,
+        found: Option<&Option<Session>>,
+    ) -> Here<'_> {
         let session = found.and_then(Option::as_ref).filter(|_| !question.claimed);
         let is_lost = |session: &Session| session.presence() == Presence::Lost;
         Here {
@@ -162,11 +216,12 @@ impl Policy {
         }
     }
 
-    fn hand_over(
+    pub(crate) fn hand_over(
         &self,
         head: &Parts,
         session: &Session,
         arrival: &Arrival,
+        write: WriteHandover,
     ) -> Result<Response<Bytes>, Rejection> {
         let machine = &self.machine;
         let Some(owner) = session.owner() else {
@@ -174,9 +229,8 @@ impl Policy {
             let code = Code::SessionStarting;
             return Err(Rejection::of(code, machine.clone(), None, arrival, None));
         };
-        let replay = self
-            .replay
-            .replay(head, &Handover::new(session, owner, machine, arrival))
+        let handover = Handover::new(session, owner, machine, arrival);
+        let replay = write(&*self.replay, head, &handover)
             .map_err(|why| Rejection::not_replayable(machine.clone(), why))?;
         let reader = Reader::of(head);
         let (written, body) = replay.into_parts();
@@ -198,11 +252,16 @@ impl Policy {
     pub(crate) fn malformed(&self, head: &Parts, malformed: MalformedSession) -> Response<Bytes> {
         let rejection = Rejection::malformed(self.machine.clone(), malformed);
         let seen = self.saw(Verdict::Reject(rejection.code()));
-        self.refuse(rejection, &seen, Reader::of(head))
+        self.refuse(rejection, &seen, &RequestSpan::default(), Reader::of(head))
     }
 
     /// Answers in the place of an application that does not hold a session it should hold.
-    pub(crate) fn absent(&self, session: SessionId, reader: Reader) -> Response<Bytes> {
+    pub(crate) fn absent(
+        &self,
+        session: SessionId,
+        span: &RequestSpan,
+        reader: Reader,
+    ) -> Response<Bytes> {
         let machine = self.machine.clone();
         let rejection = Rejection::of(Code::SessionAbsent, machine, None, &Arrival::Fresh, None);
         let seen = Observed {
@@ -210,12 +269,12 @@ impl Policy {
             owner: Some(&self.machine),
             ..self.saw(Verdict::Reject(rejection.code()))
         };
-        self.refuse(rejection, &seen, reader)
+        self.refuse(rejection, &seen, span, reader)
     }
 
     /// Notes a request that is for no session.
     pub(crate) fn pass_without_session(&self) {
-        self.tell(&self.saw(Verdict::Pass));
+        self.tell(&self.saw(Verdict::Pass), &RequestSpan::default());
     }
 
     /// What is seen of any request.
@@ -230,27 +289,54 @@ impl Policy {
             arrival: &Arrival::Fresh,
             source: None,
             age: None,
+            lookup_time: None,
             detail: None,
             error: None,
         }
     }
 
-    fn tell(&self, seen: &Observed<'_>) {
-        seen.emit();
+    fn tell(&self, seen: &Observed<'_>, span: &RequestSpan) {
+        span.record(seen);
+        self.meter.reached(seen.verdict, seen.source, seen.arrival);
+        seen.emit(|code| {
+            let say = self.warnings.say(code, self.cache.now());
+            if say == Say::Quietly {
+                self.meter.held_back(code);
+            }
+            say
+        });
         if let Some(observe) = &self.observe {
             observe.observe(seen);
         }
     }
 
     /// Tells of a refusal and writes it.
-    fn refuse(&self, rejection: Rejection, seen: &Observed<'_>, reader: Reader) -> Response<Bytes> {
-        self.tell(&Observed {
+    fn refuse(
+        &self,
+        rejection: Rejection,
+        seen: &Observed<'_>,
+        span: &RequestSpan,
+        reader: Reader,
+    ) -> Response<Bytes> {
+        let refused = Observed {
             verdict: Verdict::Reject(rejection.code()),
             detail: Some(rejection.detail()),
             ..*seen
-        });
-        let rejection = match seen.session {
-            Some(session) => rejection.for_session(session, seen.owner),
+        };
+        self.tell(&refused, span);
+        self.write(rejection, seen.session, seen.owner, reader)
+    }
+
+    /// Writes a refusal, and tells nobody.
+    pub(crate) fn write(
+        &self,
+        rejection: Rejection,
+        session: Option<SessionId>,
+        owner: Option<&MachineId>,
+        reader: Reader,
+    ) -> Response<Bytes> {
+        let rejection = match session {
+            Some(session) => rejection.for_session(session, owner),
             None => rejection,
         };
         let mut response = self.render.render(&rejection, reader);

@@ -36,6 +36,23 @@ pub trait Replay: Send + Sync + 'static {
     /// Reads how the request came here.
     fn arrival(&self, head: &Parts) -> Arrival;
 
+    /// Writes the same answer for somebody who only wants to see it: whatever
+    /// [`replay`](Self::replay) would change or count stays as it is.
+    fn preview(
+        &self,
+        head: &Parts,
+        handover: &Handover<'_>,
+    ) -> Result<Response<Bytes>, NotReplayable> {
+        self.replay(head, handover)
+    }
+
+    /// Whether the request came through a proxy that acts on the answer, as far as its head tells;
+    /// `None` where it cannot tell, and by default. Only explanations ask: a head can be forged.
+    fn came_through(&self, head: &Parts) -> Option<bool> {
+        let _ = head;
+        None
+    }
+
     /// Says what is wrong with how it was configured; asked once, when the layer is built.
     fn validate(&self) -> Result<(), InvalidReplay> {
         Ok(())
@@ -53,6 +70,18 @@ impl<R: Replay + ?Sized> Replay for Arc<R> {
 
     fn arrival(&self, head: &Parts) -> Arrival {
         R::arrival(self, head)
+    }
+
+    fn preview(
+        &self,
+        head: &Parts,
+        handover: &Handover<'_>,
+    ) -> Result<Response<Bytes>, NotReplayable> {
+        R::preview(self, head, handover)
+    }
+
+    fn came_through(&self, head: &Parts) -> Option<bool> {
+        R::came_through(self, head)
     }
 
     fn validate(&self) -> Result<(), InvalidReplay> {

@@ -67,11 +67,15 @@ where
             let lookup = self.policy.look_up(&question);
             return self.wait(lookup, head, body, question);
         };
-        match self.policy.judge(&head, &question, found) {
+        let entered = question.span.enter();
+        let act = self.policy.judge(&head, &question, found);
+        drop(entered);
+        match act {
             Act::Answer(response) => ResponseFuture::answer(response),
             Act::Claim(claim) => self.wait(claim, head, body, question.claimed()),
             Act::Pass(owned) => {
-                ResponseFuture::serve(&mut self.inner, head, body, &self.policy, owned)
+                let (policy, span) = (&self.policy, question.span);
+                ResponseFuture::serve(&mut self.inner, head, body, policy, owned, span)
             }
         }
     }

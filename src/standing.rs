@@ -24,7 +24,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Joining,
         Self::Serving,
         Self::Draining,

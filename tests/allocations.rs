@@ -64,6 +64,43 @@ fn an_owned_request_allocates_nothing() {
     assert_eq!(allocations(all_owned_by(ME), untold, "/session"), 0);
 }
 
+#[cfg(feature = "metrics")]
+#[test]
+fn counting_an_owned_request_allocates_nothing() {
+    let untold = |builder: Builder| builder.tell_owned(false);
+    let plain = common::recorder::Plain::default();
+    let count = || allocations(all_owned_by(ME), untold, "/session");
+    assert_eq!(metrics::with_local_recorder(&plain, count), 0);
+    assert!(plain.total() >= 12, "{}", plain.total());
+
+    let prometheus = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    assert_eq!(metrics::with_local_recorder(&prometheus, count), 0);
+    let page = prometheus.handle().render();
+    assert!(
+        page.contains(r#"verdict="pass",code="",source="cache"} 11"#),
+        "{page}"
+    );
+}
+
+#[cfg(feature = "metrics")]
+#[test]
+fn counting_a_refusal_allocates_no_more_than_its_answer() {
+    let nobody = || lookup_fn(async |_| Ok::<_, LookupError>(None::<Session>));
+    let count = || allocations(nobody(), |builder| builder, "/session");
+    let plain = common::recorder::Plain::default();
+    let counted = metrics::with_local_recorder(&plain, count);
+    assert_eq!(counted, count());
+}
+
+#[test]
+fn a_warning_that_is_held_back_allocates_nothing() {
+    let down = || lookup_fn(async |_| Err::<Option<Session>, _>(LookupError::unavailable("down")));
+    let often = |builder: Builder| builder.warn_every(std::time::Duration::ZERO);
+    let seldom = |builder: Builder| builder;
+    let held_back = allocations(down(), seldom, "/session");
+    assert_eq!(held_back, allocations(down(), often, "/session"));
+}
+
 #[test]
 fn telling_a_handler_of_its_session_allocates_only_the_place_for_it() {
     let count = allocations(all_owned_by(ME), |builder| builder, "/session");

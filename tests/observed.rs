@@ -10,20 +10,39 @@ use std::{
     convert::Infallible,
     io::{self, Write},
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
-    FlyReplay, LookupError, MachineId, MemoryLookup, Observed, OwnershipLayer, PathSegment,
-    Session, SessionId, SessionLookup, lookup_fn,
+    FlyReplay, LookupError, MachineId, MemoryLookup, Observed, OwnershipLayer,
+    OwnershipLayerBuilder, PathSegment, Session, SessionAbsent, SessionId, SessionLookup,
+    lookup_fn,
 };
-use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter};
+use tracing_subscriber::fmt::MakeWriter;
 
 const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// What is logged meanwhile, as far as the filter lets it through.
+    fn of<F: Future<Output = ()>>(self, filter: &str, meanwhile: F) -> String {
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(false)
+            .with_writer(self.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = { runtime }.build().unwrap();
+            runtime.block_on(meanwhile);
+        });
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -50,6 +69,17 @@ fn owned_by(owner: &str) -> MemoryLookup {
     lookup
 }
 
+fn builder(lookup: impl SessionLookup) -> OwnershipLayerBuilder {
+    OwnershipLayer::builder(lookup)
+        .session(PathSegment::after("/session").unwrap())
+        .machine("me".parse::<MachineId>().unwrap())
+        .replay(FlyReplay::new())
+}
+
+fn request(path: &str) -> Request<()> {
+    Request::get(path).body(()).unwrap()
+}
+
 /// Sends one request; gives back what was logged, and what the hook was told.
 fn sent(lookup: impl SessionLookup, path: &str, hops: u8) -> (String, Vec<String>) {
     let replayed = format!("state=own.{hops}");
@@ -63,10 +93,7 @@ fn sent_with(
 ) -> (String, Vec<String>) {
     let (log, told) = (Log::default(), Arc::new(Mutex::new(Vec::new())));
     let tell = Arc::clone(&told);
-    let service = OwnershipLayer::builder(lookup)
-        .session(PathSegment::after("/session").unwrap())
-        .machine("me".parse::<MachineId>().unwrap())
-        .replay(FlyReplay::new())
+    let service = builder(lookup)
         .on_verdict(move |seen: &Observed<'_>| {
             let owner = seen.owner.map(MachineId::as_str);
             let why = (seen.detail.is_some(), seen.error.is_some());
@@ -79,17 +106,9 @@ fn sent_with(
             Ok::<_, Infallible>(Response::new(String::new()))
         }));
     let request = Request::get(path).header(name, value).body(()).unwrap();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    tracing::subscriber::with_default(subscriber, || {
-        let runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = { runtime }.build().unwrap();
-        let Ok(_) = runtime.block_on(service.oneshot(request));
+    let log = log.of("tower_ownership::verdict=trace", async {
+        let Ok(_) = service.oneshot(request).await;
     });
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let told = told.lock().unwrap().clone();
     (log, told)
 }
@@ -169,4 +188,132 @@ fn a_replay_that_failed_is_told_with_its_reason_and_who_had_asked_for_it() {
     ] {
         assert!(log.contains(told), "{told} in {log}");
     }
+}
+
+#[test]
+fn an_outage_is_one_warning_per_interval_that_counts_the_others() {
+    const EVERY: Duration = Duration::from_millis(50);
+    let down = lookup_fn(async |_| Err(LookupError::unavailable("down")));
+    let layer = builder(down).warn_every(EVERY).build().unwrap();
+    let service = layer.layer(service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    let log = Log::default();
+    let whole = log.clone().of("tower_ownership::verdict=trace", async {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let warnings = || {
+            let log = log.0.lock().unwrap();
+            String::from_utf8_lossy(&log).matches("WARN").count()
+        };
+        while warnings() < 3 {
+            assert!(Instant::now() < deadline, "no third warning");
+            let Ok(_) = service
+                .clone()
+                .oneshot(request(&format!("/session/{SESSION}")))
+                .await;
+        }
+    });
+    // Each warning says how many lines stand before it that are none.
+    let mut held_back = 0;
+    for line in whole.lines() {
+        assert!(line.contains("code=\"lookup-unavailable\""), "{line}");
+        if line.contains(" WARN ") {
+            assert!(line.contains(&format!(" held.back={held_back}")), "{line}");
+            held_back = 0;
+        } else {
+            assert!(line.contains("DEBUG "), "{line}");
+            assert!(!line.contains("held.back"), "{line}");
+            held_back += 1;
+        }
+    }
+    assert!(whole.lines().next().unwrap().contains(" WARN "), "{whole}");
+}
+
+#[test]
+fn with_an_interval_of_zero_every_refusal_is_a_warning() {
+    let down = lookup_fn(async |_| Err(LookupError::unavailable("down")));
+    let layer = builder(down).warn_every(Duration::ZERO).build().unwrap();
+    let service = layer.layer(service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    let log = Log::default().of("tower_ownership::verdict=trace", async {
+        for _ in 0..3 {
+            let request = request(&format!("/session/{SESSION}"));
+            let Ok(_) = service.clone().oneshot(request).await;
+        }
+    });
+    assert_eq!(log.matches(" WARN ").count(), 3, "{log}");
+    assert_eq!(log.lines().count(), 3, "{log}");
+}
+
+#[test]
+fn only_a_request_that_waited_for_a_lookup_says_how_long() {
+    let layer = builder(owned_by("me")).build().unwrap();
+    let service = layer.layer(service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    let log = Log::default().of("tower_ownership::verdict=trace", async {
+        for _ in 0..2 {
+            let request = request(&format!("/session/{SESSION}"));
+            let Ok(_) = service.clone().oneshot(request).await;
+        }
+    });
+    let lines: Vec<&str> = log.lines().collect();
+    assert!(lines[0].contains("source=\"lookup\""), "{log}");
+    assert!(lines[0].contains(" lookup.seconds="), "{log}");
+    assert!(lines[1].contains("source=\"cache\""), "{log}");
+    assert!(!lines[1].contains("lookup.seconds"), "{log}");
+}
+
+/// The log of a request to an application that logs, and of another that says it lost the session.
+fn spanned(filter: &str) -> String {
+    let layer = builder(owned_by("me")).build().unwrap();
+    let service = layer.layer(service_fn(async |request: Request<()>| {
+        tracing::info!("served");
+        tokio::task::yield_now().await;
+        tracing::info!("finished");
+        let mut response = Response::new(String::new());
+        if request.uri().path().ends_with("/absent") {
+            response.extensions_mut().insert(SessionAbsent);
+        }
+        Ok::<_, Infallible>(response)
+    }));
+    Log::default().of(filter, async {
+        for path in ["/session/{id}", "/session/{id}/absent", "/assets"] {
+            let request = request(&path.replace("{id}", SESSION));
+            let Ok(_) = service.clone().oneshot(request).await;
+        }
+    })
+}
+
+#[test]
+fn the_application_answers_in_a_span_that_says_whose_the_session_is() {
+    let log = spanned("info,tower_ownership::request=debug");
+    let lines: Vec<&str> = log.lines().collect();
+    let span = "ownership{session=807efe44 me=\"me\" hops=0 verdict=\"pass\" owner=\"me\"";
+    for (line, said) in lines
+        .iter()
+        .zip(["served", "finished"].iter().cycle())
+        .take(4)
+    {
+        assert!(line.contains(span) && line.ends_with(said), "{line}\n{log}");
+    }
+    assert!(lines[0].contains("source=\"lookup\""), "{log}");
+    assert!(lines[0].contains(" lookup.seconds="), "{log}");
+    assert!(lines[2].contains("source=\"cache\""), "{log}");
+    // The second verdict, on what the application said.
+    assert!(lines[4].contains("ownership{session=807efe44"), "{log}");
+    assert!(lines[4].contains("code=\"session-absent\""), "{log}");
+    // A request for no session is in none.
+    for line in &lines[5..] {
+        assert!(!line.contains("ownership{"), "{log}");
+    }
+    assert_eq!(lines.len(), 7, "{log}");
+}
+
+#[test]
+fn without_a_filter_that_asks_for_it_there_is_no_span() {
+    let log = spanned("info");
+    assert_eq!(log.matches(": served").count(), 3, "{log}");
+    assert!(!log.contains("ownership{"), "{log}");
 }

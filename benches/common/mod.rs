@@ -11,6 +11,8 @@
 
 pub mod dice;
 pub mod quartiles;
+#[cfg(feature = "metrics")]
+pub mod recorder;
 pub mod resident;
 pub mod setup;
 pub mod table;

@@ -2,10 +2,13 @@
 
 use std::{convert::Infallible, hint::black_box};
 
+use metrics::with_local_recorder;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tower::{Layer as _, Service, service_fn};
 use tower_ownership::{LookupError, Session, SessionId, SessionLookup, lookup_fn};
 
 use crate::{
+    common::recorder::Plain,
     common::setup::{self, ME, OTHER, all_owned_by, call, hello, sessions},
     row::{Calls, Request, Requests, Row},
 };
@@ -35,6 +38,23 @@ pub(crate) fn rows() -> (Row, Vec<Row>) {
         row("unknown", for_hot(), unknown),
     ];
     (bare("bare service", &ids), rows)
+}
+
+/// Owned requests that a recorder counts, beside the same that none does.
+pub(crate) fn rows_counted() -> (Row, Vec<Row>) {
+    let ids = sessions(HOT);
+    let owned = |name| {
+        let calls = ours(all_owned_by(ME), false, DEFAULT_CAPACITY);
+        row(name, Requests::for_sessions(&ids), calls)
+    };
+    let prometheus = PrometheusBuilder::new().build_recorder();
+    // The layer asks for its counters when it is built, and keeps them.
+    let rows = vec![
+        owned("not counted, beside itself"),
+        with_local_recorder(&Plain::default(), || owned("one atomic number a counter")),
+        with_local_recorder(&prometheus, || owned("metrics-exporter-prometheus")),
+    ];
+    (owned("not counted"), rows)
 }
 
 /// The same for sessions that are in no CPU's cache. Their requests are not either, so the bare

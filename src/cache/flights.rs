@@ -11,7 +11,10 @@ use std::{
 use futures_util::future::{FutureExt, Shared, WeakShared};
 
 use super::{Cache, Tick};
-use crate::{LookupError, Session, SessionId};
+use crate::{
+    LookupError, Session, SessionId,
+    meter::{Outcome, Stopwatch},
+};
 
 /// What a lookup came back with.
 #[derive(Clone, Debug)]
@@ -41,6 +44,14 @@ impl Ask {
         }
     }
 
+    fn claims(&self) -> Option<Claims> {
+        match self {
+            Self::Look(_) => None,
+            Self::Claim(seen) if seen.is_unassigned() => Some(Claims::OfNobody),
+            Self::Claim(_) => Some(Claims::OfAnother),
+        }
+    }
+
     async fn put(self, cache: &Cache) -> Result<Option<Session>, LookupError> {
         match (self, &cache.directory) {
             (Self::Look(id), _) => cache.lookup.session(id).await,
@@ -50,6 +61,13 @@ impl Ask {
             )),
         }
     }
+}
+
+/// Whose session is claimed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Claims {
+    OfNobody,
+    OfAnother,
 }
 
 /// How a request came by a lookup.
@@ -105,11 +123,12 @@ impl Flights {
             cache: Arc::clone(cache),
             id,
             number,
-            claims: matches!(ask, Ask::Claim(_)),
-            asked: false,
+            claims: ask.claims(),
+            asked: None,
+            landed: false,
         };
         let flight = async move {
-            landing.asked = true;
+            landing.asked = Some(Stopwatch::start());
             let asked_at = landing.cache.clock.now();
             // One that panics must not take along all who wait for it.
             let session = AssertUnwindSafe(ask.put(&landing.cache))
@@ -180,7 +199,10 @@ impl Flights {
 
 /// Refuses a session that is not the one that was asked for: what is judged and what is served
 /// have to be one.
-fn about(id: SessionId, session: Option<Session>) -> Result<Option<Session>, LookupError> {
+pub(super) fn about(
+    id: SessionId,
+    session: Option<Session>,
+) -> Result<Option<Session>, LookupError> {
     match session {
         Some(other) if other.id() != id => Err(LookupError::corrupt(
             "the session directory answered with another session",
@@ -194,23 +216,25 @@ struct Landing {
     cache: Arc<Cache>,
     id: SessionId,
     number: u64,
-    claims: bool,
-    asked: bool,
+    claims: Option<Claims>,
+    asked: Option<Stopwatch>,
+    landed: bool,
 }
 
 impl Landing {
     fn flights(&self) -> &Flights {
-        if self.claims {
+        if self.claims.is_some() {
             &self.cache.claims
         } else {
             &self.cache.flights
         }
     }
 
-    fn land(self, mut answer: Answer) -> Answer {
+    fn land(mut self, mut answer: Answer) -> Answer {
         let cache = &self.cache;
         let now = cache.clock.now();
         cache.hold_down.note(&answer.session, now);
+        cache.reached.note(&answer.session, now);
         if let Ok(Some(session)) = &mut answer.session {
             *session = cache.share_owner(session.clone());
             if cache.is_me(session.owner()) {
@@ -218,7 +242,7 @@ impl Landing {
             }
         }
         self.flights().end(self.id, self.number, || {
-            if self.claims {
+            if self.claims.is_some() {
                 // A lookup that began before the claim would tell what was true before it.
                 cache
                     .flights
@@ -227,14 +251,37 @@ impl Landing {
                 cache.keep(self.id, &answer);
             }
         });
+        self.landed = true;
+        self.count(Outcome::Answered(&answer.session));
         answer
+    }
+
+    fn count(&self, outcome: Outcome<'_>) {
+        let (cache, Some(began)) = (&self.cache, self.asked) else {
+            return;
+        };
+        if let Some(claims) = self.claims {
+            let won = match outcome {
+                Outcome::Answered(Ok(Some(session))) => cache.is_me(session.owner()),
+                _ => false,
+            };
+            let takes_over = claims == Claims::OfAnother;
+            cache.meter.claimed(takes_over, outcome, won);
+        } else {
+            cache.meter.looked_up(began, outcome);
+        }
+        let (known, unknown) = (|| cache.known.len(), || cache.unknown.len());
+        cache.meter.holds(known, unknown);
     }
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
         self.flights().end(self.id, self.number, || {});
-        if !self.asked {
+        if !self.landed {
+            self.count(Outcome::Abandoned);
+        }
+        if self.asked.is_none() {
             self.cache.hold_down.pass_on(self.cache.clock.now());
         }
     }

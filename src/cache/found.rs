@@ -11,6 +11,8 @@ pub(crate) struct Found {
     /// How long before now the question was sent.
     pub(crate) age: Duration,
     pub(crate) source: Source,
+    /// How long the request waited for it, if it did.
+    pub(crate) waited: Option<Duration>,
 }
 
 /// Where what is known of a session comes from.

@@ -78,6 +78,7 @@ impl CacheHandle {
     pub fn worsen(&self, standing: Standing) -> bool {
         let news = self.0.standing.go_on(standing);
         if news {
+            self.0.meter.stands(self.standing());
             // Whoever holds a stream open finds out now.
             self.forget_all();
         }

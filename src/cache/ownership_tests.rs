@@ -386,3 +386,31 @@ async fn an_open_stream_keeps_its_session_fresh_and_ends_when_nothing_proves_it_
     assert_eq!(lost.await, Loss::Unproved);
     assert!(began.elapsed() <= Duration::from_millis(1_500));
 }
+
+#[test]
+fn a_look_apart_tells_the_same_wait_and_begins_none() {
+    let rig = Rig::new();
+    rig.write("me", 2, None);
+    let look = || {
+        let asked = rig.cache.ask_apart(id(), Duration::from_secs(1));
+        let found = asked.now_or_never().unwrap();
+        let session = found.session.clone().unwrap().unwrap();
+        rig.cache.right(&found, &session)
+    };
+    assert_eq!(look(), Right::Wait { left: F + SLACK });
+    rig.pass(1_000);
+    assert_eq!(look(), Right::Wait { left: F + SLACK }, "nobody has served");
+    assert!(rig.cache.remembered(id()).is_none());
+    assert_eq!(rig.right(), Right::Wait { left: F + SLACK });
+    rig.pass(1_000);
+    assert_eq!(
+        look(),
+        Right::Wait {
+            left: F + SLACK - 1_000
+        }
+    );
+    assert_eq!(
+        rig.cache.remembered(id()).unwrap().found.age,
+        Duration::from_secs(1)
+    );
+}

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_timer::Delay;
@@ -18,6 +18,9 @@ pub(crate) struct Pending {
     cache: Arc<Cache>,
     id: SessionId,
     replayed: bool,
+    /// Exact, unlike the cache's clock: a lookup often takes less than one of its ticks.
+    began: Instant,
+    waited_before: Duration,
     wait: Wait,
 }
 
@@ -48,7 +51,17 @@ impl Pending {
             cache,
             id,
             replayed,
+            began: Instant::now(),
+            waited_before: Duration::ZERO,
             wait,
+        }
+    }
+
+    /// Counts the time that the request has waited already.
+    pub(crate) fn after(self, waited: Option<Duration>) -> Self {
+        Self {
+            waited_before: waited.unwrap_or_default(),
+            ..self
         }
     }
 
@@ -64,9 +77,11 @@ impl Pending {
                 session: Ok(session),
                 age,
                 source: Source::Lookup,
+                waited: None,
             }));
         }
         ready!(Pin::new(deadline).poll(cx));
+        self.cache.reached.failed(self.cache.clock.now());
         let late = "the session directory did not answer within the layer's time limit";
         Poll::Ready(Err(LookupError::timeout(late)))
     }
@@ -84,6 +99,7 @@ impl Pending {
             session: Err(error),
             age: Duration::ZERO,
             source: Source::Lookup,
+            waited: None,
         })
     }
 }
@@ -93,6 +109,10 @@ impl Future for Pending {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Found> {
         let found = ready!(self.poll_found(cx));
-        Poll::Ready(found.unwrap_or_else(|error| self.without_answer(error)))
+        let found = found.unwrap_or_else(|error| self.without_answer(error));
+        Poll::Ready(Found {
+            waited: Some(self.waited_before + self.began.elapsed()),
+            ..found
+        })
     }
 }

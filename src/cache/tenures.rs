@@ -62,27 +62,41 @@ impl Tenures {
     /// Notes what a read that names this machine, and was completed `now`, says; tells the session
     /// how long it has to wait, counted from when the read was sent.
     pub(super) fn note(&self, session: &mut Session, asked_at: Tick, now: Tick) {
-        let Some(epoch) = session.epoch() else {
-            // The directory keeps no epochs, and promises nothing.
-            return;
-        };
-        let id = session.id();
-        if self.was_given_up(id, epoch) {
+        let known = self.since.get(&session.id());
+        if let Some(begun) = self.tell(session, known, asked_at, now) {
+            self.since.insert(session.id(), begun);
+        }
+    }
+
+    /// Tells the session the same, and notes nothing.
+    pub(super) fn preview(&self, session: &mut Session, asked_at: Tick, now: Tick) {
+        let known = self.since.peek(&session.id());
+        self.tell(session, known, asked_at, now);
+    }
+
+    /// Returns the tenure that begins with this read, if one does.
+    fn tell(
+        &self,
+        session: &mut Session,
+        known: Option<Tenure>,
+        asked_at: Tick,
+        now: Tick,
+    ) -> Option<Tenure> {
+        // Without epochs, the directory promises nothing.
+        let epoch = session.epoch()?;
+        if self.was_given_up(session.id(), epoch) {
             session.set_wait(u32::MAX);
-            return;
+            return None;
         }
         if !owner_before_may_serve(epoch, session.released()) {
-            return;
+            return None;
         }
-        let known = self.since.get(&id).filter(|tenure| tenure.epoch == epoch);
-        let tenure = known.unwrap_or_else(|| {
-            let tenure = Tenure::new(epoch, now.0);
-            self.since.insert(id, tenure);
-            tenure
-        });
+        let known = known.filter(|tenure| tenure.epoch == epoch);
+        let tenure = known.unwrap_or(Tenure::new(epoch, now.0));
         let from = tenure.serves_from(session.released(), self.bound);
         let wait = from.saturating_sub(asked_at.0);
         session.set_wait(u32::try_from(wait).unwrap_or(u32::MAX));
+        known.is_none().then_some(tenure)
     }
 
     /// Stops serving the session at this epoch, for good; whether this machine was entitled to

@@ -1,5 +1,7 @@
 //! The session in a cookie.
 
+use std::borrow::Cow;
+
 use http::{header, request::Parts};
 
 use super::{Agreement, ExtractSession, InvalidExtractor, percent_decoded};
@@ -58,6 +60,10 @@ impl ExtractSession for Cookie {
             }
         }
         Ok(agreed.0)
+    }
+
+    fn describe(&self) -> Cow<'_, str> {
+        format!("the cookie {}", self.name).into()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Several places for the session.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::request::Parts;
 
@@ -52,6 +52,11 @@ impl ExtractSession for FirstOf {
             .iter()
             .find_map(|place| place.session(head).transpose())
             .transpose()
+    }
+
+    fn describe(&self) -> Cow<'_, str> {
+        let places: Vec<_> = self.places.iter().map(|place| place.describe()).collect();
+        places.join(", or else ").into()
     }
 }
 

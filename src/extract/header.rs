@@ -1,5 +1,7 @@
 //! The session in a header.
 
+use std::borrow::Cow;
+
 use http::{HeaderName, request::Parts};
 
 use super::{Agreement, ExtractSession, InvalidExtractor};
@@ -56,6 +58,10 @@ impl ExtractSession for Header {
             agreed.note(id?)?;
         }
         Ok(agreed.0)
+    }
+
+    fn describe(&self) -> Cow<'_, str> {
+        format!("the header {}", self.name).into()
     }
 }
 

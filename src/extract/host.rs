@@ -1,5 +1,7 @@
 //! The session in the host name.
 
+use std::borrow::Cow;
+
 use http::{header, request::Parts};
 
 use super::{Agreement, ExtractSession, InvalidExtractor};
@@ -78,6 +80,10 @@ impl ExtractSession for HostLabel {
             agreed.note_any(self.in_authority(authority)?)?;
         }
         Ok(agreed.0)
+    }
+
+    fn describe(&self) -> Cow<'_, str> {
+        format!("the host's label before {}", self.suffix).into()
     }
 }
 

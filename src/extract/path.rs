@@ -162,6 +162,10 @@ impl ExtractSession for PathSegment {
             self.in_any_reading(path)
         }
     }
+
+    fn describe(&self) -> Cow<'_, str> {
+        format!("the path segment after {}", self.prefix).into()
+    }
 }
 
 fn decoded<'a>(segments: &[&'a [u8]]) -> Vec<Cow<'a, [u8]>> {

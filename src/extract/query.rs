@@ -50,6 +50,10 @@ impl ExtractSession for Query {
         }
         Ok(agreed.0)
     }
+
+    fn describe(&self) -> Cow<'_, str> {
+        format!("the query parameter {}", self.name).into()
+    }
 }
 
 fn form_decoded(text: &[u8]) -> Cow<'_, [u8]> {

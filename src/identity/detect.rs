@@ -64,6 +64,20 @@ pub struct Found {
 }
 
 impl Found {
+    /// What would be found on such a platform.
+    #[cfg(test)]
+    pub(crate) fn for_test(
+        platform: &'static str,
+        variable: &'static str,
+        machine_id: MachineId,
+    ) -> Self {
+        Self {
+            platform,
+            variable,
+            machine_id,
+        }
+    }
+
     /// The platform's name, such as `Fly.io`.
     #[must_use]
     pub fn platform(&self) -> &'static str {

@@ -5,7 +5,10 @@ use std::{fmt, sync::Arc};
 use tokio::time::Instant;
 use tokio_postgres::Row;
 
-use crate::{LookupError, Refresh, Session, SessionId, SessionLookup};
+use crate::{
+    LookupError, Refresh, Session, SessionId, SessionLookup,
+    meter::{self, Stopwatch},
+};
 
 mod batch;
 mod bounds;
@@ -203,7 +206,9 @@ impl Inner {
         let value = self.query.id(id);
         let parameters = [value.parameter()];
         let sql = self.query.sql();
+        let began = Stopwatch::start();
         let rows = self.connections.ask(sql, &parameters, deadline).await;
+        meter::queried(1, began);
         let rows = rows.map_err(Failure::into_lookup_error)?;
         match rows.as_slice() {
             [] => Ok(None),

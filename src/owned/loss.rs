@@ -40,6 +40,15 @@ impl Loss {
         }
     }
 
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Moved,
+        Self::Over,
+        Self::Unproved,
+        Self::Draining,
+        Self::Duplicate,
+        Self::Gone,
+    ];
+
     pub(super) fn of(standing: Standing) -> Option<Self> {
         match standing {
             // Nothing was served before it joined.

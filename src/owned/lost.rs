@@ -63,6 +63,12 @@ struct Watch {
 
 impl Watch {
     async fn run(mut self) -> Loss {
+        let loss = self.until_lost().await;
+        self.cache.meter.lost(loss);
+        loss
+    }
+
+    async fn until_lost(&mut self) -> Loss {
         loop {
             // Before anything is looked at, so that no change falls in between.
             let mut changed = self.cache.listen(self.id);

@@ -7,10 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, request::Parts};
 
 use super::{Handover, InvalidReplay, NotReplayable, Replay, body::check_length, is_upgrade};
-use crate::Arrival;
+use crate::{Arrival, SessionId};
 
 const FLY_REPLAY: HeaderName = HeaderName::from_static("fly-replay");
 
@@ -202,11 +202,13 @@ impl Default for FlyReplay {
     }
 }
 
-impl Replay for FlyReplay {
-    fn replay(
+impl FlyReplay {
+    /// `forget` asks the proxy to forget what it remembers of a session, or would.
+    fn answer(
         &self,
         head: &Parts,
         handover: &Handover<'_>,
+        forget: fn(&ReplayCache, SessionId, &mut HeaderMap),
     ) -> Result<Response<Bytes>, NotReplayable> {
         if !self.upgrades && is_upgrade(head) {
             return Err(NotReplayable::Upgrade);
@@ -219,12 +221,34 @@ impl Replay for FlyReplay {
         if let Some(cache) = &self.cache {
             let session = handover.session.id();
             if *handover.arrival == Arrival::Cached {
-                cache.forget(session, response.headers_mut());
+                forget(cache, session, response.headers_mut());
             } else {
                 cache.remember(&head.uri, session, response.headers_mut());
             }
         }
         Ok(response)
+    }
+}
+
+impl Replay for FlyReplay {
+    fn replay(
+        &self,
+        head: &Parts,
+        handover: &Handover<'_>,
+    ) -> Result<Response<Bytes>, NotReplayable> {
+        self.answer(head, handover, ReplayCache::forget)
+    }
+
+    fn preview(
+        &self,
+        head: &Parts,
+        handover: &Handover<'_>,
+    ) -> Result<Response<Bytes>, NotReplayable> {
+        self.answer(head, handover, ReplayCache::would_forget)
+    }
+
+    fn came_through(&self, head: &Parts) -> Option<bool> {
+        headers::came_through(&head.headers)
     }
 
     fn arrival(&self, head: &Parts) -> Arrival {

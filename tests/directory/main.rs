@@ -8,6 +8,7 @@ mod claim;
 mod drain;
 mod epochs;
 mod fleet;
+mod health;
 mod lookups;
 mod migration;
 mod presence;

@@ -79,23 +79,17 @@ async fn a_page_and_an_upload_come_from_the_owner() {
         is_ready(container).await;
     }
     let answer = get(pair.edge.url(&pair.path("/x"))).await;
-    let expected = json!({
-        "machine": OWNER,
-        "session": pair.session.to_string(),
-        "path": pair.path("/x"),
-    });
-    assert_eq!((answer.status, answer.json()), (200, expected));
+    answer.is_served_by(OWNER);
+    assert_eq!(answer.json()["session"], pair.session.to_string());
+    assert_eq!(answer.json()["path"], pair.path("/x"));
 
     let bytes = Bytes::from(b"0123456789".repeat(90_000));
     let upload = request(Method::POST, pair.edge.url(&pair.path("/upload")));
     let answer = send(upload.body(bytes.clone())).await;
-    let expected = json!({
-        "machine": OWNER,
-        "session": pair.session.to_string(),
-        "bytes": 900_000,
-        "sha256": sha256(&bytes),
-    });
-    assert_eq!((answer.status, answer.json()), (200, expected));
+    answer.is_served_by(OWNER);
+    assert_eq!(answer.json()["session"], pair.session.to_string());
+    assert_eq!(answer.json()["bytes"], 900_000);
+    assert_eq!(answer.json()["sha256"], sha256(&bytes));
 
     let large = request(Method::POST, pair.edge.url(&pair.path("/upload")));
     let large = large.body(vec![0; 3_000_000]);

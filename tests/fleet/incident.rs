@@ -34,6 +34,15 @@ fn tells_the_incident(story: &str) {
         "Nobody owns the session yet",
         "code: session-starting",
         "edge replays it -> e2863555a91708  200",
+        "the owner dies",
+        "served by its owner, e2863555a91708, at epoch",
+        "is killed",
+        "code: session-moving",
+        "edge -> 56837ddda10348  200",
+        "is asked to stop",
+        "gave up 1 session(s)",
+        "edge -> e2863555a91708  200",
+        "Nobody had to wait",
     ] {
         let Some((_, after)) = rest.split_once(part) else {
             panic!("{part:?} is not told, or not in its place:\n{story}");

@@ -23,6 +23,7 @@ mod fleet;
 mod frameworks;
 mod grpc;
 mod incident;
+mod life;
 mod moves;
 mod nesting;
 mod process;

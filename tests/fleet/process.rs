@@ -104,6 +104,12 @@ impl Container {
         kill(pid, Signal::SIGTERM).unwrap();
     }
 
+    /// Ends it without a word.
+    pub fn kill(&self) {
+        let pid = Pid::from_raw(self.pid.try_into().unwrap());
+        kill(pid, Signal::SIGKILL).unwrap();
+    }
+
     /// Waits until it has ended, and returns its exit status.
     pub fn exit_status(mut self) -> i32 {
         crate::support::until("the container ends", || has_ended(self.pid));

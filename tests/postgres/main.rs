@@ -8,6 +8,7 @@ mod batch_leaving;
 mod batch_query;
 mod build;
 mod direct;
+mod explain;
 mod heal;
 mod names;
 mod patience;

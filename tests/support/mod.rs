@@ -15,6 +15,8 @@
 
 pub mod account;
 pub mod browser;
+#[cfg(feature = "metrics")]
+pub mod counted;
 #[cfg(feature = "postgres")]
 pub mod database;
 #[cfg(feature = "postgres")]

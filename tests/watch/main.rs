@@ -8,7 +8,10 @@
 
 mod changes;
 mod channel;
+#[cfg(feature = "metrics")]
+mod counted;
 mod end;
+mod health;
 mod loss;
 mod migration;
 mod pooler;

@@ -6,7 +6,10 @@ use futures_util::future::{Either, select};
 use tokio::{sync::oneshot::Sender, task::yield_now, time::Instant};
 use tokio_postgres::Row;
 
-use crate::{LookupError, SessionId};
+use crate::{
+    LookupError, SessionId,
+    meter::{self, Stopwatch},
+};
 
 use super::{
     Inner,
@@ -114,10 +117,12 @@ impl Inner {
         let Some(query) = self.query.batch() else {
             return Ok(Vec::new());
         };
-        let ids = self.query.ids(ids);
-        self.connections
-            .ask(query, &[ids.parameter()], deadline)
-            .await
+        let (count, ids) = (ids.len(), self.query.ids(ids));
+        let parameters = [ids.parameter()];
+        let began = Stopwatch::start();
+        let rows = self.connections.ask(query, &parameters, deadline).await;
+        meter::queried(count, began);
+        rows
     }
 
     /// One answer for each of `ids`, which are in ascending order, without duplicates.

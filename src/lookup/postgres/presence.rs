@@ -9,7 +9,10 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{CacheHandle, LookupError, Standing};
+use crate::{
+    CacheHandle, LookupError, Standing,
+    health::{Check, HealthCheck},
+};
 
 use super::directory::Released;
 
@@ -23,7 +26,7 @@ pub use builder::PostgresPresenceBuilder;
 pub use error::PresenceError;
 pub use health::{PresenceHealth, PresenceState};
 
-use health::Status;
+use health::{Checked, Status};
 use row::MachineRow;
 
 /// Keeps a machine present: says every few seconds, in the table of machines, that it is alive.
@@ -86,6 +89,13 @@ impl PostgresPresence {
     #[must_use]
     pub fn health(&self) -> PresenceHealth {
         self.status.health()
+    }
+
+    /// The same as a check for the machine's [health](crate::health). It does not keep the presence
+    /// running, and says that it has ended once it has.
+    #[must_use]
+    pub fn health_check(&self) -> impl HealthCheck + use<> {
+        Checked(Arc::clone(&self.status))
     }
 
     /// Under which this process registered the machine.
@@ -166,6 +176,12 @@ impl PostgresPresence {
         // It fails only if the runtime has ended the task before us.
         let _ = task.await;
         row.mark_left(Instant::now() + LEAVE).await
+    }
+}
+
+impl HealthCheck for PostgresPresence {
+    fn check(&self) -> Check {
+        Check::from(&self.health())
     }
 }
 

@@ -20,7 +20,9 @@ pub use error::WatchError;
 pub use health::{WatchHealth, WatchState};
 pub(super) use wire::Messages;
 
-use health::Status;
+use health::{Checked, Status};
+
+use crate::health::{Check, HealthCheck};
 
 /// Makes a layer forget a session at the moment at which it changes in the database.
 ///
@@ -128,6 +130,13 @@ impl PostgresWatch {
         self.status.health()
     }
 
+    /// The same as a check for the machine's [health](crate::health). It does not keep the watch
+    /// running, and says that it has ended once it has.
+    #[must_use]
+    pub fn health_check(&self) -> impl HealthCheck + use<> {
+        Checked(Arc::clone(&self.status))
+    }
+
     /// Waits until it listens; at once if it does.
     ///
     /// A server need not wait for it before it takes requests: until then the freshness bounds
@@ -146,6 +155,12 @@ impl PostgresWatch {
         drop(stop);
         // It fails only if the runtime has ended the task before us.
         let _ = task.await;
+    }
+}
+
+impl HealthCheck for PostgresWatch {
+    fn check(&self) -> Check {
+        Check::from(&self.health())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -98,11 +98,23 @@ impl ReplayCache {
         }
     }
 
-    fn may_invalidate(&self, session: SessionId, now: Instant) -> bool {
-        let mut invalidated = self
-            .invalidated
+    /// Writes what [`forget`](Self::forget) would, and does not count it.
+    pub(super) fn would_forget(&self, session: SessionId, headers: &mut HeaderMap) {
+        let invalidated = self.lock();
+        let recent = |at: &Instant| at.elapsed() < self.lifetime;
+        if !invalidated.get(&session).is_some_and(recent) && invalidated.len() < REMEMBERED {
+            headers.insert("fly-replay-cache", HeaderValue::from_static("invalidate"));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Instant>> {
+        self.invalidated
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn may_invalidate(&self, session: SessionId, now: Instant) -> bool {
+        let mut invalidated = self.lock();
         let recent = |at: &Instant| now.saturating_duration_since(*at) < self.lifetime;
         if invalidated.get(&session).is_some_and(recent) {
             return false;

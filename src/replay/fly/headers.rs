@@ -49,6 +49,15 @@ pub(super) fn arrival(headers: &HeaderMap, caching: bool) -> Arrival {
     Arrival::Fresh
 }
 
+/// Whether a request came through the proxy. It adds these to every request ("Request headers" in
+/// Fly's reference).
+///
+/// A head without any header was written by hand and tells nothing.
+pub(super) fn came_through(headers: &HeaderMap) -> Option<bool> {
+    let added = ["fly-client-ip", "fly-forwarded-port", "fly-region"];
+    (!headers.is_empty()).then(|| added.iter().any(|name| headers.contains_key(*name)))
+}
+
 /// How many replays of ours the request has behind it; `None` if none of ours is reported.
 ///
 /// What the header holds after a second hop is not documented, so all values are read and the

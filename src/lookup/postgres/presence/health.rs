@@ -2,14 +2,17 @@
 
 use std::{
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use crate::{LookupError, MachineId};
+use crate::{
+    LookupError, MachineId,
+    health::{Check, HealthCheck},
+};
 
 /// What a presence is about.
 #[derive(Clone, Debug)]
@@ -51,6 +54,34 @@ pub struct PresenceHealth {
     /// Whether a process that was started before this one, under the same machine id, was still
     /// there at the last beat.
     pub rival: bool,
+}
+
+impl From<&PresenceHealth> for Check {
+    /// Well, if the machine is known to be alive. The age is that of the last beat that arrived.
+    fn from(health: &PresenceHealth) -> Self {
+        let check = match &health.state {
+            PresenceState::Present if health.rival => {
+                Self::ok("it beats; another process was this machine before, and is still there")
+            }
+            PresenceState::Present => Self::ok("it beats"),
+            // Without what caused it, which may name hosts and users.
+            PresenceState::Failing { error } => Self::failing(error.to_string()),
+            PresenceState::Duplicate => Self::failing("another process has begun as this machine"),
+            PresenceState::Gone => Self::failing("this machine was declared gone"),
+            PresenceState::Stopped => Self::failing("it has ended"),
+        };
+        check.with_age(health.last_beat)
+    }
+}
+
+/// Says how a presence is, and does not keep it running.
+#[derive(Clone, Debug)]
+pub(super) struct Checked(pub(super) Arc<Status>);
+
+impl HealthCheck for Checked {
+    fn check(&self) -> Check {
+        Check::from(&self.0.health())
+    }
 }
 
 /// Everything that a presence says in the log.

@@ -13,6 +13,10 @@ use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
 use super::error::{Chain, WatchError};
+use crate::{
+    health::{Check, HealthCheck},
+    meter,
+};
 
 /// What a watch is about.
 #[derive(Clone, Debug)]
@@ -66,6 +70,37 @@ pub struct WatchHealth {
     pub has_trigger: Option<bool>,
 }
 
+impl From<&WatchHealth> for Check {
+    /// Well, if it listens and the table has a trigger as far as that is known.
+    fn from(health: &WatchHealth) -> Self {
+        match &health.state {
+            WatchState::Listening { .. } if health.has_trigger == Some(false) => {
+                Self::failing("it listens, and no trigger of the sessions' table notifies it")
+            }
+            WatchState::Listening { since } => {
+                let heard = health.last_heard.unwrap_or(*since);
+                Self::ok("it listens").with_age(heard.elapsed())
+            }
+            WatchState::Connecting => Self::failing("it is connecting"),
+            // Without what caused it, which may name hosts and users.
+            WatchState::Down { since, error } => {
+                Self::failing(error.to_string()).with_age(since.elapsed())
+            }
+            WatchState::Stopped => Self::failing("it has ended"),
+        }
+    }
+}
+
+/// Says how a watch is, and does not keep it running.
+#[derive(Clone, Debug)]
+pub(super) struct Checked(pub(super) Arc<Status>);
+
+impl HealthCheck for Checked {
+    fn check(&self) -> Check {
+        Check::from(&self.0.health())
+    }
+}
+
 /// Is told of every change of state.
 pub(super) type OnChange = dyn Fn(&WatchHealth) + Send + Sync;
 
@@ -81,6 +116,7 @@ pub(super) struct Status {
     last_heard: AtomicU64,
     /// 0 for unknown, else 1 for no and 2 for yes.
     has_trigger: AtomicU64,
+    meter: meter::Watch,
 }
 
 /// Everything that a watch says in the log.
@@ -97,6 +133,7 @@ impl Status {
             listened: AtomicU64::new(0),
             last_heard: AtomicU64::new(0),
             has_trigger: AtomicU64::new(0),
+            meter: meter::Watch::new(),
         }
     }
 
@@ -126,16 +163,19 @@ impl Status {
         let after = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_heard
             .store(after.saturating_add(1), Ordering::Relaxed);
+        self.meter.heard();
     }
 
     pub(super) fn notified(&self) {
         self.notifications.fetch_add(1, Ordering::Relaxed);
+        self.meter.notified(true);
     }
 
     pub(super) fn garbage(&self, length: usize) {
         // What it says is anybody's, and could be a session's id.
         debug!(target: TARGET, length, "a notification is not for this version, and is ignored");
         self.garbage.fetch_add(1, Ordering::Relaxed);
+        self.meter.notified(false);
     }
 
     pub(super) fn listening(&self) {
@@ -158,6 +198,7 @@ impl Status {
             }
             _ => warn!(target: TARGET, error = %shown, "changes of sessions are not heard"),
         }
+        self.meter.lost();
         self.turn(WatchState::Down { since, error });
     }
 
@@ -178,6 +219,7 @@ impl Status {
     }
 
     fn turn(&self, state: WatchState) {
+        self.meter.listens(state.is_listening());
         self.state.send_replace(state);
         // If it was the hook that panicked, then calling it again would end the process.
         if let Some(on_change) = &self.on_change

@@ -1,0 +1,139 @@
+//! What of a session's id may be seen.
+
+use http::HeaderMap;
+use percent_encoding::percent_decode_str;
+
+use super::HeaderShown;
+use crate::SessionId;
+
+/// Shows texts that may hold the session's id.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    session: Option<SessionId>,
+    whole: bool,
+}
+
+impl Shown {
+    pub(super) fn new(session: Option<SessionId>, whole: bool) -> Self {
+        Self { session, whole }
+    }
+
+    /// The id itself.
+    pub(super) fn id(&self) -> Option<String> {
+        self.session.map(|id| {
+            if self.whole {
+                id.to_string()
+            } else {
+                format!("{}…", id.short())
+            }
+        })
+    }
+
+    /// A text of somebody else's: the id is cut, and what would move a terminal's cursor is gone.
+    pub(super) fn text(&self, text: &str) -> String {
+        let text: String = text
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        match self.session {
+            Some(id) if !self.whole => cut(&text, id),
+            _ => text,
+        }
+    }
+
+    pub(super) fn headers(&self, headers: &HeaderMap) -> Vec<HeaderShown> {
+        let shown = headers.iter().map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            HeaderShown {
+                name: name.to_string(),
+                value: self.header(name == http::header::LOCATION, &value),
+            }
+        });
+        shown.collect()
+    }
+
+    fn header(&self, is_location: bool, value: &str) -> String {
+        // A client's query may hold what it logs in with.
+        let value = match value.split_once('?') {
+            Some((path, _)) if is_location => format!("{path}?…"),
+            _ => value.to_owned(),
+        };
+        let shown = self.text(&value);
+        let decoded = percent_decode_str(&shown).decode_utf8_lossy();
+        match self.session {
+            Some(id) if !self.whole && cut(&decoded, id) != decoded => {
+                "(not shown: it holds the session's id)".to_owned()
+            }
+            _ => shown,
+        }
+    }
+}
+
+/// Cuts every spelling of the id.
+fn cut(text: &str, id: SessionId) -> String {
+    let short = format!("{}…", id.short());
+    let forms = [id.to_string(), id.as_uuid().simple().to_string()];
+    forms
+        .iter()
+        .fold(text.to_owned(), |text, form| replace(&text, form, &short))
+}
+
+/// `form` is in lower case, as the search is.
+fn replace(text: &str, form: &str, by: &str) -> String {
+    // As many bytes as before: only ASCII letters change.
+    let lower = text.to_ascii_lowercase();
+    let mut shown = String::with_capacity(text.len());
+    let mut from = 0;
+    for (at, _) in lower.match_indices(form) {
+        shown.push_str(&text[from..at]);
+        shown.push_str(by);
+        from = at + form.len();
+    }
+    shown.push_str(&text[from..]);
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
+
+    fn shown(whole: bool) -> Shown {
+        Shown::new(Some(ID.parse().unwrap()), whole)
+    }
+
+    #[test]
+    fn every_spelling_of_the_id_is_cut() {
+        for text in [
+            ID,
+            "807EFE44-D63E-4A24-88F5-DBE96112830A",
+            "807efe44d63e4a2488f5dbe96112830a",
+        ] {
+            assert_eq!(
+                shown(false).text(&format!("ä/{text}/{text}")),
+                "ä/807efe44…/807efe44…"
+            );
+            assert_eq!(shown(true).text(text), text);
+        }
+    }
+
+    #[test]
+    fn a_header_with_an_escaped_id_is_not_shown() {
+        let hidden = "/session/807efe44%2Dd63e-4a24-88f5-dbe96112830a";
+        assert_eq!(
+            shown(false).header(true, hidden),
+            "(not shown: it holds the session's id)"
+        );
+        assert_eq!(shown(true).header(true, hidden), hidden);
+        assert_eq!(
+            shown(false).header(true, &format!("https://x/{ID}%20/?token=1")),
+            "https://x/807efe44…%20/?…"
+        );
+    }
+
+    #[test]
+    fn what_would_move_the_cursor_is_gone() {
+        assert_eq!(shown(true).text("a\u{1b}[2J\r\nb"), "a [2J  b");
+    }
+}

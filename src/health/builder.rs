@@ -1,0 +1,141 @@
+//! What a machine's health is made of.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{HealthCheck, HealthService, directory::Directory, report::Health};
+use crate::{SessionId, cache::Cache, policy::Policy};
+
+/// Configures a [`HealthService`]. Made by [`OwnershipLayer::health`](crate::OwnershipLayer::health).
+#[must_use = "a builder does nothing until it is built"]
+pub struct HealthBuilder {
+    cache: Arc<Cache>,
+    at: Arc<str>,
+    lately: Duration,
+    patience: Duration,
+    canary: SessionId,
+    directory_is_required: bool,
+    shows_machine: bool,
+    checks: Vec<Named>,
+}
+
+/// A check of the application's.
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) required: bool,
+    pub(super) check: Box<dyn HealthCheck>,
+}
+
+impl HealthBuilder {
+    /// How long ago the directory has to have answered unless [said otherwise](Self::lately).
+    pub const DEFAULT_LATELY: Duration = Duration::from_secs(10);
+
+    /// The longest wait for the directory unless [said otherwise](Self::patience): shorter than what
+    /// a probe of Kubernetes (1 s) or Fly.io waits for an answer.
+    pub const DEFAULT_PATIENCE: Duration = Duration::from_millis(800);
+
+    pub(super) fn new(policy: &Policy) -> Self {
+        Self {
+            cache: Arc::clone(&policy.cache),
+            at: "".into(),
+            lately: Self::DEFAULT_LATELY,
+            patience: Self::DEFAULT_PATIENCE,
+            canary: SessionId::new(uuid::Uuid::nil()),
+            directory_is_required: true,
+            shows_machine: false,
+            checks: Vec::new(),
+        }
+    }
+
+    /// What stands before `/live` and `/ready` in the paths that the service sees, such as
+    /// `/health`; nothing by default, which is right where the router takes the prefix off.
+    pub fn at(mut self, prefix: &str) -> Self {
+        let inner = prefix.trim_matches('/');
+        self.at = if inner.is_empty() {
+            "".into()
+        } else {
+            format!("/{inner}").into()
+        };
+        self
+    }
+
+    /// How long ago the directory has to have answered somebody, or else it is asked;
+    /// [10 s](Self::DEFAULT_LATELY) by default.
+    pub fn lately(mut self, lately: Duration) -> Self {
+        self.lately = lately;
+        self
+    }
+
+    /// The longest wait for the directory, and never longer than the layer's lookup timeout;
+    /// [0.8 s](Self::DEFAULT_PATIENCE) by default. It should be shorter than the prober's own.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// The session that the directory is asked for; the nil UUID by default. It need not be there:
+    /// an answer is an answer.
+    pub fn canary(mut self, session: SessionId) -> Self {
+        self.canary = session;
+        self
+    }
+
+    /// Whether a machine is ready although the directory does not answer; it is not by default. It
+    /// is reported either way.
+    pub fn tolerate_directory(mut self, tolerate: bool) -> Self {
+        self.directory_is_required = !tolerate;
+        self
+    }
+
+    /// Whether the page at `/` tells this machine's id; it does not by default.
+    pub fn show_machine(mut self, show: bool) -> Self {
+        self.shows_machine = show;
+        self
+    }
+
+    /// Adds a check that the machine needs to be ready: its presence, for one.
+    pub fn check(self, name: impl Into<String>, check: impl HealthCheck) -> Self {
+        self.with(name.into(), true, Box::new(check))
+    }
+
+    /// Adds a check that is shown, and without which the machine is ready all the same: a watch,
+    /// for one, since without it the freshness bounds still hold.
+    pub fn report(self, name: impl Into<String>, check: impl HealthCheck) -> Self {
+        self.with(name.into(), false, Box::new(check))
+    }
+
+    fn with(mut self, name: String, required: bool, check: Box<dyn HealthCheck>) -> Self {
+        self.checks.push(Named {
+            name,
+            required,
+            check,
+        });
+        self
+    }
+
+    /// Builds the service.
+    #[must_use]
+    pub fn build(self) -> HealthService {
+        let patience = self.patience.min(self.cache.timeout());
+        let directory = Directory::new(Arc::clone(&self.cache), self.lately, patience, self.canary);
+        let health = Health {
+            cache: self.cache,
+            directory: Arc::new(directory),
+            directory_is_required: self.directory_is_required,
+            shows_machine: self.shows_machine,
+            checks: self.checks,
+        };
+        HealthService {
+            health: Arc::new(health),
+            at: self.at,
+        }
+    }
+}
+
+impl fmt::Debug for HealthBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let checks: Vec<&str> = self.checks.iter().map(|named| &*named.name).collect();
+        f.debug_struct("HealthBuilder")
+            .field("checks", &checks)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,332 @@
+//! What is counted. The recorder is the application's; without the feature `metrics` there is none,
+//! and all of this has no size and does nothing.
+//!
+//! What a request touches is registered when the layer is built, with every label that it may have:
+//! a handle is then one virtual call away from the recorder's own counter. No label has a value
+//! that a client or the directory could choose.
+
+use crate::{
+    Arrival, Code, LookupError, LookupErrorKind, Loss, Session, Source, Standing, Verdict,
+};
+
+#[cfg(not(feature = "metrics"))]
+#[cfg_attr(
+    not(feature = "postgres"),
+    allow(dead_code, reason = "some of it is for PostgreSQL")
+)]
+mod idle;
+#[cfg(feature = "metrics")]
+#[cfg_attr(
+    not(feature = "postgres"),
+    allow(dead_code, reason = "some of it is for PostgreSQL")
+)]
+mod live;
+pub(crate) mod names;
+#[cfg(feature = "postgres")]
+mod postgres;
+
+#[cfg(not(feature = "metrics"))]
+use idle as kept;
+#[cfg(feature = "metrics")]
+use live as kept;
+
+pub(crate) use kept::{Stopwatch, describe};
+#[cfg(feature = "postgres")]
+#[allow(unused_imports, reason = "presence and the audit are being written")]
+pub(crate) use postgres::{Watch, audited, beaten, owns, queried};
+
+use kept::{Counter, Each, Gauge, Histogram};
+
+/// What became of requests.
+pub(crate) struct Verdicts {
+    /// By verdict, and then by source. `None` for what does not occur.
+    requests: [[Option<Counter>; SOURCES.len()]; VERDICTS],
+    replayed: Each<Counter>,
+    held_back: Each<Counter>,
+}
+
+/// Pass, replay, claim, and a rejection for each code.
+const VERDICTS: usize = 3 + Code::ALL.len();
+
+/// In the order of [`column`].
+const SOURCES: [&str; 4] = ["none", "lookup", "cache", "stale"];
+
+fn row(verdict: Verdict) -> usize {
+    match verdict {
+        Verdict::Pass => 0,
+        Verdict::Replay => 1,
+        Verdict::Claim => 2,
+        Verdict::Reject(code) => 3 + code as usize,
+    }
+}
+
+fn column(source: Option<Source>) -> usize {
+    match source {
+        None => 0,
+        Some(Source::Lookup) => 1,
+        Some(Source::Cache) => 2,
+        Some(Source::Stale) => 3,
+    }
+}
+
+/// Whether requests end like this. What does not is registered should it ever happen, and would
+/// otherwise only make the recorder's pages longer.
+fn occurs(verdict: Verdict, source: Option<Source>) -> bool {
+    match verdict {
+        Verdict::Pass => true,
+        // Another verdict follows; and this one is an answer that the proxy turns into a replay.
+        Verdict::Claim | Verdict::Reject(Code::ReplayNotHonoured) => false,
+        Verdict::Reject(Code::SessionMalformed | Code::SessionAbsent) => source.is_none(),
+        Verdict::Reject(Code::LookupUnavailable) => source == Some(Source::Lookup),
+        Verdict::Reject(Code::SessionUnknown | Code::DirectoryCorrupt) => {
+            matches!(source, Some(Source::Lookup | Source::Cache))
+        }
+        Verdict::Replay | Verdict::Reject(_) => source.is_some(),
+    }
+}
+
+fn requests(verdict: Verdict, source: Option<Source>) -> Counter {
+    let code = match verdict {
+        Verdict::Reject(code) => code.as_str(),
+        _ => "",
+    };
+    let source = SOURCES.get(column(source)).copied().unwrap_or_default();
+    Counter::new(
+        &names::REQUESTS,
+        &[
+            ("verdict", verdict.as_str()),
+            ("code", code),
+            ("source", source),
+        ],
+    )
+}
+
+impl Verdicts {
+    pub(crate) fn new() -> Self {
+        let mut all: [[Option<Counter>; SOURCES.len()]; VERDICTS] = Default::default();
+        let verdicts = [Verdict::Pass, Verdict::Replay]
+            .into_iter()
+            .chain(Code::ALL.iter().copied().map(Verdict::Reject));
+        for verdict in verdicts {
+            for source in [
+                None,
+                Some(Source::Lookup),
+                Some(Source::Cache),
+                Some(Source::Stale),
+            ] {
+                let place = all
+                    .get_mut(row(verdict))
+                    .and_then(|row| row.get_mut(column(source)));
+                if let Some(place) = place.filter(|_| occurs(verdict, source)) {
+                    *place = Some(requests(verdict, source));
+                }
+            }
+        }
+        let operators = Code::ALL.iter().filter(|code| code.concerns_the_operator());
+        Self {
+            requests: all,
+            replayed: Each::new(
+                &names::REPLAYED,
+                &[],
+                "arrival",
+                ["replayed", "failed", "missed", "cached"],
+            ),
+            held_back: Each::new(
+                &names::HELD_BACK,
+                &[],
+                "code",
+                operators.map(|code| code.as_str()),
+            ),
+        }
+    }
+
+    /// A verdict was reached.
+    #[inline]
+    pub(crate) fn reached(&self, verdict: Verdict, source: Option<Source>, arrival: &Arrival) {
+        let known = self
+            .requests
+            .get(row(verdict))
+            .and_then(|row| row.get(column(source)));
+        match known {
+            Some(Some(counter)) => counter.count(),
+            _ => unforeseen(verdict, source),
+        }
+        if !matches!(arrival, Arrival::Fresh) {
+            self.arrived(arrival);
+        }
+    }
+
+    fn arrived(&self, arrival: &Arrival) {
+        let arrival = match arrival {
+            Arrival::Fresh => return,
+            Arrival::Replayed { .. } => "replayed",
+            Arrival::Failed(_) => "failed",
+            Arrival::Missed { .. } => "missed",
+            Arrival::Cached => "cached",
+        };
+        if let Some(counter) = self.replayed.of(arrival) {
+            counter.count();
+        }
+    }
+
+    /// A refusal was not said at WARN.
+    pub(crate) fn held_back(&self, code: Code) {
+        if let Some(counter) = self.held_back.of(code.as_str()) {
+            counter.count();
+        }
+    }
+}
+
+#[cold]
+fn unforeseen(verdict: Verdict, source: Option<Source>) {
+    requests(verdict, source).count();
+}
+
+/// What the cache does and asks.
+pub(crate) struct Lookups {
+    duration: Each<Histogram>,
+    joined: Counter,
+    refused: Counter,
+    refreshes: Counter,
+    known: Gauge,
+    unknown: Gauge,
+    claims: Each<Counter>,
+    takeovers: Each<Counter>,
+    losses: Each<Counter>,
+    standing: Each<Gauge>,
+}
+
+/// How a question to the directory ended.
+#[derive(Clone, Copy)]
+pub(crate) enum Outcome<'a> {
+    Answered(&'a Result<Option<Session>, LookupError>),
+    /// Nobody waited any more.
+    Abandoned,
+}
+
+impl Lookups {
+    pub(crate) fn new() -> Self {
+        let entries = |kind| Gauge::new(&names::CACHE_ENTRIES, &[("kind", kind)]);
+        let outcomes = ["won", "lost", "gone", "failed", "abandoned"];
+        let claims = |kind| Each::new(&names::CLAIMS, &[("kind", kind)], "outcome", outcomes);
+        let lookups = [
+            "found",
+            "unknown",
+            "timeout",
+            "unavailable",
+            "corrupt",
+            "abandoned",
+        ];
+        let new = Self {
+            duration: Each::new(&names::LOOKUP_DURATION, &[], "outcome", lookups),
+            joined: Counter::new(&names::LOOKUPS_JOINED, &[]),
+            refused: Counter::new(&names::LOOKUPS_REFUSED, &[]),
+            refreshes: Counter::new(&names::REFRESHES, &[]),
+            known: entries("known"),
+            unknown: entries("unknown"),
+            claims: claims("unassigned"),
+            takeovers: claims("takeover"),
+            losses: Each::new(&names::LOSSES, &[], "kind", Loss::ALL.map(Loss::as_str)),
+            standing: Each::new(
+                &names::STANDING,
+                &[],
+                "standing",
+                Standing::ALL.map(Standing::as_str),
+            ),
+        };
+        new.stands(Standing::Serving);
+        new
+    }
+
+    /// A lookup ended.
+    pub(crate) fn looked_up(&self, began: Stopwatch, outcome: Outcome<'_>) {
+        let outcome = match outcome {
+            Outcome::Answered(Ok(Some(_))) => "found",
+            Outcome::Answered(Ok(None)) => "unknown",
+            Outcome::Answered(Err(error)) => match error.kind() {
+                LookupErrorKind::Timeout => "timeout",
+                LookupErrorKind::Unavailable => "unavailable",
+                LookupErrorKind::Corrupt => "corrupt",
+            },
+            Outcome::Abandoned => "abandoned",
+        };
+        if let Some(duration) = self.duration.of(outcome) {
+            duration.record_since(began);
+        }
+    }
+
+    /// A claim ended, of a session that nobody owned or of one that is taken over.
+    pub(crate) fn claimed(&self, takes_over: bool, outcome: Outcome<'_>, won: bool) {
+        let kind = if takes_over {
+            &self.takeovers
+        } else {
+            &self.claims
+        };
+        let outcome = match outcome {
+            Outcome::Answered(Ok(Some(_))) if won => "won",
+            Outcome::Answered(Ok(Some(_))) => "lost",
+            Outcome::Answered(Ok(None)) => "gone",
+            Outcome::Answered(Err(_)) => "failed",
+            Outcome::Abandoned => "abandoned",
+        };
+        if let Some(counter) = kind.of(outcome) {
+            counter.count();
+        }
+    }
+
+    /// Somebody waits for a lookup that is under way.
+    pub(crate) fn joined(&self) {
+        self.joined.count();
+    }
+
+    /// Nobody may ask now.
+    pub(crate) fn refused(&self) {
+        self.refused.count();
+    }
+
+    /// A session is read again in the background.
+    pub(crate) fn refreshed(&self) {
+        self.refreshes.count();
+    }
+
+    /// How much the cache holds now.
+    pub(crate) fn holds(&self, known: impl FnOnce() -> usize, unknown: impl FnOnce() -> usize) {
+        self.known.set_count(known);
+        self.unknown.set_count(unknown);
+    }
+
+    /// A handler or a stream is told that its session is lost.
+    pub(crate) fn lost(&self, loss: Loss) {
+        if let Some(counter) = self.losses.of(loss.as_str()) {
+            counter.count();
+        }
+    }
+
+    /// What this process may do.
+    pub(crate) fn stands(&self, standing: Standing) {
+        self.standing.point_at(standing.as_str());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verdict_has_a_row_of_its_own() {
+        for (at, code) in Code::ALL.iter().enumerate() {
+            assert_eq!(*code as usize, at, "{code:?}");
+            assert_eq!(row(Verdict::Reject(*code)), 3 + at);
+        }
+        assert_eq!(row(Verdict::Pass), 0);
+        assert_eq!(row(Verdict::Replay), 1);
+    }
+
+    #[test]
+    fn every_source_has_its_name() {
+        for source in [Source::Lookup, Source::Cache, Source::Stale] {
+            assert_eq!(SOURCES[column(Some(source))], source.as_str());
+        }
+        assert_eq!(SOURCES[column(None)], "none");
+    }
+}

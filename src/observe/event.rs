@@ -1,0 +1,67 @@
+//! The one event per verdict.
+
+use std::{error::Error, fmt};
+
+use tracing::{debug, info, trace, warn};
+
+use super::{Observed, Say};
+use crate::{Code, LookupError, MachineId, Presence, Source, Verdict};
+
+impl Observed<'_> {
+    /// Writes the event. `say` is asked only of what an operator has to mend.
+    pub(crate) fn emit(&self, say: impl FnOnce(Code) -> Say) {
+        macro_rules! event {
+            ($level:ident, $message:literal $(, $field:ident . $name:ident = $value:expr)?) => {
+                $level!(
+                    target: "tower_ownership::verdict",
+                    verdict = self.verdict.as_str(),
+                    code = self.code().map(Code::as_str),
+                    session = self.session.map(|id| tracing::field::display(id.short())),
+                    owner = self.owner.map(MachineId::as_str),
+                    owner.presence = self.presence.map(Presence::as_str),
+                    epoch = self.epoch,
+                    me = self.machine.as_str(),
+                    hops = self.arrival.hops(),
+                    replay.failed = self.failure().map(|failure| failure.reason.as_str()),
+                    replay.source = self.failure().and_then(|failure| failure.replay_source.as_ref()).map(MachineId::as_str),
+                    source = self.source.map(Source::as_str),
+                    age.seconds = self.age.map(|age| age.as_secs_f64()),
+                    lookup.seconds = self.lookup_time.map(|time| time.as_secs_f64()),
+                    detail = self.detail,
+                    error = self.error.map(|error| tracing::field::display(Chain(error))),
+                    $($field.$name = $value,)?
+                    $message
+                )
+            };
+        }
+        match self.verdict {
+            Verdict::Pass if self.session.is_none() => event!(trace, "no session in the request"),
+            // Never the last word on a request.
+            Verdict::Claim => event!(debug, "the session is claimed"),
+            Verdict::Pass => event!(debug, "the session is served here"),
+            Verdict::Replay => event!(info, "the request is handed to the session's owner"),
+            Verdict::Reject(code) if code.concerns_the_operator() => match say(code) {
+                Say::Aloud { held_back } => {
+                    event!(warn, "the request is refused", held.back = held_back);
+                }
+                Say::Quietly => event!(debug, "the request is refused"),
+            },
+            Verdict::Reject(_) => event!(info, "the request is refused"),
+        }
+    }
+}
+
+/// An error with everything that caused it.
+struct Chain<'a>(&'a LookupError);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = Error::source(self.0);
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
