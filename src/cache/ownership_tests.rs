@@ -279,7 +279,8 @@ fn a_lookup_from_before_the_claim_does_not_undo_it() {
 
 #[test]
 fn a_loss_is_told_when_it_is_known() {
-    let changes: [(&str, fn(&Rig), Loss); 5] = [
+    type Change = (&'static str, fn(&Rig), Loss);
+    let changes: [Change; 5] = [
         ("moved", |rig| rig.write("other", 2, None), Loss::Moved),
         (
             "came back at another epoch",

@@ -44,7 +44,10 @@ mod watch;
 
 pub use builder::PostgresLookupBuilder;
 pub use config_error::PostgresConfigError;
-pub use directory::{AssignError, Assigned, PostgresDirectory, Released};
+pub use directory::{
+    AssignError, Assigned, Audit, AuditFinding, AuditKind, ListedSession, MachineStatus,
+    PostgresDirectory, Reaped, ReapedSession, Released, SessionFilter,
+};
 pub use fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWarning};
 #[cfg(feature = "doctor")]
 pub(crate) use look::{SeenMachine, SeenRow};
