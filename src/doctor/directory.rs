@@ -41,43 +41,65 @@ async fn verified(
     plain: Option<&PostgresLookup>,
     id: SessionId,
 ) -> Directory {
-    let kept = if plain.is_some() {
-        Kept::Yes
-    } else {
-        Kept::Unknown
-    };
-    let faults = match verify(lookup).await {
-        Ok(found) => return look(lookup, id, kept, &found).await,
-        Err(PostgresVerifyError::Faults(faults)) => faults,
-        Err(PostgresVerifyError::Lookup(error)) => return failed(&error),
-    };
-    let missing: Vec<String> = faults
-        .iter()
-        .filter_map(|fault| match fault {
-            PostgresFault::NotMigrated { missing } => Some(missing.clone()),
-            _ => None,
-        })
-        .collect();
-    let (Some(plain), true) = (plain, missing.len() == faults.len()) else {
-        // What the migration would make is not missed where the table itself is.
-        let others = faults
-            .iter()
-            .filter(|fault| !matches!(fault, PostgresFault::NotMigrated { .. }));
-        return Directory::Misfit {
-            faults: others.map(fault).collect(),
-        };
-    };
-    let kept = if missing.len() == PostgresLookup::MIGRATED {
-        Kept::No
-    } else {
-        Kept::Partly(missing)
-    };
-    match verify(plain).await {
-        Ok(found) => look(plain, id, kept, &found).await,
+    match settle(lookup, plain).await {
+        Ok(settled) => look(settled, id).await,
         Err(PostgresVerifyError::Faults(faults)) => Directory::Misfit {
             faults: faults.iter().map(fault).collect(),
         },
         Err(PostgresVerifyError::Lookup(error)) => failed(&error),
+    }
+}
+
+/// The lookup that fits what is there.
+pub(super) struct Settled<'a> {
+    pub(super) lookup: &'a PostgresLookup,
+    pub(super) kept: Kept,
+    verified: PostgresVerified,
+}
+
+/// Finds out whether ownership is kept. Without it the `plain` lookup is the one that fits; if that
+/// does not, what the migration would make is not among the faults.
+pub(super) async fn settle<'a>(
+    lookup: &'a PostgresLookup,
+    plain: Option<&'a PostgresLookup>,
+) -> Result<Settled<'a>, PostgresVerifyError> {
+    let faults = match verify(lookup).await {
+        Ok(verified) => {
+            return Ok(Settled {
+                lookup,
+                kept: if plain.is_some() {
+                    Kept::Yes
+                } else {
+                    Kept::Unknown
+                },
+                verified,
+            });
+        }
+        Err(PostgresVerifyError::Faults(faults)) => faults,
+        Err(error) => return Err(error),
+    };
+    let (migration, others): (Vec<_>, Vec<_>) = faults
+        .into_iter()
+        .partition(|fault| matches!(fault, PostgresFault::NotMigrated { .. }));
+    let Some(plain) = plain.filter(|_| others.is_empty()) else {
+        return Err(PostgresVerifyError::Faults(others));
+    };
+    let kept = if migration.len() == PostgresLookup::MIGRATED {
+        Kept::No
+    } else {
+        Kept::Partly(migration.iter().filter_map(missing).collect())
+    };
+    Ok(Settled {
+        lookup: plain,
+        kept,
+        verified: verify(plain).await?,
+    })
+}
+
+fn missing(fault: &PostgresFault) -> Option<String> {
+    match fault {
+        PostgresFault::NotMigrated { missing } => Some(missing.clone()),
+        _ => None,
     }
 }
 
@@ -89,12 +111,12 @@ async fn verify(lookup: &PostgresLookup) -> Result<PostgresVerified, PostgresVer
     lookup.verify(&nobody).await
 }
 
-async fn look(
-    lookup: &PostgresLookup,
-    id: SessionId,
-    kept: Kept,
-    verified: &PostgresVerified,
-) -> Directory {
+async fn look(settled: Settled<'_>, id: SessionId) -> Directory {
+    let Settled {
+        lookup,
+        kept,
+        verified,
+    } = settled;
     let began = Instant::now();
     let row = match lookup.see(id).await {
         Ok(row) => row,

@@ -2,14 +2,14 @@
 
 use std::{fmt, time::Duration};
 
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Response, StatusCode, Url, header};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     findings::{PlatformMachine, Service},
-    http_client::{body, chain, client},
+    http_client::get,
     url::{InvalidUrl, checked},
 };
 
@@ -78,21 +78,22 @@ impl FlyApi {
 
     async fn patiently(
         &self,
-        url: Url,
+        url: Uri,
         limit: Duration,
         deadline: Instant,
     ) -> Result<PlatformMachine, String> {
-        let client = client(limit)?;
+        let accept = HeaderValue::from_static("application/json");
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", self.token))
+            .map_err(|_| "the token holds what no header can".to_owned())?;
+        bearer.set_sensitive(true);
         loop {
-            let request = client.get(url.clone()).bearer_auth(&self.token);
-            let mut response = request
-                .send()
-                .await
-                .map_err(|error| format!("the Machines API cannot be asked: {}", chain(&error)))?;
-            match response.status() {
+            let answer = get(&url, accept.clone(), Some(bearer.clone()), limit).await;
+            let answer = answer
+                .map_err(|none| format!("the Machines API cannot be asked: {}", none.error))?;
+            let status = answer.head.status;
+            match status {
                 StatusCode::OK => {
-                    let body = body(&mut response).await;
-                    return read(&body).ok_or_else(|| {
+                    return read(&answer.body).ok_or_else(|| {
                         "the Machines API answered with something that is no machine".to_owned()
                     });
                 }
@@ -101,11 +102,11 @@ impl FlyApi {
                     return Err(format!(
                         "the Machines API does not let this token see the app {:?} ({})",
                         self.app,
-                        response.status().as_u16()
+                        status.as_u16()
                     ));
                 }
                 StatusCode::TOO_MANY_REQUESTS => {
-                    let pause = retry_after(&response);
+                    let pause = retry_after(&answer.head.headers);
                     if Instant::now() + pause >= deadline {
                         return Err(format!(
                             "the Machines API is asked too often (429), and wants a pause of {pause:?}"
@@ -119,9 +120,8 @@ impl FlyApi {
     }
 }
 
-fn retry_after(response: &Response) -> Duration {
-    response
-        .headers()
+fn retry_after(headers: &HeaderMap) -> Duration {
+    headers
         .get(header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok())
         .and_then(|text| text.trim().parse().ok())

@@ -1,17 +1,15 @@
 //! One request to the public URL, as a client makes it.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
-use reqwest::{Response, header};
+use http::{HeaderValue, Uri, header};
 use serde_json::Value;
 use tokio::{net::lookup_host, time::timeout};
 
 use super::{
     findings::{Addresses, Answer, Got},
-    http_client::{body, chain, client},
+    http_client::{self, get},
+    url::checked,
 };
 
 /// How long names may take to resolve; it is only one point of many.
@@ -31,44 +29,30 @@ impl Probe<'_> {
             why,
             error,
         };
-        let client = match client(self.timeout) {
-            Ok(client) => client,
-            Err(error) => return failed("client", error),
+        let accept = HeaderValue::from_static("application/problem+json, */*;q=0.5");
+        let url = match checked(&self.url) {
+            Ok(url) => url,
+            Err(error) => return failed("other", error.to_string()),
         };
-        let began = Instant::now();
-        let request = client
-            .get(&self.url)
-            .header(header::ACCEPT, "application/problem+json, */*;q=0.5");
-        let mut response = match request.send().await {
-            Ok(response) => response,
-            Err(error) => {
-                let why = if error.is_timeout() {
-                    "timeout"
-                } else if error.is_connect() {
-                    "connect"
-                } else {
-                    "other"
-                };
-                return failed(why, chain(&error.without_url()));
-            }
+        let answer = match get(&url, accept, None, self.timeout).await {
+            Ok(answer) => answer,
+            Err(none) => return failed(none.why, none.error),
         };
-        let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let read = timeout(self.timeout, body(&mut response)).await;
-        let mut got = self.read(&response, &read.unwrap_or_default());
-        got.milliseconds = milliseconds;
-        got.addresses = self.addresses().await;
+        let mut got = self.read(&answer);
+        got.addresses = self.addresses(&url).await;
         Answer::Got(Box::new(got))
     }
 
-    fn read(&self, response: &Response, body: &[u8]) -> Got {
+    fn read(&self, answer: &http_client::Answer) -> Got {
+        let headers = &answer.head.headers;
         let text = |name: &str| {
-            let value = response.headers().get(name)?.to_str().ok()?;
+            let value = headers.get(name)?.to_str().ok()?;
             Some(value.to_owned())
         };
         // Only the layer's own words are read; an application's document may say anything.
         let code = text("ownership-code");
         let problem: Value = match &code {
-            Some(_) => serde_json::from_slice(body).unwrap_or_default(),
+            Some(_) => serde_json::from_slice(&answer.body).unwrap_or_default(),
             None => Value::Null,
         };
         let member = |name: &str| problem[name].as_str().map(str::to_owned);
@@ -76,10 +60,11 @@ impl Probe<'_> {
             .into_iter()
             .chain(self.machine_header)
             .find_map(text);
-        let via = response.headers().get_all(header::VIA).iter();
+        let via = headers.get_all(header::VIA).iter();
         Got {
             url: self.url.clone(),
-            status: response.status().as_u16(),
+            milliseconds: u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX),
+            status: answer.head.status.as_u16(),
             detail: member("detail"),
             machine: machine.or_else(|| member("machine")),
             code,
@@ -91,16 +76,16 @@ impl Probe<'_> {
                 .map(|value| value.trim().to_owned())
                 .collect(),
             server: text("server"),
-            empty: body.is_empty(),
+            empty: answer.body.is_empty(),
             ..Got::default()
         }
     }
 
     /// Where the URL's host and the app's own name lead, if both are public names.
-    async fn addresses(&self) -> Option<Addresses> {
-        let url = reqwest::Url::parse(&self.url).ok()?;
-        let host = url.domain()?.to_owned();
-        if !host.contains('.') || host.ends_with(".internal") {
+    async fn addresses(&self, url: &Uri) -> Option<Addresses> {
+        let host = url.host()?.to_owned();
+        let is_address = host.starts_with('[') || host.parse::<IpAddr>().is_ok();
+        if is_address || !host.contains('.') || host.ends_with(".internal") {
             return None;
         }
         let app = format!("{}.fly.dev", self.app?);

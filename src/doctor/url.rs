@@ -1,5 +1,7 @@
 //! The public URL of a session.
 
+use http::Uri;
+
 use crate::SessionId;
 
 const PLACE: &str = "{session}";
@@ -45,10 +47,12 @@ impl UrlTemplate {
 }
 
 /// An absolute URL that can be asked.
-pub(super) fn checked(text: &str) -> Result<reqwest::Url, InvalidUrl> {
-    let url =
-        reqwest::Url::parse(text).map_err(|_| InvalidUrl::new(text, "it is no absolute URL"))?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+pub(super) fn checked(text: &str) -> Result<Uri, InvalidUrl> {
+    let url: Uri = text
+        .parse()
+        .map_err(|_| InvalidUrl::new(text, "it is no URL"))?;
+    let has_host = url.host().is_some_and(|host| !host.is_empty());
+    if !matches!(url.scheme_str(), Some("http" | "https")) || !has_host {
         return Err(InvalidUrl::new(text, "it is no http or https URL"));
     }
     Ok(url)

@@ -50,7 +50,7 @@ pub use directory::{
 };
 pub use fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWarning};
 #[cfg(feature = "doctor")]
-pub(crate) use look::{SeenMachine, SeenRow};
+pub(crate) use look::{PlainFilter, PlainSession, SeenMachine, SeenRow};
 pub use presence::{
     Drained, PostgresPresence, PostgresPresenceBuilder, PresenceError, PresenceHealth,
     PresenceState,

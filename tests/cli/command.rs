@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use serde_json::Value;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 /// The command with these arguments, and with no variables but these.
 pub fn ownership(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
@@ -34,11 +34,6 @@ pub async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Said {
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
     }
-}
-
-/// Starts it, for what goes on until it is asked to end.
-pub fn start(arguments: &[&str]) -> Child {
-    ownership(arguments, &[]).spawn().unwrap()
 }
 
 impl Said {

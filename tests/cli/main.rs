@@ -20,6 +20,7 @@ mod database;
 mod edge;
 mod fly;
 mod library;
+mod lists;
 mod output;
 mod owner;
 mod row;

@@ -199,12 +199,4 @@ impl Diagnosed {
             check["text"].as_str().unwrap(),
         )
     }
-
-    /// The causes that were told besides.
-    pub fn also(&self) -> Vec<&str> {
-        let also = self.document["also"].as_array().unwrap();
-        also.iter()
-            .map(|also| also["cause"].as_str().unwrap())
-            .collect()
-    }
 }

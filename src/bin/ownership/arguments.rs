@@ -2,7 +2,10 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{doctor::Doctor, edge::Edge, migrate::Migrate};
+use crate::{
+    audit::Audit, doctor::Doctor, edge::Edge, machines::Machines, migrate::Migrate,
+    sessions::Sessions,
+};
 
 /// Looks at a fleet whose machines own sessions, and says what is wrong.
 #[derive(Debug, Parser)]
@@ -31,6 +34,12 @@ Exit status:
 pub enum Command {
     /// Say what is wrong with one session, and what to do about it
     Doctor(Box<Doctor>),
+    /// Say what is wrong with the whole fleet
+    Audit(Box<Audit>),
+    /// List active sessions
+    Sessions(Box<Sessions>),
+    /// List machines
+    Machines(Box<Machines>),
     /// Show the SQL that makes the database keep ownership, or apply it
     Migrate(Box<Migrate>),
     /// Run Fly's proxy, imitated, in front of machines on this computer

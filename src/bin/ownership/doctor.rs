@@ -2,7 +2,6 @@
 
 use std::{
     env,
-    fmt::Write as _,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -13,7 +12,7 @@ use tower_ownership::doctor::{self, CheckState, Diagnosis, FlyApi, FlyDns, Sever
 use crate::{
     database::Database,
     exit::{Exit, Failure},
-    output::{BAD, BOLD, FAINT, GOOD, Output, Tone, cell, document, lines, say, table},
+    output::{BAD, BOLD, FAINT, GOOD, Output, Tone, cell, document, lines, say, say_to, table},
     progress::while_waiting,
 };
 
@@ -168,19 +167,22 @@ fn told(diagnosis: &Diagnosis) -> String {
     };
     let mut text = format!("Session {BOLD}{}{BOLD:#}\n\n", diagnosis.session());
     text.push_str(&lines(&checks));
-    // Writing into a text cannot fail.
-    let _ = write!(
-        text,
-        "\n\n{style}{}{style:#} {FAINT}({}){FAINT:#}\n{BOLD}Next:{BOLD:#} {}",
-        diagnosis.sentence(),
-        diagnosis.cause(),
-        diagnosis.next_step()
+    say_to(
+        &mut text,
+        format_args!(
+            "\n\n{style}{}{style:#} {FAINT}({}){FAINT:#}\n{BOLD}Next:{BOLD:#} {}",
+            diagnosis.sentence(),
+            diagnosis.cause(),
+            diagnosis.next_step()
+        ),
     );
     for also in diagnosis.also() {
-        let _ = write!(
-            text,
-            "\n\n{BOLD}Also:{BOLD:#} {} {FAINT}({}){FAINT:#}\n{BOLD}Next:{BOLD:#} {}",
-            also.sentence, also.cause, also.next_step
+        say_to(
+            &mut text,
+            format_args!(
+                "\n\n{BOLD}Also:{BOLD:#} {} {FAINT}({}){FAINT:#}\n{BOLD}Next:{BOLD:#} {}",
+                also.sentence, also.cause, also.next_step
+            ),
         );
     }
     text

@@ -4,10 +4,10 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 
 use clap::Args;
 use serde_json::{Value, json};
-use tokio::signal;
 use tower_ownership::testing::{EdgeRecord, FlyEdge, Hop, HopKind};
 
 use crate::{
+    end::asked_to_end,
     exit::{Exit, Failure},
     output::{BAD, BOLD, FAINT, GOOD, Output, line, say},
 };
@@ -65,6 +65,7 @@ impl Edge {
         if let Some(id) = self.land_on {
             edge = edge.land_on(id);
         }
+        let mut end = std::pin::pin!(asked_to_end());
         let edge = edge.start().await.map_err(|error| Failure {
             exit: Exit::Unknown,
             text: format!("cannot listen on {}: {error}", self.listen),
@@ -82,7 +83,6 @@ impl Edge {
                 edge.machines().join(", ")
             ));
         }
-        let mut end = std::pin::pin!(asked_to_end());
         loop {
             tokio::select! {
                 () = &mut end => break,
@@ -170,20 +170,4 @@ fn machine(text: &str) -> Result<(String, SocketAddr), String> {
         .next()
         .ok_or_else(|| format!("{address:?} leads nowhere"))?;
     Ok((id.to_owned(), address))
-}
-
-/// Ctrl-C, or what a supervisor sends in its place.
-async fn asked_to_end() {
-    #[cfg(unix)]
-    {
-        use signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = signal::ctrl_c().await;
 }

@@ -6,13 +6,18 @@
 #![allow(clippy::doc_markdown)]
 
 mod arguments;
+mod audit;
 mod database;
 mod doctor;
 mod edge;
+mod end;
 mod exit;
+mod machines;
 mod migrate;
 mod output;
 mod progress;
+mod sessions;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -36,6 +41,9 @@ async fn main() -> ExitCode {
 async fn run(command: Command, output: &Output) -> Result<Exit, Failure> {
     match command {
         Command::Doctor(doctor) => doctor.run(output).await,
+        Command::Audit(audit) => audit.run(output).await,
+        Command::Sessions(sessions) => sessions.run(output).await,
+        Command::Machines(machines) => machines.run(output).await,
         Command::Migrate(migrate) => migrate.run(output).await,
         Command::Edge(edge) => edge.run(output).await,
     }

@@ -1,6 +1,9 @@
 //! What is said, and how.
 
-use std::{fmt, io::Write as _};
+use std::{
+    fmt::{self, Write as _},
+    io::Write as _,
+};
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
@@ -26,7 +29,7 @@ impl Output {
 
     pub fn failure(&self, failure: &Failure) -> Exit {
         if self.json {
-            document(&serde_json::json!({ "error": failure.text }));
+            line(&serde_json::json!({ "error": failure.text }));
         }
         let mut err = anstream::stderr().lock();
         let _ = writeln!(err, "{BAD}error:{BAD:#} {}", failure.text);
@@ -42,15 +45,39 @@ pub fn say(text: impl fmt::Display) {
     let _ = out.flush();
 }
 
+/// Adds to a text.
+pub fn say_to(text: &mut String, more: fmt::Arguments<'_>) {
+    // A text takes whatever there is room for.
+    let _ = text.write_fmt(more);
+}
+
+/// A JSON document, on one line where it is one of many.
+pub fn written(value: &impl Serialize, on_one_line: bool) -> String {
+    let text = if on_one_line {
+        serde_json::to_string(value)
+    } else {
+        serde_json::to_string_pretty(value)
+    };
+    // What is written here has texts for keys, so this cannot fail.
+    text.unwrap_or_default()
+}
+
 /// One JSON document.
 pub fn document(value: &impl Serialize) {
-    // What is written here has texts for keys, and numbers that are finite.
-    say(serde_json::to_string_pretty(value).unwrap_or_default());
+    say(written(value, false));
 }
 
 /// One JSON document on one line, for what goes on and on.
 pub fn line(value: &impl Serialize) {
-    say(serde_json::to_string(value).unwrap_or_default());
+    say(written(value, true));
+}
+
+/// Seconds in words, at most two of them: `3m 20s`.
+pub fn seconds(seconds: f64) -> String {
+    let whole = std::time::Duration::try_from_secs_f64(seconds.max(0.0).trunc());
+    let words = humantime::format_duration(whole.unwrap_or_default()).to_string();
+    let words: Vec<&str> = words.split(' ').take(2).collect();
+    words.join(" ")
 }
 
 /// A table without lines, as wide as the terminal; what is not a terminal gets lines of any width,
@@ -92,8 +119,17 @@ pub enum Tone {
 }
 
 /// A cell in the colour of its tone.
-pub fn cell(text: impl ToString, tone: Tone) -> Cell {
-    let cell = Cell::new(text);
+pub fn cell(text: impl AsRef<str>, tone: Tone) -> Cell {
+    // What a row or an answer holds must not move the cursor, or tell the terminal anything else.
+    let shown = |c: char| {
+        if c.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    let text: String = text.as_ref().chars().map(shown).collect();
+    let cell = Cell::new_owned(text);
     match tone {
         Tone::Good => cell.fg(Color::Green),
         Tone::Bad => cell.fg(Color::Red),

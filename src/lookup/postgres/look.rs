@@ -7,6 +7,10 @@ use crate::{LookupError, Presence, Session, SessionId};
 
 use super::{Inner, PostgresLookup, ownership::Ownership};
 
+mod plain;
+
+pub(crate) use plain::{PlainFilter, PlainSession};
+
 /// A row, before and after it was judged.
 #[derive(Debug)]
 pub(crate) struct SeenRow {
@@ -130,6 +134,6 @@ impl SeenRow {
 
 fn value<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Result<T, LookupError> {
     row.try_get(column).map_err(|error| {
-        LookupError::corrupt("the table of machines holds something unexpected").with_source(error)
+        LookupError::corrupt("what the database answered cannot be read").with_source(error)
     })
 }
