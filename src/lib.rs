@@ -87,6 +87,8 @@
 //! | `metrics` | `metrics`: what is counted, for the recorder of the `metrics` facade | |
 //! | `probe` | `probe::Probe`: whether requests get to a session's owner, asked from the outside | |
 //! | `testing` | `testing::FlyEdge`: Fly's proxy, imitated on the loopback, for your own tests | |
+//! | `doctor` | `doctor::Doctor`: says what is wrong with one session | |
+//! | `cli` | the command `ownership`, and nothing of the library | |
 //!
 //! Features add items, and none changes behaviour. Without any, there is neither a database driver
 //! nor a runtime in the tree.
@@ -100,6 +102,8 @@ mod arrival;
 mod cache;
 mod claim;
 mod directory;
+#[cfg(feature = "doctor")]
+pub mod doctor;
 pub mod explain;
 mod extract;
 mod future;
