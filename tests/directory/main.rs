@@ -4,16 +4,21 @@
 #![allow(clippy::doc_markdown)] // PostgreSQL and PgBouncer are names, not code.
 
 mod assign;
+mod audit;
 mod claim;
 mod drain;
+mod end;
 mod epochs;
 mod fleet;
 mod health;
+mod lists;
 mod lookups;
 mod migration;
 mod presence;
+mod reap;
 mod release;
 mod rivals;
+mod scale;
 #[path = "../support/mod.rs"]
 mod support;
 mod verify;
