@@ -79,7 +79,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut app = Router::new()
         .route("/healthz", get(is_up))
-        .with_state(readiness)
+        .with_state((readiness, application.process))
         .route("/metrics", get(async move || counted.render()))
         .nest_service("/health", health)
         .merge(application.router());
@@ -100,9 +100,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn is_up(State(readiness): State<Readiness>) -> Json<Value> {
+async fn is_up(State((readiness, process)): State<(Readiness, Uuid)>) -> Json<Value> {
     let why_not = readiness.why_not();
-    Json(json!({ "status": "ok", "ready": why_not.is_none(), "reason": why_not }))
+    Json(json!({
+        "status": "ok",
+        "process": process,
+        "ready": why_not.is_none(),
+        "reason": why_not,
+    }))
 }
 
 /// Both families where there are two: Fly's proxy comes by IPv4, its private network by IPv6.

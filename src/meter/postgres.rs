@@ -78,7 +78,6 @@ pub(crate) fn owns(sessions: usize) {
 
 /// An audit ended and found so many of each kind. Those of which there are none have to be there,
 /// too: what is not mentioned keeps its last value.
-#[allow(dead_code, reason = "called by the audit, which is being written")]
 pub(crate) fn audited(findings: impl IntoIterator<Item = (&'static str, usize)>) {
     for (kind, count) in findings {
         Gauge::new(&names::AUDIT_FINDINGS, &[("kind", kind)]).set_count(|| count);
