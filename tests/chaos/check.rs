@@ -75,6 +75,7 @@ pub fn check(history: &History) -> Vec<Violation> {
     let mut findings = Findings::default();
     rights::check(history, &mut findings);
     rows::check(history, &mut findings);
+    twins::check(history, &mut findings);
     epochs::check(history, &mut findings);
     fencing::check(history, &mut findings);
     accounts::check(history, &mut findings);

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::clock::At;
+use crate::fault::Name;
 use crate::fleet::Fleet;
 use crate::history::{Kind, Outcome, Pass, Request};
 use crate::recorder::RequestId;
@@ -25,6 +26,9 @@ pub fn http(patience: Duration) -> reqwest::Client {
         .build()
         .unwrap()
 }
+
+/// A machine's name, and where its process listens.
+pub type Address = (Name, SocketAddr);
 
 /// What a machine says of itself.
 pub async fn health(addr: SocketAddr) -> Option<Value> {
@@ -47,42 +51,41 @@ impl Client {
         }
     }
 
-    /// Asks the edge for a session, and writes down what becomes of it. Says whether it was served.
-    pub async fn ask(&self, session: Uuid, kind: Kind) -> bool {
-        let url = |rest: &str| self.fleet.edge.url(&format!("/session/{session}/{rest}"));
-        match kind {
-            Kind::Write => self.send(session, kind, Method::POST, url("write")).await,
-            _ => self.send(session, kind, Method::GET, url("read")).await,
-        }
+    /// Asks the edge for a session, and writes down what becomes of it.
+    pub async fn ask(&self, session: Uuid, kind: Kind) -> Outcome {
+        self.send(&self.fleet.edge.url(""), None, session, kind)
+            .await
     }
 
-    async fn send(&self, session: Uuid, kind: Kind, method: Method, url: String) -> bool {
-        let request = self.http.request(method.clone(), url);
-        let request = if method == Method::POST {
-            request.body("{}")
-        } else {
-            request
+    /// Asks a machine past the edge.
+    pub async fn ask_directly(&self, machine: &Address, session: Uuid, kind: Kind) -> Outcome {
+        let (name, addr) = machine;
+        let base = format!("http://{addr}");
+        self.send(&base, Some(name), session, kind).await
+    }
+
+    async fn send(&self, base: &str, machine: Option<&Name>, session: Uuid, kind: Kind) -> Outcome {
+        let url = format!("{base}/session/{session}");
+        let request = match kind {
+            Kind::Write => self.http.post(format!("{url}/write")).body("{}"),
+            _ => self.http.get(format!("{url}/read")),
         };
         let sent = At::now();
         let (outcome, id) = match request.send().await {
             Ok(response) => outcome(response).await,
             Err(error) => (failure(&error), None),
         };
-        let is_served = matches!(outcome, Outcome::Passed(_));
-        self.record(session, kind, sent, outcome, id);
-        is_served
+        let request = Request {
+            is_direct: machine.is_some(),
+            way: machine.into_iter().cloned().collect(),
+            ..asked(session, kind, sent, outcome.clone())
+        };
+        self.fleet.recorder.request(request, id);
+        outcome
     }
 
     pub fn record(&self, session: Uuid, kind: Kind, sent: At, outcome: Outcome, id: RequestId) {
-        let request = Request {
-            session,
-            kind,
-            sent,
-            done: At::now(),
-            outcome,
-            way: Vec::new(),
-            edge_error: None,
-        };
+        let request = asked(session, kind, sent, outcome);
         self.fleet.recorder.request(request, id);
     }
 
@@ -95,18 +98,17 @@ impl Client {
     }
 }
 
-/// Asks the older of two processes, past the edge, until it is gone.
-pub async fn ask_elder(fleet: Arc<Fleet>, addr: SocketAddr) {
-    let client = Client::new(&fleet);
-    let mut dice = fastrand::Rng::with_seed(fleet.settings.seed ^ u64::from(addr.port()));
-    while tokio::net::TcpStream::connect(addr).await.is_ok() {
-        let sessions = fleet.recorder.lock().sessions.clone();
-        let recent = sessions.len().saturating_sub(40);
-        if let Some(session) = dice.choice(&sessions[recent..]) {
-            let url = format!("http://{addr}/session/{session}/read");
-            client.send(*session, Kind::Elder, Method::GET, url).await;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+fn asked(session: Uuid, kind: Kind, sent: At, outcome: Outcome) -> Request {
+    Request {
+        session,
+        kind,
+        is_direct: false,
+        sent,
+        done: At::now(),
+        outcome,
+        // The edge tells, in the end.
+        way: Vec::new(),
+        edge_error: None,
     }
 }
 

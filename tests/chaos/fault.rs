@@ -17,6 +17,8 @@ pub enum Fault {
     Kill,
     /// SIGSTOP for longer than after which it is lost, then SIGCONT.
     Stop,
+    /// SIGSTOP in the middle of writes, and SIGCONT when its sessions have just been given away.
+    NapAndMove,
     /// SIGTERM, and a process of the same id.
     RestartAfterDrain,
     /// SIGKILL, and a process of the same id.
@@ -33,6 +35,10 @@ pub enum Fault {
     CutRefused,
     /// A machine's packets to and from the database are lost.
     CutSilent,
+    /// The same, and its sessions are given away, which it does not hear.
+    CutAndMove,
+    /// The same, and whom they are given to drains before it may serve them.
+    CutMoveAndDrain,
     /// Somebody gives sessions to another machine by plain SQL.
     AssignToMachine,
     /// Somebody gives sessions to a machine that is not there yet.
@@ -42,11 +48,12 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Start,
         Self::Drain,
         Self::Kill,
         Self::Stop,
+        Self::NapAndMove,
         Self::RestartAfterDrain,
         Self::RestartAfterKill,
         Self::Twin,
@@ -55,6 +62,8 @@ impl Fault {
         Self::DatabaseImmediate,
         Self::CutRefused,
         Self::CutSilent,
+        Self::CutAndMove,
+        Self::CutMoveAndDrain,
         Self::AssignToMachine,
         Self::AssignAhead,
         Self::AssignToNobody,
@@ -102,6 +111,15 @@ pub enum Action {
     Heal(Name),
     StopDatabase(Shutdown),
     StartDatabase,
+    /// Looks closely at the machine, by sessions of its that are chosen by `choice`.
+    Follow(Name, u64),
+    /// Has it write for them, all at once.
+    Burst(Name),
+    /// Gives them to another machine.
+    Move {
+        from: Name,
+        to: Name,
+    },
     /// `sessions` of them, chosen by `choice`.
     Assign {
         sessions: usize,
@@ -123,7 +141,10 @@ impl Action {
             | Self::Continue(name)
             | Self::ContinueElder(name)
             | Self::Cut(name, _)
+            | Self::Follow(name, _)
+            | Self::Burst(name)
             | Self::Heal(name) => Some(name),
+            Self::Move { from, .. } => Some(from),
             Self::StopDatabase(_) | Self::StartDatabase | Self::Assign { .. } => None,
         }
     }

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tower_ownership::testing::FlyEdge;
+use uuid::Uuid;
 
 use crate::fault::{Action, Cut, Name, Shutdown, Step, To};
 use crate::ground::Ground;
@@ -24,6 +25,7 @@ pub struct Fleet {
     pub recorder: Arc<Recorder>,
     pub orchestrator: Orchestrator,
     machines: Lock<BTreeMap<Name, Arc<Mutex<Machine>>>>,
+    tasks: Lock<JoinSet<()>>,
     /// While there is no database.
     outage: Lock<Option<Open>>,
     /// Sessions that were given to machines which are not there yet.
@@ -42,6 +44,7 @@ impl Fleet {
             ground,
             recorder: Arc::default(),
             machines: Lock::default(),
+            tasks: Lock::default(),
             outage: Lock::default(),
             ahead: Lock::default(),
         }
@@ -148,6 +151,19 @@ impl Fleet {
                 machine.relay.restore().await;
                 machine.over(self, Trouble::Cut);
             }
+            Action::Follow(name, choice) => {
+                let machine = self.machine(&name).await;
+                machine.lock().await.follow(self, choice).await;
+            }
+            Action::Burst(name) => {
+                let machine = self.machine(&name).await;
+                machine.lock().await.burst(self);
+            }
+            Action::Move { from, to } => {
+                let machine = self.machine(&from).await;
+                let followed = machine.lock().await.followed.clone();
+                self.give(&followed, &To::Machine(to)).await;
+            }
             Action::StopDatabase(shutdown) => self.stop_database(shutdown).await,
             Action::StartDatabase => self.start_database().await,
             Action::Assign {
@@ -209,13 +225,31 @@ impl Fleet {
             let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
             ahead.insert(name.clone(), open);
         }
-        let owner = match &to {
+        self.give(&chosen, &to).await;
+    }
+
+    async fn give(&self, sessions: &[Uuid], to: &To) {
+        let owner = match to {
             To::Machine(name) | To::MachineToCome(name) => Some(name.as_str()),
             To::Nobody => None,
         };
-        let assigned = self.orchestrator.assign(&chosen, owner).await;
-        let changed = assigned.map_or_else(|| "perhaps some".to_owned(), |count| count.to_string());
-        self.recorder
-            .note(format!("{to:?} got sessions: {changed}"));
+        let given = self.orchestrator.assign(sessions, owner).await;
+        let given = given.map_or_else(|| "perhaps some".to_owned(), |count| count.to_string());
+        self.recorder.note(format!("{to:?} got sessions: {given}"));
+    }
+
+    /// Does something beside the faults and the load.
+    pub fn in_background(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.spawn(task);
+    }
+
+    /// Waits until all that was asked beside the load is answered.
+    pub async fn until_nobody_asks(&self) {
+        let tasks = {
+            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *tasks)
+        };
+        tasks.join_all().await;
     }
 }

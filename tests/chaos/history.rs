@@ -39,6 +39,8 @@ pub struct History {
 pub struct Request {
     pub session: Uuid,
     pub kind: Kind,
+    /// Whether it was sent to a machine past the edge, which so cannot have it replayed.
+    pub is_direct: bool,
     pub sent: At,
     pub done: At,
     pub outcome: Outcome,
@@ -57,8 +59,6 @@ pub enum Kind {
     Socket,
     /// Asked after the last fault, to see whether all is well again.
     Heal,
-    /// To the older of two processes, past the edge.
-    Elder,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

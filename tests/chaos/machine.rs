@@ -4,22 +4,26 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use tokio::task::spawn_blocking;
+use uuid::Uuid;
 
-use crate::client::{self, health};
+use crate::client::health;
 use crate::clock::At;
 use crate::fault::Name;
 use crate::fleet::Fleet;
+use crate::follower;
 use crate::history::ProcessEnd;
 use crate::process::Container;
-use crate::recorder::ProcessIndex;
+use crate::running::Running;
 use crate::support::relay::Relay;
 use crate::troubles::{Open, Trouble};
 
 /// How long it may take from the start of a process until it is ready, if the database is there.
 const READY: Duration = Duration::from_secs(30);
+
+/// By how many of its sessions a machine is looked at closely.
+const FOLLOWED: usize = 3;
 
 pub struct Machine {
     pub name: Name,
@@ -30,12 +34,8 @@ pub struct Machine {
     elder: Option<Running>,
     /// What is wrong with it now.
     troubles: Vec<(Trouble, Open)>,
-}
-
-/// A process.
-struct Running {
-    container: Container,
-    index: ProcessIndex,
+    /// The sessions by which it is looked at closely.
+    pub followed: Vec<Uuid>,
 }
 
 impl Machine {
@@ -46,6 +46,7 @@ impl Machine {
             current: None,
             elder: None,
             troubles: Vec::new(),
+            followed: Vec::new(),
         }
     }
 
@@ -80,8 +81,8 @@ impl Machine {
         self.elder = self.current.take();
         self.run(fleet).await;
         // Whoever knows the first one's address goes on asking it.
-        let elder = self.elder.as_ref().expect("it was running").container.addr;
-        tokio::spawn(client::ask_elder(Arc::clone(fleet), elder));
+        let elder = self.elder.as_ref().expect("it was running");
+        follower::ask_elder(fleet, (self.name.clone(), elder.container.addr));
         self.until_ready(fleet).await;
     }
 
@@ -144,6 +145,24 @@ impl Machine {
             self.name,
             self.log()
         );
+    }
+
+    /// Looks closely at it from now on, by sessions that it owns.
+    pub async fn follow(&mut self, fleet: &Arc<Fleet>, choice: u64) {
+        let owned = fleet.orchestrator.owned_by(&self.name).await;
+        let mut owned = owned.unwrap_or_default();
+        fastrand::Rng::with_seed(choice).shuffle(&mut owned);
+        owned.truncate(FOLLOWED);
+        if let Some(addr) = self.addr() {
+            follower::follow(fleet, &(self.name.clone(), addr), &owned);
+        }
+        self.followed = owned;
+    }
+
+    pub fn burst(&self, fleet: &Arc<Fleet>) {
+        if let Some(addr) = self.addr() {
+            follower::burst(fleet, &(self.name.clone(), addr), &self.followed);
+        }
     }
 
     fn log(&self) -> String {
@@ -243,44 +262,5 @@ impl Machine {
             running.exit_status(fleet).await;
             fleet.recorder.process(index, |process| process.end = end);
         }
-    }
-}
-
-impl Running {
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.container.pid.try_into().expect("a process id"));
-        // One that has ended is nobody's yet, as nobody has asked for its status.
-        kill(pid, signal).expect("a signal");
-    }
-
-    async fn kill(self, fleet: &Fleet) {
-        let end = if self.container.has_ended() {
-            ProcessEnd::ByItself
-        } else {
-            ProcessEnd::Killed
-        };
-        self.signal(Signal::SIGKILL);
-        let index = self.index;
-        self.exit_status(fleet).await;
-        fleet.recorder.process(index, |process| process.end = end);
-    }
-
-    /// Waits until it has ended.
-    async fn exit_status(self, fleet: &Fleet) -> i32 {
-        let Self { container, index } = self;
-        while !container.has_ended() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        let now = At::now();
-        let mut machine = String::new();
-        fleet.recorder.process(index, |process| {
-            process.ended = now;
-            machine.clone_from(&process.machine);
-        });
-        let log = container.log();
-        fleet.recorder.lock().logs.push((machine, log));
-        spawn_blocking(move || container.exit_status())
-            .await
-            .expect("its status")
     }
 }

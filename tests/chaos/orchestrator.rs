@@ -46,6 +46,14 @@ impl Orchestrator {
         self.execute(update, &[&sessions, &owner]).await
     }
 
+    /// Which sessions a machine owns, in an order that does not depend on when they were made.
+    pub async fn owned_by(&self, machine: &str) -> Option<Vec<Uuid>> {
+        let client = self.client().await?;
+        let select = "SELECT id FROM preview_sessions WHERE container_id = $1 ORDER BY id";
+        let rows = timeout(PATIENCE, client.query(select, &[&machine])).await;
+        Some(rows.ok()?.ok()?.iter().map(|row| row.get(0)).collect())
+    }
+
     /// What the rows say now.
     pub async fn sample(&self) -> Option<Vec<Sample>> {
         let client = self.client().await?;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::check::Violation;
 use crate::clock::At;
-use crate::history::{History, Kind, Outcome, ProcessEnd, Request};
+use crate::history::{History, Outcome, ProcessEnd, Request};
 use crate::plan::Plan;
 use crate::stream::StreamEnd;
 
@@ -175,7 +175,7 @@ fn longest_unavailability(history: &History) -> (Duration, Uuid) {
     const OFTEN: Duration = Duration::from_secs(1);
     let mut asked: BTreeMap<Uuid, Vec<&Request>> = BTreeMap::new();
     for request in &history.requests {
-        if request.kind != Kind::Elder {
+        if !request.is_direct {
             asked.entry(request.session).or_default().push(request);
         }
     }

@@ -13,7 +13,7 @@ use crate::client::{Client, health};
 use crate::clock::At;
 use crate::fault::{Action, Name};
 use crate::fleet::Fleet;
-use crate::history::{Healing, History, Kind};
+use crate::history::{Healing, History, Kind, Outcome};
 use crate::load::Load;
 use crate::plan::Plan;
 use crate::settings::Settings;
@@ -41,6 +41,7 @@ impl Run {
         // Those who make the load go on asking: a fleet has to heal under it.
         let healing = heal(&fleet).await;
         load.end().await;
+        fleet.until_nobody_asks().await;
         for machine in fleet.all() {
             machine.lock().await.end(&fleet).await;
         }
@@ -53,7 +54,7 @@ impl Run {
         let record = std::mem::take(&mut *fleet.recorder.lock());
         let ways = Ways::of(fleet);
         let requests = record.requests.into_iter().map(|(mut request, id)| {
-            if let Some(id) = id {
+            if let Some(id) = id.filter(|_| !request.is_direct) {
                 request.way = ways.machines.get(&id).cloned().unwrap_or_default();
                 request.edge_error = ways.errors.get(&id).cloned();
             }
@@ -150,7 +151,8 @@ async fn heal(fleet: &Arc<Fleet>) -> Healing {
 
 async fn until_served(client: &Client, session: Uuid, deadline: Instant) -> (Uuid, Option<At>) {
     while Instant::now() < deadline {
-        if client.ask(session, Kind::Heal).await {
+        let outcome = client.ask(session, Kind::Heal).await;
+        if matches!(outcome, Outcome::Passed(_)) {
             return (session, Some(At::now()));
         }
         sleep(Duration::from_millis(100)).await;

@@ -90,7 +90,7 @@ impl Settings {
     /// How long the older of two processes may go on after both run: until its next beat has come
     /// back.
     pub fn notices_a_twin_within(&self) -> Duration {
-        2 * self.beat + self.lookup + self.freshness + Duration::from_secs(1)
+        2 * self.beat + Duration::from_secs(2)
     }
 }
 

@@ -22,6 +22,7 @@ mod process;
 mod race;
 mod reap;
 mod release;
+mod replication;
 mod rivals;
 mod scale;
 mod serving;

@@ -110,6 +110,7 @@ fn misfit(kind: FaultKind, text: &str) -> Findings {
 }
 
 /// The findings, the cause, and what the sentence has to say.
+#[allow(clippy::too_many_lines, reason = "a table is as long as it has rows")]
 fn table() -> Vec<(Findings, Cause, &'static str)> {
     let never_seen = || presence(Presence::NeverSeen);
     let unreachable = |reason: &str| Got {

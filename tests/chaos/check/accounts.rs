@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Findings, Rule};
-use crate::history::{History, Kind, Outcome, ProcessEnd, Request};
+use crate::history::{History, Outcome, ProcessEnd, Request};
 use crate::troubles::Trouble;
 
 /// What keeps a request waiting while it lasts.
@@ -61,16 +61,18 @@ fn bound(history: &History, request: &Request) -> Duration {
 
 /// An answer that has begun breaks when its machine dies, and only then: the edge does not.
 fn may_break(history: &History, request: &Request) -> bool {
-    if request.kind == Kind::Elder {
-        // It is killed in the end, and asked without an edge in between.
-        return true;
-    }
+    // The edge knows who is gone; whoever goes past it finds out by asking once more.
+    let after = if request.is_direct {
+        Duration::from_secs(1)
+    } else {
+        Duration::ZERO
+    };
     let machines: Vec<&str> = request.way.iter().map(String::as_str).collect();
     history.troubles.explain(
         &[Trouble::Dead, Trouble::Draining, Trouble::Twin],
         Some(&machines),
         (request.sent, request.done),
-        Duration::ZERO,
+        after,
     )
 }
 

@@ -95,7 +95,7 @@ impl Reasons<'_> {
             }
             "duplicate-identity" => self.trouble(&[Twin], &owners, request, heals),
             "replay-loop" => self.changed_during(request),
-            "replay-not-honoured" => request.kind == Kind::Elder,
+            "replay-not-honoured" => request.is_direct,
             _ => false,
         };
         (!is_explained).then_some("has no reason")

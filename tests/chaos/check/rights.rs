@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::rows::Epochs;
-use super::{Findings, Rule, twins};
+use super::{Findings, Rule};
 use crate::history::{History, Pass, Request};
 
 pub(super) fn check(history: &History, findings: &mut Findings) {
@@ -19,16 +19,16 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
             .map(|(_, pass)| *pass)
             .filter(|pass| pass.was_proved())
             .collect();
-        one_owner_at_a_time(history, session, &proved, &epochs, findings);
+        one_owner_at_a_time(session, &proved, &epochs, findings);
         late_ones_write_nothing(session, &passes, findings);
     }
 }
 
 /// All passes of one process at one epoch.
-pub(super) struct Turn<'a> {
+struct Turn<'a> {
     epoch: u64,
-    pub(super) first: &'a Pass,
-    pub(super) last: &'a Pass,
+    first: &'a Pass,
+    last: &'a Pass,
     /// The one whose right ends last.
     longest: &'a Pass,
 }
@@ -59,7 +59,6 @@ impl<'a> Turn<'a> {
 }
 
 fn one_owner_at_a_time(
-    history: &History,
     session: Uuid,
     passes: &[&Pass],
     epochs: &Epochs<'_>,
@@ -69,7 +68,12 @@ fn one_owner_at_a_time(
     for (at, one) in turns.iter().enumerate() {
         for other in &turns[at + 1..] {
             if one.first.machine == other.first.machine {
-                twins::one_at_a_time(history, session, one, other, findings);
+                let is_one_process = one.first.process == other.first.process;
+                if is_one_process && one.last.at >= other.first.at {
+                    let what = format!("{session}: {:?} and then {:?}", other.first, one.last);
+                    findings.add(Rule::EpochsRise, what);
+                }
+                // What two of them may do is said in `twins`.
                 continue;
             }
             let (before, after) = if one.epoch == other.epoch {

@@ -117,6 +117,7 @@ pub fn request(sent: u64, done: u64, machine: &str, outcome: Outcome) -> Request
     Request {
         session: SESSION,
         kind: Kind::Read,
+        is_direct: false,
         sent: At::ms(sent),
         done: At::ms(done),
         outcome,

@@ -1,68 +1,62 @@
 //! Of two processes of one machine, the older one stops.
 
-use uuid::Uuid;
+use std::collections::BTreeMap;
 
-use super::rights::Turn;
 use super::{Findings, Rule};
-use crate::history::History;
+use crate::clock::At;
+use crate::history::{History, Pass, Process};
 use crate::troubles::Trouble;
 
-/// Of one machine's processes, the second may begin when the first has ended, or has noticed.
-pub(super) fn one_at_a_time(
-    history: &History,
-    session: Uuid,
-    one: &Turn<'_>,
-    other: &Turn<'_>,
-    findings: &mut Findings,
-) {
-    if one.first.process == other.first.process {
-        if one.last.at >= other.first.at {
-            let what = format!("{session}: {:?} and then {:?}", other.first, one.last);
-            findings.add(Rule::EpochsRise, what);
+/// What a process may do beside a younger one, it may do until it can have noticed that one,
+/// whichever sessions the two serve.
+pub(super) fn check(history: &History, findings: &mut Findings) {
+    let mut last: BTreeMap<&str, &Pass> = BTreeMap::new();
+    for (_, pass) in history.passes().into_values().flatten() {
+        let last = last.entry(&pass.process).or_insert(pass);
+        if pass.was_proved() && pass.at > last.at {
+            *last = pass;
         }
-        return;
     }
-    let start = |turn: &Turn<'_>| {
-        let of_process = history.processes.iter();
-        let mut known = of_process.filter(|one| one.id.as_ref() == Some(&turn.first.process));
-        known.next().map(|process| process.started)
-    };
-    let (older, younger) = if start(one) <= start(other) {
-        (one, other)
-    } else {
-        (other, one)
-    };
-    let Some(began) = start(younger) else {
-        let what = format!(
-            "{session}: a process that nobody started: {:?}",
-            younger.first
-        );
-        findings.add(Rule::OneProcessAMachine, what);
-        return;
-    };
-    // What a process may do beside a younger one, it may do until it can have noticed.
-    let settings = &history.settings;
-    let machine = older.first.machine.as_str();
-    let mut notices = began + settings.notices_a_twin_within();
+    for (id, last) in last {
+        let known = |process: &&Process| process.id.as_deref() == Some(id);
+        let Some(process) = history.processes.iter().find(known) else {
+            let what = format!("a process that nobody started: {last:?}");
+            findings.add(Rule::OneProcessAMachine, what);
+            continue;
+        };
+        let younger = history
+            .processes
+            .iter()
+            .filter(|other| other.machine == process.machine && other.started > process.started);
+        for other in younger {
+            let notices = notices(history, other);
+            if last.at > notices {
+                let what = format!("{last:?}, to be noticed by {notices:?}: {other:?}");
+                findings.add(Rule::OneProcessAMachine, what);
+            }
+        }
+    }
+}
+
+/// When the processes before this one have to have noticed it: by a beat that comes back.
+fn notices(history: &History, younger: &Process) -> At {
+    let within = history.settings.notices_a_twin_within();
+    let began = younger.started;
+    let mut notices = began + within;
     for interval in history.troubles.iter() {
-        let concerns = interval.machine.as_deref().is_none_or(|one| one == machine);
+        let concerns = interval
+            .machine
+            .as_ref()
+            .is_none_or(|one| *one == younger.machine);
         let keeps_it_from_noticing = matches!(
             interval.trouble,
             Trouble::Stopped | Trouble::NoDatabase | Trouble::Starting | Trouble::Cut
         );
         if concerns && keeps_it_from_noticing && interval.to > began && interval.from <= notices {
-            notices = notices.max(interval.to + settings.notices_a_twin_within());
+            notices = notices.max(interval.to + within);
         }
     }
-    let notices = notices + history.stalls.within(began, notices);
-    if older.last.at > notices {
-        let what = format!(
-            "{session}: {:?}, although {:?} is the machine since {began:?} and that was to be \
-             noticed by {notices:?}",
-            older.last, younger.first.process
-        );
-        findings.add(Rule::OneProcessAMachine, what);
-    }
+    notices + history.stalls.within(began, notices)
 }
 
 #[cfg(test)]

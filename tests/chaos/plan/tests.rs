@@ -1,4 +1,5 @@
 use super::*;
+use crate::fault::Action;
 
 fn plans() -> impl Iterator<Item = Plan> {
     (0..200).map(|seed| Plan::of(&Settings::new(seed, Duration::from_secs(120))))
