@@ -40,6 +40,7 @@ use std::{
     error::Error,
     io,
     net::{Ipv4Addr, Ipv6Addr},
+    process::ExitCode,
 };
 
 use axum::{Json, Router, extract::State, routing::get};
@@ -53,10 +54,21 @@ use readiness::Readiness;
 use settings::Settings;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()))
         .init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        // Where its other lines go, in words: what `main` returns would be printed as Rust has it.
+        Err(error) => {
+            tracing::error!(error = &*error, "this container cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let settings = Settings::read()?;
     let readiness = Readiness::new();
     // Before the layer is built, which registers what it counts.
