@@ -83,7 +83,9 @@ impl Reasons<'_> {
                 request,
                 heals,
             ),
-            "owner-never-seen" => self.trouble(&[Ahead], &owners, request, heals),
+            // It was given sessions before it was started, or has been started and could not
+            // register yet.
+            "owner-never-seen" => self.trouble(&[Ahead, Starting], &owners, request, heals),
             "lookup-unavailable" => {
                 let any: Vec<&str> = request.way.iter().map(String::as_str).collect();
                 self.trouble(
