@@ -87,6 +87,8 @@
 //! | `metrics` | `metrics`: what is counted, for the recorder of the `metrics` facade | |
 //! | `probe` | `probe::Probe`: whether requests get to a session's owner, asked from the outside | |
 //! | `testing` | `testing::FlyEdge`: Fly's proxy, imitated on the loopback, for your own tests | |
+//! | `doctor` | `doctor::Doctor`: says what is wrong with one session | |
+//! | `cli` | the command `ownership`, and nothing of the library | |
 //!
 //! Features add items, and none changes behaviour. Without any, there is neither a database driver
 //! nor a runtime in the tree.
@@ -100,6 +102,8 @@ mod arrival;
 mod cache;
 mod claim;
 mod directory;
+#[cfg(feature = "doctor")]
+pub mod doctor;
 pub mod explain;
 mod extract;
 mod future;
@@ -148,10 +152,11 @@ pub use identity::{FlyMachine, detect};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 #[cfg(feature = "postgres")]
 pub use lookup::postgres::{
-    AssignError, Assigned, Drained, PostgresConfigError, PostgresDirectory, PostgresFault,
-    PostgresLookup, PostgresLookupBuilder, PostgresPresence, PostgresPresenceBuilder,
-    PostgresSource, PostgresVerified, PostgresVerifyError, PostgresWarning, PostgresWatch,
-    PostgresWatchBuilder, PresenceError, PresenceHealth, PresenceState, Released, WatchError,
+    AssignError, Assigned, Audit, AuditFinding, AuditKind, Drained, ListedSession, MachineStatus,
+    PostgresConfigError, PostgresDirectory, PostgresFault, PostgresLookup, PostgresLookupBuilder,
+    PostgresPresence, PostgresPresenceBuilder, PostgresSource, PostgresVerified,
+    PostgresVerifyError, PostgresWarning, PostgresWatch, PostgresWatchBuilder, PresenceError,
+    PresenceHealth, PresenceState, Reaped, ReapedSession, Released, SessionFilter, WatchError,
     WatchHealth, WatchState,
 };
 pub use lookup::{

@@ -40,6 +40,7 @@ use std::{
     error::Error,
     io,
     net::{Ipv4Addr, Ipv6Addr},
+    process::ExitCode,
 };
 
 use axum::{Json, Router, extract::State, routing::get};
@@ -53,10 +54,21 @@ use readiness::Readiness;
 use settings::Settings;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()))
         .init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        // Where its other lines go, in words: what `main` returns would be printed as Rust has it.
+        Err(error) => {
+            tracing::error!(error = &*error, "this container cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let settings = Settings::read()?;
     let readiness = Readiness::new();
     // Before the layer is built, which registers what it counts.
@@ -79,7 +91,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut app = Router::new()
         .route("/healthz", get(is_up))
-        .with_state(readiness)
+        .with_state((readiness, application.process))
         .route("/metrics", get(async move || counted.render()))
         .nest_service("/health", health)
         .merge(application.router());
@@ -100,9 +112,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn is_up(State(readiness): State<Readiness>) -> Json<Value> {
+async fn is_up(State((readiness, process)): State<(Readiness, Uuid)>) -> Json<Value> {
     let why_not = readiness.why_not();
-    Json(json!({ "status": "ok", "ready": why_not.is_none(), "reason": why_not }))
+    Json(json!({
+        "status": "ok",
+        "process": process,
+        "ready": why_not.is_none(),
+        "reason": why_not,
+    }))
 }
 
 /// Both families where there are two: Fly's proxy comes by IPv4, its private network by IPv6.

@@ -1,6 +1,6 @@
 //! Whether this container is ready, and why not.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 use tower_ownership::{MachineId, PostgresLookup, health::Check};
@@ -62,7 +62,12 @@ pub fn verify_in_the_background(lookup: PostgresLookup, machine: MachineId, read
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "not ready: the session directory cannot be used");
+                    // With what caused it: that it cannot be asked is not yet why.
+                    let cause: &(dyn Error + 'static) = &error;
+                    tracing::warn!(
+                        error = cause,
+                        "not ready: the session directory cannot be used"
+                    );
                     readiness.waits(DIRECTORY, error.to_string());
                 }
             }

@@ -14,7 +14,6 @@ use super::{
 use crate::{
     CacheHandle,
     lookup::postgres::{directory::PostgresDirectory, watch::dice},
-    meter,
 };
 
 /// Makes a [`PostgresPresence`]. Everything is checked in [`start`](Self::start).
@@ -123,9 +122,6 @@ impl PostgresPresenceBuilder {
             Arc::new(row),
             Arc::new(Status::new(cache.machine().clone())),
         );
-        // Registering says that the machine is alive, too. A machine whose first beats fail has to
-        // have an age by which that is noticed.
-        meter::beaten(true);
         let (stop, stopped) = oneshot::channel();
         let task = Task {
             row: Arc::clone(&row),

@@ -12,7 +12,7 @@ use super::{
     health::Status,
     row::{Beat, MachineRow},
 };
-use crate::{CacheHandle, Standing, lookup::postgres::watch::jittered, meter};
+use crate::{CacheHandle, Standing, lookup::postgres::watch::jittered};
 
 pub(super) struct Task {
     pub(super) row: Arc<MachineRow>,
@@ -40,10 +40,7 @@ impl Task {
             due.tick().await;
             let sent = Instant::now();
             match self.row.beat(sent + self.timeout).await {
-                Ok(Beat::Done { rival }) => {
-                    meter::beaten(true);
-                    self.status.beat(sent, rival);
-                }
+                Ok(Beat::Done { rival }) => self.status.beat(sent, rival),
                 Ok(Beat::Superseded) => {
                     // It goes on looking, so that the other process hears of it for as long as
                     // both are there.
@@ -55,10 +52,7 @@ impl Task {
                     self.status.gone();
                     return;
                 }
-                Err(error) => {
-                    meter::beaten(false);
-                    self.status.failed(error);
-                }
+                Err(error) => self.status.failed(error),
             }
         }
     }
