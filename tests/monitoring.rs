@@ -147,6 +147,23 @@ fn every_code_that_somebody_has_to_mend_has_an_alert() {
     }
 }
 
+/// A drain passes by itself.
+#[cfg(feature = "postgres")]
+#[test]
+fn every_finding_of_the_audit_that_lasts_has_an_alert() {
+    use tower_ownership::AuditKind;
+
+    let alerted = values(RULES, "kind");
+    for kind in AuditKind::ALL {
+        let is_alerted = alerted.contains(&kind.as_str());
+        assert_eq!(is_alerted, *kind != AuditKind::OwnerDraining, "{kind:?}");
+    }
+    let all_are_kinds = alerted
+        .iter()
+        .all(|kind| AuditKind::ALL.iter().any(|one| one.as_str() == *kind));
+    assert!(all_are_kinds, "{alerted:?}");
+}
+
 #[test]
 fn every_alert_says_what_it_means_and_leads_to_a_section_that_is_there() {
     assert!(alerts().len() >= 15);
