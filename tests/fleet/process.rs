@@ -28,7 +28,7 @@ pub fn example(name: &str) -> PathBuf {
 /// A running container. It ends with the drop or with the process.
 pub struct Container {
     pub addr: SocketAddr,
-    pid: u32,
+    pub pid: u32,
     supervisor: Supervisor,
 }
 

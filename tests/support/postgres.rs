@@ -122,6 +122,11 @@ impl Cluster {
         self.supervisor().stop("INT");
     }
 
+    /// Ends the server without a shutdown (`immediate`): it recovers when it is started again.
+    pub fn stop_at_once(&self) {
+        self.supervisor().stop("QUIT");
+    }
+
     /// Starts it again after [`stop`](Self::stop), with the same data on the same port.
     pub fn start(&self) {
         if let Err(log) = start(&mut self.supervisor(), &self.dir, self.port) {

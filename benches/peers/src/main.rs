@@ -19,7 +19,7 @@ use std::{
 use table::Table;
 
 /// Benchmarks in the order in which they are told.
-const BENCHES: [(&str, &str); 8] = [
+const BENCHES: [(&str, &str); 9] = [
     ("request", "A request in the layer"),
     ("peers-request", "Beside other middlewares"),
     ("instructions", "Instructions"),
@@ -28,6 +28,7 @@ const BENCHES: [(&str, &str); 8] = [
     ("cache", "The cache"),
     ("peers-tables", "Tables that could be behind it"),
     ("watch", "Changes of owner"),
+    ("ownership", "The life of an ownership"),
 ];
 
 const HEAD: &str = "# What was measured\n

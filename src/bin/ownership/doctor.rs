@@ -69,7 +69,7 @@ struct Fly {
     )]
     token: Option<String>,
 
-    /// Where the Machines API is [default: https://api.machines.dev]
+    /// Where the Machines API is [default: `https://api.machines.dev`]
     #[arg(long = "fly-api", value_name = "URL")]
     api: Option<String>,
 

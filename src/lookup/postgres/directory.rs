@@ -70,10 +70,15 @@ pub use sessions::{ListedSession, SessionFilter};
 /// - A release proof stays only if it comes with the very change that gives the session up.
 ///
 /// They also notify, as those of [`PostgresWatch`] do, whose migration
-/// need not be applied as well, and may be. They do not fire where triggers do not: with
-/// `session_replication_role = replica`. A row that is deleted and inserted again under the same id
-/// begins anew: give ids only once, or leave a deleted one alone for longer than the fleet's
+/// need not be applied as well, and may be. A row that is deleted and inserted again under the same
+/// id begins anew: give ids only once, or leave a deleted one alone for longer than the fleet's
 /// freshness.
+///
+/// They are no `ENABLE ALWAYS` triggers, so they do not fire with `session_replication_role =
+/// replica`. A logical replica then has the epochs of its publisher; one that counted for itself
+/// would begin at 1 with all rows that it copies. And whoever has to mend epochs, after a failover
+/// that lost commits, can raise them in this way. Nobody else may write owners so: without a new
+/// epoch, two machines could serve the session.
 ///
 /// # One process a machine
 /// What [`claim`](crate::SessionDirectory::claim) and [`release`](Self::release) write may arrive

@@ -10,6 +10,7 @@ use crate::{
     LookupError, Presence, SessionId,
     lookup::postgres::{Inner, failure::Failure, migration::literal, ownership},
     machine::shape::Shapes,
+    meter,
 };
 
 /// What an [audit](PostgresDirectory::audit) found.
@@ -69,6 +70,15 @@ pub enum AuditKind {
 }
 
 impl AuditKind {
+    /// Every kind that this version knows.
+    pub const ALL: &'static [Self] = &[
+        Self::Unassigned,
+        Self::OwnerLost,
+        Self::OwnerNeverSeen,
+        Self::OwnerDraining,
+        Self::WrongIdentity,
+    ];
+
     /// The kind as it stands in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -119,7 +129,15 @@ impl PostgresDirectory {
         let sql = self.audit_sql(limit);
         let rows = lookup.connections.read_much(&sql, &[], LIST).await;
         let rows = rows.map_err(Failure::into_read_error)?;
-        read(lookup, &rows, limit)
+        let audit = read(lookup, &rows, limit)?;
+        if let Some(audit) = &audit {
+            meter::audited(AuditKind::ALL.iter().map(|kind| {
+                let findings = audit.findings.iter();
+                let of_this = findings.filter(|finding| finding.kind == *kind);
+                (kind.as_str(), of_this.count())
+            }));
+        }
+        Ok(audit)
     }
 
     /// Each part returns one row more than is wanted, which tells that there are more.

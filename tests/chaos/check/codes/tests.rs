@@ -1,0 +1,137 @@
+use super::super::Rule::*;
+use super::super::sample::*;
+use super::*;
+use crate::history::ProcessEnd;
+
+/// When everything has long been quiet.
+const LATER: u64 = 60_000;
+
+#[test]
+fn whatever_is_not_listed_is_found() {
+    for (status, code) in [
+        (404, "session-unknown"),
+        (410, "session-over"),
+        (502, "directory-corrupt"),
+        (413, "not-replayable"),
+        (409, "replay-not-honoured"),
+        (500, "session-moving"),
+    ] {
+        breaks(RefusalsHaveReasons, |history| {
+            history.requests.push(refused("d", 12_100, status, code));
+        });
+    }
+}
+
+#[test]
+fn every_listed_refusal_without_a_reason_is_found() {
+    for (code, status) in LISTED {
+        breaks(RefusalsHaveReasons, |history| {
+            history.requests.push(refused("d", LATER, status, code));
+        });
+    }
+}
+
+#[test]
+fn every_listed_refusal_has_reasons_that_count() {
+    for (code, trouble, machine) in [
+        ("session-moving", Draining, "d"),
+        ("owner-lost", Stopped, "d"),
+        ("owner-unreachable", Dead, "d"),
+        ("owner-never-seen", Ahead, "d"),
+        ("lookup-unavailable", Cut, "c"),
+        ("session-starting", Starting, "d"),
+        ("duplicate-identity", Twin, "d"),
+    ] {
+        let from = |machine: &str| {
+            let mut request = refused("c", LATER, 503, code);
+            request.way.push("d".to_owned());
+            let machine = machine.to_owned();
+            move |history: &mut History| {
+                history.requests.push(request);
+                let (from, to) = (At::ms(LATER - 5_000), At::ms(LATER - 3_500));
+                history.troubles.add(trouble, Some(&machine), from, to);
+            }
+        };
+        is_fine(from(machine));
+        // Somebody else's trouble is no reason.
+        breaks(RefusalsHaveReasons, from("e"));
+    }
+}
+
+#[test]
+fn who_serves_already_does_not_wait_again_unless_it_was_restarted() {
+    let again = |history: &mut History| {
+        history
+            .requests
+            .push(refused("d", LATER, 503, "session-moving"));
+    };
+    breaks(RefusalsHaveReasons, again);
+    // A process that came before the last one was served.
+    is_fine(|history| {
+        again(history);
+        let mut younger = process("d", 13_100, u64::MAX, ProcessEnd::Running);
+        younger.id = Some("D2".to_owned());
+        history.processes.push(younger);
+    });
+}
+
+#[test]
+fn a_session_is_starting_only_while_nobody_owns_it() {
+    is_fine(|history| {
+        history
+            .requests
+            .push(refused("b", 4_020, 503, "session-starting"));
+    });
+    breaks(RefusalsHaveReasons, |history| {
+        history
+            .requests
+            .push(refused("d", 13_500, 503, "session-starting"));
+    });
+}
+
+#[test]
+fn a_request_goes_round_in_circles_only_while_the_owner_changes() {
+    is_fine(|history| {
+        history
+            .requests
+            .push(refused("d", 12_100, 508, "replay-loop"));
+    });
+    breaks(RefusalsHaveReasons, |history| {
+        history
+            .requests
+            .push(refused("d", 18_000, 508, "replay-loop"));
+    });
+}
+
+#[test]
+fn an_edge_that_reaches_nobody_although_all_are_there_is_found() {
+    for status in [500, 502, 503] {
+        breaks(RefusalsHaveReasons, |history| {
+            let edge = Outcome::Edge { status };
+            history.requests.push(request(LATER, LATER + 1, "d", edge));
+        });
+    }
+}
+
+#[test]
+fn an_application_fails_only_when_it_writes_and_cannot() {
+    let fail = |history: &mut History, kind| {
+        let (status, text) = (500, String::new());
+        let mut request = request(LATER, LATER + 1, "d", Outcome::Failed { status, text });
+        request.kind = kind;
+        history.requests.push(request);
+    };
+    let cut = |history: &mut History| {
+        let (from, to) = (At::ms(LATER - 100), At::ms(LATER + 100));
+        history.troubles.add(Cut, Some("d"), from, to);
+    };
+    breaks(RefusalsHaveReasons, |history| fail(history, Kind::Write));
+    breaks(RefusalsHaveReasons, |history| {
+        fail(history, Kind::Read);
+        cut(history);
+    });
+    is_fine(|history| {
+        fail(history, Kind::Write);
+        cut(history);
+    });
+}

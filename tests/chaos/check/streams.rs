@@ -1,0 +1,111 @@
+//! Streams end when the session goes, and say so.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Findings, Rule};
+use crate::clock::At;
+use crate::history::{History, Row};
+use crate::stream::{Stream, StreamEnd};
+use crate::troubles::Trouble;
+
+/// What a client may hear or notice later than it was so.
+const LATE: Duration = Duration::from_millis(1_500);
+
+pub(super) fn check(history: &History, findings: &mut Findings) {
+    let rows = history.rows_by_session();
+    for stream in &history.streams {
+        match &stream.end {
+            StreamEnd::Farewell(_) | StreamEnd::Left => {}
+            _ if broke_for_a_reason(history, stream) => {}
+            _ => findings.add(Rule::StreamsEnd, format!("without a farewell: {stream:?}")),
+        }
+        let Some(lost) = lost(&rows, stream) else {
+            continue;
+        };
+        let limit = limit(history, stream, lost);
+        if stream.heard > limit {
+            let what = format!("says something after {limit:?}: {stream:?}");
+            findings.add(Rule::StreamsEnd, what);
+        } else if stream.ended > limit {
+            let what = format!("goes on after {limit:?}: {stream:?}");
+            findings.add(Rule::StreamsEnd, what);
+        }
+    }
+}
+
+/// When the row said that the stream's machine is not the owner any more.
+fn lost(rows: &BTreeMap<Uuid, Vec<&Row>>, stream: &Stream) -> Option<At> {
+    let rows = rows.get(&stream.session)?;
+    let owned = rows.iter().rev().find(|row| {
+        row.committed <= stream.opened && row.owner.as_ref() == Some(&stream.machine)
+    })?;
+    let next = rows.iter().find(|row| row.epoch == owned.epoch + 1)?;
+    Some(next.committed)
+}
+
+/// By when it has to have ended: its last read counts for F, and a machine that is stopped ends
+/// nothing.
+fn limit(history: &History, stream: &Stream, lost: At) -> At {
+    let within = history.settings.freshness + LATE;
+    let mut limit = lost + within;
+    for interval in history.troubles.iter() {
+        let holds = interval.trouble == Trouble::Stopped
+            && interval.machine.as_ref() == Some(&stream.machine);
+        if holds && interval.from <= limit && interval.to > lost {
+            limit = limit.max(interval.to + within);
+        }
+    }
+    limit + history.stalls.within(lost, limit) + history.doubt
+}
+
+fn broke_for_a_reason(history: &History, stream: &Stream) -> bool {
+    history.troubles.explain(
+        &[Trouble::Dead, Trouble::Draining, Trouble::Twin],
+        Some(&[&stream.machine]),
+        (stream.ended - LATE, stream.ended),
+        LATE,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Rule::*;
+    use super::super::sample::*;
+    use super::*;
+
+    #[test]
+    fn a_stream_that_ends_without_a_word_is_found_unless_its_machine_died() {
+        let silent = |history: &mut History| history.streams[0].end = StreamEnd::Silent;
+        breaks(StreamsEnd, silent);
+        is_fine(|history| {
+            silent(history);
+            let (from, to) = (At::ms(12_105), At::ms(12_200));
+            history.troubles.add(Trouble::Dead, Some("c"), from, to);
+        });
+    }
+
+    #[test]
+    fn a_stream_that_outlives_the_ownership_is_found() {
+        breaks(StreamsEnd, |history| {
+            history.streams[0].ended = At::ms(15_000);
+        });
+        breaks(StreamsEnd, |history| {
+            history.streams[0].heard = At::ms(15_000);
+            history.streams[0].ended = At::ms(15_000);
+        });
+    }
+
+    #[test]
+    fn a_stopped_machine_ends_its_streams_when_it_goes_on() {
+        let late = |history: &mut History, ended| {
+            history.streams[0].ended = At::ms(ended);
+            let (from, to) = (At::ms(11_900), At::ms(18_000));
+            history.troubles.add(Trouble::Stopped, Some("c"), from, to);
+        };
+        is_fine(|history| late(history, 18_500));
+        breaks(StreamsEnd, |history| late(history, 21_000));
+    }
+}

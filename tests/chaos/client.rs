@@ -1,0 +1,172 @@
+//! How a request is sent, and what is made of its answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Response, StatusCode};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::clock::At;
+use crate::fault::Name;
+use crate::fleet::Fleet;
+use crate::history::{Kind, Outcome, Pass, Request};
+use crate::recorder::RequestId;
+
+/// After which a client takes it that nothing comes any more; longer than anything that is allowed.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A client that believes no environment and follows nothing.
+pub fn http(patience: Duration) -> reqwest::Client {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .timeout(patience)
+        .build()
+        .unwrap()
+}
+
+/// A machine's name, and where its process listens.
+pub type Address = (Name, SocketAddr);
+
+/// What a machine says of itself.
+pub async fn health(addr: SocketAddr) -> Option<Value> {
+    let answer = http(Duration::from_secs(5)).get(format!("http://{addr}/healthz"));
+    answer.send().await.ok()?.json().await.ok()
+}
+
+/// Somebody who asks.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    fleet: Arc<Fleet>,
+}
+
+impl Client {
+    pub fn new(fleet: &Arc<Fleet>) -> Self {
+        Self {
+            http: http(PATIENCE),
+            fleet: Arc::clone(fleet),
+        }
+    }
+
+    /// Asks the edge for a session, and writes down what becomes of it.
+    pub async fn ask(&self, session: Uuid, kind: Kind) -> Outcome {
+        self.send(&self.fleet.edge.url(""), None, session, kind)
+            .await
+    }
+
+    /// Asks a machine past the edge.
+    pub async fn ask_directly(&self, machine: &Address, session: Uuid, kind: Kind) -> Outcome {
+        let (name, addr) = machine;
+        let base = format!("http://{addr}");
+        self.send(&base, Some(name), session, kind).await
+    }
+
+    async fn send(&self, base: &str, machine: Option<&Name>, session: Uuid, kind: Kind) -> Outcome {
+        let url = format!("{base}/session/{session}");
+        let request = match kind {
+            Kind::Write => self.http.post(format!("{url}/write")).body("{}"),
+            _ => self.http.get(format!("{url}/read")),
+        };
+        let sent = At::now();
+        let (outcome, id) = match request.send().await {
+            Ok(response) => outcome(response).await,
+            Err(error) => (failure(&error), None),
+        };
+        let request = Request {
+            is_direct: machine.is_some(),
+            way: machine.into_iter().cloned().collect(),
+            ..asked(session, kind, sent, outcome.clone())
+        };
+        self.fleet.recorder.request(request, id);
+        outcome
+    }
+
+    pub fn record(&self, session: Uuid, kind: Kind, sent: At, outcome: Outcome, id: RequestId) {
+        let request = asked(session, kind, sent, outcome);
+        self.fleet.recorder.request(request, id);
+    }
+
+    pub fn fleet(&self) -> &Arc<Fleet> {
+        &self.fleet
+    }
+
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+}
+
+fn asked(session: Uuid, kind: Kind, sent: At, outcome: Outcome) -> Request {
+    Request {
+        session,
+        kind,
+        is_direct: false,
+        sent,
+        done: At::now(),
+        outcome,
+        // The edge tells, in the end.
+        way: Vec::new(),
+        edge_error: None,
+    }
+}
+
+/// Reads an answer to its end.
+async fn outcome(response: Response) -> (Outcome, RequestId) {
+    let id = text(&response, "fly-request-id");
+    if let Some(refused) = refusal(&response) {
+        return (refused, id);
+    }
+    let status = response.status();
+    let outcome = match response.text().await {
+        Err(error) => failure(&error),
+        Ok(text) if status == StatusCode::OK => Outcome::Passed(pass(&text)),
+        Ok(text) if text.is_empty() && status.is_server_error() => Outcome::Edge {
+            status: status.as_u16(),
+        },
+        Ok(text) => Outcome::Failed {
+            status: status.as_u16(),
+            text,
+        },
+    };
+    (outcome, id)
+}
+
+/// What the layer says in the application's place.
+pub fn refusal(response: &Response) -> Option<Outcome> {
+    let code = text(response, "ownership-code")?;
+    let status = response.status().as_u16();
+    Some(Outcome::Refused { status, code })
+}
+
+pub fn text(response: &Response, name: &str) -> Option<String> {
+    let value = response.headers().get(name)?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+pub fn failure(error: &reqwest::Error) -> Outcome {
+    if error.is_timeout() {
+        Outcome::Nothing
+    } else {
+        Outcome::Broken(format!("{error:?}"))
+    }
+}
+
+/// What the application tells of the right by which it served.
+fn pass(text: &str) -> Pass {
+    let told: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let string = |name: &str| told[name].as_str().map(ToOwned::to_owned);
+    let number = |name: &str| told[name].as_u64();
+    let pass = || {
+        Some(Pass {
+            machine: string("machine")?,
+            process: string("process")?,
+            epoch: number("epoch")?,
+            at: At(number("at")?),
+            proved_for: Duration::from_millis(number("provedFor")?),
+            written: told.get("written").and_then(Value::as_bool),
+        })
+    };
+    pass().unwrap_or_else(|| panic!("the application does not tell all: {text}"))
+}

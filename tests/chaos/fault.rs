@@ -1,0 +1,164 @@
+//! What can go wrong, and what has to be done for it.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A machine's name. Those that are dead keep theirs.
+pub type Name = String;
+
+/// One kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// A machine more.
+    Start,
+    /// SIGTERM: it drains, and does not come back.
+    Drain,
+    /// SIGKILL: it does not come back.
+    Kill,
+    /// SIGSTOP for longer than after which it is lost, then SIGCONT.
+    Stop,
+    /// SIGSTOP in the middle of writes, and SIGCONT when its sessions have just been given away.
+    NapAndMove,
+    /// SIGTERM, and a process of the same id.
+    RestartAfterDrain,
+    /// SIGKILL, and a process of the same id.
+    RestartAfterKill,
+    /// A second process of the same id beside the first.
+    Twin,
+    /// A second process of the same id while the first is stopped, which then goes on.
+    TwinOfASleeper,
+    /// PostgreSQL is restarted by a fast shutdown.
+    DatabaseFast,
+    /// PostgreSQL is restarted without being told, and recovers.
+    DatabaseImmediate,
+    /// A machine's connections to the database end, and new ones are refused.
+    CutRefused,
+    /// A machine's packets to and from the database are lost.
+    CutSilent,
+    /// The same, and its sessions are given away, which it does not hear.
+    CutAndMove,
+    /// The same, and whom they are given to drains before it may serve them.
+    CutMoveAndDrain,
+    /// Somebody gives sessions to another machine by plain SQL.
+    AssignToMachine,
+    /// Somebody gives sessions to a machine that is not there yet.
+    AssignAhead,
+    /// Somebody takes sessions from their machines by plain SQL.
+    AssignToNobody,
+}
+
+impl Fault {
+    pub const ALL: [Self; 18] = [
+        Self::Start,
+        Self::Drain,
+        Self::Kill,
+        Self::Stop,
+        Self::NapAndMove,
+        Self::RestartAfterDrain,
+        Self::RestartAfterKill,
+        Self::Twin,
+        Self::TwinOfASleeper,
+        Self::DatabaseFast,
+        Self::DatabaseImmediate,
+        Self::CutRefused,
+        Self::CutSilent,
+        Self::CutAndMove,
+        Self::CutMoveAndDrain,
+        Self::AssignToMachine,
+        Self::AssignAhead,
+        Self::AssignToNobody,
+    ];
+}
+
+/// How PostgreSQL is shut down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    Fast,
+    Immediate,
+}
+
+/// How a machine is cut off the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    Refused,
+    Silent,
+}
+
+/// Who gets sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum To {
+    Machine(Name),
+    /// Some that starts only later.
+    MachineToCome(Name),
+    Nobody,
+}
+
+/// One thing that the test does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    Start(Name),
+    /// Starts a second process of the machine, which takes the first one's place at the edge.
+    StartTwin(Name),
+    Terminate(Name),
+    Kill(Name),
+    /// Kills the first of two.
+    KillElder(Name),
+    Stop(Name),
+    Continue(Name),
+    /// Lets the first of two go on.
+    ContinueElder(Name),
+    Cut(Name, Cut),
+    Heal(Name),
+    StopDatabase(Shutdown),
+    StartDatabase,
+    /// Looks closely at the machine, by sessions of its that are chosen by `choice`.
+    Follow(Name, u64),
+    /// Has it write for them, all at once.
+    Burst(Name),
+    /// Gives them to another machine.
+    Move {
+        from: Name,
+        to: Name,
+    },
+    /// `sessions` of them, chosen by `choice`.
+    Assign {
+        sessions: usize,
+        choice: u64,
+        to: To,
+    },
+}
+
+impl Action {
+    /// The machine whose earlier actions have to be done first; `None` is the database.
+    pub fn machine(&self) -> Option<&Name> {
+        match self {
+            Self::Start(name)
+            | Self::StartTwin(name)
+            | Self::Terminate(name)
+            | Self::Kill(name)
+            | Self::KillElder(name)
+            | Self::Stop(name)
+            | Self::Continue(name)
+            | Self::ContinueElder(name)
+            | Self::Cut(name, _)
+            | Self::Follow(name, _)
+            | Self::Burst(name)
+            | Self::Heal(name) => Some(name),
+            Self::Move { from, .. } => Some(from),
+            Self::StopDatabase(_) | Self::StartDatabase | Self::Assign { .. } => None,
+        }
+    }
+}
+
+/// An action and its time, counted from the first request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub at: Duration,
+    pub action: Action,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:7.3} s  {:?}", self.at.as_secs_f64(), self.action)
+    }
+}

@@ -1,0 +1,255 @@
+//! The machines, and what is done to them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
+use tower_ownership::testing::FlyEdge;
+use uuid::Uuid;
+
+use crate::fault::{Action, Cut, Name, Shutdown, Step, To};
+use crate::ground::Ground;
+use crate::machine::Machine;
+use crate::orchestrator::Orchestrator;
+use crate::recorder::Recorder;
+use crate::settings::Settings;
+use crate::troubles::{Open, Trouble};
+
+/// Everything that a fault can concern.
+pub struct Fleet {
+    pub settings: Settings,
+    pub ground: Ground,
+    pub edge: FlyEdge,
+    pub recorder: Arc<Recorder>,
+    pub orchestrator: Orchestrator,
+    machines: Lock<BTreeMap<Name, Arc<Mutex<Machine>>>>,
+    tasks: Lock<JoinSet<()>>,
+    /// While there is no database.
+    outage: Lock<Option<Open>>,
+    /// Sessions that were given to machines which are not there yet.
+    ahead: Lock<BTreeMap<Name, Open>>,
+}
+
+impl Fleet {
+    pub async fn new(settings: Settings) -> Self {
+        let ground = Ground::prepare().await;
+        // Every hop of the run, for the checker.
+        let edge = FlyEdge::builder().log_capacity(1_000_000);
+        Self {
+            orchestrator: Orchestrator::new(&ground.database),
+            edge: edge.start().await.unwrap(),
+            settings,
+            ground,
+            recorder: Arc::default(),
+            machines: Lock::default(),
+            tasks: Lock::default(),
+            outage: Lock::default(),
+            ahead: Lock::default(),
+        }
+    }
+
+    /// The machine of this name, which may not have been started yet.
+    pub async fn machine(&self, name: &str) -> Arc<Mutex<Machine>> {
+        if let Some(machine) = self.known(name) {
+            return machine;
+        }
+        let machine = Arc::new(Mutex::new(
+            Machine::new(name, self.ground.cluster.port()).await,
+        ));
+        let mut machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(machines.entry(name.to_owned()).or_insert(machine))
+    }
+
+    fn known(&self, name: &str) -> Option<Arc<Mutex<Machine>>> {
+        let machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
+        machines.get(name).map(Arc::clone)
+    }
+
+    /// All that were ever there.
+    pub fn all(&self) -> Vec<Arc<Mutex<Machine>>> {
+        let machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
+        machines.values().map(Arc::clone).collect()
+    }
+
+    /// Does what is to be done, each thing at its time, and returns when all of it is done.
+    pub async fn suffer(self: &Arc<Self>, steps: &[Step]) {
+        let began = tokio::time::Instant::now();
+        // What concerns one machine is done in order, and holds up nobody else.
+        let mut last: BTreeMap<Option<Name>, JoinHandle<()>> = BTreeMap::new();
+        for step in steps {
+            tokio::time::sleep_until(began + step.at).await;
+            self.recorder.note(step.to_string());
+            let key = step.action.machine().cloned();
+            let before = last.remove(&key);
+            let (fleet, action) = (Arc::clone(self), step.action.clone());
+            let task = tokio::spawn(async move {
+                if let Some(before) = before {
+                    before.await.expect("the action before");
+                }
+                fleet.perform(action).await;
+            });
+            last.insert(key, task);
+        }
+        for task in last.into_values() {
+            task.await.expect("an action");
+        }
+    }
+
+    pub async fn perform(self: &Arc<Self>, action: Action) {
+        match action {
+            Action::Start(name) => {
+                let machine = self.machine(&name).await;
+                machine.lock().await.start(self).await;
+                let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(open) = ahead.remove(&name) {
+                    self.recorder.end(open);
+                }
+            }
+            Action::StartTwin(name) => {
+                let machine = self.machine(&name).await;
+                machine.lock().await.start_twin(self).await;
+            }
+            Action::Terminate(name) => {
+                let machine = self.machine(&name).await;
+                machine.lock().await.terminate(self).await;
+            }
+            Action::Kill(name) => {
+                let machine = self.machine(&name).await;
+                machine.lock().await.kill(self).await;
+                self.forget_soon(&machine);
+            }
+            Action::KillElder(name) => {
+                let machine = self.machine(&name).await;
+                machine.lock().await.kill_elder(self).await;
+            }
+            Action::Stop(name) => {
+                let machine = self.machine(&name).await;
+                machine.lock().await.stop(self);
+            }
+            Action::Continue(name) => {
+                let machine = self.machine(&name).await;
+                machine.lock().await.go_on(self);
+            }
+            Action::ContinueElder(name) => {
+                let machine = self.machine(&name).await;
+                machine.lock().await.elder_goes_on(self);
+            }
+            Action::Cut(name, cut) => {
+                let machine = self.machine(&name).await;
+                let mut machine = machine.lock().await;
+                machine.trouble(self, Trouble::Cut);
+                match cut {
+                    Cut::Refused => machine.relay.cut().await,
+                    Cut::Silent => machine.relay.black_hole().await,
+                }
+            }
+            Action::Heal(name) => {
+                let machine = self.machine(&name).await;
+                let mut machine = machine.lock().await;
+                machine.relay.restore().await;
+                machine.over(self, Trouble::Cut);
+            }
+            Action::Follow(name, choice) => {
+                let machine = self.machine(&name).await;
+                machine.lock().await.follow(self, choice).await;
+            }
+            Action::Burst(name) => {
+                let machine = self.machine(&name).await;
+                machine.lock().await.burst(self);
+            }
+            Action::Move { from, to } => {
+                let machine = self.machine(&from).await;
+                let followed = machine.lock().await.followed.clone();
+                self.give(&followed, &To::Machine(to)).await;
+            }
+            Action::StopDatabase(shutdown) => self.stop_database(shutdown).await,
+            Action::StartDatabase => self.start_database().await,
+            Action::Assign {
+                sessions,
+                choice,
+                to,
+            } => self.assign(sessions, choice, to).await,
+        }
+    }
+
+    /// A platform notices after a moment that a machine is dead. Until then requests run into it.
+    fn forget_soon(self: &Arc<Self>, machine: &Arc<Mutex<Machine>>) {
+        const NOTICES: Duration = Duration::from_secs(1);
+        let (fleet, machine) = (Arc::clone(self), Arc::clone(machine));
+        tokio::spawn(async move {
+            tokio::time::sleep(NOTICES).await;
+            machine.lock().await.forget_if_dead(&fleet);
+        });
+    }
+
+    async fn stop_database(&self, shutdown: Shutdown) {
+        let open = self.recorder.begin(Trouble::NoDatabase, None);
+        *self.outage.lock().unwrap_or_else(PoisonError::into_inner) = Some(open);
+        let cluster = Arc::clone(&self.ground.cluster);
+        let stopped = spawn_blocking(move || match shutdown {
+            Shutdown::Fast => cluster.stop(),
+            Shutdown::Immediate => cluster.stop_at_once(),
+        });
+        stopped.await.unwrap();
+    }
+
+    async fn start_database(&self) {
+        let cluster = Arc::clone(&self.ground.cluster);
+        spawn_blocking(move || cluster.start()).await.unwrap();
+        let outage = self
+            .outage
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(open) = outage {
+            self.recorder.end(open);
+        }
+    }
+
+    /// Gives some of the sessions that are there by then to somebody.
+    async fn assign(&self, count: usize, choice: u64, to: To) {
+        let mut dice = fastrand::Rng::with_seed(choice);
+        let known = self.recorder.lock().sessions.clone();
+        let recent = known.len().saturating_sub(40);
+        let chosen: Vec<_> = (0..count)
+            .filter_map(|turn| {
+                // Half of them are busy ones.
+                let from = if turn % 2 == 0 { recent } else { 0 };
+                (from < known.len()).then(|| known[dice.usize(from..known.len())])
+            })
+            .collect();
+        if let To::MachineToCome(name) = &to {
+            let open = self.recorder.begin(Trouble::Ahead, Some(name));
+            let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+            ahead.insert(name.clone(), open);
+        }
+        self.give(&chosen, &to).await;
+    }
+
+    async fn give(&self, sessions: &[Uuid], to: &To) {
+        let owner = match to {
+            To::Machine(name) | To::MachineToCome(name) => Some(name.as_str()),
+            To::Nobody => None,
+        };
+        let given = self.orchestrator.assign(sessions, owner).await;
+        let given = given.map_or_else(|| "perhaps some".to_owned(), |count| count.to_string());
+        self.recorder.note(format!("{to:?} got sessions: {given}"));
+    }
+
+    /// Does something beside the faults and the load.
+    pub fn in_background(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.spawn(task);
+    }
+
+    /// Waits until all that was asked beside the load is answered.
+    pub async fn until_nobody_asks(&self) {
+        let tasks = {
+            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *tasks)
+        };
+        tasks.join_all().await;
+    }
+}

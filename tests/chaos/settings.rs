@@ -1,0 +1,101 @@
+//! How long, how fast, and from which seed.
+
+use std::time::Duration;
+
+use crate::clock::At;
+
+const SECONDS: &str = "CHAOS_SECONDS";
+const SEED: &str = "CHAOS_SEED";
+
+/// How long a run is by default, and at the least.
+const DEFAULT_SECONDS: u64 = 120;
+const LEAST_SECONDS: u64 = 20;
+
+/// What a run is configured with, the bounds that follow from it, and what a busy host may add.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub seed: u64,
+    /// From the first request to the last fault.
+    pub length: Duration,
+    /// F.
+    pub freshness: Duration,
+    pub beat: Duration,
+    pub lost_after: Duration,
+    /// How long a machine drains.
+    pub drain: Duration,
+    /// The layer's time limit of a lookup, and of a claim.
+    pub lookup: Duration,
+    /// How long the edge tries to reach the target of a replay: what `FlyReplay` writes.
+    pub replay: Duration,
+    /// How long an "elsewhere" hint is relied on.
+    pub hint: Duration,
+    /// What bounds are longer by, because two cores do the work of ten machines here.
+    pub slack: Duration,
+}
+
+impl Settings {
+    /// Short bounds, so that a run holds many lives of an ownership.
+    pub fn new(seed: u64, length: Duration) -> Self {
+        Self {
+            seed,
+            length,
+            freshness: Duration::from_secs(1),
+            beat: Duration::from_millis(500),
+            lost_after: Duration::from_secs(3),
+            drain: Duration::from_secs(3),
+            lookup: Duration::from_secs(2),
+            replay: Duration::from_secs(5),
+            hint: Duration::from_secs(30),
+            slack: Duration::from_secs(5),
+        }
+    }
+
+    /// Reads `CHAOS_SECONDS` and `CHAOS_SEED`.
+    pub fn from_environment() -> Self {
+        let seconds = number(SECONDS).unwrap_or(DEFAULT_SECONDS);
+        assert!(
+            seconds >= LEAST_SECONDS,
+            "{SECONDS} is {seconds}: in less than {LEAST_SECONDS} too little happens to show anything"
+        );
+        let seed = number(SEED).unwrap_or_else(|| At::now().0);
+        Self::new(seed, Duration::from_secs(seconds))
+    }
+
+    /// How to see this run again, as far as real time allows.
+    pub fn command(&self) -> String {
+        format!(
+            "{SEED}={} {SECONDS}={} cargo test --all-features --test chaos",
+            self.seed,
+            self.length.as_secs()
+        )
+    }
+
+    /// For how long a fault can be the reason of a refusal after it has ended: its machine has to
+    /// be found lost, the next one waits for F, and a replay may be trying the one before.
+    pub fn heals_within(&self) -> Duration {
+        self.lost_after + self.freshness + self.replay + self.slack
+    }
+
+    /// For how long a machine may still fail to look up after it reaches the database again.
+    pub fn recovers_within(&self) -> Duration {
+        self.lookup + self.freshness + Duration::from_secs(1)
+    }
+
+    /// How long a request may take if nothing is stopped or cut: three machines see it at most, each
+    /// looks up and claims, and one replay may run into its timeout.
+    pub fn answers_within(&self) -> Duration {
+        3 * 2 * self.lookup + self.replay + self.slack
+    }
+
+    /// How long the older of two processes may go on after both run: until its next beat has come
+    /// back.
+    pub fn notices_a_twin_within(&self) -> Duration {
+        2 * self.beat + Duration::from_secs(2)
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
+    let number = value.parse();
+    Some(number.unwrap_or_else(|_| panic!("{name} is {value:?}, which is no whole number")))
+}
