@@ -20,13 +20,13 @@ async fn at_a_terminal(width: u16, arguments: &[&str], variables: &[(&str, &str)
         ws_ypixel: 0,
     };
     let terminal = openpty(Some(&size), None).unwrap();
-    let side = || -> OwnedFd { terminal.slave.try_clone().unwrap() };
+    let its_side = || -> OwnedFd { terminal.slave.try_clone().unwrap() };
     let mut command = ownership(arguments, variables);
     command
         .env("TERM", "xterm-256color")
-        .stdin(side())
-        .stdout(side())
-        .stderr(side());
+        .stdin(its_side())
+        .stdout(its_side())
+        .stderr(its_side());
     let reading = tokio::task::spawn_blocking(move || {
         let mut screen = Vec::new();
         // Once nobody has the other side, reading fails with EIO.
