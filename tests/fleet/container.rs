@@ -225,6 +225,10 @@ async fn a_container_that_starts_without_its_database_says_so_and_needs_no_resta
 
     cluster.start();
     is_ready(&container).await;
+    // A watch that comes back has the container forget what it knew, and should have by then.
+    crate::support::until("it hears of changes again", || {
+        container.log().contains("changes of sessions are heard")
+    });
     get(url.clone()).await.is_served_by(OWNER);
 
     // Later on, one that accepts and says nothing is the harder case.
