@@ -25,4 +25,5 @@ mod output;
 mod owner;
 mod row;
 mod scene;
+mod terminal;
 mod way;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
@@ -80,6 +80,9 @@ pub fn seconds(seconds: f64) -> String {
     words.join(" ")
 }
 
+/// A terminal that is narrower, or does not tell its width, breaks lines as it likes.
+const NARROWEST: u16 = 80;
+
 /// A table without lines, as wide as the terminal; what is not a terminal gets lines of any width,
 /// which are easier to search.
 pub fn table(header: &[&str]) -> Table {
@@ -94,8 +97,14 @@ pub fn table(header: &[&str]) -> Table {
                 .map(|name| Cell::new(name).add_attribute(comfy_table::Attribute::Bold)),
         );
     table.style_text_only();
-    if table.is_tty() {
+    if table.is_tty() && table.width().is_some_and(|width| width >= NARROWEST) {
         table.set_content_arrangement(ContentArrangement::Dynamic);
+        // Only the last column is broken into lines: nobody wants half an id.
+        for at in 0..header.len().saturating_sub(1) {
+            if let Some(column) = table.column_mut(at) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
     }
     table
 }

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::pin, time::Duration};
 
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::ProgressBar;
 use tokio::time::timeout;
 
 /// Nobody wonders before that.
@@ -15,8 +15,8 @@ pub async fn while_waiting<T>(what: &'static str, work: impl Future<Output = T>)
     if let Ok(done) = timeout(PATIENCE, &mut work).await {
         return done;
     }
-    // It draws nothing where there is no terminal.
-    let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    // On standard error, and nothing where that is no terminal.
+    let spinner = ProgressBar::new_spinner();
     spinner.set_message(what);
     spinner.enable_steady_tick(Duration::from_millis(100));
     let done = work.await;

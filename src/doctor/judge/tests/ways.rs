@@ -1,0 +1,122 @@
+//! Lines about the way to owners.
+
+use super::*;
+
+pub(super) fn lines() -> Vec<Line> {
+    let unreachable = |reason: &str| Got {
+        detail: Some(format!("it could not ({reason}).")),
+        ..answered(503, Some("owner-unreachable"))
+    };
+    let through_fly = |got| Got {
+        request_id: Some("01HQ-iad".to_owned()),
+        ..got
+    };
+    vec![
+        (
+            got(presence(Presence::Alive), unreachable("timeout")),
+            Cause::OwnerUnreachable,
+            "could not connect to the owner `e2863555a91708` (timeout)",
+        ),
+        (
+            got(
+                presence(Presence::Alive),
+                answered(409, Some("replay-not-honoured")),
+            ),
+            Cause::ReplayNotHonoured,
+            "because the request did not come through a proxy that does",
+        ),
+        (
+            got(
+                presence(Presence::Alive),
+                through_fly(answered(409, Some("replay-not-honoured"))),
+            ),
+            Cause::ReplayNotHonoured,
+            "although the answer came through Fly's proxy",
+        ),
+        (
+            got(
+                presence(Presence::Alive),
+                answered(508, Some("replay-loop")),
+            ),
+            Cause::ReplayLoop,
+            "went round in circles",
+        ),
+        (
+            got(findings(), answered(413, Some("not-replayable"))),
+            Cause::NotReplayable,
+            "cannot be handed to the owner",
+        ),
+        (
+            got(findings(), answered(410, Some("session-absent"))),
+            Cause::SessionAbsent,
+            "does not hold the session",
+        ),
+        (
+            got(findings(), answered(403, Some("session-forbidden"))),
+            Cause::SessionForbidden,
+            "guard",
+        ),
+        (
+            got(findings(), answered(503, Some("session-moving"))),
+            Cause::SessionMoving,
+            "changing hands",
+        ),
+        (
+            got(findings(), answered(503, Some("lookup-unavailable"))),
+            Cause::DatabaseDownThere,
+            "was read from here, and `56837ddda10348` could not ask the database",
+        ),
+        (
+            got(findings(), answered(404, Some("session-unknown"))),
+            Cause::DirectoryDiffers,
+            "and yet `56837ddda10348` answered `session-unknown`",
+        ),
+        (
+            got(findings(), answered(404, None)),
+            Cause::ApplicationRefused,
+            "`56837ddda10348` answered 404 without an `Ownership-Code`",
+        ),
+        (
+            got(
+                findings(),
+                through_fly(Got {
+                    empty: true,
+                    machine: None,
+                    ..answered(502, None)
+                }),
+            ),
+            Cause::ProxyError,
+            "the proxy answered 502 by itself",
+        ),
+        (
+            Findings {
+                answer: Answer::Failed {
+                    url: "https://app.example.com/".to_owned(),
+                    why: "connect",
+                    error: "connection refused".to_owned(),
+                },
+                ..presence(Presence::Alive)
+            },
+            Cause::UrlUnreachable,
+            "https://app.example.com/ gave no answer: connection refused.",
+        ),
+        (
+            got(presence(Presence::Alive), answered(200, None)),
+            Cause::Fine,
+            "its owner is `e2863555a91708`, which is alive, and a request for it was answered 200.",
+        ),
+        (
+            findings(),
+            Cause::Fine,
+            "of whose presence nothing is kept, and no request was made",
+        ),
+        (
+            got(
+                on_the_platform(findings(), known("stopped")),
+                answered(200, None),
+            ),
+            Cause::Fine,
+            "answered 200",
+        ),
+    ]
+}

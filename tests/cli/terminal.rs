@@ -1,0 +1,94 @@
+//! What somebody at a terminal sees, which scripts do not.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+
+use nix::pty::{Winsize, openpty};
+
+use crate::command::ownership;
+use crate::scene::{OWNER, Scene};
+use crate::support::incident::PreviewSession;
+use crate::support::postgres::Cluster;
+
+/// Runs the command at a terminal of this width, and returns all that the terminal got.
+async fn at_a_terminal(width: u16, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let size = Winsize {
+        ws_row: 40,
+        ws_col: width,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let terminal = openpty(Some(&size), None).unwrap();
+    let its_side = || -> OwnedFd { terminal.slave.try_clone().unwrap() };
+    let mut command = ownership(arguments, variables);
+    command
+        .env("TERM", "xterm-256color")
+        .stdin(its_side())
+        .stdout(its_side())
+        .stderr(its_side());
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut screen = Vec::new();
+        // Once nobody has the other side, reading fails with EIO.
+        let _ = File::from(terminal.master).read_to_end(&mut screen);
+        String::from_utf8(screen).unwrap()
+    });
+    let mut process = command.spawn().unwrap();
+    // Ours, and the copies that the command holds.
+    drop((terminal.slave, command));
+    process.wait().await.unwrap();
+    reading.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_terminal_gets_colours_unless_no_color_says_no() {
+    let scene = Scene::plain().await;
+    let (session, url) = (scene.owned().await.to_string(), scene.database.url());
+    let arguments = ["doctor", &session, "--database", &url];
+    let screen = at_a_terminal(120, &arguments, &[]).await;
+    assert!(screen.contains("\u{1b}["), "{screen:?}");
+    let screen = at_a_terminal(120, &arguments, &[("NO_COLOR", "1")]).await;
+    assert!(!screen.contains("\u{1b}["), "{screen:?}");
+    assert!(screen.contains(OWNER), "{screen:?}");
+}
+
+#[tokio::test]
+async fn a_table_is_as_wide_as_the_terminal_and_breaks_no_id() {
+    let scene = Scene::plain().await;
+    let (session, url) = (scene.owned().await.to_string(), scene.database.url());
+    let no_color = [("NO_COLOR", "1")];
+    let arguments = ["doctor", &session, "--database", &url];
+    let screen = at_a_terminal(90, &arguments, &no_color).await;
+    let table = screen.split("\r\n\r\n").nth(1).unwrap();
+    assert!(
+        table.lines().all(|line| line.chars().count() <= 90),
+        "{table}"
+    );
+    assert!(table.lines().any(|line| line.contains(OWNER)), "{table}");
+    let arguments = ["sessions", "--database", &url];
+    for width in [0, 20, 90] {
+        let screen = at_a_terminal(width, &arguments, &no_color).await;
+        assert!(screen.contains(&session), "{width}: {screen}");
+    }
+}
+
+#[tokio::test]
+async fn what_takes_longer_than_a_second_says_what_it_waits_for() {
+    let cluster = tokio::task::spawn_blocking(Cluster::private).await.unwrap();
+    let database = cluster.database().await;
+    database.incident_table().await;
+    let session = database
+        .insert(&PreviewSession::owned_by("m"))
+        .await
+        .to_string();
+    let url = database.url();
+    let arguments = ["doctor", &session, "--database", &url];
+    let screen = at_a_terminal(100, &arguments, &[]).await;
+    assert!(!screen.contains("Looking at the session"), "{screen:?}");
+    cluster.freeze();
+    let arguments = [&arguments[..], &["--database-timeout=3s"]].concat();
+    let screen = at_a_terminal(100, &arguments, &[]).await;
+    cluster.thaw();
+    assert!(screen.contains("Looking at the session"), "{screen:?}");
+    assert!(screen.contains("did not answer in time"), "{screen:?}");
+}
