@@ -12,7 +12,7 @@ impl PostgresLookupBuilder {
     /// the owner is alive. Default: none of it, and the query is as it is without.
     ///
     /// It needs the columns and tables that the [migration](crate::PostgresDirectory::migration)
-    /// makes. The session query then joins the table of machines by its primary key. With a
+    /// makes. The session query then also looks into the table of machines, by its primary key. With a
     /// [`query`](Self::query) of the application's own, have it return the columns `epoch`,
     /// `released` and `presence` instead.
     pub fn ownership(mut self) -> Self {
