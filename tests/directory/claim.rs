@@ -1,11 +1,13 @@
 //! Claims: what is taken, and what is not.
 
-use tower_ownership::{LookupErrorKind, Presence, Session, SessionDirectory as _, SessionId};
+use tower_ownership::{
+    Freshness, LookupErrorKind, Presence, Session, SessionDirectory as _, SessionId,
+};
 use uuid::Uuid;
 
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
-use crate::{Process, machine, me, migrated, owned_by, row, unowned};
+use crate::{Process, builder, machine, me, migrated, owned_by, row, unowned};
 
 #[tokio::test]
 async fn a_session_without_an_owner_is_taken() {
@@ -210,4 +212,30 @@ async fn a_table_that_was_not_migrated_is_said_so() {
     let error = process.directory.claim(seen, me("m1")).await.unwrap_err();
     assert_eq!(error.kind(), LookupErrorKind::Unavailable);
     assert!(error.to_string().contains("migration"), "{error}");
+}
+
+#[tokio::test]
+async fn a_table_that_changes_is_written_all_the_same() {
+    let database = migrated().await;
+    // One connection, so that what was prepared before is used after.
+    let one_connection = builder(&database).max_connections(1);
+    let process = Process::with("m1", one_connection, Freshness::new());
+    let _present = process.present().await;
+    for change in [
+        "SELECT",
+        "ALTER TABLE preview_sessions ADD more text",
+        "ALTER TABLE ownership_machines ADD more text",
+        "ALTER TABLE preview_sessions DROP created_at",
+        "DROP INDEX preview_sessions_tower_ownership_owner",
+    ] {
+        database.execute(change).await;
+        // More often than the server plans anew each time.
+        for _ in 0..8 {
+            let id = unowned(&database).await;
+            assert_eq!(process.claim(id).await.epoch(), Some(1), "{change}");
+            let session = SessionId::new(id);
+            let released = process.directory.release(session, &process.cache).await;
+            assert!(released.unwrap().unwrap().proven, "{change}");
+        }
+    }
 }

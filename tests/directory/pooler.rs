@@ -12,34 +12,36 @@ use crate::support::pgbouncer::PgBouncer;
 use crate::support::{left_out, until_async};
 use crate::{Process, machine, me, migrated, one, owned_by, row, unowned};
 
-/// `None`, and a word about it, where there is none.
-fn pooler(database: &Database, what: &str) -> Option<(PgBouncer, PostgresLookupBuilder)> {
-    let Some(pooler) = PgBouncer::in_front_of(database) else {
-        left_out(what, "PgBouncer is not installed");
-        return None;
-    };
-    let builder = PostgresLookup::builder(pooler.url(database)).ownership();
-    Some((pooler, builder))
+/// One that refuses what a connection of ours asks for, and one that passes over it: behind that one
+/// a prepared statement is not there any more.
+async fn behind_each(what: &str, test: impl AsyncFn(Database, PostgresLookupBuilder)) {
+    for ignored in ["", "options"] {
+        let database = migrated().await;
+        let Some(pooler) = PgBouncer::ignoring(&database, ignored) else {
+            return left_out(what, "PgBouncer is not installed");
+        };
+        let builder = PostgresLookup::builder(pooler.url(&database)).ownership();
+        test(database, builder).await;
+    }
 }
 
 #[tokio::test]
 async fn of_fifty_claims_one_wins() {
-    let database = migrated().await;
-    let Some((_pooler, fleet)) = pooler(&database, "claims through PgBouncer") else {
-        return;
-    };
-    let id = unowned(&database).await;
-    let seen = Process::of("m0", &database).read(id).await;
-    let winner = race(patient(fleet), &seen).await;
-    assert_eq!(winner.1, 1);
+    behind_each("claims through PgBouncer", async |database, fleet| {
+        let id = unowned(&database).await;
+        let seen = Process::of("m0", &database).read(id).await;
+        let winner = race(patient(fleet), &seen).await;
+        assert_eq!(winner.1, 1);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_life_of_an_ownership_is_the_same() {
-    let database = migrated().await;
-    let Some((_pooler, fleet)) = pooler(&database, "ownerships through PgBouncer") else {
-        return;
-    };
+    behind_each("ownerships through PgBouncer", lives).await;
+}
+
+async fn lives(database: Database, fleet: PostgresLookupBuilder) {
     let process = |name| Process::with(name, fleet.clone(), Freshness::new());
     let (m1, m2) = (process("m1"), process("m2"));
     m1.directory.migrate().await.unwrap();

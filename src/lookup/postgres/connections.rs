@@ -104,14 +104,18 @@ impl Connections {
         let began = Instant::now();
         let lease = self.lease(deadline).await?;
         let was_idle = lease.was_idle();
-        match lease.write(sql, parameters, self.limit(deadline)).await {
+        match self.write_on(lease, sql, parameters, deadline).await {
             Err(failure) if repeatable && was_idle && failure.is_stale() => {
                 self.drop_what_is_older(began);
+            }
+            // Its transaction did nothing else.
+            Err(failure) if self.direct.holds() && failure.is_of_a_prepared_statement() => {
+                self.direct.give_up();
             }
             answer => return answer,
         }
         let lease = self.lease(deadline).await?;
-        lease.write(sql, parameters, self.limit(deadline)).await
+        self.write_on(lease, sql, parameters, deadline).await
     }
 
     /// Asks, within `limit`, what may take longer than a lookup. Never prepared: it is asked seldom,
@@ -164,6 +168,21 @@ impl Connections {
     fn drop_what_is_older(&self, began: Instant) {
         let began = began.into_std();
         drop(self.pool.retain(|_, metrics| metrics.created > began));
+    }
+
+    async fn write_on(
+        &self,
+        lease: Lease,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        deadline: Instant,
+    ) -> Result<Vec<Row>, Failure> {
+        let limit = self.limit(deadline);
+        if self.direct.holds() {
+            lease.write_prepared(sql, parameters, limit).await
+        } else {
+            lease.write(sql, parameters, limit).await
+        }
     }
 
     async fn query_on(

@@ -91,7 +91,8 @@ pub use sessions::{ListedSession, SessionFilter};
 /// # How long it takes, at most
 /// As long as a lookup, by the same bounds, unless a method says otherwise. All goes over the
 /// lookup's own connections, each write as one transaction that is sent at once
-/// (`BEGIN READ WRITE; SET LOCAL statement_timeout`), so through a pooler as well.
+/// (`BEGIN READ WRITE; SET LOCAL statement_timeout`), so through a pooler as well. Where nothing
+/// shares the connections, its statement is prepared.
 ///
 /// # Errors
 /// Those of a [lookup](super::PostgresLookup#errors). A

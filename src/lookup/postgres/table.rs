@@ -200,14 +200,12 @@ impl Table {
                 names.join(", ")
             ));
         }
-        let mut from = format!("{source} AS t");
         if let Some(ownership) = &self.ownership {
-            let owner = self.owner_text("t");
+            let presence = ownership.presence(&self.owner_text("t"));
             columns.push(format!("t.{}::bigint AS released", ownership.released));
-            columns.push(format!("{} AS presence", ownership.presence(&owner, "m")));
-            from.push_str(&ownership.join(&owner, "m"));
+            columns.push(format!("{presence} AS presence"));
         }
-        format!("SELECT {} FROM {from}", columns.join(", "))
+        format!("SELECT {} FROM {source} AS t", columns.join(", "))
     }
 
     /// What is left of the session's life in seconds, by the database's clock.

@@ -12,8 +12,8 @@ impl PostgresLookupBuilder {
     /// the owner is alive. Default: none of it, and the query is as it is without.
     ///
     /// It needs the columns and tables that the [migration](crate::PostgresDirectory::migration)
-    /// makes. The session query then joins the table of machines by its primary key. With a
-    /// [`query`](Self::query) of the application's own, have it return the columns `epoch`,
+    /// makes. The session query then also looks into the table of machines, by its primary key.
+    /// With a [`query`](Self::query) of the application's own, have it return the columns `epoch`,
     /// `released` and `presence` instead.
     pub fn ownership(mut self) -> Self {
         self.names.ownership.get_or_insert_default();

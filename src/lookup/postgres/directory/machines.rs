@@ -57,12 +57,12 @@ impl PostgresDirectory {
     /// their ids: at most 10,000, within 10 s.
     pub async fn machines(&self) -> Result<Vec<MachineStatus>, LookupError> {
         let machines = &self.ownership.machines;
-        let presence = self.ownership.presence("m.machine_id", "m");
+        let presence = self.ownership.presence_of_machine("m");
         let sql = format!(
             "SELECT m.machine_id, m.app, m.region, m.address, m.version, \
                  extract(epoch FROM now() - m.started_at)::float8, \
                  extract(epoch FROM now() - m.beat_at)::float8, \
-                 {presence}, m.draining, m.left_at IS NOT NULL, m.gone_at IS NOT NULL \
+                 ({presence})::smallint, m.draining, m.left_at IS NOT NULL, m.gone_at IS NOT NULL \
              FROM {machines} AS m ORDER BY m.machine_id LIMIT {MOST}"
         );
         let rows = self.lookup.connections.read_much(&sql, &[], LIST).await;

@@ -20,8 +20,7 @@ impl PostgresDirectory {
         let active = self.is_in_index("t");
         // One more than are looked at, which tells that there are more.
         let most = MOST_OWNERS + 1;
-        let join = self.ownership.join("owner.owner", "m");
-        let presence = self.ownership.presence("owner.owner", "m");
+        let presence = self.ownership.presence("owner.owner");
         format!(
             "owner AS (\
                  (SELECT {mine} AS owner, 1 AS n FROM {name} AS t \
@@ -32,7 +31,7 @@ impl PostgresDirectory {
                      ORDER BY {mine} LIMIT 1), o.n + 1 \
                  FROM owner AS o WHERE o.owner IS NOT NULL AND o.n < {most}\
              ), known AS MATERIALIZED (\
-                 SELECT owner.owner, {presence} AS code FROM owner{join} \
+                 SELECT owner.owner, {presence} AS code FROM owner \
                  WHERE owner.owner IS NOT NULL\
              )"
         )

@@ -111,11 +111,10 @@ impl PostgresDirectory {
             }
         };
         let owner = "s.owner COLLATE \"C\"";
-        let presence = ownership.presence(owner, "m");
-        let join = ownership.join(owner, "m");
+        let presence = ownership.presence(owner);
         // Two parts of a union may come to twice as many.
         format!(
-            "{with}SELECT s.*, {presence} FROM ({listed}) AS s{join} ORDER BY {owner}, s.id \
+            "{with}SELECT s.*, {presence} FROM ({listed}) AS s ORDER BY {owner}, s.id \
              LIMIT {limit}"
         )
     }
