@@ -9,7 +9,7 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tower_ownership::testing::FlyEdge;
 use uuid::Uuid;
 
-use crate::fault::{Action, Cut, Name, Shutdown, Step, To};
+use crate::fault::{Action, Name, Shutdown, Step, To};
 use crate::ground::Ground;
 use crate::machine::Machine;
 use crate::orchestrator::Orchestrator;
@@ -140,15 +140,12 @@ impl Fleet {
                 let machine = self.machine(&name).await;
                 let mut machine = machine.lock().await;
                 machine.trouble(self, Trouble::Cut);
-                match cut {
-                    Cut::Refused => machine.relay.cut().await,
-                    Cut::Silent => machine.relay.black_hole().await,
-                }
+                machine.cut(cut).await;
             }
             Action::Heal(name) => {
                 let machine = self.machine(&name).await;
                 let mut machine = machine.lock().await;
-                machine.relay.restore().await;
+                machine.heal().await;
                 machine.over(self, Trouble::Cut);
             }
             Action::Follow(name, choice) => {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{Findings, Rule};
 use crate::clock::At;
+use crate::fault::is_deaf;
 use crate::history::{History, Kind, Outcome, Pass, Request, Row};
 use crate::troubles::Trouble::{
     self, Ahead, Cut, Dead, Draining, NoDatabase, Starting, Stopped, Twin,
@@ -77,12 +78,20 @@ impl Reasons<'_> {
                 request,
                 heals,
             ),
-            "owner-unreachable" => self.trouble(
-                &[Dead, Draining, Stopped, Starting],
-                &owners,
-                request,
-                heals,
-            ),
+            "owner-unreachable" => {
+                // Who hears of no change may go by who was the owner a while ago, once.
+                let last_known = if here.iter().any(|name| is_deaf(name)) {
+                    settings.hint
+                } else {
+                    Duration::ZERO
+                };
+                self.trouble(
+                    &[Dead, Draining, Stopped, Starting],
+                    &owners,
+                    request,
+                    heals + last_known,
+                )
+            }
             "owner-never-seen" => self.trouble(&[Ahead], &owners, request, heals),
             "lookup-unavailable" => {
                 let any: Vec<&str> = request.way.iter().map(String::as_str).collect();
