@@ -86,6 +86,8 @@ pub(crate) struct Cache {
     reached: Reached,
     tenures: Tenures,
     standing: AtomicStanding,
+    /// When this process joined its fleet, in milliseconds; zero if it never did.
+    joined_at: AtomicU64,
     listeners: Arc<Listeners>,
     no_refresh_before: AtomicU64,
     owners: RwLock<HashSet<MachineId>>,
@@ -126,6 +128,7 @@ impl Cache {
             unknown: Table::new(unknown),
             flights: Flights::default(),
             claims: Flights::default(),
+            joined_at: AtomicU64::new(0),
             listeners: Arc::default(),
             hold_down: HoldDown::default(),
             reached: Reached::default(),
@@ -134,6 +137,13 @@ impl Cache {
             no_refresh_before: AtomicU64::new(0),
             meter: meter::Lookups::new(),
         }
+    }
+
+    /// This process has joined its fleet: it may serve what it reads from now on.
+    pub(crate) fn join(&self) {
+        self.joined_at.store(self.clock.now().0, Ordering::Release);
+        self.invalidate_all();
+        self.standing.go_on(Standing::Serving);
     }
 
     /// Nothing is served before this process has joined its fleet.
@@ -241,6 +251,12 @@ impl Cache {
     pub(crate) fn right(&self, found: &Found, session: &Session) -> Right {
         let bound = self.tenures.bound();
         let age = u64::try_from(found.age.as_millis()).unwrap_or(u64::MAX);
+        // What was read before may have been released since, by a process of this machine whose
+        // last write came late.
+        let joined_at = self.joined_at.load(Ordering::Acquire);
+        if self.clock.now().before(found.age) < Tick(joined_at) {
+            return Right::Expired;
+        }
         let given_up = session
             .epoch()
             .is_some_and(|epoch| self.tenures.was_given_up(session.id(), epoch));

@@ -50,10 +50,10 @@ struct Waiting<S, B> {
     service: S,
     policy: Arc<Policy>,
     question: Question,
+    span: RequestSpan,
 }
 
-/// What it takes to answer in the application's place, should it say that it lost the session; and
-/// the span that the application is called in.
+/// What it takes to answer in the application's place, should it say that it lost the session.
 struct Served {
     policy: Arc<Policy>,
     session: SessionId,
@@ -84,6 +84,7 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
         body: B,
         policy: &Arc<Policy>,
         question: Question,
+        span: RequestSpan,
     ) -> Self {
         let waiting = Waiting {
             pending,
@@ -92,6 +93,7 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
             service,
             policy: Arc::clone(policy),
             question,
+            span,
         };
         Self {
             state: State::Waits {
@@ -132,13 +134,42 @@ fn serve<S: Service<Request<B>>, B>(
     if policy.tells_owned {
         head.extensions.insert(owned);
     }
-    let entered = served.span.enter();
-    let inner = service.call(Request::from_parts(head, body));
-    drop(entered);
+    let request = Request::from_parts(head, body);
+    if let Some(span) = served.span.get() {
+        let inner = span.in_scope(|| service.call(request));
+        let owned = Some(served);
+        return State::Pass { inner, owned };
+    }
     State::Pass {
-        inner,
+        inner: service.call(request),
         owned: Some(served),
     }
+}
+
+/// What becomes of the application's answer: itself, unless it says that the session is lost.
+#[allow(
+    clippy::inline_always,
+    reason = "called in a span and out of it; as a call it would copy every response once more"
+)]
+#[inline(always)]
+fn answered<R, E>(
+    polled: Poll<Result<Response<R>, E>>,
+    served: &mut Option<Served>,
+) -> Poll<Result<Response<ResponseBody<R>>, E>> {
+    let response = ready!(polled)?;
+    let absent = response.extensions().get::<SessionAbsent>().is_some();
+    Poll::Ready(Ok(match served.take().filter(|_| absent) {
+        Some(Served {
+            policy,
+            session,
+            reader,
+            span,
+        }) => {
+            let answer = policy.absent(session, &span, reader);
+            answer.map(ResponseBody::ours)
+        }
+        None => response.map(ResponseBody::inner),
+    }))
 }
 
 impl<S, B, R> Future for ResponseFuture<S, B>
@@ -155,11 +186,12 @@ where
                     let Some(waits) = waiting else {
                         return Poll::Pending;
                     };
-                    let entered = waits.question.span.enter();
-                    let found = ready!(Pin::new(&mut waits.pending).poll(cx));
-                    let act = waits.policy.judge(&waits.head, &waits.question, found);
-                    drop(entered);
-                    match act {
+                    let found = match waits.span.get() {
+                        Some(span) => span.in_scope(|| Pin::new(&mut waits.pending).poll(cx)),
+                        None => Pin::new(&mut waits.pending).poll(cx),
+                    };
+                    let (policy, span) = (&waits.policy, &waits.span);
+                    match policy.judge(&waits.head, &waits.question, ready!(found), span) {
                         Act::Claim(claim) => {
                             waits.pending = claim;
                             waits.question.claimed = true;
@@ -177,31 +209,21 @@ where
                                 body,
                                 mut service,
                                 policy,
-                                question,
+                                span,
                                 ..
                             } = *waiting;
-                            serve(&mut service, head, body, &policy, owned, question.span)
+                            serve(&mut service, head, body, &policy, owned, span)
                         }
                     }
                 }
                 StateProj::Pass { inner, owned } => {
-                    let entered = owned.as_ref().and_then(|served| served.span.enter());
-                    let response = ready!(inner.poll(cx))?;
-                    drop(entered);
-                    let absent = response.extensions().get::<SessionAbsent>().is_some();
-                    return Poll::Ready(Ok(match owned.take().filter(|_| absent) {
-                        Some(Served {
-                            policy,
-                            session,
-                            reader,
-                            span,
-                        }) => {
-                            let _entered = span.enter();
-                            let answer = policy.absent(session, &span, reader);
-                            answer.map(ResponseBody::ours)
+                    return match owned.as_ref().and_then(|served| served.span.get()) {
+                        None => answered(inner.poll(cx), owned),
+                        Some(span) => {
+                            let polled = span.in_scope(|| inner.poll(cx));
+                            answered(polled, owned)
                         }
-                        None => response.map(ResponseBody::inner),
-                    }));
+                    };
                 }
                 StateProj::Answer { response } => {
                     // A future that was ready may not be polled again; one that is says nothing.

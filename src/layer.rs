@@ -17,6 +17,7 @@ use crate::{
     meter,
     observe::Warnings,
     policy::{Guard, Policy},
+    probe::Answering,
 };
 
 /// Makes services that serve only the sessions of this machine.
@@ -66,6 +67,7 @@ impl OwnershipLayer {
             show_internals: false,
             observe: None,
             warn_every: Self::DEFAULT_WARN_EVERY,
+            answering: Answering::none(),
         }
     }
 
@@ -123,6 +125,7 @@ pub struct OwnershipLayerBuilder {
     show_internals: bool,
     observe: Option<Box<dyn Observe>>,
     warn_every: Duration,
+    answering: Answering,
 }
 
 impl OwnershipLayerBuilder {
@@ -271,6 +274,13 @@ impl OwnershipLayerBuilder {
         self
     }
 
+    /// How probes are answered, where they are.
+    #[cfg(feature = "probe")]
+    pub(crate) fn answering(mut self, answering: Answering) -> Self {
+        self.answering = answering;
+        self
+    }
+
     /// Builds the layer, or says what is missing or cannot work.
     pub fn build(self) -> Result<OwnershipLayer, BuildError> {
         let replay = self.replay.ok_or(BuildError::NoReplay)?;
@@ -314,6 +324,7 @@ impl OwnershipLayerBuilder {
             observe: self.observe,
             warnings: Warnings::every(self.warn_every),
             meter: meter::Verdicts::new(),
+            answering: self.answering,
         };
         Ok(OwnershipLayer {
             policy: Arc::new(policy),

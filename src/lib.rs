@@ -72,14 +72,23 @@
 //! follows no redirect on those) and request ids. A handler that needs the session's id reads it
 //! from [`Owned`], not from the request: that is the id the verdict was made for.
 //!
+//! # The manual
+//! [Getting started](manual::getting_started), [migrating](manual::migrating) from a router written by
+//! hand, [what each refusal means](manual::rejections), [operations](manual::operations),
+//! [defaults](manual::defaults), [guarantees](manual::guarantees), and a
+//! [comparison](manual::comparison) with what else there is.
+//!
 //! # Features
 //! | feature | adds | default |
 //! | --- | --- | --- |
 //! | `postgres` | `PostgresLookup`, `PostgresWatch` | yes |
 //! | `tls` | TLS from there to PostgreSQL, by rustls | |
 //! | `metadata` | `identity::EcsTask` and `identity::CloudRunInstance` | |
-//! | `metrics` | [`metrics`]: what is counted, for the recorder of the `metrics` facade | |
+//! | `metrics` | `metrics`: what is counted, for the recorder of the `metrics` facade | |
+//! | `probe` | `probe::Probe`: whether requests get to a session's owner, asked from the outside | |
 //! | `testing` | `testing::FlyEdge`: Fly's proxy, imitated on the loopback, for your own tests | |
+//! | `doctor` | `doctor::Doctor`: says what is wrong with one session | |
+//! | `cli` | the command `ownership`, and nothing of the library | |
 //!
 //! Features add items, and none changes behaviour. Without any, there is neither a database driver
 //! nor a runtime in the tree.
@@ -93,6 +102,8 @@ mod arrival;
 mod cache;
 mod claim;
 mod directory;
+#[cfg(feature = "doctor")]
+pub mod doctor;
 pub mod explain;
 mod extract;
 mod future;
@@ -110,6 +121,11 @@ mod observe;
 mod owned;
 mod policy;
 mod presence;
+#[cfg(feature = "probe")]
+pub mod probe;
+#[cfg(not(feature = "probe"))]
+#[path = "probe/without.rs"]
+mod probe;
 mod rejection;
 mod render;
 mod replay;
@@ -136,10 +152,11 @@ pub use identity::{FlyMachine, detect};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 #[cfg(feature = "postgres")]
 pub use lookup::postgres::{
-    AssignError, Assigned, Drained, PostgresConfigError, PostgresDirectory, PostgresFault,
-    PostgresLookup, PostgresLookupBuilder, PostgresPresence, PostgresPresenceBuilder,
-    PostgresSource, PostgresVerified, PostgresVerifyError, PostgresWarning, PostgresWatch,
-    PostgresWatchBuilder, PresenceError, PresenceHealth, PresenceState, Released, WatchError,
+    AssignError, Assigned, Audit, AuditFinding, AuditKind, Drained, ListedSession, MachineStatus,
+    PostgresConfigError, PostgresDirectory, PostgresFault, PostgresLookup, PostgresLookupBuilder,
+    PostgresPresence, PostgresPresenceBuilder, PostgresSource, PostgresVerified,
+    PostgresVerifyError, PostgresWarning, PostgresWatch, PostgresWatchBuilder, PresenceError,
+    PresenceHealth, PresenceState, Reaped, ReapedSession, Released, SessionFilter, WatchError,
     WatchHealth, WatchState,
 };
 pub use lookup::{

@@ -33,7 +33,7 @@ use live as kept;
 pub(crate) use kept::{Stopwatch, describe};
 #[cfg(feature = "postgres")]
 #[allow(unused_imports, reason = "presence and the audit are being written")]
-pub(crate) use postgres::{Watch, audited, beaten, owns, queried};
+pub(crate) use postgres::{Beats, Watch, audited, owns, queried};
 
 use kept::{Counter, Each, Gauge, Histogram};
 

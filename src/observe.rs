@@ -7,10 +7,12 @@ use crate::{
     Verdict,
 };
 
+mod chain;
 mod event;
 mod span;
 mod warnings;
 
+pub(crate) use chain::Chain;
 pub(crate) use span::RequestSpan;
 pub(crate) use warnings::{Say, Warnings};
 

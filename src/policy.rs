@@ -13,6 +13,7 @@ use crate::{
     claim::Rule,
     decide, meter,
     observe::{RequestSpan, Say, Warnings},
+    probe::{Answering, Asked},
 };
 
 /// Says whether this request may come near this session.
@@ -35,6 +36,7 @@ pub(crate) struct Policy {
     pub(crate) observe: Option<Box<dyn Observe>>,
     pub(crate) warnings: Warnings,
     pub(crate) meter: meter::Verdicts,
+    pub(crate) answering: Answering,
 }
 
 /// A request's question: which session, and how the request came here.
@@ -44,7 +46,9 @@ pub(crate) struct Question {
     pub(crate) arrival: Arrival,
     /// Whether a claim was made for it already: one has to be enough.
     pub(crate) claimed: bool,
-    pub(crate) span: RequestSpan,
+    /// Whether it is a probe of the fleet's own. Such a request reaches no application and claims
+    /// nothing.
+    pub(crate) probe: Option<Asked>,
 }
 
 impl Question {
@@ -83,14 +87,20 @@ impl Policy {
     pub(crate) fn question(&self, head: &Parts) -> Result<Option<Question>, MalformedSession> {
         let session = self.extract.session(head)?;
         Ok(session.map(|session| {
-            let arrival = self.replay.arrival(head);
+            let probe = self.answering.asked(head, session);
             Question {
                 session,
-                span: RequestSpan::begin(session, &self.machine, arrival.hops()),
-                arrival,
-                claimed: false,
+                arrival: self.replay.arrival(head),
+                claimed: probe.is_some(),
+                probe,
             }
         }))
+    }
+
+    /// The span that the request is in from here on.
+    #[inline]
+    pub(crate) fn span(&self, question: &Question) -> RequestSpan {
+        RequestSpan::begin(question.session, &self.machine, &question.arrival)
     }
 
     /// What is known already and may be used for this request.
@@ -106,7 +116,26 @@ impl Policy {
     }
 
     /// Decides, and writes the answer where the application does not.
-    pub(crate) fn judge(&self, head: &Parts, question: &Question, found: Found) -> Act {
+    pub(crate) fn judge(
+        &self,
+        head: &Parts,
+        question: &Question,
+        found: Found,
+        span: &RequestSpan,
+    ) -> Act {
+        let act = self.act(head, question, found, span);
+        match (&question.probe, act) {
+            (Some(probe), Act::Pass(_)) => {
+                Act::Answer(probe.arrived(&self.machine, &question.arrival))
+            }
+            (Some(probe), Act::Answer(response)) => {
+                Act::Answer(probe.signed(response, &self.machine))
+            }
+            (_, act) => act,
+        }
+    }
+
+    fn act(&self, head: &Parts, question: &Question, found: Found, span: &RequestSpan) -> Act {
         let arrival = &question.arrival;
         let Weighed { verdict, right, .. } = self.weigh(head, question, &found);
         let seen = Observed {
@@ -117,7 +146,6 @@ impl Policy {
             lookup_time: found.waited,
             ..self.saw(verdict)
         };
-        let span = &question.span;
         match (verdict, found.session) {
             (Verdict::Pass, Ok(Some(session))) => {
                 self.tell(&seen.of(&session), span);
@@ -164,7 +192,9 @@ impl Policy {
             Err(error) => Record::Failed(error.kind()),
             Ok(None) => Record::Unknown,
             Ok(Some(session)) => {
-                let lets_pass = self.guard.as_ref().is_none_or(|guard| guard(head, session));
+                // A probe brings nothing that a guard could know, and gets nothing of the session.
+                let lets_pass = question.probe.is_some()
+                    || self.guard.as_ref().is_none_or(|guard| guard(head, session));
                 let allows = self.cache.right(found, session);
                 (allowed, right) = (Some(lets_pass), Some(allows));
                 Record::known(session, found.age, lets_pass, allows)
@@ -296,7 +326,10 @@ impl Policy {
     }
 
     fn tell(&self, seen: &Observed<'_>, span: &RequestSpan) {
-        span.record(seen);
+        let _entered = span.get().map(|span| {
+            seen.record(span);
+            span.enter()
+        });
         self.meter.reached(seen.verdict, seen.source, seen.arrival);
         seen.emit(|code| {
             let say = self.warnings.say(code, self.cache.now());

@@ -12,6 +12,7 @@ use tower_service::Service;
 use crate::{
     ResponseBody, ResponseFuture,
     cache::Pending,
+    observe::RequestSpan,
     policy::{Act, Policy, Question},
 };
 
@@ -63,19 +64,16 @@ where
                 return ResponseFuture::answer(self.policy.malformed(&head, malformed));
             }
         };
+        let span = self.policy.span(&question);
         let Some(found) = self.policy.known(&question) else {
             let lookup = self.policy.look_up(&question);
-            return self.wait(lookup, head, body, question);
+            return self.wait(lookup, head, body, question, span);
         };
-        let entered = question.span.enter();
-        let act = self.policy.judge(&head, &question, found);
-        drop(entered);
-        match act {
+        match self.policy.judge(&head, &question, found, &span) {
             Act::Answer(response) => ResponseFuture::answer(response),
-            Act::Claim(claim) => self.wait(claim, head, body, question.claimed()),
+            Act::Claim(claim) => self.wait(claim, head, body, question.claimed(), span),
             Act::Pass(owned) => {
-                let (policy, span) = (&self.policy, question.span);
-                ResponseFuture::serve(&mut self.inner, head, body, policy, owned, span)
+                ResponseFuture::serve(&mut self.inner, head, body, &self.policy, owned, span)
             }
         }
     }
@@ -89,12 +87,13 @@ impl<S: Clone> Ownership<S> {
         head: Parts,
         body: B,
         question: Question,
+        span: RequestSpan,
     ) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
     {
         let service = self.take_ready();
-        ResponseFuture::wait(pending, service, head, body, &self.policy, question)
+        ResponseFuture::wait(pending, service, head, body, &self.policy, question, span)
     }
 
     /// Takes the service that was polled ready and leaves a clone, which was not, for next time.

@@ -126,6 +126,8 @@ mod wire;
 
 pub use builder::FlyEdgeBuilder;
 pub use edge::FlyEdge;
+#[cfg(feature = "doctor")]
+pub(crate) use edge::HopsOf;
 pub use event::{EdgeErrorKind, EdgeEvent};
 pub use hop::{Hop, HopKind};
 pub use log::{EdgeRecord, EdgeWatch};

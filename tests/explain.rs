@@ -9,7 +9,7 @@
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -24,6 +24,7 @@ use tower_ownership::{
     ReplayCache, Session, SessionId, SessionLookup, SessionStatus, Standing, explain::Finding,
     lookup_fn,
 };
+use tracing_subscriber::fmt::format::FmtSpan;
 
 const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
 const ME: &str = "56837ddda10348";
@@ -388,6 +389,39 @@ async fn an_explanation_changes_neither_who_owns_the_session_nor_what_is_cached_
         assert_eq!(watched.verdicts.load(Ordering::SeqCst), 0);
         assert_eq!(watched.layer.cache().standing(), Standing::Serving);
     }
+}
+
+/// Everything that is logged, spans included.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_explanation_leaves_no_event_and_no_span() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(FmtSpan::FULL)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let layer = layer(elsewhere(Presence::Lost));
+    explain(&layer).await;
+    let text = |log: &Log| String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(text(&log), "");
+    request(&layer).await;
+    assert!(text(&log).contains("owner-lost"), "a request is heard of");
 }
 
 #[tokio::test]

@@ -224,9 +224,12 @@ async fn checks_of_the_applications_count_if_they_are_required() {
     let full = Arc::new(AtomicBool::new(false));
     let disk = {
         let full = Arc::clone(&full);
-        move || match full.load(Ordering::SeqCst) {
-            true => Check::failing("it is full").with_age(Duration::from_secs(3)),
-            false => Check::ok("there is room"),
+        move || {
+            if full.load(Ordering::SeqCst) {
+                Check::failing("it is full").with_age(Duration::from_secs(3))
+            } else {
+                Check::ok("there is room")
+            }
         }
     };
     let health = well()

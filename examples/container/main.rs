@@ -12,17 +12,25 @@
 //! | `OWNERSHIP_SESSIONS` | that directory, as `session=machine,session=machine` | empty |
 //! | `MACHINE_ID` | this machine | what the platform says |
 //! | `OWNERSHIP_REDIRECT` | a redirect such as `https://{owner}.example.com` | Fly's replay |
-//! | `OWNERSHIP_LIFE` | `on`: it beats, claims what nobody owns, takes over from lost owners and gives up what it owns when it is asked to stop; the migration has to be applied | it only reads who the owner is |
+//! | `OWNERSHIP_LIFE` | `beat`: it beats; `on`: it also claims what nobody owns and takes over from lost owners. Either way it gives up what it owns when it is asked to stop, and the migration has to be applied | it only reads who the owner is |
 //! | `OWNERSHIP_FRESHNESS_MS` | F, the same for the whole fleet | 5000 |
 //! | `OWNERSHIP_BEAT_MS`, `OWNERSHIP_LOST_AFTER_MS` | how often it beats, and after what silence others take it for lost | 3000, 15000 |
 //! | `OWNERSHIP_DRAIN_MS` | how long giving up may take | 10000 |
+//! | `OWNERSHIP_SHOW_INTERNALS` | `on`: refusals name the machine and the owner | they do not |
+//! | `OWNERSHIP_DEBUG_TOKEN` | lets whoever sends it as `Authorization: Bearer …` ask `/debug/explain?path=/session/…` what would become of a request | nobody may |
 //! | `RUST_LOG` | what is logged | `info` |
+//!
+//! `/healthz` says that it is up, `/health/ready` whether it should get requests and `/health/` why
+//! not; `/metrics` is for Prometheus, where the crate was built with its feature `metrics`.
 
 // An example exports nothing.
 #![allow(unreachable_pub)]
 
 mod application;
+mod counted;
+mod explain;
 mod life;
+mod ownership;
 mod readiness;
 mod settings;
 mod state;
@@ -32,70 +40,46 @@ use std::{
     error::Error,
     io,
     net::{Ipv4Addr, Ipv6Addr},
+    process::ExitCode,
 };
 
 use axum::{Json, Router, extract::State, routing::get};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, signal};
-use tower_ownership::{
-    OnLostOwner, OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, PathSegment, PostgresLookup,
-};
 use uuid::Uuid;
 
 use application::Application;
-use life::Life;
-use readiness::{Readiness, verify_in_the_background};
-use settings::{Settings, directory_in_memory};
-use state::States;
+use ownership::Ownership;
+use readiness::Readiness;
+use settings::Settings;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()))
         .init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        // Where its other lines go, in words: what `main` returns would be printed as Rust has it.
+        Err(error) => {
+            tracing::error!(error = &*error, "this container cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let settings = Settings::read()?;
     let readiness = Readiness::new();
-    let configured = |builder: OwnershipLayerBuilder| {
-        let builder = builder
-            .session(PathSegment::after("/session")?)
-            .machine(settings.machine.clone())
-            .freshness(settings.freshness)
-            .replay(settings.replay.clone());
-        Ok::<_, Box<dyn Error>>(builder)
-    };
-    let (mut states, mut life, mut _watch) = (None, None, None);
-    let layer = if let Some(url) = &settings.database {
-        states = Some(States::connect(url)?);
-        let lookup = PostgresLookup::builder(url.as_str());
-        let lookup = match settings.life {
-            Some(life) => lookup.ownership().lost_after(life.lost_after).build()?,
-            None => lookup.build()?,
-        };
-        let mut builder = configured(OwnershipLayer::builder(lookup.clone()))?;
-        if settings.life.is_some() {
-            builder = builder
-                .directory(lookup.directory()?)
-                .awaits_presence()
-                .on_unassigned(OnUnassigned::Claim)
-                .on_lost_owner(OnLostOwner::TakeOver);
-        }
-        let layer = builder.build()?;
-        // Without the triggers in the database it hears of nothing, and does no harm.
-        let mut watch = lookup.watch();
-        if let Some(direct) = &settings.watch {
-            watch = watch.direct(direct.as_str());
-        }
-        _watch = Some(watch.start(layer.cache())?);
-        if let Some(settings) = settings.life {
-            let (directory, cache) = (lookup.directory()?, layer.cache());
-            life = Some(Life::begin(settings, directory, cache, readiness.clone()));
-        }
-        let machine = settings.machine.clone();
-        verify_in_the_background(lookup, machine, readiness.clone());
-        layer
-    } else {
-        configured(OwnershipLayer::builder(directory_in_memory()?))?.build()?
-    };
+    // Before the layer is built, which registers what it counts.
+    let counted = counted::install()?;
+    let Ownership {
+        layer,
+        states,
+        life,
+        health,
+        _watch,
+    } = Ownership::build(&settings, &readiness)?;
 
     // Bound before the database is asked: a container that starts while the database is down
     // should be there to say so, and needs no restart when it comes back.
@@ -105,11 +89,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
         process: Uuid::new_v4(),
         states,
     };
-    let app = Router::new()
-        .route("/healthz", get(health))
+    let mut app = Router::new()
+        .route("/healthz", get(is_up))
         .with_state((readiness, application.process))
-        .merge(application.router())
-        .layer(layer);
+        .route("/metrics", get(async move || counted.render()))
+        .nest_service("/health", health)
+        .merge(application.router());
+    if let Some(token) = settings.debug_token {
+        app = app.merge(explain::router(token, layer.clone()));
+    }
+    let app = app.layer(layer);
     tracing::info!(machine = %settings.machine, address = %listener.local_addr()?, "serving");
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
@@ -123,7 +112,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn health(State((readiness, process)): State<(Readiness, Uuid)>) -> Json<Value> {
+async fn is_up(State((readiness, process)): State<(Readiness, Uuid)>) -> Json<Value> {
     let why_not = readiness.why_not();
     Json(json!({
         "status": "ok",

@@ -1,9 +1,9 @@
 //! Whether this container is ready, and why not.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
-use tower_ownership::{MachineId, PostgresLookup};
+use tower_ownership::{MachineId, PostgresLookup, health::Check};
 
 /// What each part waits for; ready when nobody waits for anything.
 #[derive(Clone)]
@@ -37,6 +37,16 @@ impl Readiness {
     }
 }
 
+impl Readiness {
+    /// The same, for the health service.
+    pub fn check(&self) -> Check {
+        match self.why_not() {
+            None => Check::ok("it has started"),
+            Some(reason) => Check::failing(reason),
+        }
+    }
+}
+
 const DIRECTORY: &str = "directory";
 
 /// Asks the database whether everything is as the lookup expects it, until it says so.
@@ -52,7 +62,12 @@ pub fn verify_in_the_background(lookup: PostgresLookup, machine: MachineId, read
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "not ready: the session directory cannot be used");
+                    // With what caused it: that it cannot be asked is not yet why.
+                    let cause: &(dyn Error + 'static) = &error;
+                    tracing::warn!(
+                        error = cause,
+                        "not ready: the session directory cannot be used"
+                    );
                     readiness.waits(DIRECTORY, error.to_string());
                 }
             }

@@ -17,10 +17,14 @@ pub struct Settings {
     pub freshness: Freshness,
     /// Whether it takes part in the life of ownerships, beyond reading who the owner is.
     pub life: Option<Life>,
+    pub show_internals: bool,
+    pub debug_token: Option<String>,
 }
 
 #[derive(Clone, Copy)]
 pub struct Life {
+    /// Whether it claims what nobody owns, and takes over from lost owners.
+    pub claims: bool,
     pub beat: Duration,
     pub lost_after: Duration,
     pub drain: Duration,
@@ -36,7 +40,9 @@ impl Settings {
             Some(template) => Arc::new(Redirect::to_template(&template)?),
             None => Arc::new(FlyReplay::new()),
         };
+        let lives = variable("OWNERSHIP_LIFE");
         let life = Life {
+            claims: lives.as_deref() == Some("on"),
             beat: milliseconds("OWNERSHIP_BEAT_MS", 3_000)?,
             lost_after: milliseconds("OWNERSHIP_LOST_AFTER_MS", 15_000)?,
             drain: milliseconds("OWNERSHIP_DRAIN_MS", 10_000)?,
@@ -48,7 +54,9 @@ impl Settings {
             watch: variable("OWNERSHIP_WATCH_URL"),
             replay,
             freshness: Freshness::new().owned(milliseconds("OWNERSHIP_FRESHNESS_MS", 5_000)?),
-            life: (variable("OWNERSHIP_LIFE").as_deref() == Some("on")).then_some(life),
+            life: matches!(lives.as_deref(), Some("on" | "beat")).then_some(life),
+            show_internals: variable("OWNERSHIP_SHOW_INTERNALS").as_deref() == Some("on"),
+            debug_token: variable("OWNERSHIP_DEBUG_TOKEN"),
         })
     }
 }

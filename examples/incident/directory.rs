@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
 use tower_ownership::{
     CacheHandle, MachineId, MemoryLookup, OwnershipLayer, OwnershipLayerBuilder, PostgresDirectory,
-    PostgresLookup, PostgresPresence, Session, SessionId, SessionStatus,
+    PostgresLookup, PostgresPresence, Session, SessionId, SessionStatus, doctor::Doctor,
 };
 
 use crate::Result;
@@ -65,6 +65,28 @@ impl Directory {
                 OwnershipLayer::builder(lookup.clone()).directory(directory.clone())
             }
         }
+    }
+
+    /// Whoever finds out what is wrong with a session of it.
+    pub fn doctor(&self) -> Doctor {
+        match self {
+            Self::Memory(sessions) => Doctor::new(sessions.clone()),
+            Self::Postgres(lookup, _, _) => Doctor::new(lookup.clone()),
+        }
+    }
+
+    /// Forgets every session, and every machine that was ever there.
+    pub async fn begin_anew(&self) -> Result<()> {
+        match self {
+            Self::Memory(sessions) => sessions.clear(),
+            Self::Postgres(_, _, client) => {
+                let schema = Self::SCHEMA;
+                let sql =
+                    format!("truncate {schema}.preview_sessions, {schema}.ownership_machines");
+                client.batch_execute(&sql).await?;
+            }
+        }
+        Ok(())
     }
 
     /// A machine says that it is there, and goes on saying so.

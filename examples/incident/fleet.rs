@@ -13,11 +13,19 @@ use crate::{
     directory::{Directory, Presence},
 };
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// They say that they are there.
+    Beats,
+    /// They also claim, take over and give up.
+    Claims,
+}
+
 pub struct Fleet {
     pub edge: FlyEdge,
     directory: Directory,
-    /// Whether machines beat, claim and take over, or only read who the owner is.
-    lives: bool,
+    /// Which part machines have in the life of ownerships; if none, they only read who the owner is.
+    part: Option<Part>,
     machines: HashMap<&'static str, (Running, Option<Presence>)>,
 }
 
@@ -27,23 +35,34 @@ impl Fleet {
 
     /// Machines that only read who the owner is.
     pub async fn that_reads(directory: &Directory, edge: FlyEdgeBuilder) -> Result<Self> {
-        Self::start(directory, edge, false).await
+        Self::of(&[OWNER, LANDED], directory, edge, None).await
     }
 
     /// Machines that also claim, take over and give up.
     pub async fn that_lives(directory: &Directory) -> Result<Self> {
-        Self::start(directory, FlyEdge::builder(), true).await
+        let part = Some(Part::Claims);
+        Self::of(&[OWNER, LANDED], directory, FlyEdge::builder(), part).await
     }
 
-    async fn start(directory: &Directory, edge: FlyEdgeBuilder, lives: bool) -> Result<Self> {
+    /// Machines that beat and claim nothing, and of the two only the wrong one.
+    pub async fn without_the_owner(directory: &Directory) -> Result<Self> {
+        Self::of(&[LANDED], directory, FlyEdge::builder(), Some(Part::Beats)).await
+    }
+
+    async fn of(
+        machines: &[&'static str],
+        directory: &Directory,
+        edge: FlyEdgeBuilder,
+        part: Option<Part>,
+    ) -> Result<Self> {
         let edge = edge.land_on(LANDED).start().await?;
         let mut fleet = Self {
             edge,
             directory: directory.clone(),
-            lives,
+            part,
             machines: HashMap::new(),
         };
-        for machine in [OWNER, LANDED] {
+        for machine in machines {
             fleet.add(machine).await?;
         }
         Ok(fleet)
@@ -56,14 +75,15 @@ impl Fleet {
             .session(PathSegment::after("/session")?)
             .machine(machine.parse::<MachineId>()?)
             .freshness(Freshness::new().owned(Self::FRESHNESS))
+            .show_internals(self.part == Some(Part::Beats))
             .replay(FlyReplay::new());
-        if self.lives {
+        if self.part == Some(Part::Claims) {
             builder = builder
                 .on_unassigned(OnUnassigned::Claim)
                 .on_lost_owner(OnLostOwner::TakeOver);
         }
         let layer = builder.build()?;
-        let presence = if self.lives {
+        let presence = if self.part.is_some() {
             Some(self.directory.join(layer.cache()).await?)
         } else {
             None

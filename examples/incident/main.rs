@@ -1,8 +1,8 @@
 //! The incident of 2025-09-04, happening and healed, in one command and without a database:
 //!
 //! ```sh
-//! cargo run --example incident --features testing            # plays it
-//! cargo run --example incident --features testing -- --serve # … and stays up to click through
+//! cargo run --example incident --features testing,doctor            # plays it
+//! cargo run --example incident --features testing,doctor -- --serve # … and stays up to click through
 //! ```
 //!
 //! Real containers on loopback sockets behind `FlyEdge`, which does what Fly Proxy's reference
@@ -55,6 +55,7 @@ async fn main() -> Result<()> {
     without_the_layer().await?;
     with_the_layer(&directory).await?;
     the_owner_dies(&directory).await?;
+    the_doctor_is_called(&directory).await?;
     if env::args().any(|argument| argument == "--serve") {
         stay_up(&directory).await?;
     }
@@ -147,8 +148,32 @@ async fn the_owner_dies(directory: &Directory) -> Result<()> {
     Ok(())
 }
 
-async fn stay_up(directory: &Directory) -> Result<()> {
+async fn the_doctor_is_called(directory: &Directory) -> Result<()> {
+    scene("The incident again, and the doctor is called");
+    directory.begin_anew().await?;
     directory.write(SESSION, Some(OWNER)).await?;
+    let fleet = Fleet::without_the_owner(directory).await?;
+    say(&format!(
+        "The row says {OWNER}, which was never created. `ownership doctor {SESSION} --url …` says:"
+    ));
+    println!();
+    let doctor = directory
+        .doctor()
+        .url(fleet.edge.url("/session/{session}/"))?
+        .edge(&fleet.edge);
+    for line in doctor.diagnose(SESSION).await.to_string().lines() {
+        println!("    {line}");
+    }
+    fleet.edge.shutdown().await;
+    Ok(())
+}
+
+async fn stay_up(directory: &Directory) -> Result<()> {
+    directory.begin_anew().await?;
+    directory.write(SESSION, Some(OWNER)).await?;
+    directory
+        .write(OWNER_NEVER_STARTED, Some(NEVER_STARTED))
+        .await?;
     directory.write(UNASSIGNED, None).await?;
     let usual: SocketAddr = ([127, 0, 0, 1], 4000).into();
     let edge = match Fleet::that_reads(directory, FlyEdge::builder().listen(usual)).await {

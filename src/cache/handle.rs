@@ -65,9 +65,10 @@ impl CacheHandle {
         self.0.freshness.stale_owned_if_error > 0
     }
 
-    /// Lets a process serve that [waited for its presence](crate::OwnershipLayerBuilder::awaits_presence).
+    /// Lets a process serve that [waited for its presence](crate::OwnershipLayerBuilder::awaits_presence),
+    /// from what it reads from now on.
     pub fn joined(&self) {
-        self.0.standing.go_on(Standing::Serving);
+        self.0.join();
     }
 
     /// Takes the right to serve from this process, for good. Says whether that is news.

@@ -14,8 +14,10 @@ use super::Tick;
 use crate::{Bound, Session, SessionId, Tenure, owner_before_may_serve};
 
 /// By how many milliseconds a wait is longer than F: the coarse clock stands still for up to 10 ms
-/// at a time, at either end.
+/// at a time, at either end. And by a thousandth of F: the clocks of two machines, each of which is
+/// being corrected, may run apart by that much.
 const SLACK: u64 = 25;
+const DRIFT: u64 = 1_000;
 
 /// F is no shorter than this, however short the freshness of what is owned: a request that waited
 /// for its lookup has to be able to use it.
@@ -47,8 +49,9 @@ struct GivenUp {
 
 impl Tenures {
     pub(super) fn new(capacity: usize, owned: u32) -> Self {
+        let freshness = u64::from(owned).max(SHORTEST);
         Self {
-            bound: Bound::new(u64::from(owned).max(SHORTEST)).with_slack(SLACK),
+            bound: Bound::new(freshness).with_slack(SLACK + freshness / DRIFT),
             since: Table::new(capacity.max(1)),
             given_up: Mutex::default(),
             any_given_up: AtomicBool::new(false),
@@ -108,7 +111,16 @@ impl Tenures {
             let settled = now.0.saturating_sub(2 * self.bound.freshness + 60_000);
             given_up.retain(|_, one| one.done.is_none_or(|done| done.0 > settled));
         }
-        given_up.insert(id, GivenUp { epoch, done: None });
+        // Two may give it up at once, and the later one in the lock may know less.
+        let known = given_up.get(&id).map_or(0, |one| one.epoch);
+        let epoch_now = epoch.max(known);
+        given_up.insert(
+            id,
+            GivenUp {
+                epoch: epoch_now,
+                done: None,
+            },
+        );
         drop(given_up);
         self.entitled(id, epoch, now)
     }

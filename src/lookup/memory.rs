@@ -74,6 +74,13 @@ impl MemoryLookup {
         self.write().sessions.remove(&id)
     }
 
+    /// Forgets every session, and every machine that ever beat.
+    pub fn clear(&self) {
+        let mut memory = self.write();
+        memory.sessions.clear();
+        memory.machines.clear();
+    }
+
     /// What is known of a session.
     #[must_use]
     pub fn get(&self, id: SessionId) -> Option<Session> {

@@ -26,6 +26,8 @@ mod failure;
 mod fault;
 mod identifier;
 mod lease;
+#[cfg(feature = "doctor")]
+mod look;
 mod migration;
 mod ownership;
 mod presence;
@@ -42,13 +44,20 @@ mod watch;
 
 pub use builder::PostgresLookupBuilder;
 pub use config_error::PostgresConfigError;
-pub use directory::{AssignError, Assigned, PostgresDirectory, Released};
+pub use directory::{
+    AssignError, Assigned, Audit, AuditFinding, AuditKind, ListedSession, MachineStatus,
+    PostgresDirectory, Reaped, ReapedSession, Released, SessionFilter,
+};
 pub use fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWarning};
+#[cfg(feature = "doctor")]
+pub(crate) use look::{PlainFilter, PlainSession, SeenMachine, SeenRow};
 pub use presence::{
     Drained, PostgresPresence, PostgresPresenceBuilder, PresenceError, PresenceHealth,
     PresenceState,
 };
 pub use source::PostgresSource;
+#[cfg(feature = "doctor")]
+pub(crate) use tls::client_config_of_the_system as client_config;
 pub use watch::{PostgresWatch, PostgresWatchBuilder, WatchError, WatchHealth, WatchState};
 
 use connections::Connections;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 /// It only has to tell the usual mix-ups apart: a hostname (`web-0`) beside a platform's id
 /// (`e2863555a91708`), a task's ARN beside its UUID, an address beside a name. It must not tell
 /// two pods of two deployments apart, so it looks at no word and at few lengths.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Shape {
     Uuid,
     /// One run of hexadecimal digits, of a length. Eight or more, for `abba` is a name.
@@ -37,12 +37,40 @@ fn shape(id: &str) -> Shape {
     }
 }
 
+impl Shape {
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            // A number that is printed without its leading zeros is a digit shorter.
+            (Self::Hexadecimal(one), Self::Hexadecimal(other)) => one.abs_diff(*other) <= 1,
+            (one, other) => one == other,
+        }
+    }
+}
+
 /// Whether the two look alike.
 pub(crate) fn alike(one: &str, other: &str) -> bool {
-    match (shape(one), shape(other)) {
-        // A number that is printed without its leading zeros is a digit shorter.
-        (Shape::Hexadecimal(one), Shape::Hexadecimal(other)) => one.abs_diff(other) <= 1,
-        (one, other) => one == other,
+    shape(one).is_like(&shape(other))
+}
+
+/// What many ids look like: each form once, and there are few.
+#[cfg(feature = "postgres")]
+#[derive(Debug, Default)]
+pub(crate) struct Shapes(BTreeSet<Shape>);
+
+#[cfg(feature = "postgres")]
+impl Shapes {
+    pub(crate) fn add(&mut self, id: &str) {
+        self.0.insert(shape(id));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether one of them looks like this id.
+    pub(crate) fn have_one_like(&self, id: &str) -> bool {
+        let shape = shape(id);
+        self.0.iter().any(|known| known.is_like(&shape))
     }
 }
 

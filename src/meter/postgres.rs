@@ -56,17 +56,33 @@ impl Watch {
     }
 }
 
-/// A heartbeat was written, or was not.
-#[allow(dead_code, reason = "called by presence, which is being written")]
-pub(crate) fn beaten(is_written: bool) {
-    let outcomes = ["written", "failed"];
-    let beats = Each::<Counter>::new(&names::BEATS, &[], "outcome", outcomes);
-    let outcome = if is_written { "written" } else { "failed" };
-    if let Some(counter) = beats.of(outcome) {
-        counter.count();
+/// This machine's heartbeats.
+pub(crate) struct Beats {
+    beats: Each<Counter>,
+    last: Gauge,
+}
+
+impl Beats {
+    /// Of a machine that was registered just now, which is as good as a beat.
+    pub(crate) fn new() -> Self {
+        let outcomes = ["written", "failed"];
+        let new = Self {
+            beats: Each::new(&names::BEATS, &[], "outcome", outcomes),
+            last: Gauge::new(&names::LAST_BEAT, &[]),
+        };
+        new.last.set_now();
+        new
     }
-    if is_written {
-        Gauge::new(&names::LAST_BEAT, &[]).set_now();
+
+    /// A heartbeat was written, or was not.
+    pub(crate) fn beaten(&self, is_written: bool) {
+        let outcome = if is_written { "written" } else { "failed" };
+        if let Some(counter) = self.beats.of(outcome) {
+            counter.count();
+        }
+        if is_written {
+            self.last.set_now();
+        }
     }
 }
 
@@ -78,7 +94,6 @@ pub(crate) fn owns(sessions: usize) {
 
 /// An audit ended and found so many of each kind. Those of which there are none have to be there,
 /// too: what is not mentioned keeps its last value.
-#[allow(dead_code, reason = "called by the audit, which is being written")]
 pub(crate) fn audited(findings: impl IntoIterator<Item = (&'static str, usize)>) {
     for (kind, count) in findings {
         Gauge::new(&names::AUDIT_FINDINGS, &[("kind", kind)]).set_count(|| count);

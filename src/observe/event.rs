@@ -1,11 +1,9 @@
 //! The one event per verdict.
 
-use std::{error::Error, fmt};
-
 use tracing::{debug, info, trace, warn};
 
-use super::{Observed, Say};
-use crate::{Code, LookupError, MachineId, Presence, Source, Verdict};
+use super::{Chain, Observed, Say};
+use crate::{Code, MachineId, Presence, Source, Verdict};
 
 impl Observed<'_> {
     /// Writes the event. `say` is asked only of what an operator has to mend.
@@ -48,20 +46,5 @@ impl Observed<'_> {
             },
             Verdict::Reject(_) => event!(info, "the request is refused"),
         }
-    }
-}
-
-/// An error with everything that caused it.
-struct Chain<'a>(&'a LookupError);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = Error::source(self.0);
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
     }
 }

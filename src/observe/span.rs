@@ -2,21 +2,34 @@
 
 use std::time::Duration;
 
-use tracing::{Span, Value, field::Empty, span::Entered};
+use tracing::{Level, Span, Value, field::Empty, level_filters::LevelFilter};
 
 use super::Observed;
-use crate::{Code, MachineId, Presence, SessionId, Source};
+use crate::{Arrival, Code, MachineId, Presence, SessionId, Source};
 
 /// A span, where somebody collects it; otherwise nothing that a request would have to carry.
+///
+/// Whoever enters it asks [`get`](Self::get) first and does without a guard if there is none: a
+/// guard that may be empty costs every request more than the one comparison that it should.
 #[derive(Debug, Default)]
 pub(crate) struct RequestSpan(Option<Box<Span>>);
 
 impl RequestSpan {
-    pub(crate) fn begin(session: SessionId, machine: &MachineId, hops: u8) -> Self {
-        // The macro below asks the same, and then still shows its fields to the `log` crate where
-        // somebody in the tree turned that on.
-        if !tracing::span_enabled!(target: "tower_ownership::request", tracing::Level::DEBUG) {
-            return Self::default();
+    #[inline]
+    pub(crate) fn begin(session: SessionId, machine: &MachineId, arrival: &Arrival) -> Self {
+        if Level::DEBUG <= LevelFilter::current() {
+            Self::open(session, machine, arrival.hops())
+        } else {
+            Self(None)
+        }
+    }
+
+    #[cold]
+    fn open(session: SessionId, machine: &MachineId, hops: u8) -> Self {
+        // Asked first, because with tracing's feature `log`, which any crate in the application may
+        // turn on, a span that nobody collects still formats its fields.
+        if !tracing::span_enabled!(target: "tower_ownership::request", Level::DEBUG) {
+            return Self(None);
         }
         let span = tracing::debug_span!(
             target: "tower_ownership::request",
@@ -36,23 +49,25 @@ impl RequestSpan {
         Self((!span.is_disabled()).then(|| Box::new(span)))
     }
 
-    pub(crate) fn enter(&self) -> Option<Entered<'_>> {
-        self.0.as_ref().map(|span| span.enter())
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&Span> {
+        self.0.as_deref()
     }
+}
 
-    /// Adds what became of the request. A second verdict takes the place of the first.
-    pub(crate) fn record(&self, seen: &Observed<'_>) {
-        let Some(span) = &self.0 else { return };
+impl Observed<'_> {
+    /// Adds what became of the request to its span. A second verdict takes the place of the first.
+    pub(crate) fn record(&self, span: &Span) {
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
-        record(span, "verdict", Some(seen.verdict.as_str()));
-        record(span, "code", seen.code().map(Code::as_str));
-        record(span, "owner", seen.owner.map(MachineId::as_str));
-        let presence = seen.presence.map(Presence::as_str);
+        record(span, "verdict", Some(self.verdict.as_str()));
+        record(span, "code", self.code().map(Code::as_str));
+        record(span, "owner", self.owner.map(MachineId::as_str));
+        let presence = self.presence.map(Presence::as_str);
         record(span, "owner.presence", presence);
-        record(span, "epoch", seen.epoch);
-        record(span, "source", seen.source.map(Source::as_str));
-        record(span, "age.seconds", seconds(seen.age));
-        record(span, "lookup.seconds", seconds(seen.lookup_time));
+        record(span, "epoch", self.epoch);
+        record(span, "source", self.source.map(Source::as_str));
+        record(span, "age.seconds", seconds(self.age));
+        record(span, "lookup.seconds", seconds(self.lookup_time));
     }
 }
 

@@ -7,7 +7,8 @@ use http::StatusCode;
 /// The stable code of an answer that the layer gave in the application's place.
 ///
 /// Codes are part of the HTTP contract: clients and alerts may match on [`as_str`](Self::as_str).
-/// The `type` of a problem document leads here, to its variant.
+/// The `type` of a problem document leads to its section of the [manual](crate::manual::rejections),
+/// which says what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Code {

@@ -13,8 +13,9 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::{Form, Reader, Render, grpc, mould::Mould, page, problem};
 use crate::{Code, MachineId, Rejection, SessionId};
 
-/// Where each [`Code`](crate::Code) is explained; the code follows as the fragment.
-const PROBLEM_BASE: &str = "https://docs.rs/tower-ownership/latest/tower_ownership/enum.Code.html#";
+/// Where each [`Code`](crate::Code) is explained, in the manual; the code follows as the fragment.
+const PROBLEM_BASE: &str =
+    "https://docs.rs/tower-ownership/latest/tower_ownership/manual/rejections/index.html#";
 
 /// What cannot stand in a URI (RFC 3986). `%` can: the base may be escaped already.
 const NOT_IN_A_URI: &AsciiSet = &CONTROLS
@@ -86,7 +87,7 @@ pub(super) struct Internals<'a> {
 }
 
 impl DefaultRenderer {
-    /// Shows no internals; problem types lead to the documentation of [`Code`](crate::Code).
+    /// Shows no internals; problem types lead to the manual's page of [rejections](crate::manual::rejections).
     #[must_use]
     pub const fn new() -> Self {
         Self {

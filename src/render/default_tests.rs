@@ -75,7 +75,7 @@ fn a_problem_has_the_members_of_the_contract_and_no_others() {
         let rejection = rejection(code);
         let problem = problem(&DefaultRenderer::new(), &rejection);
         let mut expected = serde_json::json!({
-            "type": format!("https://docs.rs/tower-ownership/latest/tower_ownership/enum.Code.html#{}", code.as_str()),
+            "type": format!("https://docs.rs/tower-ownership/latest/tower_ownership/manual/rejections/index.html#{}", code.as_str()),
             "title": code.title(),
             "status": code.status().as_u16(),
             "detail": rejection.detail(),

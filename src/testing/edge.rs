@@ -90,15 +90,19 @@ impl FlyEdge {
     /// The hops of one request, by the `Fly-Request-Id` of its response.
     #[must_use]
     pub fn hops_of(&self, request_id: &str) -> Vec<Hop> {
-        let mut hops = self.hops();
-        hops.retain(|hop| hop.request_id == request_id);
-        hops
+        self.shared.log.hops_of(request_id)
     }
 
     /// The last errors of the edge, oldest first: what Fly would write into the app's log.
     #[must_use]
     pub fn events(&self) -> Vec<EdgeEvent> {
         self.shared.log.events()
+    }
+
+    /// Reads the hops of requests for as long as it likes, whatever becomes of the edge.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn reader(&self) -> HopsOf {
+        HopsOf(Arc::clone(&self.shared))
     }
 
     /// Hops and errors from now on, as they happen.
@@ -127,6 +131,18 @@ impl FlyEdge {
     /// Ends all connections, tunnels and tasks, and waits until they are gone.
     pub async fn shutdown(self) {
         self.shared.tasks.shutdown().await;
+    }
+}
+
+/// The hops of an edge that may be gone by now.
+#[cfg(feature = "doctor")]
+#[derive(Clone)]
+pub(crate) struct HopsOf(Arc<Shared>);
+
+#[cfg(feature = "doctor")]
+impl HopsOf {
+    pub(crate) fn of(&self, request_id: &str) -> Vec<Hop> {
+        self.0.log.hops_of(request_id)
     }
 }
 

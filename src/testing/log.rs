@@ -66,6 +66,13 @@ impl Log {
         })
     }
 
+    pub(super) fn hops_of(&self, request_id: &str) -> Vec<Hop> {
+        self.select(|record| match record {
+            EdgeRecord::Hop(hop) if hop.request_id == request_id => Some(hop.clone()),
+            EdgeRecord::Hop(_) | EdgeRecord::Event(_) => None,
+        })
+    }
+
     pub(super) fn events(&self) -> Vec<EdgeEvent> {
         self.select(|record| match record {
             EdgeRecord::Event(event) => Some(event.clone()),

@@ -1,19 +1,11 @@
-//! Claims: one winner, of whom everybody is told.
+//! Claims: what is taken, and what is not.
 
-use std::collections::BTreeSet;
-
-use tokio::task::JoinSet;
-use tower_ownership::{
-    LookupErrorKind, MachineId, PostgresLookupBuilder, Presence, Session, SessionDirectory as _,
-    SessionId,
-};
+use tower_ownership::{LookupErrorKind, Presence, Session, SessionDirectory as _, SessionId};
 use uuid::Uuid;
 
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
-use crate::support::left_out;
-use crate::support::pgbouncer::PgBouncer;
-use crate::{Process, builder, machine, me, migrated, owned_by, row, unowned};
+use crate::{Process, machine, me, migrated, owned_by, row, unowned};
 
 #[tokio::test]
 async fn a_session_without_an_owner_is_taken() {
@@ -65,74 +57,6 @@ async fn a_session_that_is_over_or_not_ready_is_not_taken() {
         assert_eq!(process.claim(id).await.owner(), None, "{session:?}");
         assert_eq!(row(&database, id).await, (None, 0, None));
     }
-}
-
-/// Fifty machines claim it at once; returns who won.
-async fn race(builder: PostgresLookupBuilder, seen: &Session) -> (MachineId, u64) {
-    // A few processes, each with machines of its own: the server has a limit of connections.
-    let directories: Vec<_> = (0..5)
-        .map(|_| builder.clone().build().unwrap().directory().unwrap())
-        .collect();
-    let mut claims = JoinSet::new();
-    for number in 0..50 {
-        let (directory, seen) = (directories[number % 5].clone(), seen.clone());
-        let machine = me(&format!("m{number}"));
-        claims.spawn(async move { directory.claim(seen, machine).await.unwrap().unwrap() });
-    }
-    let told: BTreeSet<_> = claims
-        .join_all()
-        .await
-        .into_iter()
-        .map(|session| (session.owner().cloned().unwrap(), session.epoch().unwrap()))
-        .collect();
-    assert_eq!(told.len(), 1, "{told:?}");
-    told.into_iter().next().unwrap()
-}
-
-fn patient(builder: PostgresLookupBuilder) -> PostgresLookupBuilder {
-    let long = std::time::Duration::from_secs(20);
-    builder.pool_timeout(long).query_timeout(long).timeout(long)
-}
-
-#[tokio::test]
-async fn of_fifty_one_wins_and_all_are_told_whom() {
-    let database = migrated().await;
-    for round in 0..5 {
-        let id = unowned(&database).await;
-        let seen = Process::of("m0", &database).read(id).await;
-        let winner = race(patient(builder(&database)), &seen).await;
-        let (owner, epoch, _) = row(&database, id).await;
-        assert_eq!(
-            (owner.as_deref(), epoch),
-            (Some(winner.0.as_str()), 1),
-            "{round}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn of_fifty_one_takes_a_lost_owners_session() {
-    let database = migrated().await;
-    machine(&database, "lost", 60.0, "").await;
-    let id = owned_by(&database, "lost").await;
-    let seen = Process::of("m0", &database).read(id).await;
-    let winner = race(patient(builder(&database)), &seen).await;
-    assert_eq!(winner.1, 2);
-    assert_eq!(row(&database, id).await.1, 2);
-}
-
-#[tokio::test]
-async fn through_a_pooler_it_is_the_same() {
-    let database = migrated().await;
-    let Some(pooler) = PgBouncer::in_front_of(&database) else {
-        left_out("claims through PgBouncer", "PgBouncer is not installed");
-        return;
-    };
-    let id = unowned(&database).await;
-    let seen = Process::of("m0", &database).read(id).await;
-    let fleet = tower_ownership::PostgresLookup::builder(pooler.url(&database)).ownership();
-    let winner = race(patient(fleet), &seen).await;
-    assert_eq!(winner.1, 1);
 }
 
 #[tokio::test]
@@ -216,48 +140,6 @@ async fn a_machine_that_should_take_nothing_takes_nothing() {
             "{name}"
         );
     }
-}
-
-#[tokio::test]
-async fn a_claim_waits_for_who_writes_the_row_and_judges_what_they_left() {
-    let database = migrated().await;
-    let id = unowned(&database).await;
-    let process = Process::with(
-        "m1",
-        patient(builder(&database)),
-        tower_ownership::Freshness::new(),
-    );
-    let seen = process.read(id).await;
-    let writer = database.client().await;
-    writer
-        .batch_execute("BEGIN; UPDATE preview_sessions SET container_id = 'm2'")
-        .await
-        .unwrap();
-    let waits = "SELECT count(*) > 0 FROM pg_stat_activity
-         WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let commits = async {
-        crate::eventually(&database, waits).await;
-        writer.batch_execute("COMMIT").await.unwrap();
-    };
-    let (found, ()) = futures_util::future::join(process.claim_as(seen), commits).await;
-    assert_eq!((found.owner(), found.epoch()), (Some(&me("m2")), Some(1)));
-}
-
-#[tokio::test]
-async fn a_claim_that_waits_for_too_long_has_taken_nothing() {
-    let database = migrated().await;
-    let id = unowned(&database).await;
-    let process = Process::of("m1", &database);
-    let seen = process.read(id).await;
-    let writer = database.client().await;
-    writer
-        .batch_execute("BEGIN; UPDATE preview_sessions SET tier = 'x'")
-        .await
-        .unwrap();
-    let error = process.directory.claim(seen, me("m1")).await.unwrap_err();
-    assert_eq!(error.kind(), LookupErrorKind::Timeout, "{error:?}");
-    writer.batch_execute("COMMIT").await.unwrap();
-    assert_eq!(row(&database, id).await, (None, 0, None));
 }
 
 #[tokio::test]

@@ -4,86 +4,43 @@
 #![allow(clippy::doc_markdown)] // PostgreSQL and PgBouncer are names, not code.
 
 mod assign;
+mod audit;
 mod claim;
 mod drain;
+mod end;
 mod epochs;
 mod fleet;
 mod health;
+mod lists;
+mod log;
 mod lookups;
+mod many;
 mod migration;
+mod pooler;
 mod presence;
+mod process;
+mod race;
+mod reap;
 mod release;
+mod replication;
 mod rivals;
+mod scale;
+mod serving;
 #[path = "../support/mod.rs"]
 mod support;
 mod verify;
 
 use std::time::Duration;
 
-use tower_ownership::{
-    CacheHandle, FlyReplay, Freshness, MachineId, OwnershipLayer, PathSegment, PostgresDirectory,
-    PostgresLookup, PostgresLookupBuilder, PostgresPresence, Session, SessionDirectory as _,
-    SessionId, SessionLookup as _,
-};
+use tower_ownership::{MachineId, PostgresDirectory, PostgresLookup, PostgresLookupBuilder};
 use uuid::Uuid;
 
+use process::Process;
 use support::database::Database;
 use support::incident::PreviewSession;
 
 fn me(machine: &str) -> MachineId {
     machine.parse().unwrap()
-}
-
-/// One process: a lookup and a directory of its own, and the cache of its layer.
-struct Process {
-    lookup: PostgresLookup,
-    directory: PostgresDirectory,
-    cache: CacheHandle,
-}
-
-impl Process {
-    /// Of this machine, with the incident's table.
-    fn of(machine: &str, database: &Database) -> Self {
-        Self::with(machine, builder(database), Freshness::new())
-    }
-
-    fn with(machine: &str, builder: PostgresLookupBuilder, freshness: Freshness) -> Self {
-        let lookup = builder.build().unwrap();
-        let layer = OwnershipLayer::builder(lookup.clone())
-            .session(PathSegment::after("/session").unwrap())
-            .machine(me(machine))
-            .replay(FlyReplay::new())
-            .freshness(freshness)
-            .build()
-            .unwrap();
-        Self {
-            directory: lookup.directory().unwrap(),
-            cache: layer.cache(),
-            lookup,
-        }
-    }
-
-    /// Keeps the machine present, with a beat every 50 ms.
-    async fn present(&self) -> PostgresPresence {
-        let presence = self.directory.presence().interval(BEAT);
-        presence.start(self.cache.clone()).await.unwrap()
-    }
-
-    async fn read(&self, id: Uuid) -> Session {
-        let session = self.lookup.session(SessionId::new(id)).await.unwrap();
-        session.unwrap()
-    }
-
-    /// Claims the session as it is now.
-    async fn claim(&self, id: Uuid) -> Session {
-        let seen = self.read(id).await;
-        self.claim_as(seen).await
-    }
-
-    async fn claim_as(&self, seen: Session) -> Session {
-        let claim = self.directory.claim(seen, self.cache.machine().clone());
-        claim.await.unwrap().unwrap()
-    }
 }
 
 const BEAT: Duration = Duration::from_millis(50);

@@ -15,6 +15,7 @@ async fn set(database: &Database, id: Uuid, set: &str) {
 async fn the_first_owner_proves_its_release() {
     let database = migrated().await;
     let process = Process::of("m1", &database);
+    let _presence = process.present().await;
     let id = unowned(&database).await;
     process.claim(id).await;
     let released = process
@@ -35,6 +36,7 @@ async fn so_does_an_owner_after_a_proven_release() {
     let id = unowned(&database).await;
     for round in 0..3 {
         let process = Process::of(&format!("m{round}"), &database);
+        let _presence = process.present().await;
         let claimed = process.claim(id).await;
         assert_eq!(claimed.epoch(), Some(2 * round + 1));
         let released = process
@@ -44,6 +46,17 @@ async fn so_does_an_owner_after_a_proven_release() {
         assert!(released.unwrap().unwrap().proven);
     }
     assert_eq!(row(&database, id).await, (None, 6, Some(6)));
+}
+
+#[tokio::test]
+async fn who_keeps_no_presence_proves_nothing_since_its_write_may_outlive_it() {
+    let database = migrated().await;
+    let id = owned_by(&database, "m1").await;
+    let process = Process::of("m1", &database);
+    let session = SessionId::new(id);
+    let released = process.directory.release(session, &process.cache).await;
+    assert!(!released.unwrap().unwrap().proven);
+    assert_eq!(row(&database, id).await, (None, 2, None));
 }
 
 #[tokio::test]
@@ -94,32 +107,10 @@ async fn what_is_not_ones_own_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_release_that_fails_may_be_tried_again() {
-    let database = migrated().await;
-    let id = owned_by(&database, "m1").await;
-    let process = Process::of("m1", &database);
-    let writer = database.client().await;
-    writer
-        .batch_execute("BEGIN; UPDATE preview_sessions SET tier = 'x'")
-        .await
-        .unwrap();
-    let session = SessionId::new(id);
-    process
-        .directory
-        .release(session, &process.cache)
-        .await
-        .unwrap_err();
-    writer.batch_execute("COMMIT").await.unwrap();
-    let released = process.directory.release(session, &process.cache).await;
-    assert!(released.unwrap().unwrap().proven);
-    let released = process.directory.release(session, &process.cache).await;
-    assert_eq!(released.unwrap(), None);
-}
-
-#[tokio::test]
 async fn all_are_given_up_in_one_statement_each_with_the_proof_that_it_has() {
     let database = migrated().await;
     let process = Process::of("m1", &database);
+    let _presence = process.present().await;
     let (first, moved) = (
         owned_by(&database, "m1").await,
         owned_by(&database, "m2").await,

@@ -43,6 +43,10 @@ fn tells_the_incident(story: &str) {
         "gave up 1 session(s)",
         "edge -> e2863555a91708  200",
         "Nobody had to wait",
+        "the doctor is called",
+        "e2863555a91708 was never seen",
+        "The row is fine, the request was handled by `56837ddda10348`",
+        "it is not a database timing problem.",
     ] {
         let Some((_, after)) = rest.split_once(part) else {
             panic!("{part:?} is not told, or not in its place:\n{story}");

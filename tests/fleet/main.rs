@@ -19,6 +19,7 @@ mod application;
 mod client;
 mod container;
 mod crowd;
+mod explain;
 mod fleet;
 mod frameworks;
 mod grpc;
@@ -26,6 +27,10 @@ mod incident;
 mod life;
 mod moves;
 mod nesting;
+#[cfg(feature = "probe")]
+mod probe;
+#[cfg(all(feature = "probe", feature = "tls"))]
+mod probe_tls;
 mod process;
 mod proxy;
 mod redirect;

@@ -81,11 +81,7 @@ impl Connections {
         let was_idle = lease.was_idle();
         match self.query_on(lease, sql, parameters, deadline).await {
             Err(failure) if was_idle && failure.is_stale() => {
-                // What was opened before is likely to have died with it.
-                drop(
-                    self.pool
-                        .retain(|_, metrics| metrics.created > began.into_std()),
-                );
+                self.drop_what_is_older(began);
             }
             Err(failure) if self.direct.holds() && failure.is_of_a_prepared_statement() => {
                 self.direct.give_up();
@@ -109,15 +105,32 @@ impl Connections {
         let lease = self.lease(deadline).await?;
         let was_idle = lease.was_idle();
         match lease.write(sql, parameters, self.limit(deadline)).await {
-            Err(failure) if repeatable && was_idle && failure.is_stale() => {}
+            Err(failure) if repeatable && was_idle && failure.is_stale() => {
+                self.drop_what_is_older(began);
+            }
             answer => return answer,
         }
-        drop(
-            self.pool
-                .retain(|_, metrics| metrics.created > began.into_std()),
-        );
         let lease = self.lease(deadline).await?;
         lease.write(sql, parameters, self.limit(deadline)).await
+    }
+
+    /// Asks, within `limit`, what may take longer than a lookup. Never prepared: it is asked seldom,
+    /// and a plan of its own serves it best.
+    pub(super) async fn read_much(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        limit: Duration,
+    ) -> Result<Vec<Row>, Failure> {
+        let (began, deadline) = (Instant::now(), Instant::now() + limit);
+        let lease = self.lease(deadline).await?;
+        let was_idle = lease.was_idle();
+        match lease.query(sql, parameters, left(deadline)).await {
+            Err(failure) if was_idle && failure.is_stale() => self.drop_what_is_older(began),
+            answer => return answer,
+        }
+        let lease = self.lease(deadline).await?;
+        lease.query(sql, parameters, left(deadline)).await
     }
 
     /// Writes by `deadline` what may take longer than other queries do.
@@ -128,8 +141,7 @@ impl Connections {
         deadline: Instant,
     ) -> Result<Vec<Row>, Failure> {
         let lease = self.lease(deadline).await?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        lease.write(sql, parameters, left).await
+        lease.write(sql, parameters, left(deadline)).await
     }
 
     /// Runs statements in one transaction of at most `limit`, which waits for no lock longer than
@@ -145,8 +157,13 @@ impl Connections {
     }
 
     fn limit(&self, deadline: Instant) -> Duration {
-        let left = deadline.saturating_duration_since(Instant::now());
-        self.bounds.statement().min(left)
+        self.bounds.statement().min(left(deadline))
+    }
+
+    /// What was opened before a connection that had died is likely to have died with it.
+    fn drop_what_is_older(&self, began: Instant) {
+        let began = began.into_std();
+        drop(self.pool.retain(|_, metrics| metrics.created > began));
     }
 
     async fn query_on(
@@ -191,6 +208,10 @@ impl Connections {
     pub(super) fn too_late() -> LookupError {
         LookupError::timeout("PostgreSQL did not answer within the lookup's time limit")
     }
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }
 
 impl fmt::Debug for Connections {

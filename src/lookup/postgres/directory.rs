@@ -8,18 +8,30 @@ use crate::LookupError;
 
 use super::{
     Inner, PostgresConfigError, PostgresWatch, failure::Failure, identifier::Identifier,
-    ownership::Ownership, presence::PostgresPresenceBuilder, statuses::Statuses, table::Table,
+    migration::literal, ownership::Ownership, presence::PostgresPresenceBuilder,
+    statuses::Statuses, table::Table,
 };
 
 mod assign;
+mod audit;
 mod claim;
+mod end;
 mod gone;
+mod json;
+mod machines;
 mod migration;
+mod owners;
+mod reap;
 mod release;
+mod sessions;
 
 pub use assign::{AssignError, Assigned};
+pub use audit::{Audit, AuditFinding, AuditKind};
+pub use machines::MachineStatus;
 pub(super) use migration::{EPOCH_TRIGGERS, epoch_function};
+pub use reap::{Reaped, ReapedSession};
 pub use release::Released;
+pub use sessions::{ListedSession, SessionFilter};
 
 /// Writes who owns a session, in the table of a [`PostgresLookup`](super::PostgresLookup) that
 /// [keeps ownership](super::PostgresLookupBuilder::ownership).
@@ -58,10 +70,15 @@ pub use release::Released;
 /// - A release proof stays only if it comes with the very change that gives the session up.
 ///
 /// They also notify, as those of [`PostgresWatch`] do, whose migration
-/// need not be applied as well, and may be. They do not fire where triggers do not: with
-/// `session_replication_role = replica`. A row that is deleted and inserted again under the same id
-/// begins anew: give ids only once, or leave a deleted one alone for longer than the fleet's
+/// need not be applied as well, and may be. A row that is deleted and inserted again under the same
+/// id begins anew: give ids only once, or leave a deleted one alone for longer than the fleet's
 /// freshness.
+///
+/// They are no `ENABLE ALWAYS` triggers, so they do not fire with `session_replication_role =
+/// replica`. A logical replica then has the epochs of its publisher; one that counted for itself
+/// would begin at 1 with all rows that it copies. And whoever has to mend epochs, after a failover
+/// that lost commits, can raise them in this way. Nobody else may write owners so: without a new
+/// epoch, two machines could serve the session.
 ///
 /// # One process a machine
 /// What [`claim`](crate::SessionDirectory::claim) and [`release`](Self::release) write may arrive
@@ -170,11 +187,10 @@ impl PostgresDirectory {
         self.lookup.reader.statuses.as_ref()
     }
 
-    /// A text as a value of the owner's column, of whatever type that is.
-    fn owner_value(&self, text: &str) -> String {
-        let (name, owner) = (self.table.qualified(), &self.table.owner);
-        let key = super::migration::literal(owner.name());
-        format!("(jsonb_populate_record(NULL::{name}, jsonb_build_object({key}, {text}))).{owner}")
+    /// A text as a value of a column, of whatever type that is.
+    fn value_of(&self, column: &Identifier, text: &str) -> String {
+        let (name, key) = (self.table.qualified(), literal(column.name()));
+        format!("(jsonb_populate_record(NULL::{name}, jsonb_build_object({key}, {text}))).{column}")
     }
 
     /// The new owner's address, where the table has a column for it and the machine said it.
@@ -190,19 +206,24 @@ impl PostgresDirectory {
     /// Whether the row `alias` has one of the statuses in the array `words`, and its life has not
     /// ended.
     fn lives(&self, alias: &str, words: &str) -> String {
-        let table = &self.table;
-        let mut conditions: Vec<String> = [&table.expires_at, &table.ended_at]
-            .into_iter()
-            .flatten()
-            .map(|end| format!("({alias}.{end} IS NULL OR {alias}.{end} > now())"))
-            .collect();
-        if let Some(status) = &table.status {
-            conditions.push(format!("{alias}.{status}::text = ANY({words})"));
-        }
-        if conditions.is_empty() {
-            conditions.push("true".to_owned());
-        }
-        conditions.join(" AND ")
+        let status = self.table.status.as_ref();
+        let status = status.map(|status| format!("{alias}.{status}::text = ANY({words})"));
+        let conditions = self.has_not_ended(alias).into_iter().chain(status);
+        all_of(conditions)
+    }
+
+    /// Whether the row `alias` is that of an active session, as the index of owners has it, and
+    /// its life has not ended.
+    fn is_active(&self, alias: &str) -> String {
+        let active = migration::active(&self.table, self.statuses(), Some(alias));
+        all_of(active.into_iter().chain(self.has_not_ended(alias)))
+    }
+
+    fn has_not_ended(&self, alias: &str) -> Vec<String> {
+        let ends = [&self.table.expires_at, &self.table.ended_at];
+        let ends = ends.into_iter().flatten();
+        ends.map(|end| format!("({alias}.{end} IS NULL OR {alias}.{end} > now())"))
+            .collect()
     }
 
     /// The columns that a session is read from, of the row `alias`.
@@ -213,12 +234,21 @@ impl PostgresDirectory {
     }
 }
 
+fn all_of(conditions: impl Iterator<Item = String>) -> String {
+    let conditions: Vec<String> = conditions.collect();
+    if conditions.is_empty() {
+        "true".to_owned()
+    } else {
+        conditions.join(" AND ")
+    }
+}
+
 fn value<'a, T: tokio_postgres::types::FromSql<'a>>(
     row: &'a Row,
     column: usize,
 ) -> Result<T, LookupError> {
     row.try_get(column).map_err(|error| {
-        LookupError::corrupt("PostgreSQL's answer to a write cannot be read").with_source(error)
+        LookupError::corrupt("PostgreSQL's answer cannot be read").with_source(error)
     })
 }
 

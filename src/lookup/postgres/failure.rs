@@ -98,6 +98,30 @@ impl Failure {
         self.caused(error)
     }
 
+    /// The same for what an operator would have read.
+    pub(super) fn into_read_error(self) -> LookupError {
+        let code = self.sqlstate().unwrap_or_default();
+        let error = match code {
+            "57014" | "55P03" => {
+                LookupError::timeout("PostgreSQL gave the query up: it took too long")
+            }
+            "42P01" | "42703" | "3F000" => LookupError::unavailable(
+                "PostgreSQL has no such table or column as the query names: was the migration of \
+                 the directory applied?",
+            ),
+            "42501" => LookupError::unavailable("PostgreSQL does not permit the query"),
+            "" => match &self {
+                Self::Unasked(error) => error.clone(),
+                Self::Slow => LookupError::timeout("the query took too long"),
+                Self::Server(_) => {
+                    LookupError::unavailable("the connection to PostgreSQL was lost")
+                }
+            },
+            _ => LookupError::unavailable("PostgreSQL refused the query"),
+        };
+        self.caused(error)
+    }
+
     pub(super) fn into_lookup_error(self) -> LookupError {
         let code = self.sqlstate().unwrap_or_default();
         let error = match code {

@@ -117,6 +117,17 @@ impl Ownership {
     }
 }
 
+/// What [`Ownership::presence`] says of who is so.
+pub(super) fn code_of(presence: Presence) -> i16 {
+    match presence {
+        Presence::Unknown => 0,
+        Presence::Alive => 1,
+        Presence::Draining => 2,
+        Presence::Lost => 3,
+        Presence::NeverSeen => 4,
+    }
+}
+
 /// What [`Ownership::presence`] says.
 pub(super) fn presence_of(code: i16) -> Presence {
     match code {

@@ -212,24 +212,28 @@ impl Table {
 
     /// What is left of the session's life in seconds, by the database's clock.
     ///
-    /// The earlier of the two times ends it: `LEAST` passes over NULL. Before `PostgreSQL` 17 the
-    /// difference of infinite times is an error, so they are told apart first; NULL and
-    /// `infinity` fall through every arm and yield NULL, which means no end.
-    fn remaining(&self) -> Option<String> {
-        let times: Vec<String> = [&self.expires_at, &self.ended_at]
-            .into_iter()
-            .flatten()
-            .map(|column| format!("t.{column}"))
-            .collect();
-        let end = match times.as_slice() {
-            [] => return None,
-            [one] => one.clone(),
-            many => format!("LEAST({})", many.join(", ")),
-        };
+    /// Before `PostgreSQL` 17 the difference of infinite times is an error, so they are told apart
+    /// first; NULL and `infinity` fall through every arm and yield NULL, which means no end.
+    pub(super) fn remaining(&self) -> Option<String> {
+        let end = self.end("t")?;
         Some(format!(
             "CASE WHEN isfinite({end}) THEN extract(epoch FROM {end} - now())::float8 \
              WHEN {end} < now() THEN 0 END AS remaining_seconds"
         ))
+    }
+
+    /// When the session ends: the earlier of the two times. `LEAST` passes over NULL.
+    pub(super) fn end(&self, alias: &str) -> Option<String> {
+        let times: Vec<String> = [&self.expires_at, &self.ended_at]
+            .into_iter()
+            .flatten()
+            .map(|column| format!("{alias}.{column}"))
+            .collect();
+        match times.as_slice() {
+            [] => None,
+            [one] => Some(one.clone()),
+            many => Some(format!("LEAST({})", many.join(", "))),
+        }
     }
 }
 

@@ -76,6 +76,12 @@ fn client_config(roots: RootCertStore) -> Result<ClientConfig, PostgresConfigErr
     Ok(config)
 }
 
+/// What a client of other servers trusts: whatever the system does.
+#[cfg(feature = "doctor")]
+pub(crate) fn client_config_of_the_system() -> Result<ClientConfig, PostgresConfigError> {
+    client_config(system(false)?)
+}
+
 fn from_pem(pem: &[u8]) -> Result<RootCertStore, PostgresConfigError> {
     let unusable = |reason: String| PostgresConfigError::RootCertificates { reason };
     let mut roots = RootCertStore::empty();

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::PostgresLookupBuilder;
 use crate::lookup::postgres::ownership::OwnershipNames;
+#[cfg(feature = "doctor")]
+use crate::lookup::postgres::{PostgresConfigError, PostgresLookup};
 
 impl PostgresLookupBuilder {
     /// Reads who may serve a session beside who owns it: the epoch, the release proof, and whether
@@ -47,6 +49,20 @@ impl PostgresLookupBuilder {
     pub fn lost_after(mut self, silence: Duration) -> Self {
         self.ownership_names().lost_after = silence;
         self
+    }
+
+    /// The lookup that keeps ownership, and the same without; only the one, if it is a query of the
+    /// application's own.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn with_and_without_ownership(
+        mut self,
+    ) -> Result<(PostgresLookup, Option<PostgresLookup>), PostgresConfigError> {
+        if self.query.is_some() {
+            return Ok((self.build()?, None));
+        }
+        let with = self.clone().ownership().build()?;
+        self.names.ownership = None;
+        Ok((with, Some(self.build()?)))
     }
 
     fn ownership_names(&mut self) -> &mut OwnershipNames {

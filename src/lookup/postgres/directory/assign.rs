@@ -126,7 +126,7 @@ impl PostgresDirectory {
         let (name, machines) = (table.qualified(), &ownership.machines);
         let (id, owner, epoch) = (&table.id, &table.owner, &ownership.epoch);
         let held = self.stored("t");
-        let (to, address) = (self.owner_value("$2"), self.address_of("target"));
+        let (to, address) = (self.value_of(owner, "$2"), self.address_of("target"));
         let lives = self.lives("h", "$3");
         let (before, is_lost) = (table.owner_text("h"), ownership.is_lost("target"));
         let (draining, lost) = (code::DRAINING, code::LOST);

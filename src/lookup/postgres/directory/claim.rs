@@ -62,7 +62,7 @@ impl PostgresDirectory {
         let (name, machines) = (table.qualified(), &ownership.machines);
         let (id, owner, epoch) = (&table.id, &table.owner, &ownership.epoch);
         let held = self.stored("t");
-        let (to, address) = (self.owner_value("$2"), self.address_of("me"));
+        let (to, address) = (self.value_of(owner, "$2"), self.address_of("me"));
         let lives = self.lives("h", "$6");
         let (before, is_lost) = (table.owner_text("h"), ownership.is_lost("o"));
         let after = "(SELECT * FROM won UNION ALL SELECT * FROM held \

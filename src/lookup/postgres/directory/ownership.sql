@@ -62,6 +62,7 @@ $tower_ownership$;
 
 -- Triggers run in the order of their names, and these have to see what the others made of the row.
 -- No `UPDATE OF`: it would look at the statement, and another trigger may change the owner, too.
+-- Nor `ENABLE ALWAYS`: a logical replica has to keep the epochs of its publisher.
 CREATE OR REPLACE TRIGGER zz_tower_ownership_insert
     BEFORE INSERT ON "preview_sessions"
     FOR EACH ROW EXECUTE FUNCTION "preview_sessions_tower_ownership_epoch"();

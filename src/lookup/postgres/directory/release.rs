@@ -33,7 +33,8 @@ impl PostgresDirectory {
     ///
     /// Requests that are being served meanwhile go on: the machine has stopped when it takes no
     /// new one. The row then proves that, so that the next owner may serve at once, unless this
-    /// machine was itself still waiting for the owner before it.
+    /// machine was itself still waiting for the owner before it, or keeps no
+    /// [presence](Self::presence).
     ///
     /// # Errors
     /// However it fails, this machine serves the session no more at this epoch, since it may have
@@ -145,7 +146,9 @@ impl PostgresDirectory {
 
     /// Gives up the sessions of machine `$1` that are as `which` says, if `$2` is its last
     /// process or NULL. The proof is written only for a session that the machine was entitled to
-    /// serve: `has_waited` says whether it waited for the owner before.
+    /// serve: `has_waited` says whether it waited for the owner before. And only by a process that
+    /// keeps presence: the write of another one may land after the machine was restarted, and the
+    /// proof would be that of a process which serves.
     fn release_sql(&self, which: &str, has_waited: &str) -> String {
         let (table, ownership) = (&self.table, &self.ownership);
         let (name, machines) = (table.qualified(), &ownership.machines);
@@ -157,7 +160,8 @@ impl PostgresDirectory {
                  SELECT FROM {machines} WHERE machine_id = $1 AND boot_id = $2 FOR SHARE\
              ), given_up AS (\
                  UPDATE {name} AS t SET {owner} = NULL, {released} = CASE \
-                     WHEN t.{epoch} <= 1 OR t.{released} = t.{epoch} - 1 OR {has_waited} \
+                     WHEN $2 IS NOT NULL \
+                         AND (t.{epoch} <= 1 OR t.{released} = t.{epoch} - 1 OR {has_waited}) \
                      THEN t.{epoch} + 1 ELSE t.{released} END \
                  WHERE {which} AND {mine} = $1 AND ($2 IS NULL OR EXISTS (SELECT FROM me)) \
                  RETURNING t.{id}::{id_type} AS id, t.{epoch}::bigint AS epoch, \

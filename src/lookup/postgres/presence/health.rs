@@ -12,6 +12,8 @@ use tracing::{error, info, warn};
 use crate::{
     LookupError, MachineId,
     health::{Check, HealthCheck},
+    meter,
+    observe::Chain,
 };
 
 /// What a presence is about.
@@ -93,6 +95,7 @@ const DUPLICATE: &str = "duplicate-identity";
 /// What a presence and its handle share.
 pub(super) struct Status {
     machine: MachineId,
+    meter: meter::Beats,
     inner: Mutex<Inner>,
 }
 
@@ -110,6 +113,7 @@ impl Status {
     pub(super) fn new(machine: MachineId) -> Self {
         Self {
             machine,
+            meter: meter::Beats::new(),
             inner: Mutex::new(Inner {
                 state: PresenceState::Present,
                 last_beat: Instant::now(),
@@ -132,6 +136,7 @@ impl Status {
 
     /// A beat that was sent at `sent` arrived.
     pub(super) fn beat(&self, sent: Instant, rival: Option<i64>) {
+        self.meter.beaten(true);
         let machine = self.machine.as_str();
         let mut inner = self.lock();
         inner.last_beat = sent;
@@ -156,13 +161,13 @@ impl Status {
     }
 
     pub(super) fn failed(&self, error: LookupError) {
+        self.meter.beaten(false);
         let mut inner = self.lock();
         inner.failures = inner.failures.saturating_add(1);
         let is_news = inner.failures == 1;
         if is_news {
             let machine = self.machine.as_str();
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            warn!(target: TARGET, machine, %error, cause, "beats do not arrive");
+            warn!(target: TARGET, machine, error = %Chain(&error), "beats do not arrive");
         }
         inner.state = PresenceState::Failing { error };
     }

@@ -17,6 +17,11 @@ use crate::{
 };
 
 impl PostgresLookup {
+    /// How many things are missing where the migration was never applied: the columns, the tables
+    /// and the triggers.
+    #[cfg(feature = "doctor")]
+    pub(crate) const MIGRATED: usize = 2 + 2 + EPOCH_TRIGGERS.len();
+
     /// Whether the machines' and the fleet's tables are there, and the triggers that raise epochs.
     pub(super) async fn verify_ownership(
         &self,

@@ -1,6 +1,6 @@
 //! Why nothing is heard.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, sync::Arc};
 
 /// What a driver's error is to us: something to show.
 pub(super) type Cause = Arc<dyn Error + Send + Sync>;
@@ -43,20 +43,5 @@ pub enum WatchError {
 impl WatchError {
     pub(super) fn lost(cause: tokio_postgres::Error) -> Self {
         Self::Lost(Some(Arc::new(cause)))
-    }
-}
-
-/// An error with everything that caused it.
-pub(super) struct Chain<'a>(pub(super) &'a WatchError);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = Error::source(self.0);
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
     }
 }

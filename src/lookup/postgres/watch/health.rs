@@ -12,10 +12,11 @@ use std::{
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
-use super::error::{Chain, WatchError};
+use super::error::WatchError;
 use crate::{
     health::{Check, HealthCheck},
     meter,
+    observe::Chain,
 };
 
 /// What a watch is about.

@@ -1,0 +1,80 @@
+//! What the command is told.
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::{
+    audit::Audit, doctor::Doctor, edge::Edge, machines::Machines, migrate::Migrate,
+    sessions::Sessions,
+};
+
+/// Looks at a fleet whose machines own sessions, and says what is wrong.
+#[derive(Debug, Parser)]
+#[command(name = "ownership", version, max_term_width = 100, after_help = EXIT)]
+pub struct Arguments {
+    /// Write JSON in place of tables; its names are stable
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Where colours go. NO_COLOR turns `auto` off
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT: &str = "\
+Exit status:
+  0  nothing is wrong
+  1  something is wrong, and was said
+  2  the command was used wrongly
+  3  it could not be found out: the database, or what else it takes, could not be asked";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say what is wrong with one session, and what to do about it
+    Doctor(Box<Doctor>),
+    /// Say what is wrong with the whole fleet
+    Audit(Box<Audit>),
+    /// List active sessions
+    Sessions(Box<Sessions>),
+    /// List machines
+    Machines(Box<Machines>),
+    /// Show the SQL that makes the database keep ownership, or apply it
+    Migrate(Box<Migrate>),
+    /// Run Fly's proxy, imitated, in front of machines on this computer
+    Edge(Edge),
+}
+
+/// Where colours go.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Color {
+    /// To terminals
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    pub fn write_global(self) {
+        let choice = match self {
+            Self::Auto => anstream::ColorChoice::Auto,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        Arguments::command().debug_assert();
+    }
+}

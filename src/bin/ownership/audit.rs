@@ -1,0 +1,119 @@
+//! `ownership audit`.
+
+use clap::Args;
+use tower_ownership::{
+    AuditKind,
+    doctor::{Fleet, FleetAudit},
+};
+
+use crate::{
+    database::Database,
+    exit::{Exit, Failure},
+    output::{BAD, FAINT, GOOD, Output, Tone, cell, lines, say_to, table, written},
+    progress::while_waiting,
+    sessions::{NOT_KEPT, dash},
+    watch::{Seen, Watch},
+};
+
+/// Looks for what is wrong with the whole fleet: active sessions that nobody owns, or whose owner is
+/// lost, was never seen or drains; and machines that call themselves otherwise than owners are
+/// stored. Where the ownership migration is not applied, only sessions without an owner are found.
+///
+/// With --json: ownershipKept, findings (each with kind, which is unassigned, owner-lost,
+/// owner-never-seen, owner-draining or wrong-identity, and as far as they apply session, owner,
+/// epoch and machine), and truncated (whether there is more).
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// Of each kind at most so many
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=9999))]
+    limit: u16,
+
+    #[command(flatten)]
+    watch: Watch,
+
+    #[command(flatten)]
+    database: Database,
+}
+
+impl Audit {
+    pub async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        let fleet = Fleet::postgres(self.database.builder()?)?;
+        let limit = usize::from(self.limit);
+        let look = async || {
+            let audit = while_waiting("Auditing the fleet", fleet.audit(limit)).await;
+            let audit = audit.map_err(|error| Failure::unknown(&error))?;
+            Ok(Seen {
+                text: if output.json {
+                    written(&audit, self.watch.is_on())
+                } else {
+                    told(&audit)
+                },
+                exit: if audit.findings.is_empty() {
+                    Exit::Fine
+                } else {
+                    Exit::Problem
+                },
+            })
+        };
+        self.watch.look(output, look).await
+    }
+}
+
+fn told(audit: &FleetAudit) -> String {
+    let mut text = String::new();
+    if audit.findings.is_empty() {
+        say_to(
+            &mut text,
+            format_args!("{GOOD}Nothing is wrong with the fleet.{GOOD:#}"),
+        );
+    } else {
+        let mut findings = table(&["what", "session", "owner", "epoch", "machine"]);
+        for finding in &audit.findings {
+            let session = finding.session.map(|session| session.to_string());
+            findings.add_row([
+                cell(finding.kind.as_str(), Tone::Bad),
+                cell(session.unwrap_or_else(dash), Tone::Plain),
+                cell(finding.owner.clone().unwrap_or_else(dash), Tone::Plain),
+                cell(
+                    finding.epoch.map_or_else(dash, |epoch| epoch.to_string()),
+                    Tone::Faint,
+                ),
+                cell(finding.machine.clone().unwrap_or_else(dash), Tone::Plain),
+            ]);
+        }
+        text.push_str(&lines(&findings));
+        say_to(
+            &mut text,
+            format_args!("\n\n{BAD}{}{BAD:#}", summary(audit)),
+        );
+        say_to(
+            &mut text,
+            format_args!("\n{FAINT}`ownership doctor <session>` says more of one.{FAINT:#}"),
+        );
+    }
+    if !audit.ownership_kept {
+        say_to(&mut text, format_args!("\n{FAINT}{NOT_KEPT}{FAINT:#}"));
+    }
+    text
+}
+
+/// `2 owner-lost, 1 unassigned`, in the order of the findings.
+fn summary(audit: &FleetAudit) -> String {
+    let mut counts: Vec<(AuditKind, usize)> = Vec::new();
+    for finding in &audit.findings {
+        match counts.iter_mut().find(|(kind, _)| *kind == finding.kind) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((finding.kind, 1)),
+        }
+    }
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|(kind, count)| format!("{count} {}", kind.as_str()))
+        .collect();
+    let more = if audit.truncated {
+        ", and more (--limit)"
+    } else {
+        ""
+    };
+    format!("{}{more}", counts.join(", "))
+}

@@ -1,0 +1,189 @@
+//! `ownership doctor`.
+
+use std::{
+    env,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use clap::Args;
+use tower_ownership::doctor::{self, CheckState, Diagnosis, FlyApi, FlyDns, Severity};
+
+use crate::{
+    database::Database,
+    exit::{Exit, Failure},
+    output::{BAD, BOLD, FAINT, GOOD, Output, Tone, cell, document, lines, say, say_to, table},
+    progress::while_waiting,
+};
+
+/// Looks at everything that a request for a session goes by: its row, its owner's presence, its
+/// owner on the platform, and the way there, by one GET to the public URL, which reaches the
+/// application if all is well. Nothing is written.
+///
+/// With --json: session, cause, severity (fine, problem, unknown), sentence, nextStep, also (each
+/// with cause, sentence, nextStep), checks (each with topic, name, state and text), and findings,
+/// whose fields may change with any version.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The session's id
+    session: String,
+
+    /// The public URL: of the session, with {session} in it, or of the service, to which --path is
+    /// added
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+
+    /// The path of a session, if the URL does not say where its id goes
+    #[arg(long, value_name = "PATH", default_value = "/session/{session}")]
+    path: String,
+
+    /// A further header by which answers say which machine gave them
+    #[arg(long, value_name = "NAME")]
+    machine_header: Option<String>,
+
+    /// How long the request may take, and all questions to the platform together
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+
+    #[command(flatten)]
+    fly: Fly,
+
+    #[command(flatten)]
+    database: Database,
+}
+
+/// Fly.io, where the owner is a machine of it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Fly.io")]
+struct Fly {
+    /// The app that the machines belong to
+    #[arg(long, env = "FLY_APP_NAME", value_name = "NAME")]
+    app: Option<String>,
+
+    /// A token that may read the app; best given by its variable
+    #[arg(
+        long = "fly-token",
+        env = "FLY_API_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
+    token: Option<String>,
+
+    /// Where the Machines API is [default: `https://api.machines.dev`]
+    #[arg(long = "fly-api", value_name = "URL")]
+    api: Option<String>,
+
+    /// The DNS server of the private network, asked where the API is not [default: the system's,
+    /// on a machine of Fly's]
+    #[arg(long = "fly-dns", value_name = "ADDRESS", value_parser = dns_server)]
+    dns: Option<SocketAddr>,
+}
+
+impl Doctor {
+    pub async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        let mut doctor = doctor::Doctor::postgres(self.database.builder()?)?.timeout(self.timeout);
+        if let Some(url) = &self.url {
+            let template = if url.contains("{session}") {
+                url.clone()
+            } else {
+                let path = self.path.trim_start_matches('/');
+                format!("{}/{path}", url.trim_end_matches('/'))
+            };
+            doctor = doctor
+                .url(template)
+                .map_err(|error| Failure::usage(&error))?;
+        }
+        if let Some(name) = self.machine_header {
+            doctor = doctor.machine_header(name);
+        }
+        doctor = self.fly.told_to(doctor)?;
+        let diagnosis = while_waiting("Looking at the session", doctor.diagnose(&self.session));
+        let diagnosis = diagnosis.await;
+        if output.json {
+            document(&diagnosis);
+        } else {
+            say(told(&diagnosis));
+        }
+        Ok(match diagnosis.cause().severity() {
+            Severity::Fine => Exit::Fine,
+            Severity::Unknown => Exit::Unknown,
+            _ => Exit::Problem,
+        })
+    }
+}
+
+impl Fly {
+    fn told_to(&self, mut doctor: doctor::Doctor) -> Result<doctor::Doctor, Failure> {
+        // An empty variable is an unset one, as in most deployment tools.
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let Some(app) = given(&self.app) else {
+            return Ok(doctor);
+        };
+        if let Some(token) = given(&self.token) {
+            let mut api = FlyApi::new(&app, token);
+            if let Some(url) = &self.api {
+                api = api.base_url(url).map_err(|error| Failure::usage(&error))?;
+            }
+            doctor = doctor.fly_api(api);
+        }
+        // Elsewhere the names of the private network lead nowhere, or to somebody else.
+        let in_the_private_network = env::var_os("FLY_PRIVATE_IP").is_some();
+        match self.dns {
+            Some(server) => doctor = doctor.fly_dns(FlyDns::new(&app).server(server)),
+            None if in_the_private_network => doctor = doctor.fly_dns(FlyDns::new(&app)),
+            None => {}
+        }
+        Ok(doctor)
+    }
+}
+
+/// An address, with or without a port.
+fn dns_server(text: &str) -> Result<SocketAddr, String> {
+    text.parse().or_else(|_| {
+        let ip: Result<IpAddr, _> = text.parse();
+        ip.map(|ip| SocketAddr::new(ip, 53))
+            .map_err(|error| error.to_string())
+    })
+}
+
+fn told(diagnosis: &Diagnosis) -> String {
+    let mut checks = table(&["", "about", "what", "found"]);
+    for check in diagnosis.checks() {
+        let (mark, tone) = match check.state {
+            CheckState::Fine => ("ok", Tone::Good),
+            CheckState::Problem => ("!!", Tone::Bad),
+            _ => ("??", Tone::Faint),
+        };
+        checks.add_row([
+            cell(mark, tone),
+            cell(check.topic, Tone::Faint),
+            cell(check.name, Tone::Plain),
+            cell(&check.text, tone),
+        ]);
+    }
+    let style = match diagnosis.cause().severity() {
+        Severity::Fine => GOOD,
+        _ => BAD,
+    };
+    let mut text = format!("Session {BOLD}{}{BOLD:#}\n\n", diagnosis.session());
+    text.push_str(&lines(&checks));
+    say_to(
+        &mut text,
+        format_args!(
+            "\n\n{style}{}{style:#} {FAINT}({}){FAINT:#}\n{BOLD}Next:{BOLD:#} {}",
+            diagnosis.sentence(),
+            diagnosis.cause(),
+            diagnosis.next_step()
+        ),
+    );
+    for also in diagnosis.also() {
+        say_to(
+            &mut text,
+            format_args!(
+                "\n\n{BOLD}Also:{BOLD:#} {} {FAINT}({}){FAINT:#}\n{BOLD}Next:{BOLD:#} {}",
+                also.sentence, also.cause, also.next_step
+            ),
+        );
+    }
+    text
+}

@@ -1,0 +1,173 @@
+//! `ownership edge`.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+
+use clap::Args;
+use serde_json::{Value, json};
+use tower_ownership::testing::{EdgeRecord, FlyEdge, Hop, HopKind};
+
+use crate::{
+    end::asked_to_end,
+    exit::{Exit, Failure},
+    output::{BAD, BOLD, FAINT, GOOD, Output, line, say},
+};
+
+/// Takes the place of Fly's proxy in front of machines on this computer: requests land on one of
+/// them, and go on to another one where it answers with a `fly-replay`. Each hop is told as it
+/// happens, until Ctrl-C. A tool for tests and demonstrations, and no proxy for production.
+///
+/// With --json, one document a line: event (listening, hop or error); of a hop requestId, machine,
+/// kind (landed, cache-hit, replayed, fell-back), status, replay and reason; of an error requestId,
+/// kind, code and detail.
+#[derive(Debug, Args)]
+pub struct Edge {
+    /// A machine and where it listens, such as e2863555a91708=127.0.0.1:8081; may be given
+    /// several times
+    #[arg(long, value_name = "ID=ADDRESS", required = true, value_parser = machine)]
+    machine: Vec<(String, SocketAddr)>,
+
+    /// Where clients connect to
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4000")]
+    listen: SocketAddr,
+
+    /// The machine that every fresh request lands on [default: each in turn]
+    #[arg(long, value_name = "ID")]
+    land_on: Option<String>,
+
+    /// The app that the machines belong to
+    #[arg(long, value_name = "NAME", default_value = "app")]
+    app: String,
+
+    /// The region of the edge and its machines
+    #[arg(long, value_name = "CODE", default_value = "iad")]
+    region: String,
+
+    /// Behave as a proxy that knows nothing of replays
+    #[arg(long)]
+    ignore_replays: bool,
+}
+
+impl Edge {
+    pub async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        if let Some(id) = &self.land_on
+            && !self.machine.iter().any(|(machine, _)| machine == id)
+        {
+            return Err(Failure {
+                exit: Exit::Usage,
+                text: format!("--land-on {id} is none of the machines"),
+            });
+        }
+        let mut edge = FlyEdge::builder()
+            .listen(self.listen)
+            .app(self.app)
+            .region(self.region)
+            .honour_replay(!self.ignore_replays);
+        if let Some(id) = self.land_on {
+            edge = edge.land_on(id);
+        }
+        let mut end = std::pin::pin!(asked_to_end());
+        let edge = edge.start().await.map_err(|error| Failure {
+            exit: Exit::Unknown,
+            text: format!("cannot listen on {}: {error}", self.listen),
+        })?;
+        for (id, address) in self.machine {
+            edge.add(id, address);
+        }
+        let mut watch = edge.subscribe();
+        if output.json {
+            line(&json!({ "event": "listening", "url": edge.url("") }));
+        } else {
+            say(format!(
+                "Listening on {BOLD}{}{BOLD:#} in front of {}. Ctrl-C ends it.",
+                edge.url("/"),
+                edge.machines().join(", ")
+            ));
+        }
+        loop {
+            tokio::select! {
+                () = &mut end => break,
+                record = watch.next() => match record {
+                    Some(record) => tell(output, &record),
+                    None => break,
+                },
+            }
+        }
+        edge.shutdown().await;
+        Ok(Exit::Fine)
+    }
+}
+
+fn tell(output: &Output, record: &EdgeRecord) {
+    match (record, output.json) {
+        (EdgeRecord::Hop(hop), true) => line(&hop_document(hop)),
+        (EdgeRecord::Hop(hop), false) => say(hop_in_words(hop)),
+        (EdgeRecord::Event(event), true) => line(&json!({
+            "event": "error",
+            "requestId": event.request_id,
+            "kind": format!("{:?}", event.kind),
+            "code": event.kind.code(),
+            "detail": event.detail,
+        })),
+        (EdgeRecord::Event(event), false) => say(format!("{BAD}{event}{BAD:#}")),
+        _ => {}
+    }
+}
+
+fn hop_document(hop: &Hop) -> Value {
+    json!({
+        "event": "hop",
+        "requestId": hop.request_id,
+        "machine": hop.machine,
+        "kind": kind(hop.kind),
+        "status": hop.status.map(|status| status.as_u16()),
+        "replay": hop.replay,
+        "reason": hop.reason,
+    })
+}
+
+fn hop_in_words(hop: &Hop) -> String {
+    let status = hop.status.map_or_else(
+        || format!("{BAD}no answer{BAD:#}"),
+        |status| {
+            let style = if status.as_u16() < 400 { GOOD } else { BAD };
+            format!("{style}{}{style:#}", status.as_u16())
+        },
+    );
+    let reason = hop
+        .reason
+        .as_deref()
+        .map_or_else(String::new, |reason| format!(" ({reason})"));
+    let replay = hop.replay.as_deref().map_or_else(String::new, |replay| {
+        format!("  {FAINT}fly-replay: {replay}{FAINT:#}")
+    });
+    format!(
+        "{FAINT}{}{FAINT:#}  {:<9}  {BOLD}{}{BOLD:#}  {status}{reason}{replay}",
+        hop.request_id,
+        kind(hop.kind),
+        hop.machine
+    )
+}
+
+fn kind(kind: HopKind) -> &'static str {
+    match kind {
+        HopKind::Landed => "landed",
+        HopKind::CacheHit => "cache-hit",
+        HopKind::Replayed => "replayed",
+        HopKind::FellBack => "fell-back",
+        _ => "other",
+    }
+}
+
+fn machine(text: &str) -> Result<(String, SocketAddr), String> {
+    let (id, address) = text
+        .split_once('=')
+        .filter(|(id, _)| !id.is_empty())
+        .ok_or("it is no ID=ADDRESS")?;
+    let mut addresses = address
+        .to_socket_addrs()
+        .map_err(|error| format!("{address:?}: {error}"))?;
+    let address = addresses
+        .next()
+        .ok_or_else(|| format!("{address:?} leads nowhere"))?;
+    Ok((id.to_owned(), address))
+}

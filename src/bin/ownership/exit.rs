@@ -1,0 +1,75 @@
+//! How the command ends.
+
+use std::{error::Error, process::ExitCode};
+
+use tower_ownership::{LookupError, PostgresConfigError};
+
+/// The status that scripts see; `--help` documents it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Fine,
+    Problem,
+    Usage,
+    Unknown,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Fine => 0,
+            Exit::Problem => 1,
+            Exit::Usage => 2,
+            Exit::Unknown => 3,
+        })
+    }
+}
+
+/// Why there is nothing to say.
+#[derive(Debug)]
+pub struct Failure {
+    pub exit: Exit,
+    pub text: String,
+}
+
+impl Failure {
+    pub fn usage(error: &dyn Error) -> Self {
+        Self {
+            exit: Exit::Usage,
+            text: chain(error),
+        }
+    }
+
+    pub fn unknown(error: &dyn Error) -> Self {
+        Self {
+            exit: Exit::Unknown,
+            text: chain(error),
+        }
+    }
+}
+
+impl From<PostgresConfigError> for Failure {
+    fn from(error: PostgresConfigError) -> Self {
+        Self::usage(&error)
+    }
+}
+
+impl From<LookupError> for Failure {
+    fn from(error: LookupError) -> Self {
+        Self::unknown(&error)
+    }
+}
+
+/// The error, then what caused it. A cause that was said already is not said again.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,93 @@
+//! `ownership machines`.
+
+use clap::Args;
+use tower_ownership::{MachineStatus, doctor::Fleet};
+
+use crate::{
+    database::Database,
+    exit::{Exit, Failure},
+    output::{FAINT, Output, Tone, cell, lines, say_to, seconds, table, written},
+    progress::while_waiting,
+    sessions::{OwnersAre, dash, presence_tone},
+    watch::{Seen, Watch},
+};
+
+/// Lists the machines that the directory knows, those among them that are no more.
+///
+/// With --json: machines, each with id, app, region, address, version, startedSecondsAgo,
+/// beatSecondsAgo, presence, draining, left and gone.
+#[derive(Debug, Args)]
+pub struct Machines {
+    /// Only those that are so
+    #[arg(long, value_enum)]
+    presence: Option<OwnersAre>,
+
+    /// Only those of one region
+    #[arg(long, value_name = "CODE")]
+    region: Option<String>,
+
+    #[command(flatten)]
+    watch: Watch,
+
+    #[command(flatten)]
+    database: Database,
+}
+
+impl Machines {
+    pub async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        let fleet = Fleet::postgres(self.database.builder()?)?;
+        let look = async || {
+            let machines = while_waiting("Listing machines", fleet.machines()).await;
+            let mut machines = machines.map_err(|error| Failure::unknown(&error))?;
+            machines.retain(|machine| self.wants(machine));
+            Ok(Seen {
+                text: if output.json {
+                    let document = serde_json::json!({ "machines": machines });
+                    written(&document, self.watch.is_on())
+                } else {
+                    told(&machines)
+                },
+                exit: Exit::Fine,
+            })
+        };
+        self.watch.look(output, look).await
+    }
+
+    fn wants(&self, machine: &MachineStatus) -> bool {
+        let presence = self.presence.map(OwnersAre::presence);
+        presence.is_none_or(|presence| machine.presence == presence)
+            && (self.region.is_none() || machine.region == self.region)
+    }
+}
+
+fn told(machines: &[MachineStatus]) -> String {
+    let header = [
+        "machine", "presence", "seen", "started", "region", "app", "version",
+    ];
+    let mut listed = table(&header);
+    for machine in machines {
+        let presence = machine.presence.as_str();
+        let how = match (machine.gone, machine.left) {
+            (true, _) => "declared gone",
+            (_, true) => "left",
+            _ => presence,
+        };
+        let ago = |ago: std::time::Duration| format!("{} ago", seconds(ago.as_secs_f64()));
+        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(dash);
+        listed.add_row([
+            cell(&machine.id, Tone::Plain),
+            cell(how, presence_tone(presence)),
+            cell(ago(machine.beat_ago), Tone::Plain),
+            cell(ago(machine.started_ago), Tone::Faint),
+            cell(or_dash(&machine.region), Tone::Faint),
+            cell(or_dash(&machine.app), Tone::Faint),
+            cell(or_dash(&machine.version), Tone::Faint),
+        ]);
+    }
+    let mut text = lines(&listed);
+    say_to(
+        &mut text,
+        format_args!("\n\n{FAINT}{} machines{FAINT:#}", machines.len()),
+    );
+    text
+}

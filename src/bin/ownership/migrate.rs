@@ -1,0 +1,101 @@
+//! `ownership migrate`.
+
+use clap::Args;
+use serde_json::json;
+
+use tower_ownership::{MachineId, PostgresDirectory, PostgresLookup};
+
+use crate::{
+    database::Database,
+    exit::{Exit, Failure},
+    output::{GOOD, Output, document, say},
+    progress::while_waiting,
+};
+
+/// Shows the SQL that makes the database keep ownership: epochs, release proofs, and which
+/// machines are alive. Nothing is changed without --run, which applies it in one transaction. It
+/// may be applied again and again.
+///
+/// With --json: sql and applied; with --run also warnings, what the layer would warn of now.
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// Apply it
+    #[arg(long)]
+    run: bool,
+
+    /// The channel that its triggers notify [default: tower_ownership]
+    #[arg(long, value_name = "NAME")]
+    channel: Option<String>,
+
+    #[command(flatten)]
+    database: Database,
+}
+
+impl Migrate {
+    pub async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        // Nobody has to be asked for the text.
+        let builder = if self.run {
+            self.database.builder()?
+        } else {
+            self.database.builder_without_a_server()
+        };
+        let lookup = builder.ownership().build()?;
+        let directory = self.directory(&lookup)?;
+        let sql = directory.migration()?;
+        if !self.run {
+            if output.json {
+                document(&json!({ "sql": sql, "applied": false }));
+            } else {
+                say(sql.trim_end());
+            }
+            return Ok(Exit::Fine);
+        }
+        let applied = async {
+            directory.migrate().await?;
+            let somebody: MachineId = "migration"
+                .parse()
+                .map_err(|error| Failure::usage(&error))?;
+            // Where it was applied, the rest may still be amiss.
+            Ok::<_, Failure>(lookup.verify(&somebody).await)
+        };
+        let verified = while_waiting("Applying the migration", applied).await?;
+        let warnings: Vec<String> = match &verified {
+            Ok(verified) => verified
+                .warnings()
+                .iter()
+                .filter(|warning| !is_of_nobody(warning))
+                .map(ToString::to_string)
+                .collect(),
+            Err(error) => vec![error.to_string()],
+        };
+        if output.json {
+            document(&json!({ "sql": sql, "applied": true, "warnings": warnings }));
+        } else {
+            say(format!("{GOOD}The migration is applied.{GOOD:#}"));
+            for warning in &warnings {
+                say(format!("but {warning}"));
+            }
+        }
+        Ok(if verified.is_ok() {
+            Exit::Fine
+        } else {
+            Exit::Problem
+        })
+    }
+
+    fn directory(&self, lookup: &PostgresLookup) -> Result<PostgresDirectory, Failure> {
+        let directory = lookup.directory()?;
+        Ok(match &self.channel {
+            Some(channel) => directory.channel(channel),
+            None => directory,
+        })
+    }
+}
+
+/// Whether it is only about the machine that `verify` was asked for, and there is none.
+fn is_of_nobody(warning: &tower_ownership::PostgresWarning) -> bool {
+    matches!(
+        warning,
+        tower_ownership::PostgresWarning::ForeignOwners { .. }
+    )
+}

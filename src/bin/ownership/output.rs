@@ -1,0 +1,139 @@
+//! What is said, and how.
+
+use std::{
+    fmt::{self, Write as _},
+    io::Write as _,
+};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::exit::{Exit, Failure};
+
+pub const GOOD: Style = AnsiColor::Green.on_default();
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+pub const FAINT: Style = Style::new().dimmed();
+pub const BOLD: Style = Style::new().bold();
+
+/// Standard output, as tables or as JSON.
+#[derive(Debug)]
+pub struct Output {
+    pub json: bool,
+}
+
+impl Output {
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    pub fn failure(&self, failure: &Failure) -> Exit {
+        if self.json {
+            line(&serde_json::json!({ "error": failure.text }));
+        }
+        let mut err = anstream::stderr().lock();
+        let _ = writeln!(err, "{BAD}error:{BAD:#} {}", failure.text);
+        failure.exit
+    }
+}
+
+/// Says it. Styles are taken out where nobody sees them; a reader who has left is no error, and does
+/// not change how the command ends.
+pub fn say(text: impl fmt::Display) {
+    let mut out = anstream::stdout().lock();
+    let _ = writeln!(out, "{text}");
+    let _ = out.flush();
+}
+
+/// Adds to a text.
+pub fn say_to(text: &mut String, more: fmt::Arguments<'_>) {
+    // A text takes whatever there is room for.
+    let _ = text.write_fmt(more);
+}
+
+/// A JSON document, on one line where it is one of many.
+pub fn written(value: &impl Serialize, on_one_line: bool) -> String {
+    let text = if on_one_line {
+        serde_json::to_string(value)
+    } else {
+        serde_json::to_string_pretty(value)
+    };
+    // What is written here has texts for keys, so this cannot fail.
+    text.unwrap_or_default()
+}
+
+/// One JSON document.
+pub fn document(value: &impl Serialize) {
+    say(written(value, false));
+}
+
+/// One JSON document on one line, for what goes on and on.
+pub fn line(value: &impl Serialize) {
+    say(written(value, true));
+}
+
+/// Seconds in words, at most two of them: `3m 20s`.
+pub fn seconds(seconds: f64) -> String {
+    let whole = std::time::Duration::try_from_secs_f64(seconds.max(0.0).trunc());
+    let words = humantime::format_duration(whole.unwrap_or_default()).to_string();
+    let words: Vec<&str> = words.split(' ').take(2).collect();
+    words.join(" ")
+}
+
+/// A table without lines, as wide as the terminal; what is not a terminal gets lines of any width,
+/// which are easier to search.
+pub fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        // What does not show styles does not get them: `Output::say`.
+        .enforce_styling()
+        .set_header(
+            header
+                .iter()
+                .map(|name| Cell::new(name).add_attribute(comfy_table::Attribute::Bold)),
+        );
+    table.style_text_only();
+    if table.is_tty() {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    table
+}
+
+/// The table's lines, without the blanks that fill its last column.
+pub fn lines(table: &Table) -> String {
+    let lines: Vec<String> = table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect();
+    lines.join("\n")
+}
+
+/// How something is.
+#[derive(Clone, Copy, Debug)]
+pub enum Tone {
+    Good,
+    Bad,
+    Faint,
+    Plain,
+}
+
+/// A cell in the colour of its tone.
+pub fn cell(text: impl AsRef<str>, tone: Tone) -> Cell {
+    // What a row or an answer holds must not move the cursor, or tell the terminal anything else.
+    let shown = |c: char| {
+        if c.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    let text: String = text.as_ref().chars().map(shown).collect();
+    let cell = Cell::new_owned(text);
+    match tone {
+        Tone::Good => cell.fg(Color::Green),
+        Tone::Bad => cell.fg(Color::Red),
+        Tone::Faint => cell.fg(Color::DarkGrey),
+        Tone::Plain => cell,
+    }
+}

@@ -1,0 +1,153 @@
+//! `ownership sessions`.
+
+use clap::{Args, ValueEnum};
+use tower_ownership::{
+    MachineId, Presence, SessionFilter,
+    doctor::{Fleet, FleetSession, FleetSessions},
+};
+
+use crate::{
+    database::Database,
+    exit::{Exit, Failure},
+    output::{FAINT, Output, Tone, cell, lines, say_to, table, written},
+    progress::while_waiting,
+    watch::{Seen, Watch},
+};
+
+/// Lists active sessions, in the order of their owners.
+///
+/// With --json: ownershipKept (whether epochs and presence are known here), sessions (each with id,
+/// status, owner, epoch, presence and remainingSeconds), and truncated (whether there are more).
+#[derive(Debug, Args)]
+pub struct Sessions {
+    /// Only those that nobody owns
+    #[arg(long, conflicts_with_all = ["owner", "presence"])]
+    unassigned: bool,
+
+    /// Only those of one machine
+    #[arg(long, value_name = "ID", conflicts_with = "presence")]
+    owner: Option<MachineId>,
+
+    /// Only those whose owners are so
+    #[arg(long, value_enum)]
+    presence: Option<OwnersAre>,
+
+    /// At most so many
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=9999))]
+    limit: u16,
+
+    #[command(flatten)]
+    watch: Watch,
+
+    #[command(flatten)]
+    database: Database,
+}
+
+/// How owners are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OwnersAre {
+    Alive,
+    Draining,
+    Lost,
+    NeverSeen,
+    Unknown,
+}
+
+impl OwnersAre {
+    pub fn presence(self) -> Presence {
+        match self {
+            Self::Alive => Presence::Alive,
+            Self::Draining => Presence::Draining,
+            Self::Lost => Presence::Lost,
+            Self::NeverSeen => Presence::NeverSeen,
+            Self::Unknown => Presence::Unknown,
+        }
+    }
+}
+
+impl Sessions {
+    pub async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        let fleet = Fleet::postgres(self.database.builder()?)?;
+        let filter = match (self.unassigned, self.owner, self.presence) {
+            (true, _, _) => SessionFilter::Unassigned,
+            (_, Some(owner), _) => SessionFilter::OwnedBy(owner),
+            (_, _, Some(presence)) => SessionFilter::OwnersAre(presence.presence()),
+            _ => SessionFilter::All,
+        };
+        let limit = usize::from(self.limit);
+        let look = async || {
+            let listing = fleet.sessions(&filter, limit);
+            let sessions = while_waiting("Listing sessions", listing).await;
+            let sessions = sessions.map_err(|error| Failure::unknown(&error))?;
+            Ok(Seen {
+                text: if output.json {
+                    written(&sessions, self.watch.is_on())
+                } else {
+                    told(&sessions)
+                },
+                exit: Exit::Fine,
+            })
+        };
+        self.watch.look(output, look).await
+    }
+}
+
+fn told(listed: &FleetSessions) -> String {
+    let mut sessions = table(&["session", "owner", "presence", "epoch", "status", "left"]);
+    for session in &listed.sessions {
+        sessions.add_row([
+            cell(&session.id, Tone::Plain),
+            match &session.owner {
+                Some(owner) => cell(owner, Tone::Plain),
+                None => cell("nobody", Tone::Bad),
+            },
+            cell(session.presence, tone(session)),
+            cell(
+                session.epoch.map_or_else(dash, |epoch| epoch.to_string()),
+                Tone::Plain,
+            ),
+            cell(session.status.clone().unwrap_or_else(dash), Tone::Faint),
+            cell(
+                session
+                    .remaining_seconds
+                    .map_or_else(dash, crate::output::seconds),
+                Tone::Faint,
+            ),
+        ]);
+    }
+    let mut text = lines(&sessions);
+    let count = listed.sessions.len();
+    let more = if listed.truncated {
+        ", and there are more (--limit)"
+    } else {
+        ""
+    };
+    say_to(
+        &mut text,
+        format_args!("\n\n{FAINT}{count} active{more}{FAINT:#}"),
+    );
+    if !listed.ownership_kept {
+        say_to(&mut text, format_args!("\n{FAINT}{NOT_KEPT}{FAINT:#}"));
+    }
+    text
+}
+
+/// What has to be said where it is so.
+pub const NOT_KEPT: &str =
+    "Neither epochs nor presence are known here: the ownership migration is not applied.";
+
+pub fn dash() -> String {
+    "-".to_owned()
+}
+
+fn tone(session: &FleetSession) -> Tone {
+    presence_tone(session.presence)
+}
+
+pub fn presence_tone(presence: &str) -> Tone {
+    match presence {
+        "alive" => Tone::Good,
+        "unknown" => Tone::Faint,
+        _ => Tone::Bad,
+    }
+}

@@ -1,0 +1,229 @@
+//! What is wrong with one session: the whole investigation in one go.
+//!
+//! [`Doctor`] reads the session's row and its owner's, asks the platform for the owner, makes a
+//! request to the public URL, and says in one sentence which thing is wrong, and what to do about
+//! it. The command `ownership doctor` is made of it, and your own tools can be:
+//!
+//! ```no_run
+//! use tower_ownership::{PostgresLookup, doctor::Doctor};
+//!
+//! # async fn look() -> Result<(), Box<dyn std::error::Error>> {
+//! let doctor = Doctor::postgres(PostgresLookup::builder("postgres://app@db.internal/app"))?
+//!     .url("https://app.example.com/session/{session}")?;
+//! let diagnosis = doctor.diagnose("807efe44-d63e-4a24-88f5-dbe96112830a").await;
+//! println!("{diagnosis}");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It only reads: the database (each step bounded like a lookup), the platform's API, and one GET
+//! to the URL, if there is one, which reaches the application if all is well. What it cannot know
+//! from where it runs, it says so instead of guessing.
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    PostgresConfigError, PostgresLookup, PostgresLookupBuilder, SessionId, SessionLookup,
+    lookup::DynLookup,
+};
+
+mod cause;
+mod check;
+mod checklist;
+mod diagnosis;
+mod directory;
+mod findings;
+mod fleet;
+mod fly_api;
+mod fly_dns;
+mod http_client;
+mod judge;
+mod probe;
+mod url;
+
+pub use cause::{Cause, Severity};
+pub use check::{Check, CheckState};
+pub use diagnosis::{Complaint, Diagnosis};
+pub use fleet::{Fleet, FleetAudit, FleetError, FleetSession, FleetSessions};
+pub use fly_api::FlyApi;
+pub use fly_dns::FlyDns;
+pub use url::InvalidUrl;
+
+use findings::{Answer, Directory, Findings, Platform, PlatformMachine};
+use judge::seconds;
+use url::UrlTemplate;
+
+/// Finds out what is wrong with a session. A clone is cheap, and shares the lookup.
+#[derive(Clone)]
+#[must_use = "a doctor does nothing before `diagnose`"]
+pub struct Doctor {
+    source: Source,
+    url: Option<UrlTemplate>,
+    machine_header: Option<String>,
+    fly_api: Option<FlyApi>,
+    fly_dns: Option<FlyDns>,
+    timeout: Duration,
+    #[cfg(feature = "testing")]
+    hops: Option<crate::testing::HopsOf>,
+}
+
+/// Where sessions are looked up.
+#[derive(Clone)]
+enum Source {
+    Any(DynLookup),
+    Postgres {
+        lookup: PostgresLookup,
+        /// The same without what the ownership migration makes.
+        plain: Option<PostgresLookup>,
+    },
+}
+
+impl Doctor {
+    /// A doctor who asks any directory. Of `PostgreSQL`, [`postgres`](Self::postgres) sees more.
+    pub fn new(lookup: impl SessionLookup) -> Self {
+        Self::of(Source::Any(DynLookup::new(lookup)))
+    }
+
+    /// A doctor who looks at the tables themselves. Whether the ownership migration is applied he
+    /// finds out, whatever the builder says of it; its names of columns and tables count.
+    pub fn postgres(builder: PostgresLookupBuilder) -> Result<Self, PostgresConfigError> {
+        let (lookup, plain) = builder.with_and_without_ownership()?;
+        Ok(Self::of(Source::Postgres { lookup, plain }))
+    }
+
+    fn of(source: Source) -> Self {
+        Self {
+            source,
+            url: None,
+            machine_header: None,
+            fly_api: None,
+            fly_dns: None,
+            timeout: Duration::from_secs(15),
+            #[cfg(feature = "testing")]
+            hops: None,
+        }
+    }
+
+    /// The public URL of a session, with `{session}` in the place of its id. Default: none, and
+    /// then no request is made.
+    pub fn url(mut self, template: impl AsRef<str>) -> Result<Self, InvalidUrl> {
+        self.url = Some(UrlTemplate::parse(template.as_ref())?);
+        Ok(self)
+    }
+
+    /// A further header by which answers say which machine gave them. `ownership-machine`, which
+    /// the layer writes where it may [show internals](crate::OwnershipLayerBuilder::show_internals),
+    /// and `fly-machine-id` are known.
+    pub fn machine_header(mut self, name: impl Into<String>) -> Self {
+        self.machine_header = Some(name.into());
+        self
+    }
+
+    /// Asks Fly's Machines API for the owner.
+    pub fn fly_api(mut self, api: FlyApi) -> Self {
+        self.fly_api = Some(api);
+        self
+    }
+
+    /// Asks the DNS of Fly's private network for the owner, where the Machines API is not asked or
+    /// gives no answer.
+    pub fn fly_dns(mut self, dns: FlyDns) -> Self {
+        self.fly_dns = Some(dns);
+        self
+    }
+
+    /// How long the request may take, and all questions to the platform together. Default: 15 s,
+    /// longer than Fly's proxy tries to reach a machine.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
+        self
+    }
+
+    /// Lets an edge that runs in this process tell which machines a request came to.
+    #[cfg(feature = "testing")]
+    pub fn edge(mut self, edge: &crate::testing::FlyEdge) -> Self {
+        self.hops = Some(edge.reader());
+        self
+    }
+
+    /// Finds out what is wrong with the session. Every step is bounded, and what fails is part of
+    /// the diagnosis.
+    pub async fn diagnose(&self, session: &str) -> Diagnosis {
+        let mut findings = Findings {
+            session: session.to_owned(),
+            directory: Directory::NotAsked,
+            platform: Platform {
+                app: self.app().map(str::to_owned),
+                ..Platform::default()
+            },
+            answer: Answer::NotAsked,
+        };
+        let Ok(id) = SessionId::parse(session) else {
+            return Diagnosis::of(findings);
+        };
+        findings.directory = directory::ask(&self.source, id).await;
+        // Before the request, which may wake the owner.
+        if let Some(owner) = findings.owner() {
+            let (source, machine) = self.ask_the_platform(owner).await;
+            findings.platform.source = source;
+            findings.platform.machine = machine;
+        }
+        if let Some(url) = &self.url {
+            let asked = probe::Probe {
+                url: url.of(id),
+                machine_header: self.machine_header.as_deref(),
+                app: self.app(),
+                timeout: self.timeout,
+            };
+            findings.answer = asked.ask().await;
+            #[cfg(feature = "testing")]
+            self.add_hops(&mut findings.answer);
+        }
+        Diagnosis::of(findings)
+    }
+
+    async fn ask_the_platform(&self, owner: &str) -> (Option<&'static str>, PlatformMachine) {
+        let mut answer = (None, PlatformMachine::NotAsked);
+        if let Some(api) = &self.fly_api {
+            answer = (Some("machines-api"), api.machine(owner, self.timeout).await);
+            if !matches!(answer.1, PlatformMachine::NotAnswered { .. }) {
+                return answer;
+            }
+        }
+        if let Some(dns) = &self.fly_dns {
+            let told = dns.machine(owner, self.timeout).await;
+            if !matches!(told, PlatformMachine::NotAnswered { .. }) || self.fly_api.is_none() {
+                answer = (Some("dns"), told);
+            }
+        }
+        answer
+    }
+
+    fn app(&self) -> Option<&str> {
+        let api = self.fly_api.as_ref().map(FlyApi::app);
+        api.or_else(|| self.fly_dns.as_ref().map(FlyDns::app))
+    }
+
+    #[cfg(feature = "testing")]
+    fn add_hops(&self, answer: &mut Answer) {
+        let (Some(hops), Answer::Got(got)) = (&self.hops, answer) else {
+            return;
+        };
+        let hops = hops.of(got.request_id.as_deref().unwrap_or_default());
+        if got.machine.is_none() {
+            got.machine = hops.last().map(|hop| hop.machine.clone());
+        }
+        got.hops = hops.iter().map(ToString::to_string).collect();
+    }
+}
+
+impl fmt::Debug for Doctor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Doctor")
+            .field("url", &self.url)
+            .field("fly_api", &self.fly_api)
+            .field("fly_dns", &self.fly_dns)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,286 @@
+//! Why a proxy may ignore `fly-replay`, point by point, as Fly's public reference gives them
+//! ("Dynamic Request Routing", "Error codes and troubleshooting"). What cannot be tested from here
+//! says so.
+
+use super::{
+    check::{
+        Check,
+        CheckState::{self, Fine, Problem, Unknown},
+    },
+    findings::{Findings, Got, PlatformMachine, Service},
+};
+use crate::MachineId;
+
+const TOPIC: &str = "fly-replay";
+const NOT_FROM_HERE: &str = "not testable from here";
+
+/// The checklist; empty where no request was made, which could have been replayed.
+pub(super) fn checklist(findings: &Findings) -> Vec<Check> {
+    let Some(got) = findings.got() else {
+        return Vec::new();
+    };
+    let services = match &findings.platform.machine {
+        PlatformMachine::Known { services, .. } => services.as_deref(),
+        _ => None,
+    };
+    let port = port(&got.url);
+    [
+        ("through the proxy", through_the_proxy(got)),
+        ("same host", same_host(got)),
+        ("honoured", honoured(got)),
+        ("well-formed", well_formed(got, findings.owner())),
+        ("http handler", http_handler(services, port)),
+        ("target's port", target_port(services, port)),
+        ("same app", same_app(findings)),
+        (
+            "same network",
+            (
+                Unknown,
+                format!(
+                    "{NOT_FROM_HERE}: matters only where the owner is another app's machine (`fly \
+                     orgs cross-network-replays`)"
+                ),
+            ),
+        ),
+        ("body", body(got)),
+        ("fallback", fallback(got)),
+        ("loops", loops(got)),
+        ("wakes", wakes(services)),
+        ("regions", regions(findings, got)),
+    ]
+    .into_iter()
+    .map(|(name, (state, text))| Check::new(TOPIC, name, state, text))
+    .collect()
+}
+
+type Point = (CheckState, String);
+
+fn point(state: CheckState, text: impl Into<String>) -> Point {
+    (state, text.into())
+}
+
+fn through_the_proxy(got: &Got) -> Point {
+    let host = http::Uri::try_from(&got.url).ok();
+    let host = host.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    if host.ends_with(".internal") {
+        return point(
+            Problem,
+            format!("{host} leads straight to machines, past the proxy"),
+        );
+    }
+    if got.came_through_fly() {
+        let region = got
+            .request_id
+            .as_deref()
+            .and_then(|id| id.rsplit_once('-'))
+            .map_or_else(String::new, |(_, region)| format!(", at its edge {region}"));
+        return point(Fine, format!("the answer came through Fly's proxy{region}"));
+    }
+    let other = got
+        .server
+        .as_deref()
+        .map_or_else(String::new, |server| format!("; `server: {server}`"));
+    point(
+        Problem,
+        format!("no `fly-request-id`, `via: fly.io` or `server: Fly` in the answer{other}"),
+    )
+}
+
+fn same_host(got: &Got) -> Point {
+    let Some(addresses) = &got.addresses else {
+        return point(
+            Unknown,
+            format!("{NOT_FROM_HERE}: it takes --app and public DNS"),
+        );
+    };
+    let shared = |address| addresses.of_the_app.contains(address);
+    if addresses.of_the_host.iter().any(shared) {
+        point(
+            Fine,
+            format!(
+                "{} resolves to {}'s addresses",
+                addresses.host, addresses.app
+            ),
+        )
+    } else {
+        point(
+            Problem,
+            format!(
+                "{} resolves elsewhere than {}: something else is in front",
+                addresses.host, addresses.app
+            ),
+        )
+    }
+}
+
+fn honoured(got: &Got) -> Point {
+    match (got.code.as_deref(), &got.replay) {
+        (Some("replay-not-honoured"), _) => point(
+            Problem,
+            "the client reads our own `replay-not-honoured`: nobody acted on the header",
+        ),
+        (_, Some(_)) => point(Problem, "the client reads the `fly-replay` header itself"),
+        (Some("owner-unreachable" | "replay-loop"), None) => point(
+            Fine,
+            "the proxy acted on the header, says the machine that got the request back",
+        ),
+        (_, None) => point(Fine, "no replay was left over in the answer"),
+    }
+}
+
+fn well_formed(got: &Got, owner: Option<&str>) -> Point {
+    let Some(replay) = got.replay.as_deref() else {
+        return point(
+            Unknown,
+            format!("{NOT_FROM_HERE}: no client sees a replay that is acted on"),
+        );
+    };
+    let instance = replay
+        .split(';')
+        .filter_map(|field| field.split_once('='))
+        .find(|(name, _)| *name == "instance")
+        .map(|(_, value)| value);
+    match instance {
+        None => point(Problem, format!("`{replay}` names no `instance` (PA03)")),
+        Some(id) if MachineId::parse(id).is_err() => {
+            point(Problem, format!("`{id}` is no machine id (PA03)"))
+        }
+        Some(id) if owner.is_some_and(|owner| owner != id) => point(
+            Problem,
+            format!("it leads to `{id}`, and not to the row's owner"),
+        ),
+        Some(_) => point(Fine, format!("`{replay}`")),
+    }
+}
+
+const NEEDS_API: &str = "it takes the Machines API (FLY_API_TOKEN, --app)";
+
+fn http_handler(services: Option<&[Service]>, port: Option<u16>) -> Point {
+    let Some(services) = services else {
+        return point(Unknown, format!("{NOT_FROM_HERE}: {NEEDS_API}"));
+    };
+    let mut of_port = services.iter().filter(|s| port.is_none() || s.port == port);
+    if of_port.any(|service| service.handlers.iter().any(|handler| handler == "http")) {
+        point(Fine, "the owner's service has the `http` handler")
+    } else {
+        point(
+            Problem,
+            "no service of the owner's with the `http` handler: with raw TCP or TLS alone, \
+             answers pass through untouched",
+        )
+    }
+}
+
+fn target_port(services: Option<&[Service]>, port: Option<u16>) -> Point {
+    match (services, port) {
+        (Some([]), _) => point(
+            Problem,
+            "the owner has no service, so nothing can be replayed to it",
+        ),
+        (Some(services), Some(port)) if services.iter().any(|s| s.port == Some(port)) => {
+            point(Fine, format!("the owner has a service on port {port}"))
+        }
+        (Some(_), Some(port)) => point(
+            Problem,
+            format!("the owner has no service on port {port}, which the request came to"),
+        ),
+        _ => point(Unknown, format!("{NOT_FROM_HERE}: {NEEDS_API}")),
+    }
+}
+
+fn same_app(findings: &Findings) -> Point {
+    let app = findings.platform.app.as_deref().unwrap_or("the app");
+    match findings.platform.machine {
+        PlatformMachine::Gone => point(
+            Problem,
+            format!("the owner is no machine of {app}; of another app, the replay must name it"),
+        ),
+        PlatformMachine::Known { .. }
+        | PlatformMachine::Running { .. }
+        | PlatformMachine::NotRunning { .. } => {
+            point(Fine, format!("the owner is a machine of {app}"))
+        }
+        PlatformMachine::NotAsked | PlatformMachine::NotAnswered { .. } => {
+            point(Unknown, format!("{NOT_FROM_HERE}: {NEEDS_API}"))
+        }
+    }
+}
+
+fn body(got: &Got) -> Point {
+    if got.code.as_deref() == Some("not-replayable") {
+        return point(Problem, "this request cannot be carried, says the layer");
+    }
+    point(
+        Fine,
+        "this request has none; bodies over 1 MB cannot be replayed",
+    )
+}
+
+fn fallback(got: &Got) -> Point {
+    match got.code.as_deref() {
+        Some("owner-unreachable") => point(
+            Problem,
+            format!(
+                "it was used{}: a request that came back is not replayed again",
+                got.reason()
+                    .map_or_else(String::new, |reason| format!(" ({reason})"))
+            ),
+        ),
+        _ => point(Fine, "not used, as far as the answer tells"),
+    }
+}
+
+fn loops(got: &Got) -> Point {
+    match got.code.as_deref() {
+        Some("replay-loop") => point(Problem, "the request used up its replays"),
+        _ => point(Fine, "none; the proxy allows ten replays of a request"),
+    }
+}
+
+fn wakes(services: Option<&[Service]>) -> Point {
+    let Some(services) = services else {
+        return point(Unknown, format!("{NOT_FROM_HERE}: {NEEDS_API}"));
+    };
+    if services
+        .iter()
+        .any(|service| service.autostart == Some(false))
+    {
+        point(Problem, "autostart is off: no replay wakes the owner")
+    } else {
+        point(Fine, "a replay wakes the owner if it is stopped")
+    }
+}
+
+fn regions(findings: &Findings, got: &Got) -> Point {
+    let edge = got.request_id.as_deref().and_then(|id| id.rsplit_once('-'));
+    let owner = match &findings.platform.machine {
+        PlatformMachine::Known { region, .. }
+        | PlatformMachine::Running { region }
+        | PlatformMachine::NotRunning { region } => region.as_deref(),
+        _ => None,
+    };
+    let owner = owner.or_else(|| {
+        let machine = findings.answered()?.machine.as_ref()?;
+        machine.region.as_deref()
+    });
+    match (edge, owner) {
+        (Some((_, edge)), Some(owner)) => point(
+            Fine,
+            format!("from the edge {edge} to the owner in {owner}; the replay names no region"),
+        ),
+        _ => point(
+            Unknown,
+            format!("{NOT_FROM_HERE}: the owner's region is not known"),
+        ),
+    }
+}
+
+/// The port that the client used.
+fn port(url: &str) -> Option<u16> {
+    let uri = http::Uri::try_from(url).ok()?;
+    uri.port_u16().or(match uri.scheme_str() {
+        Some("http") => Some(80),
+        Some("https") => Some(443),
+        _ => None,
+    })
+}

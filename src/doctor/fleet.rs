@@ -1,0 +1,203 @@
+//! All sessions and machines, whether or not the ownership migration was applied.
+
+use serde::Serialize;
+
+use super::{directory::settle, findings::Kept};
+use crate::{
+    AuditFinding, AuditKind, LookupError, MachineStatus, PostgresConfigError, PostgresDirectory,
+    PostgresLookup, PostgresLookupBuilder, PostgresVerifyError, Presence, SessionFilter, SessionId,
+    lookup::postgres::PlainFilter,
+};
+
+/// Looks at all sessions and machines of a table. A clone is cheap.
+///
+/// It asks what [`PostgresDirectory`] tells, and where the ownership migration is not applied, it
+/// makes do with the table and says what cannot be known.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    lookup: PostgresLookup,
+    plain: PostgresLookup,
+}
+
+/// Why a fleet cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FleetError {
+    /// The database could not be asked, or sessions are not stored as configured.
+    #[error(transparent)]
+    Verify(#[from] PostgresVerifyError),
+    /// The database could not be asked.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// It is a question of what only the ownership migration makes known.
+    #[error(
+        "nothing is known of machines here, since the ownership migration is not applied: see \
+         `ownership migrate`"
+    )]
+    NotKept,
+    /// Another connection audits the same table at this moment.
+    #[error("another audit of the same table is under way")]
+    Busy,
+}
+
+/// Active sessions. Serializes in `camelCase`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct FleetSessions {
+    /// Whether epochs and presence are known.
+    pub ownership_kept: bool,
+    /// The sessions, in the order of their owners.
+    pub sessions: Vec<FleetSession>,
+    /// Whether there are more.
+    pub truncated: bool,
+}
+
+/// An active session. Serializes in `camelCase`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct FleetSession {
+    /// Its id, as it is stored.
+    pub id: String,
+    /// The word in its status column, if there is one.
+    pub status: Option<String>,
+    /// What stands in its owner column.
+    pub owner: Option<String>,
+    /// Its epoch, where one is kept.
+    pub epoch: Option<u64>,
+    /// How its owner is, in words: see [`Presence::as_str`].
+    pub presence: &'static str,
+    /// What is left of its life, if it ends by itself.
+    pub remaining_seconds: Option<f64>,
+}
+
+/// What is wrong with a fleet. Serializes in `camelCase`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct FleetAudit {
+    /// Whether epochs and presence are known. Otherwise only sessions without an owner are found.
+    pub ownership_kept: bool,
+    /// All that is wrong.
+    pub findings: Vec<AuditFinding>,
+    /// Whether there is more.
+    pub truncated: bool,
+}
+
+/// More is not listed at once.
+const MOST: usize = 9_999;
+
+impl Fleet {
+    /// Whether the migration is applied is found out, whatever the builder says of it.
+    pub fn postgres(builder: PostgresLookupBuilder) -> Result<Self, PostgresConfigError> {
+        let (lookup, plain) = builder.with_and_without_ownership()?;
+        let plain = plain.ok_or(PostgresConfigError::NoTable {
+            reason: "a query of one's own names no table to list",
+        })?;
+        Ok(Self { lookup, plain })
+    }
+
+    /// All machines that are known.
+    pub async fn machines(&self) -> Result<Vec<MachineStatus>, FleetError> {
+        let directory = self.directory().await?.ok_or(FleetError::NotKept)?;
+        Ok(directory.machines().await?)
+    }
+
+    /// Active sessions, at most `limit` of them, cut to 9,999.
+    pub async fn sessions(
+        &self,
+        filter: &SessionFilter,
+        limit: usize,
+    ) -> Result<FleetSessions, FleetError> {
+        let limit = limit.min(MOST);
+        let directory = self.directory().await?;
+        let ownership_kept = directory.is_some();
+        // One more tells that there are more.
+        let mut sessions: Vec<FleetSession> = match &directory {
+            Some(directory) => {
+                let listed = directory.sessions(filter, limit + 1).await?.into_iter();
+                let session = |listed: crate::ListedSession| FleetSession {
+                    id: listed.id.to_string(),
+                    status: listed.status,
+                    owner: listed.owner,
+                    epoch: Some(listed.epoch),
+                    presence: listed.presence.as_str(),
+                    remaining_seconds: listed.remaining.map(|left| left.as_secs_f64()),
+                };
+                listed.map(session).collect()
+            }
+            None => self.plain_sessions(filter, limit + 1).await?,
+        };
+        let truncated = sessions.len() > limit;
+        sessions.truncate(limit);
+        Ok(FleetSessions {
+            ownership_kept,
+            sessions,
+            truncated,
+        })
+    }
+
+    /// What is wrong, of each kind at most `limit`.
+    pub async fn audit(&self, limit: usize) -> Result<FleetAudit, FleetError> {
+        if let Some(directory) = self.directory().await? {
+            let audit = directory.audit(limit).await?.ok_or(FleetError::Busy)?;
+            return Ok(FleetAudit {
+                ownership_kept: true,
+                findings: audit.findings,
+                truncated: audit.truncated,
+            });
+        }
+        let limit = limit.min(MOST);
+        let filter = SessionFilter::Unassigned;
+        let mut unassigned = self.plain_sessions(&filter, limit + 1).await?;
+        let truncated = unassigned.len() > limit;
+        unassigned.truncate(limit);
+        let finding = |session: FleetSession| AuditFinding {
+            kind: AuditKind::Unassigned,
+            session: SessionId::parse(&session.id).ok(),
+            owner: None,
+            epoch: None,
+            machine: None,
+        };
+        Ok(FleetAudit {
+            ownership_kept: false,
+            findings: unassigned.into_iter().map(finding).collect(),
+            truncated,
+        })
+    }
+
+    async fn plain_sessions(
+        &self,
+        filter: &SessionFilter,
+        limit: usize,
+    ) -> Result<Vec<FleetSession>, FleetError> {
+        let filter = match filter {
+            SessionFilter::All => PlainFilter::All,
+            SessionFilter::Unassigned => PlainFilter::Unassigned,
+            SessionFilter::OwnedBy(machine) => PlainFilter::OwnedBy(machine.as_str()),
+            SessionFilter::OwnersAre(_) => return Err(FleetError::NotKept),
+        };
+        let listed = self.plain.see_sessions(filter, limit).await?.into_iter();
+        let session = |seen: crate::lookup::postgres::PlainSession| FleetSession {
+            id: seen.id,
+            status: seen.status,
+            owner: seen.owner,
+            epoch: None,
+            presence: Presence::Unknown.as_str(),
+            remaining_seconds: seen.remaining.filter(|left| left.is_finite()),
+        };
+        Ok(listed.map(session).collect())
+    }
+
+    /// `None`: it is not kept here, or not all of it.
+    async fn directory(&self) -> Result<Option<PostgresDirectory>, FleetError> {
+        let settled = settle(&self.lookup, Some(&self.plain)).await?;
+        if settled.kept != Kept::Yes {
+            return Ok(None);
+        }
+        let directory = settled.lookup.directory();
+        // It was built with ownership, and with a table.
+        Ok(directory.ok())
+    }
+}

@@ -1,0 +1,148 @@
+//! `ownership edge`: the imitated proxy as a process of its own.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use axum::Router;
+use axum::http::StatusCode;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
+
+use crate::command::{ownership, run};
+use crate::scene::{LANDED, OWNER, serve};
+
+/// A machine that gives everything to the owner, and the owner.
+async fn machines() -> [(&'static str, SocketAddr); 2] {
+    let gives = Router::new().fallback(async || {
+        let replay = [("fly-replay", format!("instance={OWNER}"))];
+        (StatusCode::CONFLICT, replay, "not here")
+    });
+    let serves = Router::new().fallback(async || "served");
+    [(LANDED, serve(gives).await), (OWNER, serve(serves).await)]
+}
+
+struct Running {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let mut process = ownership(arguments, &[])
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let out = process.stdout.take().unwrap();
+        Self {
+            process,
+            lines: BufReader::new(out).lines(),
+        }
+    }
+
+    async fn line(&mut self) -> String {
+        self.lines.next_line().await.unwrap().expect("a line")
+    }
+
+    async fn document(&mut self) -> Value {
+        serde_json::from_str(&self.line().await).unwrap()
+    }
+
+    /// Asks it to end, and waits until it has.
+    async fn end(mut self, signal: Signal) -> Option<i32> {
+        let pid = Pid::from_raw(self.process.id().unwrap().try_into().unwrap());
+        kill(pid, signal).unwrap();
+        self.process.wait().await.unwrap().code()
+    }
+}
+
+#[tokio::test]
+async fn a_replay_is_carried_out_and_each_hop_is_told() {
+    let machines = machines().await.map(|(id, addr)| format!("{id}={addr}"));
+    let mut edge = Running::start(&[
+        "edge",
+        "--json",
+        "--listen=127.0.0.1:0",
+        "--land-on",
+        LANDED,
+        "--machine",
+        &machines[0],
+        "--machine",
+        &machines[1],
+    ]);
+    let listening = edge.document().await;
+    assert_eq!(listening["event"], "listening");
+    let url = listening["url"].as_str().unwrap();
+    let answer = reqwest::get(format!("{url}/session/7f")).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.text().await.unwrap(), "served");
+
+    let landed = edge.document().await;
+    assert_eq!(landed["event"], "hop");
+    assert_eq!(landed["machine"], LANDED);
+    assert_eq!(landed["kind"], "landed");
+    assert_eq!(landed["status"], 409);
+    assert_eq!(landed["replay"], format!("instance={OWNER}"));
+    let replayed = edge.document().await;
+    assert_eq!(replayed["machine"], OWNER);
+    assert_eq!(replayed["kind"], "replayed");
+    assert_eq!(replayed["status"], 200);
+    assert_eq!(replayed["requestId"], landed["requestId"]);
+    assert_eq!(edge.end(Signal::SIGINT).await, Some(0));
+}
+
+#[tokio::test]
+async fn a_proxy_that_knows_no_replays_can_be_had_too() {
+    let machines = machines().await.map(|(id, addr)| format!("{id}={addr}"));
+    let mut edge = Running::start(&[
+        "edge",
+        "--listen=127.0.0.1:0",
+        "--ignore-replays",
+        "--machine",
+        &machines[0],
+    ]);
+    let line = edge.line().await;
+    assert!(line.starts_with("Listening on http://127.0.0.1:"), "{line}");
+    assert!(!line.contains('\u{1b}'), "styles on no terminal: {line}");
+    let url = line.split(' ').nth(2).unwrap();
+    let answer = reqwest::get(url).await.unwrap();
+    assert_eq!(answer.status(), 409);
+    let hop = edge.line().await;
+    assert!(
+        hop.ends_with(&format!(
+            "landed     {LANDED}  409  fly-replay: instance={OWNER}"
+        )),
+        "{hop}"
+    );
+    assert_eq!(edge.end(Signal::SIGTERM).await, Some(0));
+}
+
+#[tokio::test]
+async fn what_the_edge_cannot_do_is_told_with_the_right_status() {
+    for (status, arguments) in [
+        (2, &["edge"][..]),
+        (2, &["edge", "--machine", "m1"]),
+        (2, &["edge", "--machine", "m1=nowhere"]),
+        (
+            2,
+            &["edge", "--machine", "m1=127.0.0.1:1", "--land-on", "m2"],
+        ),
+        // An address of the documentation's, which nobody has.
+        (
+            3,
+            &[
+                "edge",
+                "--machine",
+                "m1=127.0.0.1:1",
+                "--listen",
+                "192.0.2.1:1",
+            ],
+        ),
+    ] {
+        let said = run(arguments, &[]).await;
+        assert_eq!(said.status, status, "{arguments:?}: {said:?}");
+        assert!(said.out.is_empty() && !said.err.is_empty(), "{said:?}");
+    }
+}

@@ -1,0 +1,215 @@
+//! What Fly's Machines API and its private network's DNS tell of an owner.
+
+mod api;
+mod dns;
+
+use crate::scene::{LANDED, OWNER, Scene};
+use api::MachinesApi;
+use dns::PrivateDns;
+
+const APP: &str = "previews";
+const TOKEN: &str = "fo1_of-the-test";
+
+/// A fleet without presence, of which the API knows this.
+async fn with_api(api: &MachinesApi) -> Scene {
+    let mut scene = Scene::plain().await;
+    scene.arguments = vec![format!("--app={APP}"), format!("--fly-api={}", api.url())];
+    scene.variables = vec![("FLY_API_TOKEN", TOKEN.to_owned())];
+    scene
+}
+
+#[tokio::test]
+async fn an_owner_that_is_stopped_there_is_stopped() {
+    let api = MachinesApi::start(APP, TOKEN).await;
+    api.put(OWNER, "stopped");
+    let scene = with_api(&api).await;
+    let session = scene.owned().await;
+    let diagnosed = scene.examine(session).await;
+    diagnosed.is(
+        "owner-stopped",
+        "the owner `e2863555a91708` does not run: the platform says \"stopped\"",
+    );
+    assert_eq!(
+        diagnosed.check("machine"),
+        ("problem", "stopped in iad (machines-api)")
+    );
+}
+
+#[tokio::test]
+async fn an_owner_that_it_does_not_know_was_destroyed_or_never_created() {
+    let api = MachinesApi::start(APP, TOKEN).await;
+    let scene = with_api(&api).await;
+    let session = scene.owned().await;
+    scene
+        .examine(session)
+        .await
+        .is("owner-gone", "is no machine of the app");
+    // For a moment after its end, a machine is still shown.
+    api.put(OWNER, "destroyed");
+    scene
+        .examine(session)
+        .await
+        .is("owner-gone", "is no machine of the app");
+    // With presence it is known which of the two it was.
+    scene.migrate().await;
+    scene.examine(session).await.is(
+        "owner-never-seen",
+        "was never seen, and the platform knows no such machine, so the container was not created",
+    );
+    scene.beat(OWNER, 90.0, "").await;
+    scene.examine(session).await.is(
+        "owner-gone",
+        "was last seen 1m 30s ago, and is no machine of the app",
+    );
+}
+
+#[tokio::test]
+async fn an_owner_that_was_created_and_never_ran_is_not_started() {
+    let api = MachinesApi::start(APP, TOKEN).await;
+    api.put(OWNER, "created");
+    let scene = with_api(&api).await;
+    let session = scene.owned().await;
+    scene.examine(session).await.is(
+        "owner-not-started",
+        "exists and does not run: the platform says \"created\"",
+    );
+}
+
+#[tokio::test]
+async fn the_checklist_is_tested_by_what_the_owner_offers() {
+    let api = MachinesApi::start(APP, TOKEN).await;
+    api.put(OWNER, "started");
+    let scene = with_api(&api).await;
+    scene.machine(LANDED, scene.lookup()).await;
+    scene.machine(OWNER, scene.lookup()).await;
+    let session = scene.owned().await;
+    let diagnosed = scene.diagnose(session).await;
+    diagnosed.ends(0, "fine", "answered 200");
+    assert_eq!(diagnosed.check("same app").0, "fine");
+    // The API's machine serves 443, and the edge of this test listens elsewhere.
+    let (state, text) = diagnosed.check("target's port");
+    assert_eq!(state, "problem", "{text}");
+    assert_eq!(diagnosed.check("wakes").0, "fine");
+    assert_eq!(
+        diagnosed.check("regions"),
+        (
+            "fine",
+            "from the edge iad to the owner in iad; the replay names no region"
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_see_the_app_leaves_the_owner_s_state_unknown() {
+    let api = MachinesApi::start(APP, "fo1_another").await;
+    api.put(OWNER, "stopped");
+    let scene = with_api(&api).await;
+    let session = scene.owned().await;
+    let diagnosed = scene.examine(session).await;
+    diagnosed.ends(0, "fine", OWNER);
+    let (state, text) = diagnosed.check("machine");
+    assert_eq!(state, "unknown");
+    assert!(text.contains("does not let this token see"), "{text}");
+    assert!(!diagnosed.document.to_string().contains(TOKEN));
+}
+
+#[tokio::test]
+async fn a_limit_on_questions_is_waited_out_for_as_long_as_the_api_says() {
+    let api = MachinesApi::start(APP, TOKEN).await;
+    api.put(OWNER, "stopped");
+    let scene = with_api(&api).await;
+    let session = scene.owned().await;
+    api.exhaust(OWNER);
+    scene
+        .examine(session)
+        .await
+        .is("owner-stopped", "\"stopped\"");
+    assert!(api.refused() >= 1, "it was never refused");
+    // And no longer than the doctor's own limit.
+    api.exhaust(OWNER);
+    let diagnosed = scene.diagnose_with(session, &["--timeout=200ms"]).await;
+    diagnosed.ends(0, "fine", OWNER);
+    let (state, text) = diagnosed.check("machine");
+    assert_eq!(state, "unknown");
+    assert!(text.contains("429"), "{text}");
+}
+
+#[tokio::test]
+async fn an_api_that_is_not_there_leaves_the_owner_s_state_unknown() {
+    let api = MachinesApi::start(APP, TOKEN).await;
+    let mut scene = with_api(&api).await;
+    let port = crate::support::free_port();
+    scene.arguments.push(format!("--app={APP}"));
+    scene.arguments = vec![
+        format!("--app={APP}"),
+        format!("--fly-api=http://127.0.0.1:{port}"),
+    ];
+    let session = scene.owned().await;
+    let diagnosed = scene.examine(session).await;
+    diagnosed.ends(0, "fine", OWNER);
+    let (state, text) = diagnosed.check("machine");
+    assert_eq!(state, "unknown");
+    assert!(text.contains("cannot be asked"), "{text}");
+}
+
+/// The same without a token, inside the private network.
+async fn with_dns(dns: &PrivateDns) -> Scene {
+    let mut scene = Scene::plain().await;
+    scene.arguments = vec![format!("--app={APP}"), format!("--fly-dns={}", dns.addr())];
+    scene
+}
+
+#[tokio::test]
+async fn without_a_token_the_private_network_tells_started_stopped_and_gone_apart() {
+    let dns = PrivateDns::start().await;
+    let other = format!("{LANDED} ord");
+    let scene = with_dns(&dns).await;
+    let session = scene.owned().await;
+
+    let both = format!("{other},{OWNER} iad");
+    dns.put("all.vms.previews.internal.", &both);
+    dns.put("vms.previews.internal.", &both);
+    let diagnosed = scene.examine(session).await;
+    diagnosed.ends(0, "fine", OWNER);
+    assert_eq!(diagnosed.check("machine"), ("fine", "started in iad (dns)"));
+
+    dns.put("vms.previews.internal.", &other);
+    let diagnosed = scene.examine(session).await;
+    diagnosed.is("owner-stopped", "does not run");
+    assert_eq!(
+        diagnosed.check("machine"),
+        ("problem", "exists and does not run in iad (dns)")
+    );
+
+    dns.put("all.vms.previews.internal.", &other);
+    scene
+        .examine(session)
+        .await
+        .is("owner-gone", "is no machine of the app");
+}
+
+#[tokio::test]
+async fn a_list_that_fills_several_strings_is_one_list() {
+    let dns = PrivateDns::start().await;
+    let many: Vec<String> = (0..60)
+        .map(|at| format!("{:014x} iad", 0x1000 + at))
+        .collect();
+    let list = format!("{},{OWNER} iad", many.join(","));
+    assert!(list.len() > 3 * 255);
+    dns.put("all.vms.previews.internal.", &list);
+    dns.put("vms.previews.internal.", &list);
+    let scene = with_dns(&dns).await;
+    let diagnosed = scene.examine(scene.owned().await).await;
+    assert_eq!(diagnosed.check("machine"), ("fine", "started in iad (dns)"));
+}
+
+#[tokio::test]
+async fn a_network_that_knows_no_such_app_tells_nothing() {
+    let dns = PrivateDns::start().await;
+    let scene = with_dns(&dns).await;
+    let diagnosed = scene.examine(scene.owned().await).await;
+    diagnosed.ends(0, "fine", OWNER);
+    let (state, text) = diagnosed.check("machine");
+    assert_eq!(state, "unknown");
+    assert!(text.contains("tells nothing of previews"), "{text}");
+}

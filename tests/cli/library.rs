@@ -1,0 +1,73 @@
+//! The doctor as part of another program, which has no terminal and perhaps no database.
+
+use tower_ownership::doctor::{Cause, Doctor};
+use tower_ownership::{MemoryLookup, PostgresLookup, Session};
+use uuid::Uuid;
+
+use crate::scene::{LANDED, OWNER, Scene};
+
+#[tokio::test]
+async fn a_directory_in_memory_and_an_edge_in_the_process_are_enough() {
+    let scene = Scene::plain().await;
+    let sessions = MemoryLookup::new();
+    let session = Uuid::new_v4();
+    sessions.insert(Session::owned_by(session.into(), OWNER.parse().unwrap()));
+    sessions.beat(&LANDED.parse().unwrap());
+    scene
+        .machine_with(LANDED, sessions.clone(), |layer| {
+            layer.show_internals(false)
+        })
+        .await;
+
+    let doctor = Doctor::new(sessions)
+        .url(scene.edge.url("/session/{session}/"))
+        .unwrap()
+        .edge(&scene.edge);
+    let diagnosis = doctor.diagnose(&session.to_string()).await;
+    assert_eq!(diagnosis.cause(), Cause::OwnerNeverSeen);
+    assert_eq!(
+        diagnosis.sentence(),
+        "The row is fine, the request was handled by `56837ddda10348`, and the owner \
+         `e2863555a91708` was never seen, so the container was not created; it is not a database \
+         timing problem."
+    );
+    let told = diagnosis.to_string();
+    for line in [
+        &format!("Session {session}"),
+        "  !! presence: e2863555a91708 was never seen",
+        "  ok handled by: 56837ddda10348",
+        "  ok hops: 56837ddda10348 503",
+        &format!("Diagnosis (owner-never-seen): {}", diagnosis.sentence()),
+        &format!("Next step: {}", diagnosis.next_step()),
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line}\n{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_is_looked_at_by_the_same_builder_as_the_lookup_has() {
+    let scene = Scene::migrated().await;
+    let session = scene.owned().await;
+    let builder = PostgresLookup::builder(scene.database.url());
+    let doctor = Doctor::postgres(builder).unwrap();
+    let diagnosis = doctor.diagnose(&session.to_string()).await;
+    assert_eq!(diagnosis.cause(), Cause::OwnerNeverSeen);
+    assert!(diagnosis.also().is_empty());
+}
+
+#[tokio::test]
+async fn a_query_of_the_applications_own_is_asked_as_it_is() {
+    let scene = Scene::plain().await;
+    let session = scene.owned().await;
+    let doctor = |query: &str| {
+        let builder = PostgresLookup::builder(scene.database.url()).query(query);
+        Doctor::postgres(builder).unwrap()
+    };
+    let query = "SELECT container_id AS owner, status, 'lost' AS presence FROM preview_sessions \
+                 WHERE id = $1";
+    let diagnosis = doctor(query).diagnose(&session.to_string()).await;
+    assert_eq!(diagnosis.cause(), Cause::OwnerLost);
+    let query = "SELECT status FROM preview_sessions WHERE id = $1";
+    let diagnosis = doctor(query).diagnose(&session.to_string()).await;
+    assert_eq!(diagnosis.cause(), Cause::ColumnMissing);
+}

@@ -1,0 +1,182 @@
+//! `ownership audit`, `sessions` and `machines`.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::command::{Said, ownership, run};
+use crate::scene::{LANDED, OWNER, Scene};
+
+async fn ask(scene: &Scene, arguments: &[&str]) -> Said {
+    let url = scene.database.url();
+    let mut all = arguments.to_vec();
+    all.extend(["--json", "--database", &url]);
+    run(&all, &[]).await
+}
+
+fn texts<'a>(list: &'a Value, name: &str) -> Vec<&'a str> {
+    let list = list.as_array().unwrap().iter();
+    list.map(|item| item[name].as_str().unwrap_or("-"))
+        .collect()
+}
+
+/// One session of each kind, and machines that are so.
+async fn fleet() -> Scene {
+    let scene = Scene::migrated().await;
+    scene.beat(OWNER, 0.0, "").await;
+    scene.beat("e2863555a91709", 200.0, "").await;
+    for owner in [OWNER, "e2863555a91709", "e286544f716d89"] {
+        scene
+            .session(|s| s.container_id = Some(owner.to_owned()))
+            .await;
+    }
+    scene.session(|s| s.container_id = None).await;
+    scene.session(|s| "ended".clone_into(&mut s.status)).await;
+    scene
+}
+
+#[tokio::test]
+async fn an_audit_finds_what_is_wrong_and_its_status_says_that_it_did() {
+    let scene = fleet().await;
+    let said = ask(&scene, &["audit"]).await;
+    assert_eq!(said.status, 1, "{said:?}");
+    let audit = said.json();
+    assert_eq!(audit["ownershipKept"], true);
+    let mut kinds = texts(&audit["findings"], "kind");
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["owner-lost", "owner-never-seen", "unassigned"]);
+    let told = run(&["audit", "--database", &scene.database.url()], &[]).await;
+    assert!(told.out.contains("1 owner-lost"), "{}", told.out);
+}
+
+#[tokio::test]
+async fn a_fleet_in_order_is_said_to_be() {
+    let scene = Scene::migrated().await;
+    scene
+        .session(|s| s.container_id = Some(LANDED.to_owned()))
+        .await;
+    let said = ask(&scene, &["audit"]).await;
+    assert_eq!(said.status, 0, "{said:?}");
+    assert_eq!(said.json()["findings"].as_array().unwrap().len(), 0);
+    let told = run(&["audit", "--database", &scene.database.url()], &[]).await;
+    assert_eq!(told.out, "Nothing is wrong with the fleet.\n");
+}
+
+#[tokio::test]
+async fn sessions_are_listed_and_filtered() {
+    let scene = fleet().await;
+    let listed = ask(&scene, &["sessions"]).await.json();
+    let owners = texts(&listed["sessions"], "owner");
+    assert_eq!(owners, [OWNER, "e2863555a91709", "e286544f716d89", "-"]);
+    let presence = texts(&listed["sessions"], "presence");
+    assert_eq!(presence, ["alive", "lost", "never-seen", "unknown"]);
+    assert_eq!(listed["sessions"][0]["epoch"], 1);
+    assert_eq!(listed["truncated"], false);
+
+    for (filter, owners) in [
+        (&["--unassigned"][..], &["-"][..]),
+        (&["--owner", OWNER], &[OWNER]),
+        (&["--owner", "nobody-here"], &[]),
+        (&["--presence", "lost"], &["e2863555a91709"]),
+    ] {
+        let mut arguments = vec!["sessions"];
+        arguments.extend(filter);
+        let listed = ask(&scene, &arguments).await.json();
+        assert_eq!(texts(&listed["sessions"], "owner"), owners, "{filter:?}");
+    }
+    let listed = ask(&scene, &["sessions", "--limit", "2"]).await.json();
+    assert_eq!(listed["sessions"].as_array().unwrap().len(), 2);
+    assert_eq!(listed["truncated"], true);
+}
+
+#[tokio::test]
+async fn machines_are_listed_and_filtered() {
+    let scene = fleet().await;
+    let listed = ask(&scene, &["machines"]).await.json();
+    assert_eq!(
+        texts(&listed["machines"], "id"),
+        [LANDED, OWNER, "e2863555a91709"]
+    );
+    let lost = ask(&scene, &["machines", "--presence", "lost"])
+        .await
+        .json();
+    assert_eq!(texts(&lost["machines"], "id"), ["e2863555a91709"]);
+    let ago = lost["machines"][0]["beatSecondsAgo"].as_f64().unwrap();
+    assert!((200.0..260.0).contains(&ago), "{ago}");
+    let elsewhere = ask(&scene, &["machines", "--region", "iad"]).await.json();
+    assert_eq!(elsewhere["machines"].as_array().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_plain_table_is_listed_and_what_it_cannot_tell_is_said() {
+    let scene = Scene::plain().await;
+    scene.owned().await;
+    let unassigned = scene.session(|s| s.container_id = None).await;
+    scene.session(|s| s.expires_in = Some(-1.0)).await;
+    let listed = ask(&scene, &["sessions"]).await.json();
+    assert_eq!(listed["ownershipKept"], false);
+    assert_eq!(texts(&listed["sessions"], "owner"), [OWNER, "-"]);
+    assert_eq!(listed["sessions"][0]["epoch"], Value::Null);
+    let one = ask(&scene, &["sessions", "--owner", OWNER]).await.json();
+    assert_eq!(texts(&one["sessions"], "owner"), [OWNER]);
+
+    let audit = ask(&scene, &["audit"]).await;
+    assert_eq!(audit.status, 1);
+    assert_eq!(audit.json()["ownershipKept"], false);
+    assert_eq!(
+        texts(&audit.json()["findings"], "session"),
+        [unassigned.to_string()]
+    );
+    let told = run(&["sessions", "--database", &scene.database.url()], &[]).await;
+    assert!(
+        told.out.contains("the ownership migration is not applied"),
+        "{}",
+        told.out
+    );
+    for question in [&["machines"][..], &["sessions", "--presence", "lost"]] {
+        let said = ask(&scene, question).await;
+        assert_eq!(said.status, 3, "{said:?}");
+        assert!(
+            said.err.contains("nothing is known of machines"),
+            "{said:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_watch_sees_a_change_and_outlives_a_failure() {
+    let scene = fleet().await;
+    let url = scene.database.url();
+    let arguments = [
+        "sessions",
+        "--json",
+        "--watch",
+        "100ms",
+        "--unassigned",
+        "--database",
+        &url,
+    ];
+    let mut process = ownership(&arguments, &[])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let mut next = async || -> Value {
+        let line = lines.next_line().await.unwrap().expect("a line");
+        serde_json::from_str(&line).unwrap_or_default()
+    };
+    assert_eq!(next().await["sessions"].as_array().unwrap().len(), 1);
+    scene.session(|s| s.container_id = None).await;
+    while next().await["sessions"].as_array().map(Vec::len) != Some(2) {}
+    scene
+        .database
+        .execute("ALTER TABLE preview_sessions RENAME TO elsewhere")
+        .await;
+    while next().await["error"].is_null() {}
+    scene
+        .database
+        .execute("ALTER TABLE elsewhere RENAME TO preview_sessions")
+        .await;
+    while next().await["sessions"].as_array().map(Vec::len) != Some(2) {}
+}

@@ -1,0 +1,129 @@
+//! How the command says what it says.
+
+use crate::command::run;
+use crate::scene::{OWNER, Scene};
+
+const ESCAPE: char = '\u{1b}';
+
+#[tokio::test]
+async fn colours_go_where_they_are_wanted_and_nowhere_else() {
+    let scene = Scene::plain().await;
+    let (session, url) = (scene.owned().await.to_string(), scene.database.url());
+    let with = async |color: &[&str], variables: &[(&str, &str)]| {
+        let mut arguments = vec!["doctor", &session, "--database", &url];
+        arguments.extend(color);
+        run(&arguments, variables).await.out
+    };
+    let plain = with(&[], &[]).await;
+    assert!(!plain.contains(ESCAPE), "there is no terminal: {plain}");
+    assert!(plain.contains(&format!("owner      {OWNER}\n")), "{plain}");
+    let coloured = with(&["--color=always"], &[]).await;
+    assert!(coloured.contains(ESCAPE), "{coloured}");
+    let forced = with(&[], &[("CLICOLOR_FORCE", "1")]).await;
+    assert!(forced.contains(ESCAPE), "{forced}");
+    let none = with(&[], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]).await;
+    assert!(!none.contains(ESCAPE), "NO_COLOR goes before: {none}");
+    let never = with(&["--color=never"], &[("CLICOLOR_FORCE", "1")]).await;
+    assert!(!never.contains(ESCAPE), "{never}");
+}
+
+#[tokio::test]
+async fn what_a_row_holds_cannot_talk_to_the_terminal() {
+    let scene = Scene::plain().await;
+    let owner = "\u{1b}]0;owned\u{7}".to_owned();
+    let session = scene
+        .session(|session| session.container_id = Some(owner))
+        .await;
+    let (session, url) = (session.to_string(), scene.database.url());
+    for command in [
+        &["doctor", session.as_str(), "--database", &url][..],
+        &["sessions", "--database", &url],
+    ] {
+        let mut arguments = command.to_vec();
+        arguments.push("--color=always");
+        let said = run(&arguments, &[]).await;
+        assert!(said.out.contains("owned"), "{said:?}");
+        assert!(
+            !said.out.contains("\u{1b}]0;") && !said.out.contains('\u{7}'),
+            "{said:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_statuses_are_in_the_help_and_hold() {
+    let help = run(&["--help"], &[]).await;
+    assert_eq!(help.status, 0);
+    for line in [
+        "  0  nothing is wrong",
+        "  1  something is wrong, and was said",
+        "  2  the command was used wrongly",
+        "  3  it could not be found out: the database, or what else it takes, could not be asked",
+    ] {
+        assert!(help.out.contains(line), "{}", help.out);
+    }
+    let session = "807efe44-d63e-4a24-88f5-dbe96112830a";
+    let nowhere = "postgres://nobody@127.0.0.1:1/nowhere";
+    for (status, arguments) in [
+        (2, &["doctor"][..]),
+        (2, &["doctor", session]),
+        (2, &["frobnicate"]),
+        (2, &["doctor", session, "--database", "nonsense"]),
+        (
+            2,
+            &[
+                "doctor",
+                session,
+                "--database",
+                nowhere,
+                "--url",
+                "app.example.com",
+            ],
+        ),
+        (
+            2,
+            &["doctor", session, "--database", nowhere, "--table", ""],
+        ),
+        (
+            2,
+            &[
+                "sessions",
+                "--database",
+                nowhere,
+                "--unassigned",
+                "--owner",
+                "m1",
+            ],
+        ),
+        (3, &["doctor", session, "--database", nowhere]),
+        (3, &["audit", "--database", nowhere]),
+        (3, &["sessions", "--database", nowhere]),
+        (3, &["machines", "--database", nowhere]),
+        (3, &["migrate", "--run", "--database", nowhere]),
+    ] {
+        let said = run(arguments, &[]).await;
+        assert_eq!(said.status, status, "{arguments:?}: {said:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_is_json_too_where_json_was_asked_for() {
+    let nowhere = "postgres://nobody@127.0.0.1:1/nowhere";
+    for command in ["audit", "sessions", "machines"] {
+        let said = run(&[command, "--json", "--database", nowhere], &[]).await;
+        let error = said.json()["error"].as_str().unwrap().to_owned();
+        assert!(error.contains("cannot be asked"), "{error}");
+        assert!(said.err.contains(&error), "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_in_the_help() {
+    let secrets = [
+        ("DATABASE_URL", "postgres://app:hunter2@db.internal/app"),
+        ("FLY_API_TOKEN", "fo1_hunter2"),
+    ];
+    let help = run(&["doctor", "--help"], &secrets).await;
+    assert!(help.out.contains("DATABASE_URL") && help.out.contains("FLY_API_TOKEN"));
+    assert!(!help.out.contains("hunter2"), "{}", help.out);
+}

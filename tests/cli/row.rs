@@ -1,0 +1,146 @@
+//! What is wrong with a session's row.
+
+use uuid::Uuid;
+
+use crate::command::run;
+use crate::scene::{OWNER, Scene};
+
+#[tokio::test]
+async fn a_session_that_nobody_knows_is_unknown() {
+    let scene = Scene::plain().await;
+    scene.examine(Uuid::new_v4()).await.is(
+        "session-unknown",
+        "There is no row for this session: the database answered, and does not know it.",
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_id_is_malformed_and_no_database_is_asked() {
+    let nowhere = "postgres://nobody@127.0.0.1:1/nowhere";
+    let said = run(
+        &["doctor", "--json", "807efe44", "--database", nowhere],
+        &[],
+    )
+    .await;
+    assert_eq!(said.status, 1);
+    assert_eq!(said.json()["cause"], "session-malformed");
+    assert_eq!(said.json()["sentence"], "\"807efe44\" is not a session id.");
+}
+
+#[tokio::test]
+async fn a_session_that_ended_is_over_and_the_sentence_says_how() {
+    let scene = Scene::plain().await;
+    let ended = scene
+        .session(|session| session.status = "ended".to_owned())
+        .await;
+    scene.examine(ended).await.is(
+        "session-over",
+        "The session is over: its status is \"ended\".",
+    );
+    let expired = scene
+        .session(|session| session.expires_in = Some(-125.0))
+        .await;
+    scene.examine(expired).await.is(
+        "session-over",
+        "The session is over: its time ran out, or it was ended, 2m 5s ago.",
+    );
+}
+
+#[tokio::test]
+async fn a_session_without_an_owner_is_unassigned() {
+    let scene = Scene::plain().await;
+    let session = scene.session(|session| session.container_id = None).await;
+    scene.examine(session).await.is(
+        "session-unassigned",
+        "The session is active and nobody owns it: the row's owner is NULL.",
+    );
+}
+
+#[tokio::test]
+async fn a_session_that_is_being_created_is_starting() {
+    let scene = Scene::migrated().await;
+    let session = scene.session(|s| s.status = "creating".to_owned()).await;
+    scene
+        .examine(session)
+        .await
+        .is("session-starting", "says its status (\"creating\")");
+}
+
+#[tokio::test]
+async fn an_owner_that_is_no_machine_id_is_shown_as_it_stands_there() {
+    let scene = Scene::migrated().await;
+    let session = scene
+        .session(|s| s.container_id = Some("machine of the day".to_owned()))
+        .await;
+    scene.examine(session).await.is(
+        "owner-unusable",
+        "The row's owner is \"machine of the day\", which cannot be a machine id",
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_makes_the_row_unusable() {
+    let scene = Scene::plain().await;
+    let session = scene
+        .session(|s| s.container_url = Some("ftp://elsewhere".to_owned()))
+        .await;
+    scene.examine(session).await.is(
+        "row-unusable",
+        "the session's address cannot be a machine's",
+    );
+    let arguments = ["--without-address"];
+    scene
+        .diagnose_with(session, &arguments)
+        .await
+        .ends(0, "fine", "no request was made");
+}
+
+#[tokio::test]
+async fn a_plain_table_is_enough_and_what_it_does_not_tell_is_said() {
+    let scene = Scene::plain().await;
+    let diagnosed = scene.examine(scene.owned().await).await;
+    diagnosed.ends(
+        0,
+        "fine",
+        &format!("its owner is `{OWNER}`, of whose presence nothing is kept"),
+    );
+    assert_eq!(diagnosed.check("ownership").0, "unknown");
+    assert_eq!(diagnosed.check("epoch"), ("unknown", "none is kept"));
+    assert_eq!(diagnosed.check("presence").0, "unknown");
+    assert_eq!(diagnosed.check("machine").0, "unknown");
+    let (state, life) = diagnosed.check("life");
+    assert_eq!(state, "fine");
+    assert!(
+        life.starts_with("59m 5") || life.starts_with("1h"),
+        "{life}"
+    );
+}
+
+#[tokio::test]
+async fn a_table_of_other_names_is_looked_at_by_these() {
+    let scene = Scene::plain().await;
+    let session = Uuid::new_v4();
+    scene
+        .database
+        .execute(&format!(
+            "CREATE SCHEMA live;
+             CREATE TABLE live.rooms (room text PRIMARY KEY, machine text, state text);
+             INSERT INTO live.rooms VALUES ('{session}', '{OWNER}', 'open')"
+        ))
+        .await;
+    let names = [
+        "--schema=live",
+        "--table=rooms",
+        "--id-column=room",
+        "--id-as-text",
+        "--owner-column=machine",
+        "--status-column=state",
+        "--active-status=open,full",
+        "--without-address",
+        "--without-expires-at",
+        "--without-ended-at",
+    ];
+    let diagnosed = scene.diagnose_with(session, &names).await;
+    diagnosed.ends(0, "fine", OWNER);
+    assert_eq!(diagnosed.check("life"), ("fine", "without an end"));
+}

@@ -1,0 +1,194 @@
+//! What is wrong on the way to a session's owner.
+
+use axum::http::StatusCode;
+use tower_ownership::testing::FlyEdge;
+use tower_ownership::{MachineId, MemoryLookup, PostgresLookup, Session, SessionAbsent};
+use uuid::Uuid;
+
+use crate::scene::{LANDED, OWNER, Scene, serve};
+use crate::support::free_port;
+
+fn memory(session: Uuid, owner: &str) -> MemoryLookup {
+    let sessions = MemoryLookup::new();
+    let owner: MachineId = owner.parse().unwrap();
+    sessions.insert(Session::owned_by(session.into(), owner));
+    sessions
+}
+
+#[tokio::test]
+async fn a_proxy_that_knows_no_replays_hands_the_client_our_own_answer() {
+    let scene = Scene::behind(FlyEdge::builder().honour_replay(false)).await;
+    scene.migrate().await;
+    scene.beat(OWNER, 0.0, "").await;
+    for machine in [LANDED, OWNER] {
+        scene.machine(machine, scene.living_lookup()).await;
+    }
+    let session = scene.owned().await;
+    let diagnosed = scene.diagnose(session).await;
+    diagnosed.is(
+        "replay-not-honoured",
+        "The row is fine, the request was handled by `56837ddda10348`, and it asked for a replay \
+         to the owner `e2863555a91708`, which no proxy honoured, although the answer came through \
+         Fly's proxy.",
+    );
+    assert_eq!(diagnosed.check("honoured").0, "problem");
+    let (state, replay) = diagnosed.check("well-formed");
+    assert_eq!(state, "fine");
+    assert!(replay.contains("instance=e2863555a91708"), "{replay}");
+}
+
+#[tokio::test]
+async fn a_machine_that_is_asked_directly_is_not_behind_the_proxy() {
+    let scene = Scene::plain().await;
+    let session = scene.owned().await;
+    let direct = {
+        use tower_ownership::{FlyReplay, OwnershipLayer, PathSegment};
+        let layer = OwnershipLayer::builder(scene.lookup())
+            .session(PathSegment::after("/session").unwrap())
+            .machine(LANDED.parse::<MachineId>().unwrap())
+            .replay(FlyReplay::new())
+            .build()
+            .unwrap();
+        let router = axum::Router::new().fallback(async || "served");
+        serve(router.layer(layer)).await
+    };
+    let url = format!("http://{direct}/session/{{session}}/page");
+    let diagnosed = scene.diagnose_with(session, &["--url", &url]).await;
+    diagnosed.is(
+        "replay-not-honoured",
+        "the request was handled by a machine that did not say its name, and it asked for a \
+         replay to the owner `e2863555a91708`, which no proxy honoured, because the request did \
+         not come through a proxy that does.",
+    );
+    assert_eq!(diagnosed.check("through the proxy").0, "problem");
+    assert_eq!(diagnosed.check("http handler").0, "unknown");
+    let (state, text) = diagnosed.check("same network");
+    assert_eq!(state, "unknown");
+    assert!(text.starts_with("not testable from here"), "{text}");
+}
+
+#[tokio::test]
+async fn two_machines_that_each_name_the_other_are_a_loop() {
+    let scene = Scene::plain().await;
+    let session = scene.owned().await;
+    scene.machine(LANDED, memory(session, OWNER)).await;
+    scene.machine(OWNER, memory(session, LANDED)).await;
+    let diagnosed = scene.diagnose(session).await;
+    diagnosed.is(
+        "replay-loop",
+        "went round in circles without coming to the owner `e2863555a91708`",
+    );
+    assert_eq!(diagnosed.check("loops").0, "problem");
+    let (_, hops) = diagnosed.check("hops");
+    assert!(hops.ends_with("by `via`"), "{hops}");
+}
+
+#[tokio::test]
+async fn a_machine_that_reads_another_directory_is_told_from_one_that_is_right() {
+    let scene = Scene::plain().await;
+    scene.machine(LANDED, MemoryLookup::new()).await;
+    let session = scene.owned().await;
+    scene.diagnose(session).await.is(
+        "directory-differs",
+        "The row is fine, and yet `56837ddda10348` answered `session-unknown`",
+    );
+}
+
+#[tokio::test]
+async fn a_machine_that_cannot_ask_the_database_is_not_the_database_s_fault() {
+    let scene = Scene::plain().await;
+    let nowhere = format!("postgres://postgres@127.0.0.1:{}/nowhere", free_port());
+    let lookup = PostgresLookup::builder(nowhere.as_str()).build().unwrap();
+    scene.machine(LANDED, lookup).await;
+    let session = scene.owned().await;
+    scene.diagnose(session).await.is(
+        "database-down-there",
+        "The row is fine and was read from here, and `56837ddda10348` could not ask the database.",
+    );
+}
+
+#[tokio::test]
+async fn an_owner_that_lost_the_session_says_so() {
+    let scene = Scene::plain().await;
+    let session = scene
+        .session(|s| s.container_id = Some(LANDED.to_owned()))
+        .await;
+    let layer = {
+        use tower_ownership::{FlyReplay, OwnershipLayer, PathSegment};
+        OwnershipLayer::builder(scene.lookup())
+            .session(PathSegment::after("/session").unwrap())
+            .machine(LANDED.parse::<MachineId>().unwrap())
+            .replay(FlyReplay::new())
+            .show_internals(true)
+            .build()
+            .unwrap()
+    };
+    let router = axum::Router::new().fallback(async || {
+        let mut response = axum::response::IntoResponse::into_response(StatusCode::NOT_FOUND);
+        response.extensions_mut().insert(SessionAbsent);
+        response
+    });
+    scene.edge.add(LANDED, serve(router.layer(layer)).await);
+    scene
+        .diagnose(session)
+        .await
+        .is("session-absent", "runs and does not hold the session");
+}
+
+#[tokio::test]
+async fn a_guard_that_says_no_is_no_fault_of_the_way() {
+    let scene = Scene::plain().await;
+    let session = scene.owned().await;
+    scene
+        .machine_with(LANDED, scene.lookup(), |layer| layer.guard(|_, _| false))
+        .await;
+    scene
+        .diagnose(session)
+        .await
+        .is("session-forbidden", "guard does not let this request");
+}
+
+#[tokio::test]
+async fn the_wrong_machine_without_the_layer_is_suspected_of_being_just_that() {
+    let scene = Scene::plain().await;
+    scene.machine_without_the_layer(LANDED).await;
+    let session = scene.owned().await;
+    scene.diagnose(session).await.is(
+        "application-refused",
+        "a machine that did not say its name answered 404 without an `Ownership-Code`",
+    );
+}
+
+#[tokio::test]
+async fn a_fleet_without_a_machine_is_answered_by_the_proxy_alone() {
+    let scene = Scene::plain().await;
+    let session = scene.owned().await;
+    scene
+        .diagnose(session)
+        .await
+        .is("proxy-error", "the proxy answered 503 by itself");
+}
+
+#[tokio::test]
+async fn an_owner_that_does_not_listen_is_unreachable() {
+    let scene = Scene::migrated().await;
+    scene.beat(OWNER, 0.0, "").await;
+    scene.machine(LANDED, scene.living_lookup()).await;
+    scene.edge.add(OWNER, ([127, 0, 0, 1], free_port()).into());
+    let session = scene.owned().await;
+    scene.diagnose(session).await.is(
+        "owner-unreachable",
+        "the proxy could not connect to the owner `e2863555a91708` (retries_exhausted)",
+    );
+}
+
+#[tokio::test]
+async fn a_url_that_nothing_answers_is_said_with_its_reason() {
+    let scene = Scene::plain().await;
+    let session = scene.owned().await;
+    let url = format!("http://127.0.0.1:{}", free_port());
+    let diagnosed = scene.diagnose_with(session, &["--url", &url]).await;
+    diagnosed.is("url-unreachable", "gave no answer");
+    let (_, text) = diagnosed.check("answer");
+    assert!(text.to_lowercase().contains("refused"), "{text}");
+}

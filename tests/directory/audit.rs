@@ -1,0 +1,180 @@
+//! What is wrong with a fleet.
+
+use serde_json::json;
+use tower_ownership::{Audit, AuditKind, Freshness, SessionId};
+
+use crate::support::database::Database;
+use crate::support::incident::PreviewSession;
+use crate::{Process, builder, machine, migrated, owned_by, row, unowned};
+
+const FLY: &str = "e2863555a91708";
+const OTHER: &str = "148ed599c14189";
+
+async fn audit(process: &Process, limit: usize) -> Audit {
+    process.directory.audit(limit).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn where_all_is_well_nothing_is_found() {
+    let database = migrated().await;
+    let process = Process::of("m1", &database);
+    assert_eq!(audit(&process, 10).await, Audit::default());
+    machine(&database, FLY, 1.0, "").await;
+    machine(&database, OTHER, 1.0, "").await;
+    for _ in 0..3 {
+        owned_by(&database, FLY).await;
+    }
+    // What is over, or not there yet, is nobody's concern.
+    for set in [
+        (|session| session.status = "stopped".to_owned()) as fn(&mut PreviewSession),
+        |session| session.status = "starting".to_owned(),
+        |session| session.ended_ago = Some(1.0),
+        |session| session.expires_in = Some(-1.0),
+    ] {
+        for owner in [None, Some("stranger".to_owned())] {
+            let mut session = PreviewSession::owned_by("nobody");
+            session.container_id = owner;
+            set(&mut session);
+            database.insert(&session).await;
+        }
+    }
+    assert_eq!(audit(&process, 10).await, Audit::default());
+}
+
+#[tokio::test]
+async fn each_kind_is_found_and_told_as_json() {
+    let database = migrated().await;
+    let process = Process::of("m1", &database);
+    machine(&database, FLY, 1.0, "").await;
+    machine(&database, "d2863555a91708", 16.0, "").await;
+    machine(&database, "a2863555a91708", 1.0, ", draining = true").await;
+    machine(&database, "web-0", 1.0, "").await;
+    machine(&database, "lost-1", 60.0, "").await;
+    owned_by(&database, FLY).await;
+    let mut expected = Vec::new();
+    let free = unowned(&database).await;
+    expected.push(json!({"kind": "unassigned", "session": free.to_string(), "epoch": 0}));
+    for (kind, owner) in [
+        ("owner-lost", "d2863555a91708"),
+        ("owner-never-seen", OTHER),
+        ("owner-draining", "a2863555a91708"),
+    ] {
+        let id = owned_by(&database, owner).await.to_string();
+        expected.push(json!({"kind": kind, "session": id, "owner": owner, "epoch": 1}));
+    }
+    expected.push(json!({"kind": "wrong-identity", "machine": "web-0"}));
+    let found = audit(&process, 10).await;
+    let expected = json!({"findings": expected, "truncated": false});
+    assert_eq!(serde_json::to_value(&found).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn of_each_kind_no_more_are_found_than_asked_for() {
+    let database = migrated().await;
+    let process = Process::of("m1", &database);
+    machine(&database, "here", 1.0, "").await;
+    for name in ["lost.1", "lost.2"] {
+        machine(&database, name, 60.0, "").await;
+        for _ in 0..3 {
+            owned_by(&database, name).await;
+        }
+    }
+    for _ in 0..6 {
+        unowned(&database).await;
+    }
+    for (limit, each, truncated) in [
+        (0, 0, true),
+        (5, 5, true),
+        (6, 6, false),
+        (usize::MAX, 6, false),
+    ] {
+        let found = audit(&process, limit).await;
+        let of = |kind| found.findings.iter().filter(|one| one.kind == kind).count();
+        assert_eq!(of(AuditKind::Unassigned), each, "{limit}");
+        assert_eq!(of(AuditKind::OwnerLost), each, "{limit}");
+        assert_eq!(of(AuditKind::WrongIdentity), limit.min(1), "{limit}");
+        assert_eq!(found.truncated, truncated, "{limit}");
+    }
+}
+
+#[tokio::test]
+async fn a_fleet_without_presence_misses_nobody() {
+    let database = migrated().await;
+    owned_by(&database, "m2").await;
+    let found = audit(&Process::of("m1", &database), 10).await;
+    assert_eq!(found, Audit::default());
+}
+
+/// As pg_try_advisory_xact_lock says, and for one table only.
+#[tokio::test]
+async fn one_machine_audits_at_a_time() {
+    let database = migrated().await;
+    unowned(&database).await;
+    let process = Process::of("m1", &database);
+    audit(&process, 10).await;
+    let statements = database.statements();
+    let asked = statements.iter().find(|sql| sql.contains("advisory"));
+    let elsewhere = database.client().await;
+    elsewhere.batch_execute("BEGIN").await.unwrap();
+    elsewhere.query(asked.unwrap(), &[]).await.unwrap();
+    assert_eq!(process.directory.audit(10).await.unwrap(), None);
+    database
+        .execute("CREATE TABLE others (LIKE preview_sessions INCLUDING ALL)")
+        .await;
+    let other = Process::with("m1", builder(&database).table("others"), Freshness::new());
+    assert_eq!(audit(&other, 10).await, Audit::default());
+    elsewhere.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(audit(&process, 10).await.findings.len(), 1);
+}
+
+#[tokio::test]
+async fn an_owner_that_cannot_be_one_was_never_seen() {
+    let database = migrated().await;
+    machine(&database, "here", 1.0, "").await;
+    let id = owned_by(&database, "not a machine").await;
+    let found = audit(&Process::of("m1", &database), 10).await;
+    let one = &found.findings[0];
+    assert_eq!(one.kind, AuditKind::OwnerNeverSeen);
+    assert_eq!(one.session, Some(SessionId::new(id)));
+    assert_eq!(one.owner, row(&database, id).await.0);
+}
+
+/// The statement is made for any table.
+#[tokio::test]
+async fn an_owner_may_be_of_any_type() {
+    let database = Database::fresh().await;
+    database
+        .execute(
+            "CREATE TABLE \"od'd\" (id text PRIMARY KEY, machine bigint, other text);
+             INSERT INTO \"od'd\" VALUES (gen_random_uuid(), 17), (gen_random_uuid(), NULL),
+                 ('no id', 18)",
+        )
+        .await;
+    let odd = builder(&database)
+        .table("od'd")
+        .schema("public")
+        .owner_column("machine")
+        .without_status()
+        .without_address()
+        .without_expires_at()
+        .without_ended_at()
+        .id_as_text();
+    let process = Process::with("17", odd, Freshness::new());
+    process.directory.migrate().await.unwrap();
+    machine(&database, "17", 60.0, "").await;
+    let kinds: Vec<_> = audit(&process, 10)
+        .await
+        .findings
+        .into_iter()
+        .map(|one| (one.kind, one.owner, one.session.is_some()))
+        .collect();
+    let owner = |number: u32| Some(number.to_string());
+    assert_eq!(
+        kinds,
+        [
+            (AuditKind::Unassigned, None, true),
+            (AuditKind::OwnerLost, owner(17), true),
+            (AuditKind::OwnerNeverSeen, owner(18), false),
+        ]
+    );
+}

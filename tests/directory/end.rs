@@ -1,0 +1,96 @@
+//! Ends.
+
+use tower_ownership::{Freshness, LookupErrorKind, SessionId, SessionStatus};
+use uuid::Uuid;
+
+use crate::support::incident::PreviewSession;
+use crate::{Process, builder, migrated, one, owned_by, row, unowned};
+
+#[tokio::test]
+async fn a_session_ends_once_and_keeps_its_last_epoch() {
+    let database = migrated().await;
+    let process = Process::of("m1", &database);
+    let (owned, free) = (owned_by(&database, "m2").await, unowned(&database).await);
+    for (id, epoch) in [(owned, 1), (free, 0)] {
+        let ended = process.directory.end(SessionId::new(id)).await;
+        assert_eq!(ended.unwrap(), Some(epoch));
+        assert_eq!(process.read(id).await.status(), SessionStatus::Over);
+    }
+    let at = "SELECT min(ended_at)::text FROM preview_sessions";
+    let first: String = one(&database, at).await;
+    let ended = process.directory.end(SessionId::new(owned)).await;
+    assert_eq!(ended.unwrap(), Some(1));
+    assert_eq!(one::<String>(&database, at).await, first);
+    // It is nobody's to claim any more, and its owner stays written down.
+    assert_eq!(process.claim(free).await.owner(), None);
+    assert_eq!(
+        row(&database, owned).await,
+        (Some("m2".to_owned()), 1, None)
+    );
+    let unknown = process.directory.end(SessionId::new(Uuid::new_v4())).await;
+    assert_eq!(unknown.unwrap(), None);
+}
+
+#[tokio::test]
+async fn one_that_is_starting_ends_and_one_that_is_over_stays_as_it_is() {
+    let database = migrated().await;
+    let process = Process::of("m1", &database);
+    let mut session = PreviewSession::owned_by("m1");
+    for (status, ended) in [("starting", 1), ("stopped", 0)] {
+        (session.id, session.status) = (Uuid::new_v4(), status.to_owned());
+        let id = database.insert(&session).await;
+        let told = process.directory.end(SessionId::new(id)).await;
+        assert_eq!(told.unwrap(), Some(1));
+        let sql = format!(
+            "SELECT count(*) FROM preview_sessions WHERE id = '{id}' AND ended_at IS NOT NULL"
+        );
+        assert_eq!(one::<i64>(&database, &sql).await, ended, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_column_for_the_end_the_status_says_it() {
+    let database = migrated().await;
+    database
+        .execute(
+            "CREATE TYPE state AS ENUM ('active', 'done', 'failed');
+             DROP INDEX preview_sessions_tower_ownership_owner;
+             DROP FUNCTION preview_sessions_tower_ownership CASCADE;
+             ALTER TABLE preview_sessions ALTER status TYPE state USING status::state",
+        )
+        .await;
+    let id = owned_by_state(&database).await;
+    let without = builder(&database).without_ended_at();
+    // Nobody said which word an enum has.
+    let silent = Process::with("m1", without.clone(), Freshness::new());
+    let error = silent.directory.end(SessionId::new(id)).await.unwrap_err();
+    assert_eq!(error.kind(), LookupErrorKind::Corrupt, "{error:?}");
+    let told = without.over_statuses(["done", "failed"]);
+    let told = Process::with("m1", told, Freshness::new());
+    let ended = told.directory.end(SessionId::new(id)).await.unwrap();
+    assert_eq!(ended, Some(1));
+    let status: String = one(&database, "SELECT status::text FROM preview_sessions").await;
+    assert_eq!(status, "done");
+    assert_eq!(told.read(id).await.status(), SessionStatus::Over);
+}
+
+async fn owned_by_state(database: &crate::support::database::Database) -> Uuid {
+    let insert = "INSERT INTO preview_sessions (id, status, container_id)
+         VALUES (gen_random_uuid(), 'active', 'm1') RETURNING id";
+    one(database, insert).await
+}
+
+#[tokio::test]
+async fn where_nothing_can_say_it_that_is_said() {
+    let database = migrated().await;
+    let id = SessionId::new(owned_by(&database, "m1").await);
+    let contradiction = builder(&database)
+        .without_ended_at()
+        .active_statuses(["active", "ended"]);
+    let nothing = builder(&database).without_ended_at().without_status();
+    for builder in [contradiction, nothing] {
+        let process = Process::with("m1", builder, Freshness::new());
+        let error = process.directory.end(id).await.unwrap_err();
+        assert_eq!(error.kind(), LookupErrorKind::Unavailable, "{error:?}");
+    }
+}

@@ -1,0 +1,89 @@
+//! Everything through PgBouncer in transaction mode, which keeps two connections for all.
+
+use std::time::Duration;
+
+use tower_ownership::{
+    Freshness, PostgresLookup, PostgresLookupBuilder, Presence, SessionFilter, SessionId, Standing,
+};
+
+use crate::race::{patient, race};
+use crate::support::database::Database;
+use crate::support::pgbouncer::PgBouncer;
+use crate::support::{left_out, until_async};
+use crate::{Process, machine, me, migrated, one, owned_by, row, unowned};
+
+/// `None`, and a word about it, where there is none.
+fn pooler(database: &Database, what: &str) -> Option<(PgBouncer, PostgresLookupBuilder)> {
+    let Some(pooler) = PgBouncer::in_front_of(database) else {
+        left_out(what, "PgBouncer is not installed");
+        return None;
+    };
+    let builder = PostgresLookup::builder(pooler.url(database)).ownership();
+    Some((pooler, builder))
+}
+
+#[tokio::test]
+async fn of_fifty_claims_one_wins() {
+    let database = migrated().await;
+    let Some((_pooler, fleet)) = pooler(&database, "claims through PgBouncer") else {
+        return;
+    };
+    let id = unowned(&database).await;
+    let seen = Process::of("m0", &database).read(id).await;
+    let winner = race(patient(fleet), &seen).await;
+    assert_eq!(winner.1, 1);
+}
+
+#[tokio::test]
+async fn the_life_of_an_ownership_is_the_same() {
+    let database = migrated().await;
+    let Some((_pooler, fleet)) = pooler(&database, "ownerships through PgBouncer") else {
+        return;
+    };
+    let process = |name| Process::with(name, fleet.clone(), Freshness::new());
+    let (m1, m2) = (process("m1"), process("m2"));
+    m1.directory.migrate().await.unwrap();
+    let (here, there) = (m1.present().await, m2.present().await);
+    let began = here.health().last_beat;
+    until_async("it beats", async || here.health().last_beat < began).await;
+
+    let id = unowned(&database).await;
+    let session = SessionId::new(id);
+    assert_eq!(m1.claim(id).await.epoch(), Some(1));
+    assert_eq!(m1.answer(id).await, "epoch 1");
+    let released = m1.directory.release(session, &m1.cache).await;
+    assert!(released.unwrap().unwrap().proven);
+    assert_eq!(m2.claim(id).await.epoch(), Some(3));
+    assert_eq!(m2.answer(id).await, "epoch 3");
+    let assigned = m1.directory.assign(session, &me("m1")).await.unwrap();
+    assert_eq!((assigned.epoch, assigned.previous), (4, Some(me("m2"))));
+
+    machine(&database, "lost", 60.0, "").await;
+    let lost = owned_by(&database, "lost").await;
+    let audit = m2.directory.audit(10).await.unwrap().unwrap();
+    assert_eq!(audit.findings.len(), 1, "{audit:?}");
+    // The lock went with its transaction, whichever connection that was on.
+    for _ in 0..10 {
+        assert_eq!(m1.directory.audit(10).await.unwrap(), Some(audit.clone()));
+    }
+    let lost_owners = SessionFilter::OwnersAre(Presence::Lost);
+    let listed = m2.directory.sessions(&lost_owners, 10).await.unwrap();
+    assert_eq!(listed[0].id, SessionId::new(lost));
+    assert_eq!(m2.directory.machines().await.unwrap().len(), 3);
+    assert_eq!(m2.claim(lost).await.epoch(), Some(2));
+    assert_eq!(
+        m2.directory.end(SessionId::new(lost)).await.unwrap(),
+        Some(2)
+    );
+    m2.directory.reap(Duration::ZERO, 10).await.unwrap();
+    let left = "SELECT count(*) FROM preview_sessions WHERE ended_at IS NOT NULL";
+    assert_eq!(one::<i64>(&database, left).await, 0);
+
+    let drained = here.drain(Duration::from_secs(20)).await.unwrap();
+    assert!(drained.is_empty && drained.released.len() == 1);
+    assert_eq!(row(&database, id).await.1, 5);
+    here.leave().await.unwrap();
+    m2.directory.declare_gone(&me("m2")).await.unwrap();
+    until_async("it stops", async || m2.cache.standing() == Standing::Gone).await;
+    drop(there);
+}

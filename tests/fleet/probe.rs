@@ -1,0 +1,447 @@
+//! Probes through the public address: what they find, and what nobody learns by them.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use reqwest::Method;
+use tokio::net::TcpListener;
+use tower_ownership::probe::{InvalidProbe, Probe, ProbeOutcome, ProbeSecret};
+use tower_ownership::testing::{EdgeMachine, FlyEdge, HopKind};
+use tower_ownership::{
+    Address, Fallback, FlyReplay, Header, MemoryLookup, OnUnassigned, OwnershipLayer, Presence,
+    Redirect, Session, SessionId, SessionStatus, health::Check,
+};
+
+use crate::client::{get, request, send};
+use crate::fleet::{
+    Fleet, Machine, OWNER, Server, THIRD, WRONG, edge, layer, machine_id, new_session,
+};
+
+const PROBE: &str = "ownership-probe";
+
+fn secret() -> ProbeSecret {
+    ProbeSecret::new("a secret of these tests").unwrap()
+}
+
+/// Every machine answers probes, and refuses everything else that shows no credentials.
+async fn fleet() -> Fleet {
+    Fleet::with(edge(), |machine, sessions| {
+        layer(machine, sessions)
+            .probe_secret(secret())
+            .guard(|head, _| head.headers.contains_key("authorization"))
+    })
+    .await
+}
+
+/// The layer of the machine that probes, with the fleet's directory.
+fn prober(sessions: &MemoryLookup) -> OwnershipLayer {
+    let layer = layer(WRONG, sessions.clone()).probe_secret(secret());
+    layer.build().unwrap()
+}
+
+fn probe(edge: &FlyEdge, session: SessionId) -> Probe {
+    Probe::new(&edge.url("/session/{session}"), session).unwrap()
+}
+
+async fn run(fleet: &Fleet, session: SessionId) -> ProbeOutcome {
+    probe(&fleet.edge, session)
+        .run(&prober(&fleet.sessions))
+        .await
+}
+
+fn machines_of(fleet: &Fleet) -> Vec<(String, HopKind)> {
+    let hops = fleet.edge.hops().into_iter();
+    hops.map(|hop| (hop.machine, hop.kind)).collect()
+}
+
+#[track_caller]
+fn arrived(outcome: &ProbeOutcome) -> (&str, bool) {
+    match outcome {
+        ProbeOutcome::Arrived {
+            machine, replayed, ..
+        } => (machine.as_str(), *replayed),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_probe_is_replayed_to_the_owner_and_never_reaches_the_application() {
+    let fleet = fleet().await;
+    let session = fleet.session();
+    let outcome = run(&fleet, session).await;
+    assert_eq!(arrived(&outcome), (OWNER, true));
+    assert_eq!(
+        machines_of(&fleet),
+        [
+            (WRONG.to_owned(), HopKind::Landed),
+            (OWNER.to_owned(), HopKind::Replayed)
+        ]
+    );
+    assert_eq!(
+        (fleet.wrong.served(session), fleet.owner.served(session)),
+        (0, 0)
+    );
+    assert_eq!(
+        serde_json::to_value(&outcome).unwrap(),
+        serde_json::json!({ "outcome": "arrived", "machine": OWNER, "replayed": true })
+    );
+    assert!(Check::from(&outcome).is_ok());
+}
+
+#[tokio::test]
+async fn a_probe_that_comes_to_the_owner_at_once_says_that_it_proves_little() {
+    let fleet = fleet().await;
+    fleet.edge.land_on(OWNER);
+    let session = fleet.session();
+    assert_eq!(arrived(&run(&fleet, session).await), (OWNER, false));
+    let here = HeaderValue::from_static(WRONG);
+    let prefers = HeaderName::from_static("fly-prefer-instance-id");
+    let outcome = probe(&fleet.edge, session).header(prefers, here);
+    let outcome = outcome.run(&prober(&fleet.sessions)).await;
+    assert_eq!(arrived(&outcome), (OWNER, true));
+}
+
+#[tokio::test]
+async fn a_proxy_that_ignores_replays_is_found_out() {
+    let fleet = Fleet::with(edge().honour_replay(false), |machine, sessions| {
+        layer(machine, sessions).probe_secret(secret())
+    })
+    .await;
+    let session = fleet.session();
+    let outcome = run(&fleet, session).await;
+    assert_eq!(outcome, ProbeOutcome::NotHonoured);
+    assert!(!Check::from(&outcome).is_ok());
+    // As is somebody who goes past the proxy.
+    let past = Probe::new(&fleet.wrong.server.url("/session/{session}"), session).unwrap();
+    let past = past.run(&prober(&fleet.sessions)).await;
+    assert_eq!(past, ProbeOutcome::NotHonoured);
+}
+
+#[tokio::test]
+async fn directories_that_contradict_each_other_are_found_out() {
+    let session = new_session();
+    let knows = |owner: &str| {
+        let sessions = MemoryLookup::new();
+        sessions.insert(Session::owned_by(session, machine_id(owner)));
+        sessions
+    };
+    let machine = async |id, owner: &str| {
+        Machine::start(id, layer(id, knows(owner)).probe_secret(secret())).await
+    };
+    let wrong = machine(WRONG, OWNER).await;
+    let owner = machine(OWNER, WRONG).await;
+    let edge = edge().start().await.unwrap();
+    edge.add(WRONG, wrong.server.addr);
+    edge.add(OWNER, owner.server.addr);
+    let probe = probe(&edge, session);
+    assert_eq!(
+        probe.run(&prober(&knows(OWNER))).await,
+        ProbeOutcome::Looped
+    );
+
+    // One that takes itself for the owner, and is not: two machines serve one session.
+    let thief = machine(THIRD, THIRD).await;
+    edge.add(THIRD, thief.server.addr);
+    edge.land_on(THIRD);
+    let outcome = probe.run(&prober(&knows(OWNER))).await;
+    assert!(
+        matches!(outcome, ProbeOutcome::WrongMachine { machine: None, .. }),
+        "{outcome}"
+    );
+    // That is the one which probes.
+    let me = layer(THIRD, knows(OWNER)).probe_secret(secret());
+    let outcome = probe.run(&me.build().unwrap()).await;
+    let ProbeOutcome::WrongMachine { machine, .. } = outcome else {
+        panic!("{outcome}");
+    };
+    assert_eq!(machine, Some(machine_id(THIRD)));
+    assert_eq!((thief.served(session), owner.served(session)), (0, 0));
+}
+
+#[tokio::test]
+async fn an_owner_that_is_dead_is_told_with_the_proxys_reason() {
+    let mut fleet = fleet().await;
+    let session = fleet.session();
+    fleet.owner.server.stop().await;
+    let outcome = run(&fleet, session).await;
+    let ProbeOutcome::Unreachable { reason, .. } = &outcome else {
+        panic!("{outcome}");
+    };
+    assert!(reason.contains("retries_exhausted"), "{reason}");
+    fleet.edge.remove(OWNER);
+    let outcome = run(&fleet, session).await;
+    assert!(outcome.to_string().contains("no_candidate"), "{outcome}");
+    // Without a fallback, nobody of ours gets to say it.
+    let bare = Fleet::with(edge(), |machine, sessions| {
+        layer(machine, sessions)
+            .probe_secret(secret())
+            .replay(FlyReplay::new().fallback(Fallback::Nobody))
+    })
+    .await;
+    bare.edge.remove(OWNER);
+    let outcome = run(&bare, bare.session()).await;
+    assert!(
+        matches!(outcome, ProbeOutcome::NotOurs { status: 502, .. }),
+        "{outcome}"
+    );
+}
+
+#[tokio::test]
+async fn an_owner_that_the_directory_knows_to_be_away_is_told_as_that() {
+    let fleet = fleet().await;
+    let session = new_session();
+    for (presence, outcome) in [
+        (Presence::Lost, ProbeOutcome::OwnerLost),
+        (Presence::NeverSeen, ProbeOutcome::OwnerNeverSeen),
+    ] {
+        let owned = Session::owned_by(session, machine_id(OWNER));
+        fleet.sessions.insert(owned.with_presence(presence));
+        assert_eq!(run(&fleet, session).await, outcome);
+    }
+}
+
+#[tokio::test]
+async fn a_probe_waits_for_as_long_as_it_was_told() {
+    let fleet = fleet().await;
+    let session = fleet.session();
+    let wakes_never = EdgeMachine::stopped(OWNER, std::future::pending::<io::Result<_>>);
+    fleet.edge.add_machine(wakes_never);
+    let brief = probe(&fleet.edge, session).timeout(Duration::from_millis(200));
+    let outcome = brief.run(&prober(&fleet.sessions)).await;
+    assert_eq!(outcome, ProbeOutcome::TimedOut);
+    // Nobody accepts, or answers.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!(
+        "http://{}/session/{{session}}",
+        silent.local_addr().unwrap()
+    );
+    let brief = Probe::new(&url, session).unwrap();
+    let brief = brief.timeout(Duration::from_millis(50));
+    let outcome = brief.send(&machine_id(OWNER), &secret()).await;
+    assert_eq!(outcome, ProbeOutcome::TimedOut);
+    drop(silent);
+    let outcome = brief.send(&machine_id(OWNER), &secret()).await;
+    assert!(
+        matches!(outcome, ProbeOutcome::NoConnection { .. }),
+        "{outcome}"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_of_somebody_else_is_told_from_ours() {
+    let session = new_session();
+    let stranger = Server::start(Router::new()).await;
+    let probe = Probe::new(&stranger.url("/session/{session}"), session).unwrap();
+    let outcome = probe.send(&machine_id(OWNER), &secret()).await;
+    assert!(
+        matches!(outcome, ProbeOutcome::NotOurs { status: 404, .. }),
+        "{outcome}"
+    );
+    // One of ours that has another secret, or none, treats it as any request.
+    let fleet = fleet().await;
+    let others = ProbeSecret::new("a secret of some others").unwrap();
+    let probe = self::probe(&fleet.edge, fleet.session());
+    let outcome = probe.send(&machine_id(OWNER), &others).await;
+    let ProbeOutcome::NotOurs { status, reason, .. } = &outcome else {
+        panic!("{outcome}");
+    };
+    assert_eq!(*status, 403);
+    assert!(reason.contains("session-forbidden"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_with_its_code() {
+    let fleet = fleet().await;
+    let probe = probe(&fleet.edge, new_session());
+    let outcome = probe.send(&machine_id(OWNER), &secret()).await;
+    let ProbeOutcome::Refused { code, reason, .. } = &outcome else {
+        panic!("{outcome}");
+    };
+    assert_eq!(code, "session-unknown");
+    assert!(reason.contains("knows no session"), "{reason}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_probed_is_inconclusive() {
+    let fleet = fleet().await;
+    let mine = fleet.session_of(WRONG);
+    let unassigned = new_session();
+    fleet
+        .sessions
+        .insert(Session::new(unassigned, SessionStatus::Active));
+    for session in [mine, unassigned, new_session()] {
+        let outcome = run(&fleet, session).await;
+        assert!(
+            matches!(outcome, ProbeOutcome::Inconclusive { .. }),
+            "{outcome}"
+        );
+        assert!(Check::from(&outcome).is_ok());
+    }
+    let without = layer(WRONG, fleet.sessions.clone()).build().unwrap();
+    let outcome = probe(&fleet.edge, fleet.session()).run(&without).await;
+    assert!(outcome.to_string().contains("probe secret"), "{outcome}");
+    assert!(fleet.edge.hops().is_empty(), "nothing was sent");
+}
+
+#[tokio::test]
+async fn a_probe_claims_nothing() {
+    let sessions = MemoryLookup::new();
+    let session = new_session();
+    let unassigned = Session::new(session, SessionStatus::Active);
+    sessions.insert(unassigned.clone());
+    let claims = layer(WRONG, sessions.clone())
+        .probe_secret(secret())
+        .directory(sessions.clone())
+        .on_unassigned(OnUnassigned::Claim);
+    let machine = Machine::start(WRONG, claims).await;
+    let probe = Probe::new(&machine.server.url("/session/{session}"), session).unwrap();
+    let outcome = probe.send(&machine_id(OWNER), &secret()).await;
+    let ProbeOutcome::Refused { code, .. } = &outcome else {
+        panic!("{outcome}");
+    };
+    assert_eq!(code, "session-starting");
+    assert_eq!(sessions.get(session), Some(unassigned));
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_to_the_owner() {
+    let fleet = Fleet::with(edge(), |machine, sessions| {
+        let to_owner = Redirect::to_session_address(["127.0.0.1"]).unwrap();
+        layer(machine, sessions)
+            .probe_secret(secret())
+            .replay(to_owner)
+    })
+    .await;
+    let session = new_session();
+    let lives_at = |server: &Server| {
+        let address = Address::parse(&server.url("")).unwrap();
+        let owned = Session::owned_by(session, machine_id(OWNER));
+        fleet.sessions.insert(owned.with_address(address));
+    };
+    lives_at(&fleet.owner.server);
+    let url = fleet.wrong.server.url("/session/{session}");
+    let probe = Probe::new(&url, session).unwrap();
+    let outcome = probe.run(&prober(&fleet.sessions)).await;
+    assert_eq!(arrived(&outcome), (OWNER, true));
+    // Two that send it to each other.
+    lives_at(&fleet.third.server);
+    let outcome = probe.run(&prober(&fleet.sessions)).await;
+    assert_eq!(outcome, ProbeOutcome::Looped);
+}
+
+/// Serves HTTP/1.1 and HTTP/2, whichever the client begins with.
+async fn serve(router: Router) -> Server {
+    Server::with(async move |listener: TcpListener| {
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = TowerToHyperService::new(router.clone());
+            tokio::spawn(async move {
+                let server = auto::Builder::new(TokioExecutor::new());
+                let _ = server.serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_in_the_url_is_probed_by_a_header_over_http_1_and_2() {
+    let sessions = MemoryLookup::new();
+    let session = new_session();
+    sessions.insert(Session::owned_by(session, machine_id(OWNER)));
+    let by_header = OwnershipLayer::builder(sessions)
+        .session(Header::mcp_session_id())
+        .machine(machine_id(OWNER))
+        .replay(FlyReplay::new())
+        .probe_secret(secret());
+    let server = serve(Router::new().layer(by_header.build().unwrap())).await;
+    for http2 in [false, true] {
+        let id = HeaderValue::try_from(session.to_string()).unwrap();
+        let probe = Probe::new(&server.url("/mcp"), session)
+            .unwrap()
+            .http2(http2);
+        let probe = probe.header(HeaderName::from_static("mcp-session-id"), id);
+        let outcome = probe.send(&machine_id(OWNER), &secret()).await;
+        assert_eq!(arrived(&outcome), (OWNER, false), "{http2}");
+    }
+}
+
+/// What a probe carries, as a server on its way sees it.
+async fn overheard(session: SessionId) -> HeaderMap {
+    let heard = Arc::new(Mutex::new(HeaderMap::new()));
+    let listener = Arc::clone(&heard);
+    let router = Router::new().fallback(async move |headers: HeaderMap| {
+        *listener.lock().unwrap() = headers;
+    });
+    let server = Server::start(router).await;
+    let probe = Probe::new(&server.url("/session/{session}"), session).unwrap();
+    let outcome = probe.send(&machine_id(OWNER), &secret()).await;
+    assert!(
+        matches!(outcome, ProbeOutcome::NotOurs { status: 200, .. }),
+        "{outcome}"
+    );
+    heard.lock().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_header_that_was_overheard_opens_no_session_and_names_no_machine() {
+    let fleet = fleet().await;
+    let (probed, other) = (fleet.session(), fleet.session());
+    let header = overheard(probed).await[PROBE].to_str().unwrap().to_owned();
+    assert!(!header.contains("a secret of these tests"));
+
+    let ask = |session: SessionId| {
+        let url = fleet.edge.url(&format!("/session/{session}"));
+        send(request(Method::GET, url).header(PROBE, header.clone()))
+    };
+    let again = ask(probed).await;
+    assert_eq!(again.status, 204);
+    let said = again.header(PROBE).unwrap().to_owned();
+    assert!(!said.contains(OWNER) && !said.contains(WRONG), "{said}");
+    assert!(again.text.is_empty());
+    // Of another session, it is nothing: the guard refuses, and nobody signs that.
+    let elsewhere = ask(other).await;
+    assert_eq!(elsewhere.status, 403);
+    assert_eq!(elsewhere.header(PROBE), None);
+    assert_eq!(
+        (fleet.owner.served(probed), fleet.owner.served(other)),
+        (0, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_request_with_a_made_up_header_is_a_request_like_any_other() {
+    let fleet = Fleet::with(edge(), |machine, sessions| {
+        layer(machine, sessions).probe_secret(secret())
+    })
+    .await;
+    let session = fleet.session();
+    let url = fleet.edge.url(&format!("/session/{session}"));
+    for forged in [
+        "",
+        "1",
+        "arrived",
+        "00000000000000000000000000000000 0000000000000000000000000000000000000000000000000000000000000000",
+    ] {
+        let answer = send(request(Method::GET, url.clone()).header(PROBE, forged)).await;
+        answer.is_served_by(OWNER);
+        assert_eq!(answer.header(PROBE), None);
+    }
+    get(url).await.is_served_by(OWNER);
+}
+
+#[test]
+fn what_cannot_be_probed_is_refused_when_it_is_made() {
+    let session = new_session();
+    for url in ["", "/session/{session}", "ftp://example.com", "http://a@b/"] {
+        let refused = Probe::new(url, session).unwrap_err();
+        assert!(matches!(refused, InvalidProbe::NotAUrl { .. }), "{url}");
+    }
+    let https = Probe::new("https://example.com/{session}", session);
+    assert_eq!(https.is_ok(), cfg!(feature = "tls"));
+}

@@ -1,0 +1,110 @@
+//! What the machines go by: the crate's own functions, unless a mistake replaces them.
+
+use tower_ownership::{Bound, Right, Tenure, owner_before_may_serve};
+
+use crate::{
+    mistake::Mistake,
+    row::Row,
+    view::{Read, Since},
+};
+
+/// What every clock shows. States hold ages instead of times, so any moment will do; and each
+/// machine's clock is asked only about that machine.
+const NOW: u64 = 1_000;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rule {
+    freshness: u8,
+    mistake: Option<Mistake>,
+    /// Whether processes that share an id are told apart; see `twins`.
+    pub(crate) tells_processes_apart: bool,
+}
+
+impl Rule {
+    /// F is `freshness` ticks.
+    pub(crate) const fn new(freshness: u8) -> Self {
+        Self {
+            freshness,
+            mistake: None,
+            tells_processes_apart: false,
+        }
+    }
+
+    pub(crate) const fn with(self, mistake: Mistake) -> Self {
+        Self {
+            mistake: Some(mistake),
+            ..self
+        }
+    }
+
+    pub(crate) const fn telling_processes_apart(self) -> Self {
+        Self {
+            tells_processes_apart: true,
+            ..self
+        }
+    }
+
+    pub(crate) fn makes(self, mistake: Mistake) -> bool {
+        self.mistake == Some(mistake)
+    }
+
+    pub(crate) fn freshness(self) -> u8 {
+        self.freshness
+    }
+
+    /// Whether an owner at this epoch has to wait.
+    pub(crate) fn waits(self, epoch: u8, released: Option<u8>) -> bool {
+        let never = self.makes(Mistake::NeverWaits);
+        if never || self.makes(Mistake::ProofsLast) && released.is_some() {
+            return false;
+        }
+        owner_before_may_serve(epoch.into(), released.map(u64::from))
+    }
+
+    /// Whether a read lets its owner serve `ahead` ticks from now.
+    pub(crate) fn serves(self, read: Read, since: Option<Since>, ahead: u8) -> bool {
+        let from = if self.waits(read.epoch, read.released) {
+            let Some(since) = since.filter(|since| since.epoch == read.epoch) else {
+                return false;
+            };
+            let less = u64::from(self.makes(Mistake::WaitsLess));
+            let bound = Bound::new(u64::from(self.freshness) - less);
+            tenure(since).serves_from(read.released.map(u64::from), bound)
+        } else {
+            0
+        };
+        let read_at = NOW - u64::from(read.age);
+        Right::of(read_at, from, NOW + u64::from(ahead), self.bound()).may_serve()
+    }
+
+    /// Whether a read lets its owner serve now or at some time to come.
+    pub(crate) fn will_serve(self, read: Read, since: Option<Since>) -> bool {
+        (0..self.freshness).any(|ahead| self.serves(read, since, ahead))
+    }
+
+    /// Whether an owner that gives a session up has waited for the one before it.
+    pub(crate) fn has_waited(self, row: Row, since: Option<Since>) -> bool {
+        since
+            .filter(|since| since.epoch == row.epoch)
+            .is_some_and(|since| {
+                tenure(since)
+                    .release_proof(None, NOW, self.bound())
+                    .is_some()
+            })
+    }
+
+    /// Whether a release, by an owner that has waited or not, is written down with a proof.
+    pub(crate) fn proves(self, row: Row, has_waited: bool) -> bool {
+        has_waited
+            || !self.waits(row.epoch, row.released)
+            || self.makes(Mistake::EveryReleaseProves)
+    }
+
+    fn bound(self) -> Bound {
+        Bound::new(u64::from(self.freshness))
+    }
+}
+
+fn tenure(since: Since) -> Tenure {
+    Tenure::new(since.epoch.into(), NOW - u64::from(since.age))
+}
