@@ -71,13 +71,12 @@ impl Reasons<'_> {
             "session-starting" => {
                 self.was_unassigned(request) || self.trouble(&[Starting], &here, request, recovers)
             }
-            // Not at once: its last beat counts for a while.
-            "owner-lost" => self.trouble(
-                &[Dead, Draining, Stopped, Cut, NoDatabase, Starting],
-                &owners,
-                request,
-                heals,
-            ),
+            // One that is there beats again soon after whatever kept it from it.
+            "owner-lost" => {
+                let troubles = [Dead, Draining, Stopped, Cut, NoDatabase, Starting];
+                self.is_gone(&owners, request)
+                    || self.trouble(&troubles, &owners, request, recovers)
+            }
             "owner-unreachable" => {
                 // Who hears of no change may go by who was the owner a while ago, once.
                 let last_known = if here.iter().any(|name| is_deaf(name)) {
@@ -92,7 +91,7 @@ impl Reasons<'_> {
                     heals + last_known,
                 )
             }
-            "owner-never-seen" => self.trouble(&[Ahead], &owners, request, heals),
+            "owner-never-seen" => self.trouble(&[Ahead], &owners, request, recovers),
             "lookup-unavailable" => {
                 let any: Vec<&str> = request.way.iter().map(String::as_str).collect();
                 self.trouble(
@@ -146,6 +145,14 @@ impl Reasons<'_> {
         let after = after + self.lost(request, after);
         let troubles_of = &self.history.troubles;
         troubles_of.explain(troubles, Some(machines), during, after)
+    }
+
+    /// Whether one of the machines was no process at all.
+    fn is_gone(&self, machines: &[&str], request: &Request) -> bool {
+        machines.iter().any(|machine| {
+            let mut processes = self.history.processes.iter();
+            processes.all(|one| one.machine != *machine || one.ended < request.sent)
+        })
     }
 
     fn lost(&self, request: &Request, before: Duration) -> Duration {
