@@ -97,9 +97,8 @@ pub enum Cut {
 /// Who gets sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum To {
+    /// It may not have been started yet.
     Machine(Name),
-    /// Some that starts only later.
-    MachineToCome(Name),
     Nobody,
 }
 

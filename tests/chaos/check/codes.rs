@@ -91,7 +91,7 @@ impl Reasons<'_> {
                     heals + last_known,
                 )
             }
-            "owner-never-seen" => self.trouble(&[Ahead], &owners, request, recovers),
+            "owner-never-seen" => self.trouble(&[Ahead, Starting], &owners, request, recovers),
             "lookup-unavailable" => {
                 let any: Vec<&str> = request.way.iter().map(String::as_str).collect();
                 self.trouble(
