@@ -6,6 +6,16 @@ use std::time::Duration;
 /// A machine's name. Those that are dead keep theirs.
 pub type Name = String;
 
+/// One machine in three hears of no change: what hearing of it makes quick, freshness alone has to
+/// make right, and nearly everything is quick enough to hide that it is not.
+pub fn is_deaf(name: &str) -> bool {
+    let number = name
+        .rsplit('-')
+        .next()
+        .and_then(|number| number.parse::<usize>().ok());
+    number.is_some_and(|number| number % 3 == 0)
+}
+
 /// One kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
@@ -87,9 +97,8 @@ pub enum Cut {
 /// Who gets sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum To {
+    /// It may not have been started yet.
     Machine(Name),
-    /// Some that starts only later.
-    MachineToCome(Name),
     Nobody,
 }
 

@@ -9,7 +9,7 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tower_ownership::testing::FlyEdge;
 use uuid::Uuid;
 
-use crate::fault::{Action, Cut, Name, Shutdown, Step, To};
+use crate::fault::{Action, Name, Shutdown, Step, To};
 use crate::ground::Ground;
 use crate::machine::Machine;
 use crate::orchestrator::Orchestrator;
@@ -140,15 +140,12 @@ impl Fleet {
                 let machine = self.machine(&name).await;
                 let mut machine = machine.lock().await;
                 machine.trouble(self, Trouble::Cut);
-                match cut {
-                    Cut::Refused => machine.relay.cut().await,
-                    Cut::Silent => machine.relay.black_hole().await,
-                }
+                machine.cut(cut).await;
             }
             Action::Heal(name) => {
                 let machine = self.machine(&name).await;
                 let mut machine = machine.lock().await;
-                machine.relay.restore().await;
+                machine.heal().await;
                 machine.over(self, Trouble::Cut);
             }
             Action::Follow(name, choice) => {
@@ -220,19 +217,19 @@ impl Fleet {
                 (from < known.len()).then(|| known[dice.usize(from..known.len())])
             })
             .collect();
-        if let To::MachineToCome(name) = &to {
-            let open = self.recorder.begin(Trouble::Ahead, Some(name));
-            let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-            ahead.insert(name.clone(), open);
-        }
         self.give(&chosen, &to).await;
     }
 
     async fn give(&self, sessions: &[Uuid], to: &To) {
         let owner = match to {
-            To::Machine(name) | To::MachineToCome(name) => Some(name.as_str()),
+            To::Machine(name) => Some(name.as_str()),
             To::Nobody => None,
         };
+        if let Some(name) = owner.filter(|name| !self.recorder.was_started(name)) {
+            let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+            let begin = || self.recorder.begin(Trouble::Ahead, Some(name));
+            ahead.entry(name.to_owned()).or_insert_with(begin);
+        }
         let given = self.orchestrator.assign(sessions, owner).await;
         let given = given.map_or_else(|| "perhaps some".to_owned(), |count| count.to_string());
         self.recorder.note(format!("{to:?} got sessions: {given}"));

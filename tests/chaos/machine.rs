@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::client::health;
 use crate::clock::At;
-use crate::fault::Name;
+use crate::fault::{Cut, Name, is_deaf};
 use crate::fleet::Fleet;
 use crate::follower;
 use crate::history::ProcessEnd;
@@ -28,7 +28,9 @@ const FOLLOWED: usize = 3;
 pub struct Machine {
     pub name: Name,
     /// Its own way to the database, which can be cut.
-    pub relay: Relay,
+    relay: Relay,
+    /// Where it would hear of changes; nobody is there for one that is [deaf](is_deaf).
+    watch: Relay,
     current: Option<Running>,
     /// The first of two.
     elder: Option<Running>,
@@ -40,9 +42,14 @@ pub struct Machine {
 
 impl Machine {
     pub async fn new(name: &str, database: u16) -> Self {
+        let watch = Relay::to(database).await;
+        if is_deaf(name) {
+            watch.cut().await;
+        }
         Self {
             name: name.to_owned(),
             relay: Relay::to(database).await,
+            watch,
             current: None,
             elder: None,
             troubles: Vec::new(),
@@ -53,6 +60,28 @@ impl Machine {
     /// Where its process listens, if there is one.
     pub fn addr(&self) -> Option<SocketAddr> {
         self.current.as_ref().map(|one| one.container.addr)
+    }
+
+    /// Cuts it off the database.
+    pub async fn cut(&self, cut: Cut) {
+        for relay in self.ways() {
+            match cut {
+                Cut::Refused => relay.cut().await,
+                Cut::Silent => relay.black_hole().await,
+            }
+        }
+    }
+
+    pub async fn heal(&self) {
+        for relay in self.ways() {
+            relay.restore().await;
+        }
+    }
+
+    /// Its ways to the database.
+    fn ways(&self) -> impl Iterator<Item = &Relay> {
+        let watch = Some(&self.watch).filter(|_| !is_deaf(&self.name));
+        std::iter::once(&self.relay).chain(watch)
     }
 
     pub fn trouble(&mut self, fleet: &Fleet, trouble: Trouble) {
@@ -114,11 +143,11 @@ impl Machine {
     fn variables(&self, fleet: &Fleet) -> Vec<(&'static str, String)> {
         let settings = &fleet.settings;
         let ms = |duration: Duration| duration.as_millis().to_string();
-        let url = fleet.ground.database.url_through(self.relay.port());
+        let through = |relay: &Relay| fleet.ground.database.url_through(relay.port());
         vec![
             ("MACHINE_ID", self.name.clone()),
-            ("DATABASE_URL", url.clone()),
-            ("OWNERSHIP_WATCH_URL", url),
+            ("DATABASE_URL", through(&self.relay)),
+            ("OWNERSHIP_WATCH_URL", through(&self.watch)),
             ("OWNERSHIP_LIFE", "on".to_owned()),
             ("OWNERSHIP_FRESHNESS_MS", ms(settings.freshness)),
             ("OWNERSHIP_BEAT_MS", ms(settings.beat)),

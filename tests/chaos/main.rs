@@ -1,4 +1,20 @@
 //! Chaos: containers that are killed, stopped, cut off and moved about, under load, for minutes.
+//!
+//! At least four containers run as processes, each with its own way to one PostgreSQL, behind the
+//! edge. Clients ask, write and listen, for ever new sessions and for old ones, and every few
+//! seconds something goes wrong ([`fault::Fault`]). Everything that is seen goes into a
+//! [`history::History`], what the database itself wrote down of every change among it, and in the
+//! end [`check`](check::check) goes through all of it by the rules of [`check::Rule`].
+//!
+//! Faults, their times and whom they concern come from a seed, and so do the choices of the load;
+//! how fast it all runs is the host's. A run takes two minutes and says what it came to:
+//!
+//! ```sh
+//! CHAOS_SEED=7 CHAOS_SECONDS=600 cargo test --all-features --test chaos
+//! ```
+//!
+//! Bounds are the configured ones and some slack. Where nothing at all ran for a while on a busy
+//! host, which a ticker notices, they are wider by that, and the report says by how much.
 #![cfg(all(feature = "testing", feature = "postgres"))]
 #![allow(
     clippy::unwrap_used,

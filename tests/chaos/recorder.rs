@@ -68,6 +68,15 @@ impl Recorder {
         ProcessIndex(record.processes.len() - 1)
     }
 
+    /// Whether there ever was a process of the machine.
+    pub fn was_started(&self, machine: &str) -> bool {
+        let record = self.lock();
+        record
+            .processes
+            .iter()
+            .any(|process| process.machine == machine)
+    }
+
     pub fn process(&self, index: ProcessIndex, change: impl FnOnce(&mut Process)) {
         change(&mut self.lock().processes[index.0]);
     }

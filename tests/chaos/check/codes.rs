@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{Findings, Rule};
 use crate::clock::At;
+use crate::fault::is_deaf;
 use crate::history::{History, Kind, Outcome, Pass, Request, Row};
 use crate::troubles::Trouble::{
     self, Ahead, Cut, Dead, Draining, NoDatabase, Starting, Stopped, Twin,
@@ -70,22 +71,27 @@ impl Reasons<'_> {
             "session-starting" => {
                 self.was_unassigned(request) || self.trouble(&[Starting], &here, request, recovers)
             }
-            // Not at once: its last beat counts for a while.
-            "owner-lost" => self.trouble(
-                &[Dead, Draining, Stopped, Cut, NoDatabase, Starting],
-                &owners,
-                request,
-                heals,
-            ),
-            "owner-unreachable" => self.trouble(
-                &[Dead, Draining, Stopped, Starting],
-                &owners,
-                request,
-                heals,
-            ),
-            // It was given sessions before it was started, or has been started and could not
-            // register yet.
-            "owner-never-seen" => self.trouble(&[Ahead, Starting], &owners, request, heals),
+            // One that is there beats again soon after whatever kept it from it.
+            "owner-lost" => {
+                let troubles = [Dead, Draining, Stopped, Cut, NoDatabase, Starting];
+                self.is_gone(&owners, request)
+                    || self.trouble(&troubles, &owners, request, recovers)
+            }
+            "owner-unreachable" => {
+                // Who hears of no change may go by who was the owner a while ago, once.
+                let last_known = if here.iter().any(|name| is_deaf(name)) {
+                    settings.hint
+                } else {
+                    Duration::ZERO
+                };
+                self.trouble(
+                    &[Dead, Draining, Stopped, Starting],
+                    &owners,
+                    request,
+                    heals + last_known,
+                )
+            }
+            "owner-never-seen" => self.trouble(&[Ahead, Starting], &owners, request, recovers),
             "lookup-unavailable" => {
                 let any: Vec<&str> = request.way.iter().map(String::as_str).collect();
                 self.trouble(
@@ -139,6 +145,14 @@ impl Reasons<'_> {
         let after = after + self.lost(request, after);
         let troubles_of = &self.history.troubles;
         troubles_of.explain(troubles, Some(machines), during, after)
+    }
+
+    /// Whether one of the machines was no process at all.
+    fn is_gone(&self, machines: &[&str], request: &Request) -> bool {
+        machines.iter().any(|machine| {
+            let mut processes = self.history.processes.iter();
+            processes.all(|one| one.machine != *machine || one.ended < request.sent)
+        })
     }
 
     fn lost(&self, request: &Request, before: Duration) -> Duration {

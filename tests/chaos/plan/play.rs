@@ -53,7 +53,7 @@ impl Planner {
                 let room = self.machines.len() < AT_MOST && self.fits(STARTING);
                 room.then(|| {
                     let name = format!("machine-{}", self.named + 1);
-                    self.assign(To::MachineToCome(name));
+                    self.assign(To::Machine(name));
                     let pause = self.dice.u64(200..1_500);
                     self.start(pause);
                 })

@@ -59,6 +59,20 @@ fn every_listed_refusal_has_reasons_that_count() {
 }
 
 #[test]
+fn an_owner_that_is_no_more_is_lost_for_as_long_as_it_is_the_owner() {
+    let lost = |history: &mut History| {
+        history
+            .requests
+            .push(refused("c", LATER, 503, "owner-lost"));
+    };
+    breaks(RefusalsHaveReasons, lost);
+    is_fine(|history| {
+        lost(history);
+        history.processes[3] = process("d", 7_000, 13_500, ProcessEnd::Killed);
+    });
+}
+
+#[test]
 fn who_serves_already_does_not_wait_again_unless_it_was_restarted() {
     let again = |history: &mut History| {
         history
