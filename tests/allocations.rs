@@ -10,6 +10,9 @@
 
 #[path = "../benches/common/mod.rs"]
 mod common;
+#[cfg(feature = "metrics")]
+#[path = "../benches/common/recorder.rs"]
+mod recorder;
 
 use allocation_counter::measure;
 use common::setup::{ME, OTHER, all_owned_by, call, hello, layer, plain_request, sessions};
@@ -68,7 +71,7 @@ fn an_owned_request_allocates_nothing() {
 #[test]
 fn counting_an_owned_request_allocates_nothing() {
     let untold = |builder: Builder| builder.tell_owned(false);
-    let plain = common::recorder::Plain::default();
+    let plain = recorder::Plain::default();
     let count = || allocations(all_owned_by(ME), untold, "/session");
     assert_eq!(metrics::with_local_recorder(&plain, count), 0);
     assert!(plain.total() >= 12, "{}", plain.total());
@@ -87,7 +90,7 @@ fn counting_an_owned_request_allocates_nothing() {
 fn counting_a_refusal_allocates_no_more_than_its_answer() {
     let nobody = || lookup_fn(async |_| Ok::<_, LookupError>(None::<Session>));
     let count = || allocations(nobody(), |builder| builder, "/session");
-    let plain = common::recorder::Plain::default();
+    let plain = recorder::Plain::default();
     let counted = metrics::with_local_recorder(&plain, count);
     assert_eq!(counted, count());
 }

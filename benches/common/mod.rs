@@ -11,8 +11,6 @@
 
 pub mod dice;
 pub mod quartiles;
-#[cfg(feature = "metrics")]
-pub mod recorder;
 pub mod resident;
 pub mod setup;
 pub mod table;

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use metrics_util::registry::{AtomicStorage, Registry};
 
-pub struct Plain(Registry<Key, AtomicStorage>);
+pub(crate) struct Plain(Registry<Key, AtomicStorage>);
 
 impl Default for Plain {
     fn default() -> Self {
@@ -15,7 +15,8 @@ impl Default for Plain {
 
 impl Plain {
     /// What all counters together have counted.
-    pub fn total(&self) -> u64 {
+    #[allow(dead_code, reason = "only a test asks how often it counted")]
+    pub(crate) fn total(&self) -> u64 {
         let mut total = 0;
         self.0.visit_counters(|_, counter| {
             total += counter.load(Ordering::Relaxed);

@@ -26,6 +26,9 @@ mod by_hand;
 mod common;
 #[path = "../common/core.rs"]
 mod core;
+mod counted;
+#[path = "../common/recorder.rs"]
+mod recorder;
 mod row;
 mod stack;
 #[path = "../../tests/support/mod.rs"]
@@ -59,7 +62,7 @@ fn main() {
 
     let note = "1024 sessions, all cached, owned and handlers not told; beside the same layer, \
                 built before there was a recorder, in the same run; goal: +10 ns and no allocation";
-    let mut counted = Panel::new("with the feature `metrics`", note, stack::rows_counted());
+    let mut counted = Panel::new("with the feature `metrics`", note, counted::rows());
     run(&mut criterion, &mut counted, SHORT);
 
     let note = "axum and a real PostgreSQL, 10,000 sessions; the layer is compared with a middleware \

@@ -2,24 +2,21 @@
 
 use std::{convert::Infallible, hint::black_box};
 
-use metrics::with_local_recorder;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use tower::{Layer as _, Service, service_fn};
 use tower_ownership::{LookupError, Session, SessionId, SessionLookup, lookup_fn};
 
 use crate::{
-    common::recorder::Plain,
     common::setup::{self, ME, OTHER, all_owned_by, call, hello, sessions},
     row::{Calls, Request, Requests, Row},
 };
 
-const HOT: u32 = 1_024;
+pub(crate) const HOT: u32 = 1_024;
 const MANY: u32 = 1_000_000;
 const BATCH: u32 = 256;
 
 /// Room for all of [`MANY`], beside the part that is for unknown ids.
 const CAPACITY: usize = 1 << 21;
-const DEFAULT_CAPACITY: usize = tower_ownership::OwnershipLayer::DEFAULT_CACHE_CAPACITY;
+pub(crate) const DEFAULT_CAPACITY: usize = tower_ownership::OwnershipLayer::DEFAULT_CACHE_CAPACITY;
 
 /// The bare service, and every kind of request beside it.
 pub(crate) fn rows() -> (Row, Vec<Row>) {
@@ -38,23 +35,6 @@ pub(crate) fn rows() -> (Row, Vec<Row>) {
         row("unknown", for_hot(), unknown),
     ];
     (bare("bare service", &ids), rows)
-}
-
-/// Owned requests that a recorder counts, beside the same that none does.
-pub(crate) fn rows_counted() -> (Row, Vec<Row>) {
-    let ids = sessions(HOT);
-    let owned = |name| {
-        let calls = ours(all_owned_by(ME), false, DEFAULT_CAPACITY);
-        row(name, Requests::for_sessions(&ids), calls)
-    };
-    let prometheus = PrometheusBuilder::new().build_recorder();
-    // The layer asks for its counters when it is built, and keeps them.
-    let rows = vec![
-        owned("not counted, beside itself"),
-        with_local_recorder(&Plain::default(), || owned("one atomic number a counter")),
-        with_local_recorder(&prometheus, || owned("metrics-exporter-prometheus")),
-    ];
-    (owned("not counted"), rows)
 }
 
 /// The same for sessions that are in no CPU's cache. Their requests are not either, so the bare

@@ -1,6 +1,6 @@
 //! Chaos: containers that are killed, stopped, cut off and moved about, under load, for minutes.
 //!
-//! At least four containers run as processes, each with its own way to one PostgreSQL, behind the
+//! At least four containers run as processes, each with its own way to one `PostgreSQL`, behind the
 //! edge. Clients ask, write and listen, for ever new sessions and for old ones, and every few
 //! seconds something goes wrong ([`fault::Fault`]). Everything that is seen goes into a
 //! [`history::History`], what the database itself wrote down of every change among it, and in the

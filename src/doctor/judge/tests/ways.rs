@@ -2,6 +2,7 @@
 
 use super::*;
 
+#[allow(clippy::too_many_lines, reason = "a table is as long as it has rows")]
 pub(super) fn lines() -> Vec<Line> {
     let unreachable = |reason: &str| Got {
         detail: Some(format!("it could not ({reason}).")),
