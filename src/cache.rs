@@ -88,6 +88,8 @@ pub(crate) struct Cache {
     standing: AtomicStanding,
     /// When this process joined its fleet, in milliseconds; zero if it never did.
     joined_at: AtomicU64,
+    /// When no other process of this machine can be serving any more, in milliseconds.
+    alone_from: AtomicU64,
     listeners: Arc<Listeners>,
     no_refresh_before: AtomicU64,
     owners: RwLock<HashSet<MachineId>>,
@@ -129,6 +131,7 @@ impl Cache {
             flights: Flights::default(),
             claims: Flights::default(),
             joined_at: AtomicU64::new(0),
+            alone_from: AtomicU64::new(0),
             listeners: Arc::default(),
             hold_down: HoldDown::default(),
             reached: Reached::default(),
@@ -146,6 +149,29 @@ impl Cache {
         if self.standing.go_on(Standing::Serving) {
             self.meter.stands(self.standing());
         }
+    }
+
+    /// The same for a process whose machine had another one, which may still be serving.
+    pub(crate) fn join_as_successor(&self) {
+        let alone_from = self.clock.now().0 + self.bound().longest_wait();
+        self.alone_from.store(alone_from, Ordering::Release);
+        self.join();
+    }
+
+    /// Whether no other process of this machine can be serving any more.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.clock.now().0 >= self.alone_from.load(Ordering::Acquire)
+    }
+
+    /// Takes the right to serve from this process, for good. Says whether that is news.
+    pub(crate) fn worsen(&self, standing: Standing) -> bool {
+        let news = self.standing.go_on(standing);
+        if news {
+            self.meter.stands(self.standing());
+            // Whoever holds a stream open finds out now.
+            self.invalidate_all();
+        }
+        news
     }
 
     /// Nothing is served before this process has joined its fleet.
@@ -257,16 +283,19 @@ impl Cache {
         // What was read before may have been released since, by a process of this machine whose
         // last write came late.
         let joined_at = self.joined_at.load(Ordering::Acquire);
-        if self.clock.now().before(found.age) < Tick(joined_at) {
+        let asked_at = self.clock.now().before(found.age);
+        if asked_at < Tick(joined_at) {
             return Right::Expired;
         }
+        let alone = self.alone_from.load(Ordering::Acquire);
+        let until_alone = alone.saturating_sub(asked_at.0);
         let given_up = session
             .epoch()
             .is_some_and(|epoch| self.tenures.was_given_up(session.id(), epoch));
         let wait = if given_up {
             u64::MAX
         } else {
-            u64::from(session.wait())
+            u64::from(session.wait()).max(until_alone)
         };
         let unbounded = session.epoch().is_none() || found.source == Source::Stale;
         // Without epochs nothing is promised; and who lets the layer use stale news of its own

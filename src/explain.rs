@@ -45,6 +45,7 @@
 mod circumstances;
 mod examine;
 mod explanation;
+mod failed;
 mod finding;
 mod look;
 mod names;

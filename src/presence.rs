@@ -17,6 +17,9 @@ pub enum Presence {
     Lost,
     /// The fleet keeps presence, and this machine was never seen.
     NeverSeen,
+    /// It is the machine of the process that asks, and has another process by now. Told only by a
+    /// directory that knows which process asks.
+    Superseded,
 }
 
 impl Presence {
@@ -29,6 +32,7 @@ impl Presence {
             Self::Draining => "draining",
             Self::Lost => "lost",
             Self::NeverSeen => "never-seen",
+            Self::Superseded => "superseded",
         }
     }
 }

@@ -67,7 +67,7 @@ impl Rejection {
             Code::SessionOver => "The session was ended, or the time it was given has run out.".into(),
             Code::SessionForbidden => "The application does not let this request near this session.".into(),
             Code::SessionStarting => "The session exists, and no machine is ready to serve it yet. Ask again in a moment.".into(),
-            Code::SessionMoving => "The session was given to this machine, which waits until the one before it can no longer be serving; or this machine is giving its sessions up. Ask again in a moment.".into(),
+            Code::SessionMoving => "The session was given to this machine, which waits until the one before it, or its own process before this one, can no longer be serving; or this machine is giving its sessions up. Ask again in a moment.".into(),
             Code::OwnerLost => "The session's machine has not been heard of for too long, or has left. So the request was not sent there.".into(),
             Code::OwnerNeverSeen => "The session's machine has never been heard of: it is still starting, or it was not created. The session itself is on record, and nothing is wrong with the directory.".into(),
             Code::DuplicateIdentity => "Another process says that it is the machine that you reached, and began after this one, which therefore serves no session any more.".into(),

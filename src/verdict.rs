@@ -113,12 +113,15 @@ pub fn decide(record: Record<'_>, here: Here<'_>, arrival: &Arrival) -> Verdict 
     match session.serving_owner() {
         None if session.is_unassigned() && here.claims && serves => Verdict::Claim,
         None => Verdict::Reject(Code::SessionStarting),
-        Some(owner) if owner == here.machine => mine(here.standing, right),
+        Some(owner) if owner == here.machine => match session.presence() {
+            Presence::Superseded => mine(Standing::Duplicate, right),
+            _ => mine(here.standing, right),
+        },
         Some(owner) => match session.presence() {
             Presence::Lost if here.takes_over && serves => Verdict::Claim,
             Presence::Lost => Verdict::Reject(Code::OwnerLost),
             Presence::NeverSeen => Verdict::Reject(Code::OwnerNeverSeen),
-            Presence::Unknown | Presence::Alive | Presence::Draining => {
+            Presence::Unknown | Presence::Alive | Presence::Draining | Presence::Superseded => {
                 elsewhere(owner, arrival, here.max_hops)
             }
         },
@@ -297,6 +300,7 @@ mod tests {
                 Presence::Draining,
                 Presence::Lost,
                 Presence::NeverSeen,
+                Presence::Superseded,
             ] {
                 all.push(
                     session
@@ -361,7 +365,13 @@ mod tests {
                                     (_, _, SessionStatus::Starting, _) | (_, _, _, false) => {
                                         Verdict::Reject(Code::SessionStarting)
                                     }
-                                    _ if me.as_str() == "owner" => mine(here.standing, right),
+                                    _ if me.as_str() == "owner" => {
+                                        let standing = match session.presence() {
+                                            Presence::Superseded => Standing::Duplicate,
+                                            _ => here.standing,
+                                        };
+                                        mine(standing, right)
+                                    }
                                     _ => match session.presence() {
                                         Presence::Lost if here.takes_over && serves => {
                                             Verdict::Claim
@@ -386,7 +396,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(rows, 2 * 20 * 10 * (3 + 1 + 3 * 6 * 3 * 6));
+        assert_eq!(rows, 2 * 20 * 10 * (3 + 1 + 3 * 7 * 3 * 6));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use futures_util::future::{FutureExt, Shared, WeakShared};
 
 use super::{Cache, Tick};
 use crate::{
-    LookupError, Session, SessionId,
+    LookupError, Presence, Session, SessionId, Standing,
     meter::{Outcome, Stopwatch},
 };
 
@@ -239,6 +239,9 @@ impl Landing {
             *session = cache.share_owner(session.clone());
             if cache.is_me(session.owner()) {
                 cache.tenures.note(session, answer.asked_at, now);
+                if session.presence() == Presence::Superseded {
+                    cache.worsen(Standing::Duplicate);
+                }
             }
         }
         self.flights().end(self.id, self.number, || {

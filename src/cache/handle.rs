@@ -71,19 +71,26 @@ impl CacheHandle {
         self.0.join();
     }
 
+    /// The same for a process that took its machine's id from another one, which may be running and
+    /// not know it yet. Until that one's last read is too old to be relied on, which is
+    /// [F](Self::bound) from now on, this process serves nothing, and proves no release.
+    pub fn joined_as_successor(&self) {
+        self.0.join_as_successor();
+    }
+
+    /// Whether no other process of this machine can be serving any more.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.0.is_alone()
+    }
+
     /// Takes the right to serve from this process, for good. Says whether that is news.
     #[allow(
         clippy::must_use_candidate,
         reason = "what it does matters more than what it says"
     )]
     pub fn worsen(&self, standing: Standing) -> bool {
-        let news = self.0.standing.go_on(standing);
-        if news {
-            self.0.meter.stands(self.standing());
-            // Whoever holds a stream open finds out now.
-            self.forget_all();
-        }
-        news
+        self.0.worsen(standing)
     }
 
     /// Stops serving the session at this epoch and before, for good. It comes before the release is

@@ -1,8 +1,11 @@
 //! The right to serve, and claims. Time and polling are driven by hand, as in the cache's tests.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use futures_util::FutureExt;
@@ -110,6 +113,46 @@ fn the_first_owner_and_the_next_after_a_proven_release_serve_at_once() {
         rig.write("me", epoch, released);
         assert!(rig.right().may_serve(), "{epoch}");
     }
+}
+
+#[test]
+fn who_took_the_id_of_a_process_that_may_run_serves_nothing_until_that_one_cannot() {
+    let rig = Rig::new();
+    rig.write("me", 1, None);
+    rig.cache.join_as_successor();
+    assert_eq!(rig.right(), Right::Wait { left: F + SLACK });
+    assert!(!rig.cache.is_alone());
+    rig.pass(F + SLACK - 1);
+    assert_eq!(rig.right(), Right::Wait { left: 1 });
+    rig.pass(1);
+    assert!(rig.right().may_serve());
+    assert!(rig.cache.is_alone());
+}
+
+#[test]
+fn who_reads_that_its_machine_has_another_process_stops_at_once() {
+    let rig = Rig::new();
+    rig.write("me", 1, None);
+    let owned = rig.owned();
+    let mut lost = pin!(owned.lost());
+    assert!(lost.as_mut().now_or_never().is_none());
+    let session = Session::owned_by(id(), machine("me")).with_epoch(1);
+    rig.sessions
+        .insert(session.with_presence(Presence::Superseded));
+    rig.cache.invalidate(id());
+    assert!(rig.found().session.is_ok());
+    assert_eq!(rig.cache.standing(), Standing::Duplicate);
+    assert_eq!(lost.now_or_never(), Some(Loss::Duplicate));
+}
+
+#[test]
+fn another_machine_that_has_another_process_is_none_of_ours() {
+    let rig = Rig::new();
+    let session = Session::owned_by(id(), machine("other")).with_epoch(1);
+    rig.sessions
+        .insert(session.with_presence(Presence::Superseded));
+    assert!(rig.found().session.is_ok());
+    assert_eq!(rig.cache.standing(), Standing::Serving);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! From all that is known to the one thing that is wrong.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
-use super::Finding;
+use super::{Finding, failed::failed};
 use crate::{
-    Arrival, Code, LookupError, LookupErrorKind, MachineId, Presence, Rejection, Right, Session,
-    SessionStatus, Standing, Verdict, identity, machine::shape,
+    Arrival, Code, LookupError, MachineId, Presence, Rejection, Right, Session, SessionStatus,
+    Standing, Verdict, identity, machine::shape,
 };
 
 /// All that a finding depends on. The directory is asked first and judged by, since what is cached
@@ -82,14 +82,18 @@ impl Circumstances<'_> {
                 Finding::Unassigned,
                 "Nobody owns the session, and this machine does not claim it for this request.",
             ),
-            Some(owner) if owner == self.machine => self.of_mine(),
+            Some(owner) if owner == self.machine => self.of_mine(session.presence()),
             Some(owner) => self.of_others(session, owner),
         }
     }
 
-    fn of_mine(&self) -> Found {
+    fn of_mine(&self, presence: Presence) -> Found {
         let milliseconds = |left: u64| format!("{left} ms");
-        match (self.standing, self.right) {
+        let standing = match presence {
+            Presence::Superseded => Standing::Duplicate,
+            _ => self.standing,
+        };
+        match (standing, self.right) {
             (Standing::Joining, _) => say(
                 Finding::MachineJoining,
                 "This machine owns the session and serves nothing yet, because its presence has \
@@ -116,7 +120,7 @@ impl Circumstances<'_> {
                 Finding::SessionMoving,
                 format!(
                     "This machine owns the session and waits for {} more, because the owner before \
-                     it may still be serving.",
+                     it, or the process that ran as it before, may still be serving.",
                     milliseconds(left)
                 ),
             ),
@@ -275,63 +279,6 @@ pub(super) const GIVEN_UP: u64 = 1 << 30;
 
 fn say(finding: Finding, sentence: &str) -> Found {
     (finding, sentence.to_owned())
-}
-
-fn failed(error: &LookupError) -> Found {
-    let causes = chain(error).join(": ");
-    match error.kind() {
-        _ if is_of_the_table(error) => (
-            Finding::TableWrong,
-            format!("The directory is not laid out as the layer was told: {causes}."),
-        ),
-        LookupErrorKind::Corrupt => (
-            Finding::TableWrong,
-            format!("What the directory holds of the session cannot be used: {causes}."),
-        ),
-        LookupErrorKind::Timeout => (
-            Finding::DirectorySlow,
-            format!("The directory does not answer in time: {causes}."),
-        ),
-        LookupErrorKind::Unavailable => (
-            Finding::DirectoryDown,
-            format!("The directory cannot be asked: {causes}."),
-        ),
-    }
-}
-
-/// The error, then what caused it. A cause that was said already is not said again.
-pub(super) fn chain(error: &LookupError) -> Vec<String> {
-    let mut chain = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if chain.last().is_none_or(|last| !last.contains(&text)) {
-            chain.push(text);
-        }
-        source = cause.source();
-    }
-    chain
-}
-
-/// Whether PostgreSQL was asked, and has another table, other columns or other rights than the
-/// query needs (SQLSTATE classes 3F and 42).
-#[cfg(feature = "postgres")]
-fn is_of_the_table(error: &LookupError) -> bool {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(error) = cause.downcast_ref::<tokio_postgres::Error>() {
-            let code = error.code().map(tokio_postgres::error::SqlState::code);
-            let class = code.and_then(|code| code.get(..2));
-            return class.is_some_and(|class| ["3F", "42"].contains(&class));
-        }
-        source = cause.source();
-    }
-    false
-}
-
-#[cfg(not(feature = "postgres"))]
-fn is_of_the_table(_: &LookupError) -> bool {
-    false
 }
 
 #[cfg(test)]

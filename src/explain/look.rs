@@ -6,7 +6,8 @@ use http::request::Parts;
 
 use super::{
     FailureRead, Finding, Reading, ResponseShown, SessionRead,
-    circumstances::{Circumstances, chain},
+    circumstances::Circumstances,
+    failed::chain,
     notes::notes_on_owner,
     read::{kind, meaning, milliseconds, response_shown, right_read},
     shown::Shown,

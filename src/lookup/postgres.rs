@@ -223,7 +223,10 @@ impl Inner {
     /// Reads a row that begins with `column`.
     fn read(&self, id: SessionId, row: &Row, column: usize) -> Result<Session, LookupError> {
         if let Some(columns) = self.query.columns() {
-            let facts = columns.facts(row, column)?;
+            let mut facts = columns.facts(row, column)?;
+            if let Some(seen) = &mut facts.seen {
+                self.processes.tell_apart(facts.owner, seen);
+            }
             return self.reader.session_of(id, facts);
         }
         let document = row.try_get(column).map_err(|error| {

@@ -42,9 +42,9 @@ pub enum Code {
     /// This machine is the owner, and it may not serve yet, or no more.
     /// <span id="session-moving"></span>
     ///
-    /// `session-moving`, 503 with `Retry-After`. The session was taken from another machine, which
-    /// may still be serving it for as long as the header says; or this machine is giving its
-    /// sessions up. Ask again in a moment.
+    /// `session-moving`, 503 with `Retry-After`. The session was taken from another machine, or this
+    /// machine's id from another process, which may still be serving it for as long as the header
+    /// says; or this machine is giving its sessions up. Ask again in a moment.
     SessionMoving,
     /// The owner has stopped beating.
     /// <span id="owner-lost"></span>

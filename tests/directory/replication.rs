@@ -63,8 +63,10 @@ async fn a_logical_replica_has_the_epochs_of_its_publisher() {
         "container_id = NULL, owner_released = owner_epoch + 1",
         "container_id = 'm2'",
         "container_id = 'm3'",
-        "container_id = NULL",
         "tier = 'x'",
+        // Last comes a change that is waited for: an earlier one must not arrive after what is
+        // written to the subscriber below.
+        "container_id = NULL",
     ] {
         publisher
             .execute(&format!("UPDATE preview_sessions SET {set}"))

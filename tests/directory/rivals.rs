@@ -1,9 +1,17 @@
 //! Two processes of one machine, and writes that arrive late.
 
-use tower_ownership::{PresenceState, SessionId, Standing};
+use std::time::Duration;
 
-use crate::support::until_async;
-use crate::{Process, migrated, owned_by, row, unowned};
+use tower_ownership::{Freshness, Presence, PresenceState, SessionId, Standing};
+
+use crate::support::{database::Database, until_async};
+use crate::{Process, builder, migrated, owned_by, row, unowned};
+
+/// A process of machine `m1`, in a fleet whose F is a second.
+fn process(database: &Database) -> Process {
+    let freshness = Freshness::new().owned(Duration::from_secs(1));
+    Process::with("m1", builder(database), freshness)
+}
 
 #[tokio::test]
 async fn the_older_of_two_processes_stops_serving_and_the_younger_hears_of_it() {
@@ -43,7 +51,7 @@ async fn after_a_restart_there_is_no_rival() {
 #[tokio::test]
 async fn what_the_process_before_writes_is_refused() {
     let database = migrated().await;
-    let (old, young) = (Process::of("m1", &database), Process::of("m1", &database));
+    let (old, young) = (process(&database), process(&database));
     let mine = owned_by(&database, "m1").await;
     let free = unowned(&database).await;
     drop(old.present().await);
@@ -60,8 +68,72 @@ async fn what_the_process_before_writes_is_refused() {
     assert_eq!(row(&database, mine).await, (Some("m1".to_owned()), 1, None));
 
     assert_eq!(young.claim(free).await.epoch(), Some(1));
+    until_async("the younger is alone", async || young.cache.is_alone()).await;
     let released = young.directory.release(session, &young.cache).await;
     assert!(released.unwrap().unwrap().proven);
+}
+
+#[tokio::test]
+async fn a_read_tells_the_older_process_at_once_and_the_younger_waits_until_it_has_stopped() {
+    let database = migrated().await;
+    let (old, young) = (process(&database), process(&database));
+    let mine = owned_by(&database, "m1").await;
+    // Neither beats again while this runs.
+    let seldom = |process: &Process| process.directory.presence().start(process.cache.clone());
+    let before = seldom(&old).await.unwrap();
+    assert_eq!(old.answer(mine).await, "epoch 1");
+    let _after = seldom(&young).await.unwrap();
+    assert_eq!(young.answer(mine).await, "session-moving");
+
+    assert_eq!(old.read(mine).await.presence(), Presence::Superseded);
+    old.cache.forget_all();
+    assert_eq!(old.answer(mine).await, "duplicate-identity");
+    assert_eq!(old.cache.standing(), Standing::Duplicate);
+    assert!(before.health().state.is_present());
+
+    assert_eq!(young.read(mine).await.presence(), Presence::Alive);
+    until_async("the younger is alone", async || young.cache.is_alone()).await;
+    assert_eq!(young.answer(mine).await, "epoch 1");
+}
+
+#[tokio::test]
+async fn what_a_process_gives_up_while_it_waits_for_the_one_before_is_no_proof() {
+    let database = migrated().await;
+    let (old, young) = (process(&database), process(&database));
+    let one = owned_by(&database, "m1").await;
+    owned_by(&database, "m1").await;
+    drop(old.present().await);
+    let _after = young.present().await;
+    let released = young.directory.release(SessionId::new(one), &young.cache);
+    assert!(!released.await.unwrap().unwrap().proven);
+    let released = young.directory.release_all(&young.cache).await.unwrap();
+    assert_eq!(released.len(), 1);
+    assert!(!released[0].proven);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_process_that_has_left() {
+    let database = migrated().await;
+    let (old, young) = (process(&database), process(&database));
+    let mine = owned_by(&database, "m1").await;
+    old.present().await.leave().await.unwrap();
+    let _after = young.present().await;
+    assert!(young.cache.is_alone());
+    assert_eq!(young.answer(mine).await, "epoch 1");
+}
+
+#[tokio::test]
+async fn who_leaves_while_it_waits_for_the_one_before_leaves_the_wait_to_the_next() {
+    let database = migrated().await;
+    let [old, hasty, next, last] = std::array::from_fn(|_| process(&database));
+    drop(old.present().await);
+    hasty.present().await.leave().await.unwrap();
+    let present = next.present().await;
+    assert!(!next.cache.is_alone());
+    until_async("it is alone", async || next.cache.is_alone()).await;
+    present.leave().await.unwrap();
+    let _present = last.present().await;
+    assert!(last.cache.is_alone());
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ async fn who_waits_for_its_presence_serves_from_when_it_has_joined() {
 }
 
 #[tokio::test]
-async fn the_older_of_two_processes_serves_nothing_two_beats_later() {
+async fn the_older_of_two_processes_serves_nothing_two_beats_later_and_the_younger_soon_after() {
     const BEAT: Duration = Duration::from_secs(2);
     let database = migrated().await;
     let id = owned_by(&database, "m1").await;
@@ -138,6 +138,8 @@ async fn the_older_of_two_processes_serves_nothing_two_beats_later() {
     .await;
     assert!(began.elapsed() < 2 * BEAT, "{:?}", began.elapsed());
     assert_eq!(old.answer(id).await, "duplicate-identity");
+    assert_eq!(young.answer(id).await, "session-moving");
+    until_async("the younger is alone", async || young.cache.is_alone()).await;
     assert_eq!(young.answer(id).await, "epoch 1");
 }
 

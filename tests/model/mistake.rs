@@ -25,6 +25,11 @@ pub(crate) enum Mistake {
     WritesBeforeItStops,
     /// A release is carried out for the machine's id, whichever process runs under it by then.
     ReleasesForTheId,
+    /// What a process reads of its machine's sessions counts, whichever process runs as the machine
+    /// by then.
+    ReadsForTheId,
+    /// A process that took an id from another one serves, and proves releases, at once.
+    SuccessorsDoNotWait,
     /// A process reads before the directory knows that it has taken the machine's id over, and
     /// serves from that when the directory does.
     ReadsBeforeItIsKnown,

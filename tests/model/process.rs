@@ -1,6 +1,6 @@
 //! A machine, or rather the process that runs on it.
 
-use crate::{row::Id, rule::Rule};
+use crate::{mistake::Mistake, row::Id, rule::Rule};
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,9 +51,11 @@ impl Process {
         }
     }
 
-    /// Whether no other process of its id can be serving any more, if they are told apart.
+    /// Whether no other process of its id can be serving any more.
     pub(crate) fn is_alone(self, rule: Rule) -> bool {
-        !rule.tells_processes_apart || !self.has_twin || self.known_for == rule.freshness()
+        !self.has_twin
+            || self.known_for == rule.freshness()
+            || rule.makes(Mistake::SuccessorsDoNotWait)
     }
 
     /// All but the id, which is only a name.

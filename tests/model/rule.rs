@@ -16,8 +16,6 @@ const NOW: u64 = 1_000;
 pub(crate) struct Rule {
     freshness: u8,
     mistake: Option<Mistake>,
-    /// Whether processes that share an id are told apart; see `twins`.
-    pub(crate) tells_processes_apart: bool,
 }
 
 impl Rule {
@@ -26,20 +24,12 @@ impl Rule {
         Self {
             freshness,
             mistake: None,
-            tells_processes_apart: false,
         }
     }
 
     pub(crate) const fn with(self, mistake: Mistake) -> Self {
         Self {
             mistake: Some(mistake),
-            ..self
-        }
-    }
-
-    pub(crate) const fn telling_processes_apart(self) -> Self {
-        Self {
-            tells_processes_apart: true,
             ..self
         }
     }

@@ -25,7 +25,7 @@ impl<const M: usize, const S: usize> Fleet<M, S> {
             }
             Action::Reaches(machine, session, slot) => {
                 let Process { id, known, .. } = state.processes[machine];
-                let speaks_for_it = known == Known::Now || !rule.tells_processes_apart;
+                let speaks_for_it = known != Known::NoMore || rule.makes(Mistake::ReadsForTheId);
                 sessions[session].reached(machine, slot, id, speaks_for_it);
             }
             Action::Hears(machine, session, slot) => {

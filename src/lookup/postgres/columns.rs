@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 use tokio_postgres::{Row, types::FromSql};
 
-use crate::{LookupError, Presence};
+use crate::LookupError;
 
-use super::ownership::presence_of;
+use super::ownership::{Seen, seen_of};
 
 /// What a row tells, before anybody judges it.
 pub(super) struct Facts<'a> {
@@ -16,7 +16,7 @@ pub(super) struct Facts<'a> {
     pub(super) epoch: Option<i64>,
     pub(super) attributes: Option<Map<String, Value>>,
     pub(super) released: Option<i64>,
-    pub(super) presence: Option<Presence>,
+    pub(super) seen: Option<Seen>,
 }
 
 /// Which of the columns that may be missing a query of the table returns; they come in this order,
@@ -33,7 +33,7 @@ pub(super) struct Columns {
     pub(super) remaining: bool,
     pub(super) epoch: bool,
     pub(super) attributes: bool,
-    /// The release proof and the owner's presence.
+    /// The release proof, and what is known of the owner.
     pub(super) ownership: bool,
 }
 
@@ -57,7 +57,12 @@ impl Columns {
                 }
             },
             released: next.value(self.ownership)?,
-            presence: next.value(self.ownership)?.map(presence_of),
+            seen: match next.value(self.ownership)? {
+                None => None,
+                Some(text) => Some(seen_of(text).ok_or_else(|| {
+                    LookupError::corrupt("what is known of the session's owner cannot be read")
+                })?),
+            },
         })
     }
 }

@@ -69,8 +69,8 @@ impl Reader {
         if let Some(released) = facts.released {
             session = session.with_released(u64::try_from(released).map_err(|_| no_release())?);
         }
-        if let Some(presence) = facts.presence {
-            session = session.with_presence(presence);
+        if let Some(seen) = facts.seen {
+            session = session.with_presence(seen.presence);
         }
         Ok(match facts.attributes {
             Some(attributes) => session.with_attributes(attributes),

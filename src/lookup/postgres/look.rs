@@ -64,7 +64,7 @@ impl PostgresLookup {
             address: facts.address.map(str::to_owned),
             remaining: facts.remaining,
             epoch: facts.epoch,
-            presence: facts.presence.unwrap_or_default(),
+            presence: facts.seen.unwrap_or_default().presence,
             session,
         }))
     }

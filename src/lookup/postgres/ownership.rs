@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::Presence;
 
 use super::{PostgresConfigError, identifier::Identifier};
@@ -83,6 +85,7 @@ impl Ownership {
         "left_at",
         "gone_at",
         "rival_at",
+        "took_over",
     ];
 
     /// What is read and written of the fleet.
@@ -94,12 +97,25 @@ impl Ownership {
     /// Subqueries, because a join makes the server compare ways to do it, which takes it longer
     /// than to find the session; and for many sessions at once it then reads all machines.
     pub(super) fn presence(&self, owner: &str) -> String {
-        let (machines, known) = (&self.machines, self.presence_of_machine("m"));
+        let known = self.presence_of_machine("m");
+        format!("{}::smallint", self.presence_as(owner, &known, "4", "0"))
+    }
+
+    /// The same as a `text`, for [`seen_of`], which also tells the process of the owner. In one
+    /// value, because a second subquery would cost as much as the first.
+    pub(super) fn seen(&self, owner: &str) -> String {
+        let known = self.presence_of_machine("m");
+        let known = format!("({known})::text || m.boot_id::text");
+        self.presence_as(owner, &known, "'4'", "'0'")
+    }
+
+    fn presence_as(&self, owner: &str, known: &str, never_seen: &str, unknown: &str) -> String {
+        let machines = &self.machines;
         // The second one depends on nothing: it is run once at most, and only if it comes to it.
         format!(
             "COALESCE((SELECT {known} FROM {machines} AS m WHERE m.machine_id = {owner}), \
              CASE WHEN ({owner}) IS NOT NULL AND (SELECT true FROM {machines} LIMIT 1) \
-             THEN 4 ELSE 0 END)::smallint"
+             THEN {never_seen} ELSE {unknown} END)"
         )
     }
 
@@ -123,11 +139,30 @@ impl Ownership {
 pub(super) fn code_of(presence: Presence) -> i16 {
     match presence {
         Presence::Unknown => 0,
-        Presence::Alive => 1,
+        // Which process runs as a machine, is not asked with this.
+        Presence::Alive | Presence::Superseded => 1,
         Presence::Draining => 2,
         Presence::Lost => 3,
         Presence::NeverSeen => 4,
     }
+}
+
+/// How an owner is, and the boot id of the process that the table knows it by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) presence: Presence,
+    pub(super) boot_id: Option<Uuid>,
+}
+
+/// What [`Ownership::seen`] says; `None` if that is nothing that it ever says.
+pub(super) fn seen_of(text: &str) -> Option<Seen> {
+    let (code, boot_id) = text.split_at_checked(1)?;
+    let boot_id = match boot_id {
+        "" => None,
+        boot_id => Some(Uuid::try_parse(boot_id).ok()?),
+    };
+    let presence = presence_of(code.parse().ok()?);
+    Some(Seen { presence, boot_id })
 }
 
 /// What [`Ownership::presence`] says.
@@ -138,5 +173,27 @@ pub(super) fn presence_of(code: i16) -> Presence {
         3 => Presence::Lost,
         4 => Presence::NeverSeen,
         _ => Presence::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_seen_of_an_owner_is_read_back() {
+        let boot_id = Some(Uuid::from_u128(7));
+        let seen = |presence, boot_id| Some(Seen { presence, boot_id });
+        let text = format!("2{}", Uuid::from_u128(7));
+        assert_eq!(seen_of(&text), seen(Presence::Draining, boot_id));
+        assert_eq!(seen_of("4"), seen(Presence::NeverSeen, None));
+        assert_eq!(seen_of("0"), seen(Presence::Unknown, None));
+    }
+
+    #[test]
+    fn what_is_never_said_of_an_owner_is_not_taken_for_something() {
+        for text in ["", "x", "1 ", "1x", "\u{e9}1", "11"] {
+            assert_eq!(seen_of(text), None, "{text:?}");
+        }
     }
 }

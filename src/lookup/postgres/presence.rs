@@ -43,6 +43,11 @@ use row::MachineRow;
 /// restart the process before is no more, and nothing is said. So start one presence for a machine
 /// id in a process, and start it before the server takes its first request.
 ///
+/// What the older process reads with the lookup of this directory tells it, too, and no read counts
+/// for it any more. A process whose predecessor has not [left](Self::leave) refuses its machine's
+/// sessions with `session-moving` until that one can serve nothing any more, which is
+/// [F](CacheHandle::bound) from when it has registered.
+///
 /// # When the database cannot be reached
 /// Beats that fail show in [`health`](Self::health), and as one event of level WARN. The next one
 /// goes out when it is due: nothing is made up for. After
@@ -175,7 +180,8 @@ impl PostgresPresence {
         drop(stop);
         // It fails only if the runtime has ended the task before us.
         let _ = task.await;
-        row.mark_left(Instant::now() + LEAVE).await
+        row.mark_left(cache.is_alone(), Instant::now() + LEAVE)
+            .await
     }
 }
 

@@ -7,7 +7,8 @@ use std::{
 
 use uuid::Uuid;
 
-use crate::MachineId;
+use super::ownership::Seen;
+use crate::{MachineId, Presence};
 
 /// The boot ids under which this process keeps its machines present.
 ///
@@ -28,6 +29,20 @@ impl Processes {
             processes.insert(machine.clone(), boot_id);
         }
         has_room
+    }
+
+    /// Notes that an owner which this process keeps present has another process by now.
+    ///
+    /// What is read then is that one's: a session that names this machine lets this process serve
+    /// only if the directory knew the machine by this process when it was read.
+    pub(super) fn tell_apart(&self, owner: Option<&str>, seen: &mut Seen) {
+        let (Some(owner), Some(boot_id)) = (owner, seen.boot_id) else {
+            return;
+        };
+        let processes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if processes.get(owner).is_some_and(|mine| *mine != boot_id) {
+            seen.presence = Presence::Superseded;
+        }
     }
 
     /// `None`: this process keeps no presence of that machine.

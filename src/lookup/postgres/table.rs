@@ -201,9 +201,9 @@ impl Table {
             ));
         }
         if let Some(ownership) = &self.ownership {
-            let presence = ownership.presence(&self.owner_text("t"));
+            let seen = ownership.seen(&self.owner_text("t"));
             columns.push(format!("t.{}::bigint AS released", ownership.released));
-            columns.push(format!("{presence} AS presence"));
+            columns.push(format!("{seen} AS seen"));
         }
         format!("SELECT {} FROM {source} AS t", columns.join(", "))
     }

@@ -138,7 +138,9 @@ CREATE TABLE IF NOT EXISTS "ownership_machines" (
     draining boolean NOT NULL DEFAULT false,
     left_at timestamptz,
     gone_at timestamptz,
-    rival_at timestamptz
+    rival_at timestamptz,
+    -- Whether the process before had not left when this one began: it may be running.
+    took_over boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 50);
 
 -- One row: for how long every machine of the fleet may rely on what it read.

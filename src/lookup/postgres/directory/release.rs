@@ -57,6 +57,7 @@ impl PostgresDirectory {
             return Err(LookupError::corrupt("the session has no epoch"));
         };
         let has_waited = cache.give_up(session, epoch);
+        let is_alone = cache.is_alone();
         let id = lookup.query.id(session);
         let boot_id = lookup.processes.boot_id(me);
         let one = format!(
@@ -66,13 +67,14 @@ impl PostgresDirectory {
         let rows = lookup
             .connections
             .write(
-                &self.release_sql(&one, "$5"),
+                &self.release_sql(&one, "$5", "$6"),
                 &[
                     (&me.as_str(), Type::TEXT),
                     (&boot_id, Type::UUID),
                     id.parameter(),
                     (&at, Type::INT8),
                     (&has_waited, Type::BOOL),
+                    (&is_alone, Type::BOOL),
                 ],
                 deadline,
                 // A second time, it could not tell whether the first had done it.
@@ -105,6 +107,7 @@ impl PostgresDirectory {
         cache.worsen(Standing::Draining);
         let (lookup, me) = (self.lookup(), cache.machine());
         let boot_id = lookup.processes.boot_id(me);
+        let is_alone = cache.is_alone();
         let waited_out = cache.waited_out();
         let ids: Vec<SessionId> = waited_out.iter().map(|(id, _)| *id).collect();
         let ids = lookup.query.ids(&ids);
@@ -123,12 +126,14 @@ impl PostgresDirectory {
                         "(t.{}, t.{}::bigint) IN (SELECT * FROM unnest($3, $4))",
                         self.table.id, self.ownership.epoch
                     ),
+                    "$5",
                 ),
                 &[
                     (&me.as_str(), Type::TEXT),
                     (&boot_id, Type::UUID),
                     ids.parameter(),
                     (&epochs, Type::INT8_ARRAY),
+                    (&is_alone, Type::BOOL),
                 ],
                 deadline,
             )
@@ -147,10 +152,11 @@ impl PostgresDirectory {
 
     /// Gives up the sessions of machine `$1` that are as `which` says, if `$2` is its last
     /// process or NULL. The proof is written only for a session that the machine was entitled to
-    /// serve: `has_waited` says whether it waited for the owner before. And only by a process that
+    /// serve: `has_waited` says whether it waited for the owner before, and `is_alone` whether for
+    /// the process before. And only by a process that
     /// keeps presence: the write of another one may land after the machine was restarted, and the
     /// proof would be that of a process which serves.
-    fn release_sql(&self, which: &str, has_waited: &str) -> String {
+    fn release_sql(&self, which: &str, has_waited: &str, is_alone: &str) -> String {
         let (table, ownership) = (&self.table, &self.ownership);
         let (name, machines) = (table.qualified(), &ownership.machines);
         let (owner, mine) = (&table.owner, table.owner_text("t"));
@@ -161,7 +167,7 @@ impl PostgresDirectory {
                  SELECT FROM {machines} WHERE machine_id = $1 AND boot_id = $2 FOR SHARE\
              ), given_up AS (\
                  UPDATE {name} AS t SET {owner} = NULL, {released} = CASE \
-                     WHEN $2 IS NOT NULL \
+                     WHEN $2 IS NOT NULL AND {is_alone} \
                          AND (t.{epoch} <= 1 OR t.{released} = t.{epoch} - 1 OR {has_waited}) \
                      THEN t.{epoch} + 1 ELSE t.{released} END \
                  WHERE {which} AND {mine} = $1 AND ($2 IS NULL OR EXISTS (SELECT FROM me)) \

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     PostgresPresence, PresenceError,
     health::Status,
-    row::{MachineRow, Traits},
+    row::{MachineRow, Registered, Traits},
     task::Task,
 };
 use crate::{
@@ -110,10 +110,10 @@ impl PostgresPresenceBuilder {
         if ours != fleet {
             return Err(PresenceError::FreshnessDiffers { ours, fleet });
         }
-        if !row.register().await? {
+        let Some(Registered { took_over }) = row.register().await? else {
             let machine = row.machine.clone();
             return Err(PresenceError::DeclaredGone { machine });
-        }
+        };
         let processes = &row.directory.lookup().processes;
         if !processes.began(&row.machine, row.boot_id) {
             return Err(PresenceError::TooMany);
@@ -130,7 +130,11 @@ impl PostgresPresenceBuilder {
             interval: self.interval,
             timeout: self.timeout,
         };
-        cache.joined();
+        if took_over {
+            cache.joined_as_successor();
+        } else {
+            cache.joined();
+        }
         Ok(PostgresPresence {
             row,
             cache,

@@ -37,6 +37,14 @@ pub(super) struct MachineRow {
     drains: AtomicBool,
 }
 
+/// The row is this process's now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Registered {
+    /// Whether it was that of another process that has not left, or of one after such a process:
+    /// it may be running.
+    pub(super) took_over: bool,
+}
+
 /// What a beat found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Beat {
@@ -80,8 +88,8 @@ impl MachineRow {
         Ok(Duration::from_millis(u64::try_from(stored).unwrap_or(0)))
     }
 
-    /// Makes the row this process's; `false` if an operator declared the machine gone.
-    pub(super) async fn register(&self) -> Result<bool, LookupError> {
+    /// Makes the row this process's; `None` if an operator declared the machine gone.
+    pub(super) async fn register(&self) -> Result<Option<Registered>, LookupError> {
         let machines = &self.directory.ownership().machines;
         let sql = format!(
             "INSERT INTO {machines} AS m \
@@ -89,11 +97,17 @@ impl MachineRow {
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (machine_id) DO UPDATE \
              SET boot_id = EXCLUDED.boot_id, app = EXCLUDED.app, region = EXCLUDED.region, \
                  address = EXCLUDED.address, version = EXCLUDED.version, started_at = now(), \
-                 beat_at = now(), draining = false, left_at = NULL, rival_at = NULL \
-             WHERE m.gone_at IS NULL RETURNING m.boot_id"
+                 beat_at = now(), draining = false, left_at = NULL, rival_at = NULL, \
+                 took_over = m.took_over \
+                     OR m.left_at IS NULL AND m.boot_id <> EXCLUDED.boot_id \
+             WHERE m.gone_at IS NULL RETURNING m.took_over"
         );
         let rows = self.write(&sql, &self.parameters(&false)).await?;
-        Ok(!rows.is_empty())
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let took_over = only(&rows)?;
+        Ok(Some(Registered { took_over }))
     }
 
     /// Says that the machine is alive.
@@ -161,8 +175,18 @@ impl MachineRow {
         Ok(self.look(deadline).await? != Beat::Superseded)
     }
 
-    pub(super) async fn mark_left(&self, deadline: Instant) -> Result<(), LookupError> {
-        self.mark("left_at = now()", deadline).await.map(drop)
+    /// Whoever comes next has nobody to wait for, if this process had not either.
+    pub(super) async fn mark_left(
+        &self,
+        is_alone: bool,
+        deadline: Instant,
+    ) -> Result<(), LookupError> {
+        let set = if is_alone {
+            "left_at = now(), took_over = false"
+        } else {
+            "left_at = now()"
+        };
+        self.mark(set, deadline).await.map(drop)
     }
 
     async fn mark(&self, set: &str, deadline: Instant) -> Result<bool, LookupError> {
