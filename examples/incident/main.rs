@@ -124,6 +124,8 @@ async fn the_owner_dies(directory: &Directory) -> Result<()> {
         Fleet::FRESHNESS
     ));
     say("who does not beat may still be serving, for no longer than that.");
+    // The owner comes back, and waits for its killed self meanwhile.
+    fleet.add(OWNER).await?;
     tokio::time::sleep(Fleet::FRESHNESS + Duration::from_millis(100)).await;
     ask(&fleet.edge, SESSION).await?;
     say(&format!(
@@ -132,7 +134,6 @@ async fn the_owner_dies(directory: &Directory) -> Result<()> {
     ));
 
     scene("The new owner is asked to stop, and gives up what it owns");
-    fleet.add(OWNER).await?;
     fleet.edge.land_on(OWNER);
     let began = Instant::now();
     let released = fleet.drain(LANDED).await?;

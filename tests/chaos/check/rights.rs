@@ -1,4 +1,4 @@
-//! Two machines never have the right to serve a session at once, by what each could prove.
+//! Two processes never have the right to serve a session at once, by what each could prove.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::rows::Epochs;
 use super::{Findings, Rule};
+use crate::clock::At;
 use crate::history::{History, Pass, Request};
 
 pub(super) fn check(history: &History, findings: &mut Findings) {
@@ -19,7 +20,7 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
             .map(|(_, pass)| *pass)
             .filter(|pass| pass.was_proved())
             .collect();
-        one_owner_at_a_time(session, &proved, &epochs, findings);
+        one_owner_at_a_time(history, &proved, &epochs, findings);
         late_ones_write_nothing(session, &passes, findings);
     }
 }
@@ -56,10 +57,18 @@ impl<'a> Turn<'a> {
         }
         turns.into_values().collect()
     }
+
+    /// When the right of its process ended: with the process, if not before.
+    fn ends(&self, history: &History) -> At {
+        let mut processes = history.processes.iter();
+        let process = processes.find(|one| one.id.as_deref() == Some(&self.longest.process));
+        let ended = process.map_or(At::NEVER, |process| process.ended);
+        self.longest.right_ends().min(ended)
+    }
 }
 
 fn one_owner_at_a_time(
-    session: Uuid,
+    history: &History,
     passes: &[&Pass],
     epochs: &Epochs<'_>,
     findings: &mut Findings,
@@ -67,15 +76,18 @@ fn one_owner_at_a_time(
     let turns = Turn::of(passes);
     for (at, one) in turns.iter().enumerate() {
         for other in &turns[at + 1..] {
-            if one.first.machine == other.first.machine {
-                let is_one_process = one.first.process == other.first.process;
-                if is_one_process && one.last.at >= other.first.at {
-                    let what = format!("{session}: {:?} and then {:?}", other.first, one.last);
+            if one.first.process == other.first.process {
+                if one.last.at >= other.first.at {
+                    let what = format!("{:?} and then {:?}", other.first, one.last);
                     findings.add(Rule::EpochsRise, what);
                 }
-                // What two of them may do is said in `twins`.
                 continue;
             }
+            let rule = if one.first.machine == other.first.machine {
+                Rule::OneProcessAMachine
+            } else {
+                Rule::OneOwnerAtATime
+            };
             let (before, after) = if one.epoch == other.epoch {
                 // `EpochsRise` says so too. Here it counts who was there first.
                 if one.first.at <= other.first.at {
@@ -87,18 +99,22 @@ fn one_owner_at_a_time(
                 (one, other)
             };
             if before.last.at >= after.first.at {
-                let what = format!("{session}: {:?} and then {:?}", after.first, before.last);
-                findings.add(Rule::OneOwnerAtATime, what);
-            } else if !epochs.was_released(before.epoch)
-                && before.longest.right_ends() > after.first.at
-            {
+                let what = format!("{:?} and then {:?}", after.first, before.last);
+                findings.add(rule, what);
+                continue;
+            }
+            let handed_on = before.epoch != after.epoch && epochs.was_released(before.epoch);
+            // Who comes after a process that has left its machine has no right of that one to fear.
+            let ends = match rule {
+                Rule::OneProcessAMachine => before.ends(history),
+                _ => before.longest.right_ends(),
+            };
+            if !handed_on && ends > after.first.at {
                 let what = format!(
-                    "{session}: {:?} has the right until {:?}, and {:?}",
-                    before.longest,
-                    before.longest.right_ends(),
-                    after.first
+                    "{:?} has the right until {ends:?}, and {:?}",
+                    before.longest, after.first
                 );
-                findings.add(Rule::OneOwnerAtATime, what);
+                findings.add(rule, what);
             }
         }
     }

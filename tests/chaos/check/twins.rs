@@ -1,4 +1,5 @@
-//! Of two processes of one machine, the older one stops.
+//! Of two processes of one machine, the older one stops. That they do not serve a session at once
+//! is checked with [`rights`](super::rights).
 
 use std::collections::BTreeMap;
 
@@ -82,10 +83,7 @@ mod tests {
         let noticed = u64::try_from(noticed.as_millis()).unwrap();
         let both = |history: &mut History, last: u64| {
             twin(history, 20_000);
-            let younger = of_process(passed("d", 5, 20_500, 500), "D2");
-            history
-                .requests
-                .extend([younger, passed("d", 5, last, 500)]);
+            history.requests.push(passed("d", 5, last, 500));
         };
         is_fine(|history| both(history, 20_000 + noticed));
         breaks(OneProcessAMachine, |history| {
@@ -98,6 +96,31 @@ mod tests {
             history
                 .troubles
                 .add(Trouble::Stopped, Some("d"), stopped.0, stopped.1);
+        });
+    }
+
+    #[test]
+    fn the_younger_of_two_processes_serves_when_the_older_can_prove_nothing_any_more() {
+        let both = |history: &mut History, last: u64, first: u64| {
+            twin(history, 20_000);
+            let younger = of_process(passed("d", 5, first, 500), "D2");
+            let older = passed("d", 5, last, 500);
+            history.requests.extend([older, younger]);
+        };
+        is_fine(|history| both(history, 20_500, 21_000));
+        breaks(OneProcessAMachine, |history| both(history, 20_501, 21_000));
+        breaks(OneProcessAMachine, |history| both(history, 21_500, 21_000));
+    }
+
+    #[test]
+    fn the_right_of_a_process_ends_with_it() {
+        is_fine(|history| {
+            history.requests.push(passed("d", 5, 20_500, 900));
+            history.processes[3].ended = At::ms(20_700);
+            history.processes[3].end = ProcessEnd::Killed;
+            twin(history, 20_701);
+            let younger = of_process(passed("d", 5, 20_900, 500), "D2");
+            history.requests.push(younger);
         });
     }
 
