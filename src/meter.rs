@@ -32,8 +32,7 @@ use live as kept;
 
 pub(crate) use kept::{Stopwatch, describe};
 #[cfg(feature = "postgres")]
-#[allow(unused_imports, reason = "nobody counts owned sessions yet")]
-pub(crate) use postgres::{Beats, Watch, audited, owns, queried};
+pub(crate) use postgres::{Beats, Watch, audited, queried};
 
 use kept::{Counter, Each, Gauge, Histogram};
 

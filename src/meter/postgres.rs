@@ -58,38 +58,42 @@ impl Watch {
 
 /// This machine's heartbeats.
 pub(crate) struct Beats {
-    beats: Each<Counter>,
+    outcomes: Each<Counter>,
     last: Gauge,
+    owned: Gauge,
 }
 
 impl Beats {
+    /// Whether it is worth asking how many sessions the machine owns.
+    pub(crate) const COUNT_SESSIONS: bool = cfg!(feature = "metrics");
+
     /// Of a machine that was registered just now, which is as good as a beat.
     pub(crate) fn new() -> Self {
         let outcomes = ["written", "failed"];
         let new = Self {
-            beats: Each::new(&names::BEATS, &[], "outcome", outcomes),
+            outcomes: Each::new(&names::BEATS, &[], "outcome", outcomes),
             last: Gauge::new(&names::LAST_BEAT, &[]),
+            owned: Gauge::new(&names::OWNED_SESSIONS, &[]),
         };
         new.last.set_now();
         new
     }
 
+    /// The directory gives so many sessions to this machine.
+    pub(crate) fn owns(&self, sessions: usize) {
+        self.owned.set_count(|| sessions);
+    }
+
     /// A heartbeat was written, or was not.
     pub(crate) fn beaten(&self, is_written: bool) {
         let outcome = if is_written { "written" } else { "failed" };
-        if let Some(counter) = self.beats.of(outcome) {
+        if let Some(counter) = self.outcomes.of(outcome) {
             counter.count();
         }
         if is_written {
             self.last.set_now();
         }
     }
-}
-
-/// The directory gives so many sessions to this machine.
-#[allow(dead_code, reason = "called by presence, which is being written")]
-pub(crate) fn owns(sessions: usize) {
-    Gauge::new(&names::OWNED_SESSIONS, &[]).set_count(|| sessions);
 }
 
 /// An audit ended and found so many of each kind. Those of which there are none have to be there,

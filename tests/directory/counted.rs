@@ -1,12 +1,14 @@
 //! What a recorder is told of the fleet.
 
 use metrics::set_default_local_recorder;
+use std::time::Duration;
+
 use tower_ownership::{Freshness, PostgresLookup};
 
 use crate::support::counted::{count, recorder, value};
 use crate::support::relay::Relay;
 use crate::support::until_async;
-use crate::{Process, migrated};
+use crate::{Process, migrated, owned_by};
 
 #[tokio::test]
 async fn beats_are_counted_by_whether_they_arrived_and_the_last_one_has_a_time() {
@@ -46,4 +48,23 @@ async fn beats_are_counted_by_whether_they_arrived_and_the_last_one_has_a_time()
     relay.restore().await;
     until_async("it beats again", async || beats("written") > written).await;
     assert!(last() > silent);
+}
+
+#[tokio::test]
+async fn the_sessions_that_a_machine_owns_are_counted_while_it_is_present() {
+    let recorder = recorder();
+    let prometheus = recorder.handle();
+    let _guard = set_default_local_recorder(&recorder);
+    let database = migrated().await;
+    let process = Process::of("m1", &database);
+    owned_by(&database, "m1").await;
+    owned_by(&database, "m2").await;
+    let present = process.present().await;
+    let owned = || value(&prometheus, "owned_sessions");
+    until_async("one is counted", async || (owned() - 1.0).abs() < 0.5).await;
+    owned_by(&database, "m1").await;
+    until_async("two are counted", async || (owned() - 2.0).abs() < 0.5).await;
+    let drained = present.drain(Duration::from_secs(10)).await.unwrap();
+    assert!(drained.is_empty);
+    assert!(owned() < 0.5);
 }

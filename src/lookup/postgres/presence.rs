@@ -143,6 +143,9 @@ impl PostgresPresence {
                 drained.released.extend(released.await?);
                 is_given_up = true;
                 drained.is_empty = self.row.owns_nothing(deadline).await?;
+                if drained.is_empty {
+                    self.status.owns(0);
+                }
                 Ok::<_, LookupError>(())
             };
             let step = timeout_at(deadline, step).await.unwrap_or_else(|_| {

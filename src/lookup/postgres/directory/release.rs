@@ -142,12 +142,12 @@ impl PostgresDirectory {
         read(lookup, &rows)
     }
 
-    /// Finds an active session of machine `$1`.
-    pub(in crate::lookup::postgres) fn owns_one_sql(&self) -> String {
+    /// Finds the active sessions of machine `$1`.
+    pub(in crate::lookup::postgres) fn owns_sql(&self, columns: &str) -> String {
         let (name, mine) = (self.table.qualified(), self.table.owner_text("t"));
         let active = active(&self.table, self.statuses(), Some("t"));
         let active = active.map_or_else(String::new, |active| format!(" AND {active}"));
-        format!("SELECT 1 FROM {name} AS t WHERE {mine} = $1{active} LIMIT 1")
+        format!("SELECT {columns} FROM {name} AS t WHERE {mine} = $1{active}")
     }
 
     /// Gives up the sessions of machine `$1` that are as `which` says, if `$2` is its last

@@ -200,12 +200,22 @@ impl MachineRow {
 
     /// Whether no active session is this machine's.
     pub(super) async fn owns_nothing(&self, deadline: Instant) -> Result<bool, LookupError> {
-        let sql = self.directory.owns_one_sql();
+        let sql = format!("{} LIMIT 1", self.directory.owns_sql("1"));
         let connections = &self.directory.lookup().connections;
         let [machine, _] = self.process();
         let rows = connections.ask(&sql, &[machine], deadline).await;
         let rows = rows.map_err(Failure::into_lookup_error)?;
         Ok(rows.is_empty())
+    }
+
+    /// How many active sessions are this machine's.
+    pub(super) async fn owned(&self, deadline: Instant) -> Result<usize, LookupError> {
+        let sql = self.directory.owns_sql("count(*)");
+        let connections = &self.directory.lookup().connections;
+        let [machine, _] = self.process();
+        let rows = connections.ask(&sql, &[machine], deadline).await;
+        let count: i64 = only(&rows.map_err(Failure::into_lookup_error)?)?;
+        Ok(usize::try_from(count).unwrap_or_default())
     }
 
     fn process(&self) -> [Parameter<'_>; 2] {

@@ -12,7 +12,7 @@ use super::{
     health::Status,
     row::{Beat, MachineRow},
 };
-use crate::{CacheHandle, Standing, lookup::postgres::watch::jittered};
+use crate::{CacheHandle, Standing, lookup::postgres::watch::jittered, meter::Beats};
 
 pub(super) struct Task {
     pub(super) row: Arc<MachineRow>,
@@ -21,6 +21,9 @@ pub(super) struct Task {
     pub(super) interval: Duration,
     pub(super) timeout: Duration,
 }
+
+/// With every so many beats goes a count of the machine's sessions, if that is measured.
+const COUNTED: u64 = 10;
 
 impl Task {
     /// Beats until `stop` is used or dropped, or until the machine is gone.
@@ -36,7 +39,7 @@ impl Task {
         let mut due = interval_at(first, self.interval);
         // What a pause has missed is not made up for.
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        for beats in 0_u64.. {
             due.tick().await;
             let sent = Instant::now();
             match self.row.beat(sent + self.timeout).await {
@@ -54,6 +57,16 @@ impl Task {
                 }
                 Err(error) => self.status.failed(error),
             }
+            if Beats::COUNT_SESSIONS && beats.is_multiple_of(COUNTED) {
+                self.count_sessions().await;
+            }
+        }
+    }
+
+    /// A count that fails shows in that the beats do, too.
+    async fn count_sessions(&self) {
+        if let Ok(sessions) = self.row.owned(Instant::now() + self.timeout).await {
+            self.status.owns(sessions);
         }
     }
 }
