@@ -84,7 +84,8 @@ impl Freshness {
     }
 
     /// For how long past its bound a session that another machine owns may be used while the
-    /// lookup fails; 60 s by default. Each use shows in the event.
+    /// lookup fails; 60 s by default. Each use shows in the event. Not if its owner was lost or had
+    /// never been seen: that may have changed, and what fails now is the lookup.
     pub fn stale_if_error(mut self, bound: Duration) -> Self {
         self.stale_if_error = milliseconds(bound);
         self
@@ -107,9 +108,7 @@ impl Freshness {
             None => self.unknown,
             Some(owner) if owner == me => self.owned,
             // It may come back, or somebody else may take it over.
-            Some(_) if matches!(facts.presence(), Presence::Lost | Presence::NeverSeen) => {
-                self.unknown
-            }
+            Some(_) if was_away(facts) => self.unknown,
             Some(_) => self.elsewhere,
         };
         // Whoever comes after the end of its life asks whether it was put off meanwhile.
@@ -120,11 +119,17 @@ impl Freshness {
     /// How long what was read may be used after its bound while the lookup fails.
     pub(crate) fn grace(&self, facts: &Facts, me: &MachineId) -> u32 {
         match facts.serving_owner() {
+            Some(owner) if owner != me && was_away(facts) => 0,
             Some(owner) if owner != me => self.stale_if_error,
             Some(_) => self.stale_owned_if_error,
             None => 0,
         }
     }
+}
+
+/// Whether its owner could not have been sent a request.
+fn was_away(facts: &Facts) -> bool {
+    matches!(facts.presence(), Presence::Lost | Presence::NeverSeen)
 }
 
 impl Default for Freshness {

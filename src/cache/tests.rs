@@ -14,7 +14,7 @@ use futures_util::{FutureExt, future::poll_fn};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::{LookupError, SessionLookup, SessionStatus};
+use crate::{LookupError, Presence, SessionLookup, SessionStatus};
 
 type Reply = Result<Option<Session>, LookupError>;
 
@@ -568,6 +568,18 @@ fn while_the_lookup_fails_an_old_hint_about_elsewhere_is_used_and_says_so() {
         rig.learn(id(1), down()).session.is_err(),
         "too old even for that"
     );
+}
+
+#[test]
+fn that_an_owner_was_away_is_no_hint_while_the_lookup_fails() {
+    for presence in [Presence::Lost, Presence::NeverSeen] {
+        let rig = Rig::new(Freshness::new());
+        let session = owned_by(1, "other").unwrap().unwrap();
+        rig.learn(id(1), Ok(Some(session.with_presence(presence))));
+        rig.pass(2_000);
+        let found = rig.learn(id(1), down());
+        assert!(found.session.is_err(), "{presence:?}");
+    }
 }
 
 #[test]
