@@ -23,6 +23,7 @@ mod library;
 mod lists;
 mod output;
 mod owner;
+mod picture;
 mod row;
 mod scene;
 mod terminal;

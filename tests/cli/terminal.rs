@@ -12,7 +12,7 @@ use crate::support::incident::PreviewSession;
 use crate::support::postgres::Cluster;
 
 /// Runs the command at a terminal of this width, and returns all that the terminal got.
-async fn at_a_terminal(width: u16, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+pub async fn at_a_terminal(width: u16, arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let size = Winsize {
         ws_row: 40,
         ws_col: width,

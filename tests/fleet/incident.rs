@@ -3,7 +3,9 @@
 use std::process::Command;
 
 use crate::process::example;
-use crate::support::database::Database;
+use crate::support::{database::Database, picture};
+
+const PROMPT: &str = "$ cargo run --example incident --features testing,doctor";
 
 fn told(database: Option<&str>) -> String {
     let mut demo = Command::new(example("incident"));
@@ -56,8 +58,12 @@ fn tells_the_incident(story: &str) {
 }
 
 #[test]
-fn the_demo_tells_the_incident() {
-    tells_the_incident(&told(None));
+fn the_demo_tells_the_incident_and_the_readme_shows_its_beginning() {
+    let story = told(None);
+    tells_the_incident(&story);
+    let (beginning, _) = story.split_once("== Nobody owns the session yet").unwrap();
+    let screen = picture::without_times(beginning);
+    picture::shows("incident", &format!("{PROMPT}\n{screen}"));
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ pub mod left_out;
 pub mod machine;
 #[cfg(feature = "postgres")]
 pub mod pgbouncer;
+pub mod picture;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "metrics")]

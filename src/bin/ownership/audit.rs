@@ -81,7 +81,7 @@ fn told(audit: &FleetAudit) -> String {
                 cell(finding.machine.clone().unwrap_or_else(dash), Tone::Plain),
             ]);
         }
-        text.push_str(&lines(&findings));
+        text.push_str(&lines(findings));
         say_to(
             &mut text,
             format_args!("\n\n{BAD}{}{BAD:#}", summary(audit)),

@@ -12,7 +12,7 @@ use tower_ownership::doctor::{self, CheckState, Diagnosis, FlyApi, FlyDns, Sever
 use crate::{
     database::Database,
     exit::{Exit, Failure},
-    output::{BAD, BOLD, FAINT, GOOD, Output, Tone, cell, document, lines, say, say_to, table},
+    output::{BOLD, Output, Tone, cell, document, lines, plain_table, say, table},
     progress::while_waiting,
 };
 
@@ -161,29 +161,29 @@ fn told(diagnosis: &Diagnosis) -> String {
             cell(&check.text, tone),
         ]);
     }
-    let style = match diagnosis.cause().severity() {
-        Severity::Fine => GOOD,
-        _ => BAD,
+    let tone = match diagnosis.cause().severity() {
+        Severity::Fine => Tone::Good,
+        _ => Tone::Bad,
     };
-    let mut text = format!("Session {BOLD}{}{BOLD:#}\n\n", diagnosis.session());
-    text.push_str(&lines(&checks));
-    say_to(
-        &mut text,
-        format_args!(
-            "\n\n{style}{}{style:#} {FAINT}({}){FAINT:#}\n{BOLD}Next:{BOLD:#} {}",
-            diagnosis.sentence(),
-            diagnosis.cause(),
-            diagnosis.next_step()
-        ),
-    );
+    let mut verdict = plain_table();
+    let mut judge = |label, sentence: &str, cause, tone, next: &str| {
+        let sentence = format!("{sentence} ({cause})");
+        verdict.add_row([cell(label, Tone::Title), cell(sentence, tone)]);
+        verdict.add_row([cell("Next:", Tone::Title), cell(next, Tone::Plain)]);
+    };
+    let (sentence, next) = (diagnosis.sentence(), diagnosis.next_step());
+    judge("Diagnosis:", sentence, diagnosis.cause(), tone, next);
     for also in diagnosis.also() {
-        say_to(
-            &mut text,
-            format_args!(
-                "\n\n{BOLD}Also:{BOLD:#} {} {FAINT}({}){FAINT:#}\n{BOLD}Next:{BOLD:#} {}",
-                also.sentence, also.cause, also.next_step
-            ),
-        );
+        let (sentence, next) = (&also.sentence, &also.next_step);
+        judge("Also:", sentence, also.cause, Tone::Bad, next);
     }
-    text
+    if let Some(labels) = verdict.column_mut(0) {
+        labels.set_padding((0, 1));
+    }
+    format!(
+        "Session {BOLD}{}{BOLD:#}\n\n{}\n\n{}",
+        diagnosis.session(),
+        lines(checks),
+        lines(verdict)
+    )
 }

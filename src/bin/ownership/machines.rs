@@ -84,7 +84,7 @@ fn told(machines: &[MachineStatus]) -> String {
             cell(or_dash(&machine.version), Tone::Faint),
         ]);
     }
-    let mut text = lines(&listed);
+    let mut text = lines(listed);
     say_to(
         &mut text,
         format_args!("\n\n{FAINT}{} machines{FAINT:#}", machines.len()),

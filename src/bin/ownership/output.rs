@@ -6,7 +6,7 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
@@ -86,31 +86,32 @@ const NARROWEST: u16 = 80;
 /// A table without lines, as wide as the terminal; what is not a terminal gets lines of any width,
 /// which are easier to search.
 pub fn table(header: &[&str]) -> Table {
+    let mut table = plain_table();
+    table.set_header(header.iter().map(|name| cell(name, Tone::Title)));
+    table
+}
+
+/// The same without a header.
+pub fn plain_table() -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         // What does not show styles does not get them: `Output::say`.
-        .enforce_styling()
-        .set_header(
-            header
-                .iter()
-                .map(|name| Cell::new(name).add_attribute(comfy_table::Attribute::Bold)),
-        );
+        .enforce_styling();
     table.style_text_only();
     if table.is_tty() && table.width().is_some_and(|width| width >= NARROWEST) {
         table.set_content_arrangement(ContentArrangement::Dynamic);
-        // Only the last column is broken into lines: nobody wants half an id.
-        for at in 0..header.len().saturating_sub(1) {
-            if let Some(column) = table.column_mut(at) {
-                column.set_constraint(ColumnConstraint::ContentWidth);
-            }
-        }
     }
     table
 }
 
 /// The table's lines, without the blanks that fill its last column.
-pub fn lines(table: &Table) -> String {
+pub fn lines(mut table: Table) -> String {
+    // Only the last column is broken into lines: nobody wants half an id.
+    let all_but_the_last = table.column_count().saturating_sub(1);
+    for column in table.column_iter_mut().take(all_but_the_last) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
     let lines: Vec<String> = table
         .lines()
         .map(|line| line.trim_end().to_owned())
@@ -125,6 +126,7 @@ pub enum Tone {
     Bad,
     Faint,
     Plain,
+    Title,
 }
 
 /// A cell in the colour of its tone.
@@ -144,5 +146,6 @@ pub fn cell(text: impl AsRef<str>, tone: Tone) -> Cell {
         Tone::Bad => cell.fg(Color::Red),
         Tone::Faint => cell.fg(Color::DarkGrey),
         Tone::Plain => cell,
+        Tone::Title => cell.add_attribute(Attribute::Bold),
     }
 }

@@ -115,7 +115,7 @@ fn told(listed: &FleetSessions) -> String {
             ),
         ]);
     }
-    let mut text = lines(&sessions);
+    let mut text = lines(sessions);
     let count = listed.sessions.len();
     let more = if listed.truncated {
         ", and there are more (--limit)"
