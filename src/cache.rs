@@ -14,7 +14,7 @@ use std::{
     collections::HashSet,
     fmt,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -25,7 +25,7 @@ use futures_util::{FutureExt, future::select};
 use quick_cache::sync::Cache as Table;
 
 use crate::{
-    Bound, MachineId, Right, Session, SessionId, Standing,
+    MachineId, Session, SessionId, Standing,
     directory::DynDirectory,
     lookup::{DynLookup, Refresh},
     meter,
@@ -40,9 +40,11 @@ mod found;
 mod freshness;
 mod handle;
 mod hold_down;
+mod kept;
 mod listeners;
 mod pending;
 mod reached;
+mod rights;
 mod tenures;
 
 pub(crate) use apart::Remembered;
@@ -63,9 +65,6 @@ use tenures::Tenures;
 
 /// One part in so many of the capacity is for ids that nobody knows.
 const UNKNOWN_SHARE: usize = 8;
-
-/// How many machine ids are kept to be shared; beyond that, sessions have their own copies.
-const SHARED_OWNERS: usize = 16_384;
 
 /// For how many milliseconds no refresh is tried after one that was dropped.
 const NO_REFRESH: u64 = 1_000;
@@ -140,44 +139,6 @@ impl Cache {
             no_refresh_before: AtomicU64::new(0),
             meter: meter::Lookups::new(),
         }
-    }
-
-    /// This process has joined its fleet: it may serve what it reads from now on.
-    pub(crate) fn join(&self) {
-        self.joined_at.store(self.clock.now().0, Ordering::Release);
-        self.invalidate_all();
-        if self.standing.go_on(Standing::Serving) {
-            self.meter.stands(self.standing());
-        }
-    }
-
-    /// The same for a process whose machine had another one, which may still be serving.
-    pub(crate) fn join_as_successor(&self) {
-        let alone_from = self.clock.now().0 + self.bound().longest_wait();
-        self.alone_from.store(alone_from, Ordering::Release);
-        self.join();
-    }
-
-    /// Whether no other process of this machine can be serving any more.
-    pub(crate) fn is_alone(&self) -> bool {
-        self.clock.now().0 >= self.alone_from.load(Ordering::Acquire)
-    }
-
-    /// Takes the right to serve from this process, for good. Says whether that is news.
-    pub(crate) fn worsen(&self, standing: Standing) -> bool {
-        let news = self.standing.go_on(standing);
-        if news {
-            self.meter.stands(self.standing());
-            // Whoever holds a stream open finds out now.
-            self.invalidate_all();
-        }
-        news
-    }
-
-    /// Nothing is served before this process has joined its fleet.
-    pub(crate) fn await_presence(&mut self) {
-        self.standing = AtomicStanding::new(Standing::Joining);
-        self.meter.stands(Standing::Joining);
     }
 
     /// What is known of the session and fresh enough to be used; for a request that was replayed,
@@ -276,48 +237,8 @@ impl Cache {
         Pending::new(Arc::clone(self), id, false, boarding)
     }
 
-    /// What a read allows the session's owner.
-    pub(crate) fn right(&self, found: &Found, session: &Session) -> Right {
-        let bound = self.tenures.bound();
-        let age = u64::try_from(found.age.as_millis()).unwrap_or(u64::MAX);
-        // What was read before may have been released since, by a process of this machine whose
-        // last write came late.
-        let joined_at = self.joined_at.load(Ordering::Acquire);
-        let asked_at = self.clock.now().before(found.age);
-        if asked_at < Tick(joined_at) {
-            return Right::Expired;
-        }
-        let alone = self.alone_from.load(Ordering::Acquire);
-        let until_alone = alone.saturating_sub(asked_at.0);
-        let given_up = session
-            .epoch()
-            .is_some_and(|epoch| self.tenures.was_given_up(session.id(), epoch));
-        let wait = if given_up {
-            u64::MAX
-        } else {
-            u64::from(session.wait()).max(until_alone)
-        };
-        let unbounded = session.epoch().is_none() || found.source == Source::Stale;
-        // Without epochs nothing is promised; and who lets the layer use stale news of its own
-        // sessions has given the promise up.
-        let age = if unbounded && age >= wait { wait } else { age };
-        Right::of(0, wait, age, bound)
-    }
-
-    pub(crate) fn bound(&self) -> Bound {
-        self.tenures.bound()
-    }
-
     pub(crate) fn now(&self) -> Tick {
         self.clock.now()
-    }
-
-    pub(crate) fn standing(&self) -> Standing {
-        self.standing.get()
-    }
-
-    pub(crate) fn is_me(&self, owner: Option<&MachineId>) -> bool {
-        owner == Some(&self.me)
     }
 
     /// Completes when something changes about the session from now on.
@@ -370,93 +291,6 @@ impl Cache {
             self.no_refresh_before
                 .store(now.0 + NO_REFRESH, Ordering::Relaxed);
         }
-    }
-
-    /// Keeps what a lookup came back with. Failures are for those who waited, not for later.
-    fn keep(&self, id: SessionId, answer: &Answer) {
-        if self.listeners.are_there()
-            && answer
-                .session
-                .as_ref()
-                .is_ok_and(|session| !self.knows(id, session.as_ref()))
-        {
-            self.listeners.tell(id);
-        }
-        match &answer.session {
-            Ok(Some(session)) => {
-                let facts = session.clone().into_facts();
-                let bound = self.freshness.of(&facts, &self.me);
-                self.unknown.remove(&id);
-                if bound > 0 {
-                    let stamp = Stamp::new(id, answer.asked_at, bound);
-                    self.known.insert(id, Entry { facts, stamp });
-                } else {
-                    // It may not be used again, and what it replaces even less.
-                    self.known.remove(&id);
-                }
-            }
-            Ok(None) => {
-                self.known.remove(&id);
-                if self.freshness.unknown > 0 {
-                    self.unknown
-                        .insert(id, Stamp::new(id, answer.asked_at, self.freshness.unknown));
-                }
-            }
-            Err(_) => {}
-        }
-    }
-
-    /// Whether what was known of the owner is what is read now.
-    fn knows(&self, id: SessionId, session: Option<&Session>) -> bool {
-        let known = self.known.get(&id).map(|entry| entry.facts);
-        let known = known
-            .as_ref()
-            .map(|facts| (facts.serving_owner(), facts.epoch()));
-        known == session.map(|session| (session.serving_owner(), session.epoch()))
-    }
-
-    /// Lets sessions of one owner share its id, in memory.
-    fn share_owner(&self, session: Session) -> Session {
-        let id = session.id();
-        let mut facts = session.into_facts();
-        facts.share_owner(|owner| {
-            let shared = self
-                .owners
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(owner)
-                .cloned();
-            shared.unwrap_or_else(|| {
-                let mut owners = self.owners.write().unwrap_or_else(PoisonError::into_inner);
-                if owners.len() >= SHARED_OWNERS {
-                    owners.clear();
-                    owners.insert(self.me.clone());
-                }
-                owners.insert(owner.clone());
-                owner.clone()
-            })
-        });
-        Session::from_facts(id, facts)
-    }
-
-    fn invalidate(&self, id: SessionId) {
-        self.claims.disown(id, || {
-            self.flights.disown(id, || {
-                self.known.remove(&id);
-                self.unknown.remove(&id);
-            });
-        });
-        self.listeners.tell(id);
-    }
-
-    fn invalidate_all(&self) {
-        self.claims.disown_all(|| {
-            self.flights.disown_all(|| {
-                self.known.clear();
-                self.unknown.clear();
-            });
-        });
-        self.listeners.tell_all();
     }
 }
 

@@ -12,8 +12,8 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::{
-    CacheHandle, LookupError, Loss, MemoryLookup, Owned, Presence, SessionDirectory, SessionStatus,
-    directory::DynDirectory,
+    CacheHandle, LookupError, Loss, MemoryLookup, Owned, Presence, Right, SessionDirectory,
+    SessionStatus, directory::DynDirectory,
 };
 
 /// The fleet's F, and what a clock may be wrong by.

@@ -64,9 +64,7 @@ impl Connections {
         rows.map_err(Failure::into_lookup_error)
     }
 
-    /// Asks by `deadline`, and asks once more if all that failed was a connection that had been lying idle: a
-    /// restarted server then costs nobody an error. The failure of a fresh connection is the
-    /// server's, and a second attempt would only double its load.
+    /// Asks by `deadline`.
     ///
     /// `deadline` goes along with every step, rather than around all of them, because a timer that
     /// is set wakes another thread of the runtime: most lookups set one, for the query.
@@ -76,20 +74,8 @@ impl Connections {
         parameters: &[Parameter<'_>],
         deadline: Instant,
     ) -> Result<Vec<Row>, Failure> {
-        let began = Instant::now();
-        let lease = self.lease(deadline).await?;
-        let was_idle = lease.was_idle();
-        match self.query_on(lease, sql, parameters, deadline).await {
-            Err(failure) if was_idle && failure.is_stale() => {
-                self.drop_what_is_older(began);
-            }
-            Err(failure) if self.direct.holds() && failure.is_of_a_prepared_statement() => {
-                self.direct.give_up();
-            }
-            answer => return answer,
-        }
-        let lease = self.lease(deadline).await?;
-        self.query_on(lease, sql, parameters, deadline).await
+        self.attempt(Statement::Ask, (sql, parameters), deadline, true)
+            .await
     }
 
     /// Writes by `deadline`. What is `repeatable` (a second time, it changes nothing more) is
@@ -101,21 +87,8 @@ impl Connections {
         deadline: Instant,
         repeatable: bool,
     ) -> Result<Vec<Row>, Failure> {
-        let began = Instant::now();
-        let lease = self.lease(deadline).await?;
-        let was_idle = lease.was_idle();
-        match self.write_on(lease, sql, parameters, deadline).await {
-            Err(failure) if repeatable && was_idle && failure.is_stale() => {
-                self.drop_what_is_older(began);
-            }
-            // Its transaction did nothing else.
-            Err(failure) if self.direct.holds() && failure.is_of_a_prepared_statement() => {
-                self.direct.give_up();
-            }
-            answer => return answer,
-        }
-        let lease = self.lease(deadline).await?;
-        self.write_on(lease, sql, parameters, deadline).await
+        self.attempt(Statement::Write, (sql, parameters), deadline, repeatable)
+            .await
     }
 
     /// Asks, within `limit`, what may take longer than a lookup. Never prepared: it is asked seldom,
@@ -126,15 +99,9 @@ impl Connections {
         parameters: &[Parameter<'_>],
         limit: Duration,
     ) -> Result<Vec<Row>, Failure> {
-        let (began, deadline) = (Instant::now(), Instant::now() + limit);
-        let lease = self.lease(deadline).await?;
-        let was_idle = lease.was_idle();
-        match lease.query(sql, parameters, left(deadline)).await {
-            Err(failure) if was_idle && failure.is_stale() => self.drop_what_is_older(began),
-            answer => return answer,
-        }
-        let lease = self.lease(deadline).await?;
-        lease.query(sql, parameters, left(deadline)).await
+        let deadline = Instant::now() + limit;
+        self.attempt(Statement::AskMuch, (sql, parameters), deadline, true)
+            .await
     }
 
     /// Writes by `deadline` what may take longer than other queries do.
@@ -160,8 +127,31 @@ impl Connections {
         lease.execute(sql, lock, limit).await
     }
 
-    fn limit(&self, deadline: Instant) -> Duration {
-        self.bounds.statement().min(left(deadline))
+    /// Does it, and what is `repeatable` once more if all that failed was a connection that had been
+    /// lying idle: a restarted server then costs nobody an error. The failure of a fresh connection
+    /// is the server's, and a second attempt would only double its load.
+    async fn attempt(
+        &self,
+        what: Statement,
+        sql: (&str, &[Parameter<'_>]),
+        deadline: Instant,
+        repeatable: bool,
+    ) -> Result<Vec<Row>, Failure> {
+        let began = Instant::now();
+        let lease = self.lease(deadline).await?;
+        let was_idle = lease.was_idle();
+        match self.once(lease, what, sql, deadline).await {
+            Err(failure) if repeatable && was_idle && failure.is_stale() => {
+                self.drop_what_is_older(began);
+            }
+            // A statement that cannot be prepared has done nothing.
+            Err(failure) if self.direct.holds() && failure.is_of_a_prepared_statement() => {
+                self.direct.give_up();
+            }
+            answer => return answer,
+        }
+        let lease = self.lease(deadline).await?;
+        self.once(lease, what, sql, deadline).await
     }
 
     /// What was opened before a connection that had died is likely to have died with it.
@@ -170,33 +160,20 @@ impl Connections {
         drop(self.pool.retain(|_, metrics| metrics.created > began));
     }
 
-    async fn write_on(
+    async fn once(
         &self,
         lease: Lease,
-        sql: &str,
-        parameters: &[Parameter<'_>],
+        what: Statement,
+        (sql, parameters): (&str, &[Parameter<'_>]),
         deadline: Instant,
     ) -> Result<Vec<Row>, Failure> {
-        let limit = self.limit(deadline);
-        if self.direct.holds() {
-            lease.write_prepared(sql, parameters, limit).await
-        } else {
-            lease.write(sql, parameters, limit).await
-        }
-    }
-
-    async fn query_on(
-        &self,
-        lease: Lease,
-        sql: &str,
-        parameters: &[Parameter<'_>],
-        deadline: Instant,
-    ) -> Result<Vec<Row>, Failure> {
-        let limit = self.limit(deadline);
-        if self.direct.holds() {
-            lease.query_prepared(sql, parameters, limit).await
-        } else {
-            lease.query(sql, parameters, limit).await
+        let limit = self.bounds.statement().min(left(deadline));
+        match (what, self.direct.holds()) {
+            (Statement::Ask, true) => lease.query_prepared(sql, parameters, limit).await,
+            (Statement::Ask, false) => lease.query(sql, parameters, limit).await,
+            (Statement::Write, true) => lease.write_prepared(sql, parameters, limit).await,
+            (Statement::Write, false) => lease.write(sql, parameters, limit).await,
+            (Statement::AskMuch, _) => lease.query(sql, parameters, left(deadline)).await,
         }
     }
 
@@ -227,6 +204,15 @@ impl Connections {
     pub(super) fn too_late() -> LookupError {
         LookupError::timeout("PostgreSQL did not answer within the lookup's time limit")
     }
+}
+
+/// What is done with a connection.
+#[derive(Clone, Copy, Debug)]
+enum Statement {
+    Ask,
+    /// What may take until the deadline, and is not worth a plan that is kept.
+    AskMuch,
+    Write,
 }
 
 fn left(deadline: Instant) -> Duration {

@@ -1,0 +1,98 @@
+//! What is kept of what lookups come back with, and what is forgotten.
+
+use std::sync::PoisonError;
+
+use super::{Answer, Cache, Entry, Stamp};
+use crate::{Session, SessionId};
+
+/// How many machine ids are kept to be shared; beyond that, sessions have their own copies.
+const SHARED_OWNERS: usize = 16_384;
+
+impl Cache {
+    /// Keeps what a lookup came back with. Failures are for those who waited, not for later.
+    pub(super) fn keep(&self, id: SessionId, answer: &Answer) {
+        if self.listeners.are_there()
+            && answer
+                .session
+                .as_ref()
+                .is_ok_and(|session| !self.knows(id, session.as_ref()))
+        {
+            self.listeners.tell(id);
+        }
+        match &answer.session {
+            Ok(Some(session)) => {
+                let facts = session.clone().into_facts();
+                let bound = self.freshness.of(&facts, &self.me);
+                self.unknown.remove(&id);
+                if bound > 0 {
+                    let stamp = Stamp::new(id, answer.asked_at, bound);
+                    self.known.insert(id, Entry { facts, stamp });
+                } else {
+                    // It may not be used again, and what it replaces even less.
+                    self.known.remove(&id);
+                }
+            }
+            Ok(None) => {
+                self.known.remove(&id);
+                if self.freshness.unknown > 0 {
+                    self.unknown
+                        .insert(id, Stamp::new(id, answer.asked_at, self.freshness.unknown));
+                }
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Whether what was known of the owner is what is read now.
+    fn knows(&self, id: SessionId, session: Option<&Session>) -> bool {
+        let known = self.known.get(&id).map(|entry| entry.facts);
+        let known = known
+            .as_ref()
+            .map(|facts| (facts.serving_owner(), facts.epoch()));
+        known == session.map(|session| (session.serving_owner(), session.epoch()))
+    }
+
+    /// Lets sessions of one owner share its id, in memory.
+    pub(super) fn share_owner(&self, session: Session) -> Session {
+        let id = session.id();
+        let mut facts = session.into_facts();
+        facts.share_owner(|owner| {
+            let shared = self
+                .owners
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(owner)
+                .cloned();
+            shared.unwrap_or_else(|| {
+                let mut owners = self.owners.write().unwrap_or_else(PoisonError::into_inner);
+                if owners.len() >= SHARED_OWNERS {
+                    owners.clear();
+                    owners.insert(self.me.clone());
+                }
+                owners.insert(owner.clone());
+                owner.clone()
+            })
+        });
+        Session::from_facts(id, facts)
+    }
+
+    pub(super) fn invalidate(&self, id: SessionId) {
+        self.claims.disown(id, || {
+            self.flights.disown(id, || {
+                self.known.remove(&id);
+                self.unknown.remove(&id);
+            });
+        });
+        self.listeners.tell(id);
+    }
+
+    pub(super) fn invalidate_all(&self) {
+        self.claims.disown_all(|| {
+            self.flights.disown_all(|| {
+                self.known.clear();
+                self.unknown.clear();
+            });
+        });
+        self.listeners.tell_all();
+    }
+}
