@@ -166,6 +166,7 @@ impl Cache {
             ageing: age >= bound - bound / 5 && session.is_some(),
             found: Found {
                 session: Ok(session.map(|facts| Session::from_facts(id, facts))),
+                asked_at: stamp.asked_at(),
                 age: Duration::from_millis(age),
                 source: Source::Cache,
                 waited: None,

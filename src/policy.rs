@@ -149,8 +149,7 @@ impl Policy {
         match (verdict, found.session) {
             (Verdict::Pass, Ok(Some(session))) => {
                 self.tell(&seen.of(&session), span);
-                let read_at = self.cache.now().before(found.age);
-                Act::Pass(Owned::new(session, read_at, &self.cache))
+                Act::Pass(Owned::new(session, found.asked_at, &self.cache))
             }
             (Verdict::Claim, Ok(Some(session))) => {
                 Act::Claim(self.cache.claim(&session).after(found.waited))
@@ -229,7 +228,8 @@ impl Policy {
     }
 
     /// What this machine may do for a request. The application's rules are asked only where they
-    /// matter.
+    /// matter. Who has to wait for another process of its machine takes nothing: another machine
+    /// could serve it meanwhile.
     pub(crate) fn here(
         &self,
         head: &Parts,
@@ -240,8 +240,12 @@ impl Policy {
         let is_lost = |session: &Session| session.presence() == Presence::Lost;
         Here {
             standing: self.cache.standing(),
-            claims: session.is_some_and(Session::is_unassigned) && self.claims.allows(head),
-            takes_over: session.is_some_and(is_lost) && self.takes_over.allows(head),
+            claims: session.is_some_and(Session::is_unassigned)
+                && self.claims.allows(head)
+                && self.cache.is_alone(),
+            takes_over: session.is_some_and(is_lost)
+                && self.takes_over.allows(head)
+                && self.cache.is_alone(),
             ..Here::new(&self.machine, self.max_hops)
         }
     }

@@ -54,6 +54,7 @@ impl Cache {
         Some(Remembered {
             found: Found {
                 session: Ok(session),
+                asked_at: stamp.asked_at(),
                 age: Duration::from_millis(age),
                 source: Source::Cache,
                 waited: None,
@@ -97,6 +98,7 @@ impl Cache {
             }
             Found {
                 session,
+                asked_at,
                 age: Duration::from_millis(now.since(asked_at)),
                 source: Source::Lookup,
                 waited: Some(Duration::from_millis(now.since(asked_at))),

@@ -5,7 +5,6 @@ use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
-use std::time::Duration;
 
 /// Monotonic milliseconds since the clock was made.
 ///
@@ -28,14 +27,6 @@ impl Tick {
     pub(crate) fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
-
-    /// The moment that was `age` before.
-    pub(crate) fn before(self, age: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
-        )
-    }
 }
 
 impl Clock {
@@ -53,7 +44,7 @@ impl Clock {
             return Tick(time.load(Ordering::SeqCst));
         }
         Tick(
-            coarsetime::Instant::now()
+            coarsetime::Instant::now_without_cache_update()
                 .duration_since(self.started)
                 .as_millis(),
         )

@@ -12,7 +12,7 @@ use futures_util::future::{FutureExt, Shared, WeakShared};
 
 use super::{Cache, Tick};
 use crate::{
-    LookupError, Presence, Session, SessionId, Standing,
+    LookupError, Presence, Session, SessionId,
     meter::{Outcome, Stopwatch},
 };
 
@@ -240,20 +240,24 @@ impl Landing {
             if cache.is_me(session.owner()) {
                 cache.tenures.note(session, answer.asked_at, now);
                 if session.presence() == Presence::Superseded {
-                    cache.worsen(Standing::Duplicate);
+                    cache.superseded(answer.asked_at);
                 }
             }
         }
+        let mut is_news = false;
         self.flights().end(self.id, self.number, || {
+            let mut keep = || is_news = cache.keep(self.id, &answer);
             if self.claims.is_some() {
                 // A lookup that began before the claim would tell what was true before it.
-                cache
-                    .flights
-                    .disown(self.id, || cache.keep(self.id, &answer));
+                cache.flights.disown(self.id, keep);
             } else {
-                cache.keep(self.id, &answer);
+                keep();
             }
         });
+        // Not under the lock: whoever is woken may look something up.
+        if is_news {
+            cache.listeners.tell(self.id);
+        }
         self.landed = true;
         self.count(Outcome::Answered(&answer.session));
         answer

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use super::Tick;
 use crate::{LookupError, Session};
 
 /// What is known of a session, one way or another.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) session: Result<Option<Session>, LookupError>,
-    /// How long before now the question was sent.
+    /// When the question was sent. What it proves is judged by this: a request may lie about between
+    /// finding and judging.
+    pub(crate) asked_at: Tick,
+    /// How long that was before it was found.
     pub(crate) age: Duration,
     pub(crate) source: Source,
     /// How long the request waited for it, if it did.

@@ -9,16 +9,14 @@ use crate::{Session, SessionId};
 const SHARED_OWNERS: usize = 16_384;
 
 impl Cache {
-    /// Keeps what a lookup came back with. Failures are for those who waited, not for later.
-    pub(super) fn keep(&self, id: SessionId, answer: &Answer) {
-        if self.listeners.are_there()
+    /// Keeps what a lookup came back with. Failures are for those who waited, not for later. Says
+    /// whether those who listen have to be told.
+    pub(super) fn keep(&self, id: SessionId, answer: &Answer) -> bool {
+        let is_news = self.listeners.are_there()
             && answer
                 .session
                 .as_ref()
-                .is_ok_and(|session| !self.knows(id, session.as_ref()))
-        {
-            self.listeners.tell(id);
-        }
+                .is_ok_and(|session| self.is_news(id, session.as_ref()));
         match &answer.session {
             Ok(Some(session)) => {
                 let facts = session.clone().into_facts();
@@ -41,15 +39,15 @@ impl Cache {
             }
             Err(_) => {}
         }
+        is_news
     }
 
-    /// Whether what was known of the owner is what is read now.
-    fn knows(&self, id: SessionId, session: Option<&Session>) -> bool {
+    /// Whether another owner was known than is read now. What was not known is news to nobody: who
+    /// listens has read it before, and whoever forgot it has said so.
+    fn is_news(&self, id: SessionId, session: Option<&Session>) -> bool {
         let known = self.known.get(&id).map(|entry| entry.facts);
-        let known = known
-            .as_ref()
-            .map(|facts| (facts.serving_owner(), facts.epoch()));
-        known == session.map(|session| (session.serving_owner(), session.epoch()))
+        let read = session.map(|session| (session.serving_owner(), session.epoch()));
+        known.is_some_and(|known| Some((known.serving_owner(), known.epoch())) != read)
     }
 
     /// Lets sessions of one owner share its id, in memory.

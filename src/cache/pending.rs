@@ -75,6 +75,7 @@ impl Pending {
             let age = Duration::from_millis(self.cache.clock.now().since(asked_at));
             return Poll::Ready(session.map(|session| Found {
                 session: Ok(session),
+                asked_at,
                 age,
                 source: Source::Lookup,
                 waited: None,
@@ -97,6 +98,7 @@ impl Pending {
         };
         rescue.unwrap_or(Found {
             session: Err(error),
+            asked_at: self.cache.clock.now(),
             age: Duration::ZERO,
             source: Source::Lookup,
             waited: None,

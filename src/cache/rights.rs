@@ -27,6 +27,15 @@ impl Cache {
         self.clock.now().0 >= self.alone_from.load(Ordering::Acquire)
     }
 
+    /// Another process is this machine, says what was asked for at `asked_at`. That is believed only
+    /// if it was asked after this process had joined: before, it is the one before that is told.
+    pub(super) fn superseded(&self, asked_at: Tick) {
+        let joined_at = self.joined_at.load(Ordering::Acquire);
+        if joined_at > 0 && asked_at >= Tick(joined_at) {
+            self.worsen(Standing::Duplicate);
+        }
+    }
+
     /// Takes the right to serve from this process, for good. Says whether that is news.
     pub(crate) fn worsen(&self, standing: Standing) -> bool {
         let news = self.standing.go_on(standing);
@@ -44,17 +53,16 @@ impl Cache {
         self.meter.stands(Standing::Joining);
     }
 
-    /// What a read allows the session's owner.
+    /// What a read allows this machine, if it is the session's owner: nothing otherwise.
     pub(crate) fn right(&self, found: &Found, session: &Session) -> Right {
-        let bound = self.tenures.bound();
-        let age = u64::try_from(found.age.as_millis()).unwrap_or(u64::MAX);
+        let (bound, asked_at) = (self.tenures.bound(), found.asked_at);
         // What was read before may have been released since, by a process of this machine whose
         // last write came late.
         let joined_at = self.joined_at.load(Ordering::Acquire);
-        let asked_at = self.clock.now().before(found.age);
-        if asked_at < Tick(joined_at) {
+        if asked_at < Tick(joined_at) || !self.is_me(session.owner()) {
             return Right::Expired;
         }
+        let age = self.clock.now().since(asked_at);
         let alone = self.alone_from.load(Ordering::Acquire);
         let until_alone = alone.saturating_sub(asked_at.0);
         let given_up = session

@@ -126,7 +126,7 @@ impl Watch {
         if !self.cache.right(read, session).may_serve() {
             return Judged::Nothing;
         }
-        self.read_at = self.read_at.max(self.cache.now().before(read.age));
+        self.read_at = self.read_at.max(read.asked_at);
         Judged::Ours
     }
 }

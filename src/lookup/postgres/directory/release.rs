@@ -50,6 +50,8 @@ impl PostgresDirectory {
         let deadline = lookup.connections.deadline();
         let found = lookup.ask(session, deadline).await?;
         let Some(found) = found.filter(|found| found.owner() == Some(me)) else {
+            // Whoever asks again learns so that it is done.
+            cache.gave_up(session);
             return Ok(None);
         };
         let at = found.epoch().and_then(|epoch| i64::try_from(epoch).ok());
