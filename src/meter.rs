@@ -32,7 +32,7 @@ use live as kept;
 
 pub(crate) use kept::{Stopwatch, describe};
 #[cfg(feature = "postgres")]
-pub(crate) use postgres::{Beats, Watch, audited, queried};
+pub(crate) use postgres::{Beats, Watch, audited, owns, queried};
 
 use kept::{Counter, Each, Gauge, Histogram};
 

@@ -33,7 +33,7 @@
 //! | `tower_ownership_watch_connections_lost_total` | | how often the watch lost its connection, or could not get one |
 //! | `tower_ownership_presence_beats_total` | `outcome` | heartbeats that were `written`, or `failed` |
 //! | `tower_ownership_presence_last_beat_timestamp_seconds` | | when the last heartbeat was written, or the machine registered, in Unix time |
-//! | `tower_ownership_owned_sessions` | | active sessions that the directory gives to this machine, which its [presence](crate::PostgresPresence) counts at every tenth heartbeat |
+//! | `tower_ownership_owned_sessions` | | active sessions that the directory gives to this machine, if its presence [counts them](crate::PostgresPresenceBuilder::count_sessions_every) |
 //! | `tower_ownership_audit_findings` | `kind` | what is wrong with the fleet, as of the last audit |
 //! | `tower_ownership_audit_last_timestamp_seconds` | | when the last audit ended, in Unix time |
 //!

@@ -60,28 +60,18 @@ impl Watch {
 pub(crate) struct Beats {
     outcomes: Each<Counter>,
     last: Gauge,
-    owned: Gauge,
 }
 
 impl Beats {
-    /// Whether it is worth asking how many sessions the machine owns.
-    pub(crate) const COUNT_SESSIONS: bool = cfg!(feature = "metrics");
-
     /// Of a machine that was registered just now, which is as good as a beat.
     pub(crate) fn new() -> Self {
         let outcomes = ["written", "failed"];
         let new = Self {
             outcomes: Each::new(&names::BEATS, &[], "outcome", outcomes),
             last: Gauge::new(&names::LAST_BEAT, &[]),
-            owned: Gauge::new(&names::OWNED_SESSIONS, &[]),
         };
         new.last.set_now();
         new
-    }
-
-    /// The directory gives so many sessions to this machine.
-    pub(crate) fn owns(&self, sessions: usize) {
-        self.owned.set_count(|| sessions);
     }
 
     /// A heartbeat was written, or was not.
@@ -94,6 +84,11 @@ impl Beats {
             self.last.set_now();
         }
     }
+}
+
+/// The directory gives so many sessions to this machine.
+pub(crate) fn owns(sessions: usize) {
+    Gauge::new(&names::OWNED_SESSIONS, &[]).set_count(|| sessions);
 }
 
 /// An audit ended and found so many of each kind. Those of which there are none have to be there,

@@ -8,7 +8,7 @@ use tower_ownership::{Freshness, PostgresLookup};
 use crate::support::counted::{count, recorder, value};
 use crate::support::relay::Relay;
 use crate::support::until_async;
-use crate::{Process, migrated, owned_by};
+use crate::{BEAT, Process, migrated, owned_by};
 
 #[tokio::test]
 async fn beats_are_counted_by_whether_they_arrived_and_the_last_one_has_a_time() {
@@ -59,11 +59,17 @@ async fn the_sessions_that_a_machine_owns_are_counted_while_it_is_present() {
     let process = Process::of("m1", &database);
     owned_by(&database, "m1").await;
     owned_by(&database, "m2").await;
-    let present = process.present().await;
+    let presence = process.directory.presence().interval(BEAT);
+    let presence = presence.count_sessions_every(BEAT);
+    let present = presence.start(process.cache.clone()).await.unwrap();
     let owned = || value(&prometheus, "owned_sessions");
-    until_async("one is counted", async || (owned() - 1.0).abs() < 0.5).await;
+    let is = |count: &str| {
+        let page = prometheus.render();
+        page.contains(&format!("tower_ownership_owned_sessions {count}\n"))
+    };
+    until_async("one is counted", async || is("1")).await;
     owned_by(&database, "m1").await;
-    until_async("two are counted", async || (owned() - 2.0).abs() < 0.5).await;
+    until_async("two are counted", async || is("2")).await;
     let drained = present.drain(Duration::from_secs(10)).await.unwrap();
     assert!(drained.is_empty);
     assert!(owned() < 0.5);

@@ -155,3 +155,27 @@ async fn dropping_it_ends_the_beats_and_leaves_nothing() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn beats_get_past_claims_and_releases_that_hold_the_machines_row() {
+    let database = migrated().await;
+    let process = Process::of("m1", &database);
+    let presence = process.present().await;
+    // As a claim does that takes its time.
+    let claim = database.client().await;
+    claim
+        .batch_execute(
+            "BEGIN; SELECT FROM ownership_machines WHERE machine_id = 'm1' FOR KEY SHARE",
+        )
+        .await
+        .unwrap();
+    let beats = "SELECT beat_at > now() FROM ownership_machines WHERE machine_id = 'm1'";
+    let other = database.client().await;
+    other.batch_execute("BEGIN").await.unwrap();
+    until_async("it beats", async || {
+        other.query_one(beats, &[]).await.unwrap().get(0)
+    })
+    .await;
+    assert!(presence.health().state.is_present());
+    claim.batch_execute("COMMIT").await.unwrap();
+}

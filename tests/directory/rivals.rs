@@ -147,7 +147,7 @@ async fn a_process_that_begins_waits_for_a_release_on_its_way() {
     // As a release does that is not committed yet.
     let late = database.client().await;
     late.batch_execute(&format!(
-        "BEGIN; SELECT FROM ownership_machines WHERE machine_id = 'm1' AND boot_id = '{boot_id}' FOR SHARE;
+        "BEGIN; SELECT FROM ownership_machines WHERE machine_id = 'm1' AND boot_id = '{boot_id}' FOR KEY SHARE;
          UPDATE preview_sessions SET container_id = NULL, owner_released = 2 WHERE id = '{mine}'"
     ))
     .await

@@ -119,6 +119,14 @@ impl Ownership {
         )
     }
 
+    /// The row of the machine `$1`, for an `UPDATE` that has to wait for every claim and release
+    /// which is under way: they hold it with `FOR KEY SHARE`, past which a beat gets, and no other
+    /// update should.
+    pub(super) fn held(&self) -> String {
+        let machines = &self.machines;
+        format!("(SELECT machine_id FROM {machines} WHERE machine_id = $1 FOR UPDATE) AS held")
+    }
+
     /// The same for a machine whose row is `machine`.
     pub(super) fn presence_of_machine(&self, machine: &str) -> String {
         let is_lost = self.is_lost(machine);

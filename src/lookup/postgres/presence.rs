@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     CacheHandle, LookupError, Standing,
     health::{Check, HealthCheck},
+    meter,
 };
 
 use super::directory::Released;
@@ -67,6 +68,7 @@ pub struct PostgresPresence {
     row: Arc<MachineRow>,
     cache: CacheHandle,
     status: Arc<Status>,
+    counts_sessions: bool,
     /// Held for its drop, which ends the task.
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -143,8 +145,8 @@ impl PostgresPresence {
                 drained.released.extend(released.await?);
                 is_given_up = true;
                 drained.is_empty = self.row.owns_nothing(deadline).await?;
-                if drained.is_empty {
-                    self.status.owns(0);
+                if drained.is_empty && self.counts_sessions {
+                    meter::owns(0);
                 }
                 Ok::<_, LookupError>(())
             };
@@ -176,6 +178,7 @@ impl PostgresPresence {
             row,
             cache,
             status: _,
+            counts_sessions: _,
             stop,
             task,
         } = self;

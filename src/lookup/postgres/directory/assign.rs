@@ -133,7 +133,7 @@ impl PostgresDirectory {
         let (never_seen, gone) = (code::NEVER_SEEN, code::GONE);
         format!(
             "WITH target AS MATERIALIZED (\
-                 SELECT * FROM {machines} WHERE machine_id = $2 FOR SHARE\
+                 SELECT * FROM {machines} WHERE machine_id = $2 FOR KEY SHARE\
              ), fit AS MATERIALIZED (\
                  SELECT COALESCE((SELECT CASE WHEN target.gone_at IS NOT NULL THEN {gone} \
                          WHEN {is_lost} THEN {lost} WHEN target.draining THEN {draining} ELSE 1 END \

@@ -70,7 +70,7 @@ impl PostgresDirectory {
         let session = table.session_of(Vec::new(), after);
         format!(
             "WITH me AS MATERIALIZED (\
-                 SELECT * FROM {machines} WHERE machine_id = $2 FOR SHARE\
+                 SELECT * FROM {machines} WHERE machine_id = $2 FOR KEY SHARE\
              ), held AS MATERIALIZED (\
                  SELECT {held} FROM {name} AS t WHERE t.{id} = $1 FOR NO KEY UPDATE\
              ), won AS (\

@@ -14,7 +14,7 @@ impl PostgresDirectory {
     /// For a machine of which somebody knows that it will not come back, and for one that must
     /// stop. Its sessions stay its until they are claimed or assigned.
     pub async fn declare_gone(&self, machine: &MachineId) -> Result<bool, LookupError> {
-        self.set_gone(machine, "COALESCE(gone_at, now())").await
+        self.set_gone(machine, "COALESCE(m.gone_at, now())").await
     }
 
     /// Takes it back. A process that has stopped serving does not begin again: start another one.
@@ -25,8 +25,11 @@ impl PostgresDirectory {
 
     async fn set_gone(&self, machine: &MachineId, gone_at: &str) -> Result<bool, LookupError> {
         let (machines, connections) = (&self.ownership.machines, &self.lookup.connections);
-        let sql =
-            format!("UPDATE {machines} SET gone_at = {gone_at} WHERE machine_id = $1 RETURNING 1");
+        let held = self.ownership.held();
+        let sql = format!(
+            "UPDATE {machines} AS m SET gone_at = {gone_at} FROM {held} \
+             WHERE m.machine_id = held.machine_id RETURNING 1"
+        );
         let parameters = [(&machine.as_str() as _, Type::TEXT)];
         let deadline = connections.deadline();
         let written = connections.write(&sql, &parameters, deadline, true).await;

@@ -166,7 +166,7 @@ impl PostgresDirectory {
         let (epoch, released) = (&ownership.epoch, &ownership.released);
         format!(
             "WITH me AS MATERIALIZED (\
-                 SELECT FROM {machines} WHERE machine_id = $1 AND boot_id = $2 FOR SHARE\
+                 SELECT FROM {machines} WHERE machine_id = $1 AND boot_id = $2 FOR KEY SHARE\
              ), given_up AS (\
                  UPDATE {name} AS t SET {owner} = NULL, {released} = CASE \
                      WHEN $2 IS NOT NULL AND {is_alone} \

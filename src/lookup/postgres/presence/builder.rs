@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{runtime::Handle, sync::oneshot, time::sleep};
 use uuid::Uuid;
 
 use super::{
@@ -16,6 +16,9 @@ use crate::{
     lookup::postgres::{directory::PostgresDirectory, watch::dice},
 };
 
+/// More than a tick of any system's coarse clock.
+const TICKS: Duration = Duration::from_millis(20);
+
 /// Makes a [`PostgresPresence`]. Everything is checked in [`start`](Self::start).
 #[derive(Clone)]
 #[must_use = "a builder does nothing before `start`"]
@@ -24,6 +27,7 @@ pub struct PostgresPresenceBuilder {
     traits: Traits,
     interval: Duration,
     timeout: Duration,
+    counts_sessions_every: Option<Duration>,
 }
 
 impl PostgresPresenceBuilder {
@@ -33,6 +37,7 @@ impl PostgresPresenceBuilder {
             traits: Traits::default(),
             interval: Duration::from_secs(3),
             timeout: Duration::from_secs(1),
+            counts_sessions_every: None,
         }
     }
 
@@ -69,9 +74,19 @@ impl PostgresPresenceBuilder {
         self
     }
 
-    /// How long a beat may take. Default: 1 s; no longer than the lookup's own bounds allow.
+    /// How long a beat may take. Default: 1 s; no longer than the lookup's own bounds allow, nor than
+    /// the silence after which the machine is lost.
     pub fn timeout(mut self, bound: Duration) -> Self {
         self.timeout = bound;
+        self
+    }
+
+    /// Counts the active sessions of this machine so often, after a beat, for the metric
+    /// `tower_ownership_owned_sessions` (feature `metrics`). Default: never, since a beat touches no
+    /// session. A count reads the machine's part of the index of owners, within the
+    /// [time](Self::timeout) of a beat.
+    pub fn count_sessions_every(mut self, interval: Duration) -> Self {
+        self.counts_sessions_every = Some(interval);
         self
     }
 
@@ -122,13 +137,17 @@ impl PostgresPresenceBuilder {
             Arc::new(row),
             Arc::new(Status::new(cache.machine().clone())),
         );
+        // By the layer's clock, which moves in ticks, what is asked from now on was asked after the
+        // row had been written.
+        sleep(TICKS).await;
         let (stop, stopped) = oneshot::channel();
         let task = Task {
             row: Arc::clone(&row),
             cache: cache.clone(),
             status: Arc::clone(&status),
             interval: self.interval,
-            timeout: self.timeout,
+            timeout: self.timeout.min(lost_after),
+            counts_sessions_every: self.counts_sessions_every,
         };
         if took_over {
             cache.joined_as_successor();
@@ -139,6 +158,7 @@ impl PostgresPresenceBuilder {
             row,
             cache,
             status,
+            counts_sessions: self.counts_sessions_every.is_some(),
             stop,
             task: runtime.spawn(task.run(stopped)),
         })
@@ -157,6 +177,7 @@ impl fmt::Debug for PostgresPresenceBuilder {
             .field("traits", &self.traits)
             .field("interval", &self.interval)
             .field("timeout", &self.timeout)
+            .field("counts_sessions_every", &self.counts_sessions_every)
             .finish()
     }
 }

@@ -160,10 +160,6 @@ impl Status {
         }
     }
 
-    pub(super) fn owns(&self, sessions: usize) {
-        self.meter.owns(sessions);
-    }
-
     pub(super) fn failed(&self, error: LookupError) {
         self.meter.beaten(false);
         let mut inner = self.lock();

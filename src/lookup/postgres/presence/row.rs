@@ -90,11 +90,13 @@ impl MachineRow {
 
     /// Makes the row this process's; `None` if an operator declared the machine gone.
     pub(super) async fn register(&self) -> Result<Option<Registered>, LookupError> {
-        let machines = &self.directory.ownership().machines;
+        let ownership = self.directory.ownership();
+        let (machines, held) = (&ownership.machines, ownership.held());
         let sql = format!(
             "INSERT INTO {machines} AS m \
                  (machine_id, boot_id, app, region, address, version, draining) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (machine_id) DO UPDATE \
+             SELECT $1, $2, $3, $4, $5, $6, $7 FROM (SELECT count(*) FROM {held}) AS held \
+             ON CONFLICT (machine_id) DO UPDATE \
              SET boot_id = EXCLUDED.boot_id, app = EXCLUDED.app, region = EXCLUDED.region, \
                  address = EXCLUDED.address, version = EXCLUDED.version, started_at = now(), \
                  beat_at = now(), draining = false, left_at = NULL, rival_at = NULL, \
@@ -190,9 +192,11 @@ impl MachineRow {
     }
 
     async fn mark(&self, set: &str, deadline: Instant) -> Result<bool, LookupError> {
-        let machines = &self.directory.ownership().machines;
+        let ownership = self.directory.ownership();
+        let (machines, held) = (&ownership.machines, ownership.held());
         let sql = format!(
-            "UPDATE {machines} SET {set} WHERE machine_id = $1 AND boot_id = $2 RETURNING 1"
+            "UPDATE {machines} AS m SET {set} FROM {held} \
+             WHERE m.machine_id = held.machine_id AND m.boot_id = $2 RETURNING 1"
         );
         let marked = self.write_by(&sql, &self.process(), deadline).await?;
         Ok(!marked.is_empty())

@@ -12,7 +12,7 @@ use super::{
     health::Status,
     row::{Beat, MachineRow},
 };
-use crate::{CacheHandle, Standing, lookup::postgres::watch::jittered, meter::Beats};
+use crate::{CacheHandle, Standing, lookup::postgres::watch::jittered, meter};
 
 pub(super) struct Task {
     pub(super) row: Arc<MachineRow>,
@@ -20,10 +20,8 @@ pub(super) struct Task {
     pub(super) status: Arc<Status>,
     pub(super) interval: Duration,
     pub(super) timeout: Duration,
+    pub(super) counts_sessions_every: Option<Duration>,
 }
-
-/// With every so many beats goes a count of the machine's sessions, if that is measured.
-const COUNTED: u64 = 10;
 
 impl Task {
     /// Beats until `stop` is used or dropped, or until the machine is gone.
@@ -39,7 +37,8 @@ impl Task {
         let mut due = interval_at(first, self.interval);
         // What a pause has missed is not made up for.
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for beats in 0_u64.. {
+        let mut counted = None;
+        loop {
             due.tick().await;
             let sent = Instant::now();
             match self.row.beat(sent + self.timeout).await {
@@ -57,7 +56,9 @@ impl Task {
                 }
                 Err(error) => self.status.failed(error),
             }
-            if Beats::COUNT_SESSIONS && beats.is_multiple_of(COUNTED) {
+            let is_due = |every| counted.is_none_or(|at: Instant| at.elapsed() >= every);
+            if self.counts_sessions_every.is_some_and(is_due) {
+                counted = Some(sent);
                 self.count_sessions().await;
             }
         }
@@ -66,7 +67,7 @@ impl Task {
     /// A count that fails shows in that the beats do, too.
     async fn count_sessions(&self) {
         if let Ok(sessions) = self.row.owned(Instant::now() + self.timeout).await {
-            self.status.owns(sessions);
+            meter::owns(sessions);
         }
     }
 }
