@@ -54,14 +54,14 @@ pub(crate) use warnings::{Say, Warnings};
 /// At WARN each code is said once in
 /// [ten seconds](crate::OwnershipLayerBuilder::warn_every). The same code meanwhile is held back:
 /// it is said at DEBUG, with the same fields, and counted in the next one's `held.back`. So an
-/// outage is a line per cause and interval, however many requests it fails.
+/// outage is a line per code and interval, however many requests it fails.
 ///
 /// # The span
 /// A request for a session is in a span `ownership`, of level DEBUG and target
 /// `tower_ownership::request`, for as long as it waits for a lookup and the wrapped service answers
-/// it; a body that streams afterwards is not in it. It carries the event's fields from `verdict` to
-/// `lookup.seconds`, but for those of a failed replay, so that a trace shows which machine owned
-/// the session and how long finding out took. It is on where the filter lets it through, as
+/// it; a body that streams afterwards is not in it. It carries the event's fields but for
+/// `held.back`, so that a trace shows which machine owned the session, how long finding out took,
+/// and why a request was refused. It is on where the filter lets it through, as
 /// `RUST_LOG=info,tower_ownership::request=debug` does; where it does not, a request pays for the
 /// comparison of one level.
 #[derive(Clone, Copy, Debug)]

@@ -312,6 +312,25 @@ fn the_application_answers_in_a_span_that_says_whose_the_session_is() {
 }
 
 #[test]
+fn the_span_of_a_refused_request_says_why() {
+    let down =
+        lookup_fn(async |_| Err::<Option<Session>, _>(LookupError::unavailable("it is down")));
+    let layer = builder(down).build().unwrap();
+    let service = layer.layer(service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    let log = Log::default().of("info,tower_ownership::request=debug", async {
+        let request = request(&format!("/session/{SESSION}"));
+        let Ok(_) = service.oneshot(request).await;
+    });
+    let span = log.split("ownership{").nth(1).unwrap();
+    let span = span.split_once('}').unwrap().0;
+    for field in ["code=\"lookup-unavailable\"", "detail=", "error=it is down"] {
+        assert!(span.contains(field), "no {field} in {span}");
+    }
+}
+
+#[test]
 fn without_a_filter_that_asks_for_it_there_is_no_span() {
     let log = spanned("info");
     assert_eq!(log.matches(": served").count(), 3, "{log}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::{Level, Span, Value, field::Empty, level_filters::LevelFilter};
 
-use super::Observed;
+use super::{Chain, Observed};
 use crate::{Arrival, Code, MachineId, Presence, SessionId, Source};
 
 /// A span, where somebody collects it; otherwise nothing that a request would have to carry.
@@ -42,9 +42,13 @@ impl RequestSpan {
             epoch = Empty,
             me = machine.as_str(),
             hops,
+            replay.failed = Empty,
+            replay.source = Empty,
             source = Empty,
             age.seconds = Empty,
             lookup.seconds = Empty,
+            detail = Empty,
+            error = Empty,
         );
         Self((!span.is_disabled()).then(|| Box::new(span)))
     }
@@ -65,9 +69,19 @@ impl Observed<'_> {
         let presence = self.presence.map(Presence::as_str);
         record(span, "owner.presence", presence);
         record(span, "epoch", self.epoch);
+        if let Some(failure) = self.failure() {
+            record(span, "replay.failed", Some(failure.reason.as_str()));
+            let source = failure.replay_source.as_ref();
+            record(span, "replay.source", source.map(MachineId::as_str));
+        }
         record(span, "source", self.source.map(Source::as_str));
         record(span, "age.seconds", seconds(self.age));
         record(span, "lookup.seconds", seconds(self.lookup_time));
+        record(span, "detail", self.detail);
+        let error = self
+            .error
+            .map(|error| tracing::field::display(Chain(error)));
+        record(span, "error", error);
     }
 }
 
