@@ -73,6 +73,35 @@ async fn the_help_of_each_command_says_what_its_json_holds() {
     }
 }
 
+/// Whoever is woken by an alert types what it says.
+#[tokio::test]
+async fn manual_and_alerts_name_commands_and_options_that_are_there() {
+    for (text, least) in [
+        (include_str!("../../src/manual/operations.md"), 10),
+        (
+            include_str!("../../examples/monitoring/ownership.rules.yml"),
+            8,
+        ),
+    ] {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let quoted = text.split('`').filter_map(|part| {
+            let rest = part.trim_start_matches("sh ").strip_prefix("ownership ")?;
+            Some(rest.split(' ').collect::<Vec<_>>())
+        });
+        let mut named = 0;
+        for words in quoted {
+            named += 1;
+            let help = run(&[words[0], "--help"], &[]).await;
+            assert_eq!(help.status, 0, "{words:?}");
+            let known: Vec<_> = help.out.split_whitespace().collect();
+            for option in words.iter().filter(|word| word.starts_with("--")) {
+                assert!(known.contains(option), "{words:?}");
+            }
+        }
+        assert!(named >= least, "{named}");
+    }
+}
+
 #[tokio::test]
 async fn the_statuses_are_in_the_help_and_hold() {
     for arguments in [&["--help"][..]]
