@@ -1,6 +1,6 @@
 //! What is counted, for Prometheus to collect.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -9,7 +9,16 @@ pub fn install() -> Result<PrometheusHandle, Box<dyn Error>> {
     for (name, bounds) in buckets() {
         builder = builder.set_buckets_for_metric(Matcher::Full(name), &bounds)?;
     }
-    Ok(builder.install_recorder()?)
+    let handle = builder.install_recorder()?;
+    let upkept = handle.clone();
+    // The exporter keeps every value of a histogram until then, also where nobody collects.
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            upkept.run_upkeep();
+        }
+    });
+    Ok(handle)
 }
 
 #[cfg(feature = "metrics")]

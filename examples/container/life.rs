@@ -1,9 +1,16 @@
 //! This machine's part in the life of ownerships: it beats, and gives up what it owns at its end.
 
-use std::{process::exit, sync::Arc, time::Duration};
+use std::{
+    process::exit,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::sync::Mutex;
-use tower_ownership::{CacheHandle, PostgresDirectory, PostgresPresence};
+use tower_ownership::{
+    CacheHandle, PostgresDirectory, PostgresPresence,
+    health::{Check, HealthCheck},
+};
 
 use crate::{readiness::Readiness, settings};
 
@@ -13,7 +20,11 @@ const PRESENCE: &str = "presence";
 pub struct Life {
     settings: settings::Life,
     presence: Arc<Mutex<Option<PostgresPresence>>>,
+    beats: Beats,
 }
+
+/// How the presence is, from when it has started.
+type Beats = Arc<OnceLock<Box<dyn HealthCheck>>>;
 
 impl Life {
     /// Registers this machine, as soon as the database can be reached. Until then it is not ready,
@@ -28,8 +39,9 @@ impl Life {
         let life = Self {
             settings,
             presence: Arc::default(),
+            beats: Arc::default(),
         };
-        let presence = Arc::clone(&life.presence);
+        let (presence, beats) = (Arc::clone(&life.presence), Arc::clone(&life.beats));
         tokio::spawn(async move {
             loop {
                 let started = directory
@@ -40,6 +52,7 @@ impl Life {
                     .await;
                 match started {
                     Ok(started) => {
+                        let _ = beats.set(Box::new(started.health_check()));
                         *presence.lock().await = Some(started);
                         readiness.is_there(PRESENCE);
                         return;
@@ -54,6 +67,16 @@ impl Life {
             }
         });
         life
+    }
+
+    /// Whether others know that this machine is alive. That it was registered once says nothing of
+    /// its beats since.
+    pub fn health_check(&self) -> impl HealthCheck + use<> {
+        let beats = Arc::clone(&self.beats);
+        move || match beats.get() {
+            Some(beats) => beats.check(),
+            None => Check::failing("this machine is not registered yet"),
+        }
     }
 
     /// Gives up what this machine owns, and leaves.

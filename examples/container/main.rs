@@ -16,6 +16,10 @@
 //! | `OWNERSHIP_FRESHNESS_MS` | F, the same for the whole fleet | 5000 |
 //! | `OWNERSHIP_BEAT_MS`, `OWNERSHIP_LOST_AFTER_MS` | how often it beats, and after what silence others take it for lost | 3000, 15000 |
 //! | `OWNERSHIP_DRAIN_MS` | how long giving up may take | 10000 |
+//! | `OWNERSHIP_AUDIT_MS` | how often a machine that beats looks for what is wrong with the fleet; 0: never | 60000 |
+//! | `OWNERSHIP_PROBE_SECRET` | at least 16 bytes, the same on all machines: they answer each other's probes. The crate has to be built with its feature `probe` | they answer none |
+//! | `OWNERSHIP_PROBE_URL`, `OWNERSHIP_PROBE_SESSION` | it probes `https://app.example.com/session/{session}`, the public address, for this session; `/health/` shows what became of it | it does not probe |
+//! | `OWNERSHIP_PROBE_MS` | how often | 60000 |
 //! | `OWNERSHIP_SHOW_INTERNALS` | `on`: refusals name the machine and the owner | they do not |
 //! | `OWNERSHIP_DEBUG_TOKEN` | lets whoever sends it as `Authorization: Bearer …` ask `/debug/explain?path=/session/…` what would become of a request | nobody may |
 //! | `RUST_LOG` | what is logged | `info` |
@@ -27,10 +31,12 @@
 #![allow(unreachable_pub)]
 
 mod application;
+mod audit;
 mod counted;
 mod explain;
 mod life;
 mod ownership;
+mod probing;
 mod readiness;
 mod settings;
 mod state;

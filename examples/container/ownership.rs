@@ -4,11 +4,14 @@ use std::error::Error;
 
 use tower_ownership::{
     OnLostOwner, OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, PathSegment, PostgresLookup,
-    PostgresWatch, health::HealthService,
+    PostgresWatch,
+    health::{HealthBuilder, HealthService},
 };
 
 use crate::{
+    audit,
     life::Life,
+    probing,
     readiness::{Readiness, verify_in_the_background},
     settings::{Settings, directory_in_memory},
     state::States,
@@ -29,7 +32,7 @@ impl Ownership {
             let layer = configured(OwnershipLayer::builder(directory_in_memory()?), settings)?;
             let layer = layer.build()?;
             return Ok(Self {
-                health: layer.health().build(),
+                health: health(&layer, settings)?.build(),
                 layer,
                 states: None,
                 life: None,
@@ -60,32 +63,51 @@ impl Ownership {
         let life = match settings.life {
             Some(life) => {
                 let (directory, cache) = (lookup.directory()?, layer.cache());
+                if let Some(every) = life.audit {
+                    audit::begin(directory.clone(), every);
+                }
                 Some(Life::begin(life, directory, cache, readiness.clone()))
             }
             None => None,
         };
         verify_in_the_background(lookup, settings.machine.clone(), readiness.clone());
         let ready = readiness.clone();
-        let health = layer
-            .health()
+        let mut health = health(&layer, settings)?
             // Without it, changes are seen when the freshness runs out, which is no reason to stop.
             .report("watch", watch.health_check())
-            .check("start", move || ready.check())
-            .build();
+            .check("start", move || ready.check());
+        if let Some(life) = &life {
+            health = health.check("presence", life.health_check());
+        }
         Ok(Self {
             layer,
             states: Some(States::connect(url)?),
             life,
-            health,
+            health: health.build(),
             _watch: Some(watch),
         })
     }
+}
+
+fn health(layer: &OwnershipLayer, settings: &Settings) -> Result<HealthBuilder, Box<dyn Error>> {
+    let mut health = layer.health();
+    if let Some(probing) = &settings.probing
+        && let Some(check) = probing::begin(probing, layer)?
+    {
+        // The way to other machines is no reason to give this one nothing to do.
+        health = health.report("probe", check);
+    }
+    Ok(health)
 }
 
 fn configured(
     builder: OwnershipLayerBuilder,
     settings: &Settings,
 ) -> Result<OwnershipLayerBuilder, Box<dyn Error>> {
+    let builder = match &settings.probing {
+        Some(probing) => probing::answering(builder, probing)?,
+        None => builder,
+    };
     Ok(builder
         .session(PathSegment::after("/session")?)
         .machine(settings.machine.clone())

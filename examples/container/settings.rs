@@ -4,7 +4,7 @@ use std::{env, error::Error, fmt::Display, str::FromStr, sync::Arc, time::Durati
 
 use tower_ownership::{
     FlyReplay, Freshness, MachineId, MachineIdentity, MemoryLookup, Redirect, Replay, Session,
-    identity::detect,
+    SessionId, identity::detect,
 };
 
 pub struct Settings {
@@ -17,6 +17,7 @@ pub struct Settings {
     pub freshness: Freshness,
     /// Whether it takes part in the life of ownerships, beyond reading who the owner is.
     pub life: Option<Life>,
+    pub probing: Option<Probing>,
     pub show_internals: bool,
     pub debug_token: Option<String>,
 }
@@ -28,6 +29,30 @@ pub struct Life {
     pub beat: Duration,
     pub lost_after: Duration,
     pub drain: Duration,
+    /// How often it looks for what is wrong with the fleet.
+    pub audit: Option<Duration>,
+}
+
+#[cfg_attr(
+    not(feature = "probe"),
+    expect(dead_code, reason = "only that feature reads it")
+)]
+pub struct Probing {
+    /// The fleet's, by which its machines know each other's probes.
+    pub secret: String,
+    /// What this machine probes; without it, it only answers.
+    pub target: Option<Target>,
+    pub every: Duration,
+}
+
+#[cfg_attr(
+    not(feature = "probe"),
+    expect(dead_code, reason = "only that feature reads it")
+)]
+pub struct Target {
+    /// Where clients ask for a session, with `{session}` in place of its id.
+    pub url: String,
+    pub session: SessionId,
 }
 
 impl Settings {
@@ -46,6 +71,8 @@ impl Settings {
             beat: milliseconds("OWNERSHIP_BEAT_MS", 3_000)?,
             lost_after: milliseconds("OWNERSHIP_LOST_AFTER_MS", 15_000)?,
             drain: milliseconds("OWNERSHIP_DRAIN_MS", 10_000)?,
+            audit: Some(milliseconds("OWNERSHIP_AUDIT_MS", 60_000)?)
+                .filter(|pause| !pause.is_zero()),
         };
         Ok(Self {
             machine,
@@ -55,10 +82,36 @@ impl Settings {
             replay,
             freshness: Freshness::new().owned(milliseconds("OWNERSHIP_FRESHNESS_MS", 5_000)?),
             life: matches!(lives.as_deref(), Some("on" | "beat")).then_some(life),
+            probing: probing()?,
             show_internals: variable("OWNERSHIP_SHOW_INTERNALS").as_deref() == Some("on"),
             debug_token: variable("OWNERSHIP_DEBUG_TOKEN"),
         })
     }
+}
+
+fn probing() -> Result<Option<Probing>, Box<dyn Error>> {
+    let target = match (
+        variable("OWNERSHIP_PROBE_URL"),
+        variable("OWNERSHIP_PROBE_SESSION"),
+    ) {
+        (Some(url), Some(session)) => Some(Target {
+            url,
+            session: session.parse()?,
+        }),
+        (None, None) => None,
+        _ => return Err("OWNERSHIP_PROBE_URL and OWNERSHIP_PROBE_SESSION need each other".into()),
+    };
+    let Some(secret) = variable("OWNERSHIP_PROBE_SECRET") else {
+        return match target {
+            Some(_) => Err("OWNERSHIP_PROBE_URL needs OWNERSHIP_PROBE_SECRET".into()),
+            None => Ok(None),
+        };
+    };
+    Ok(Some(Probing {
+        secret,
+        target,
+        every: milliseconds("OWNERSHIP_PROBE_MS", 60_000)?,
+    }))
 }
 
 /// The directory of a container without a database.

@@ -32,7 +32,6 @@ use telling::{ask, in_words, say, scene};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-// An example exports nothing.
 /// The incident's session, and the machine that it belonged to.
 const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
 const OWNER: &str = "e2863555a91708";

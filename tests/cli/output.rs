@@ -50,17 +50,74 @@ async fn what_a_row_holds_cannot_talk_to_the_terminal() {
     }
 }
 
+const HELPS: [[&str; 2]; 6] = [
+    ["doctor", "--help"],
+    ["audit", "--help"],
+    ["sessions", "--help"],
+    ["machines", "--help"],
+    ["migrate", "--help"],
+    ["edge", "--help"],
+];
+
+/// In the list of commands there is room for one line.
+#[tokio::test]
+async fn the_help_of_each_command_says_what_its_json_holds() {
+    let list = run(&["--help"], &[]).await;
+    for arguments in HELPS {
+        let help = run(&arguments, &[]).await;
+        assert!(help.out.contains("\nWith --json"), "{}", help.out);
+        let short = run(&[arguments[0], "-h"], &[]).await;
+        assert!(!short.out.contains("\nWith --json"), "{}", short.out);
+        let line = short.out.lines().next().unwrap();
+        assert!(list.out.contains(line), "{line}: {}", list.out);
+    }
+}
+
+/// Whoever is woken by an alert types what it says.
+#[tokio::test]
+async fn manual_and_alerts_name_commands_and_options_that_are_there() {
+    for (text, least) in [
+        (include_str!("../../src/manual/operations.md"), 10),
+        (
+            include_str!("../../examples/monitoring/ownership.rules.yml"),
+            8,
+        ),
+    ] {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let quoted = text.split('`').filter_map(|part| {
+            let rest = part.trim_start_matches("sh ").strip_prefix("ownership ")?;
+            Some(rest.split(' ').collect::<Vec<_>>())
+        });
+        let mut named = 0;
+        for words in quoted {
+            named += 1;
+            let help = run(&[words[0], "--help"], &[]).await;
+            assert_eq!(help.status, 0, "{words:?}");
+            let known: Vec<_> = help.out.split_whitespace().collect();
+            for option in words.iter().filter(|word| word.starts_with("--")) {
+                assert!(known.contains(option), "{words:?}");
+            }
+        }
+        assert!(named >= least, "{named}");
+    }
+}
+
 #[tokio::test]
 async fn the_statuses_are_in_the_help_and_hold() {
-    let help = run(&["--help"], &[]).await;
-    assert_eq!(help.status, 0);
-    for line in [
-        "  0  nothing is wrong",
-        "  1  something is wrong, and was said",
-        "  2  the command was used wrongly",
-        "  3  it could not be found out: the database, or what else it takes, could not be asked",
-    ] {
-        assert!(help.out.contains(line), "{}", help.out);
+    for arguments in [&["--help"][..]]
+        .into_iter()
+        .chain(HELPS.iter().map(|help| &help[..]))
+    {
+        let help = run(arguments, &[]).await;
+        assert_eq!(help.status, 0);
+        for line in [
+            "  0  nothing is wrong",
+            "  1  something is wrong, and was said",
+            "  2  the command was used wrongly",
+            "  3  it could not be found out: the database, or what else it takes, could not be asked",
+        ] {
+            assert!(help.out.contains(line), "{}", help.out);
+        }
     }
     let session = "807efe44-d63e-4a24-88f5-dbe96112830a";
     let nowhere = "postgres://nobody@127.0.0.1:1/nowhere";

@@ -182,6 +182,60 @@ async fn a_container_that_is_asked_to_stop_hands_its_sessions_on_and_nobody_wait
 }
 
 #[tokio::test]
+async fn a_container_whose_beats_fail_is_not_ready_until_they_arrive_again() {
+    let database = database().await;
+    let container = Container::start(&variables(OWNER, &database.url(), F));
+    let ready = async |status| {
+        let began = Instant::now();
+        loop {
+            let answer = get(container.url("/health/ready")).await;
+            if answer.status == status {
+                return answer.text;
+            }
+            let late = began.elapsed() > SOON;
+            assert!(!late, "{answer:?}\n{}", container.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    ready(200).await;
+    // What it reads goes on to be answered.
+    database
+        .execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$BEGIN RAISE EXCEPTION 'read-only'; END$$; \
+             CREATE TRIGGER refuse BEFORE UPDATE ON ownership_machines \
+                 FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await;
+    let why_not = ready(503).await;
+    assert!(why_not.contains(r#""presence""#), "{why_not}");
+    assert!(!why_not.contains(r#""directory""#), "{why_not}");
+    database
+        .execute("DROP TRIGGER refuse ON ownership_machines")
+        .await;
+    ready(200).await;
+}
+
+#[cfg(feature = "metrics")]
+#[tokio::test]
+async fn a_container_that_beats_audits_its_fleet_from_time_to_time() {
+    let database = database().await;
+    database.insert(&PreviewSession::owned_by("ghost")).await;
+    let url = database.url();
+    let mut told = variables(OWNER, &url, F).to_vec();
+    told.push(("OWNERSHIP_AUDIT_MS", "100"));
+    let container = Container::start(&told);
+    let found = r#"tower_ownership_audit_findings{kind="owner-never-seen"} 1"#;
+    let began = Instant::now();
+    while !get(container.url("/metrics")).await.text.contains(found) {
+        assert!(began.elapsed() < SOON, "{}", container.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let said = container.log();
+    assert_eq!(said.matches("something is wrong with the fleet").count(), 1);
+}
+
+#[tokio::test]
 async fn a_container_that_is_killed_is_taken_over_from_after_its_silence_and_f() {
     let pair = Pair::start().await;
     pair.edge.land_on(WRONG);

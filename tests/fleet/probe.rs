@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -18,10 +18,13 @@ use tower_ownership::{
     Redirect, Session, SessionId, SessionStatus, health::Check,
 };
 
-use crate::client::{get, request, send};
+use crate::client::{SOON, get, request, send};
 use crate::fleet::{
     Fleet, Machine, OWNER, Server, THIRD, WRONG, edge, layer, machine_id, new_session,
 };
+use crate::process::Container;
+use crate::support::database::Database;
+use crate::support::incident::PreviewSession;
 
 const PROBE: &str = "ownership-probe";
 
@@ -92,6 +95,66 @@ async fn a_probe_is_replayed_to_the_owner_and_never_reaches_the_application() {
         serde_json::json!({ "outcome": "arrived", "machine": OWNER, "replayed": true })
     );
     assert!(Check::from(&outcome).is_ok());
+}
+
+#[tokio::test]
+async fn a_container_that_is_told_to_probe_shows_what_became_of_it() {
+    let database = Database::fresh().await;
+    database.incident_table().await;
+    let session = database.insert(&PreviewSession::owned_by(OWNER)).await;
+    let (url, session) = (database.url(), session.to_string());
+    let edge = edge().start().await.unwrap();
+    let public = edge.url("/session/{session}");
+    let start = |machine, secret| {
+        Container::start(&[
+            ("MACHINE_ID", machine),
+            ("DATABASE_URL", &url),
+            ("OWNERSHIP_PROBE_SECRET", secret),
+            ("OWNERSHIP_PROBE_URL", &public),
+            ("OWNERSHIP_PROBE_SESSION", &session),
+            ("OWNERSHIP_PROBE_MS", "100"),
+        ])
+    };
+    let secret = "a secret of these tests";
+    let (wrong, owner) = (start(WRONG, secret), start(OWNER, secret));
+    edge.add(WRONG, wrong.addr);
+    edge.add(OWNER, owner.addr);
+    let shows = async |reason: &str| {
+        let began = Instant::now();
+        loop {
+            let page = get(wrong.url("/health/")).await;
+            let components = page.json()["components"].as_array().cloned().unwrap();
+            let probed = components
+                .iter()
+                .find(|one| one["name"] == "probe")
+                .unwrap();
+            if probed["reason"].as_str().unwrap().contains(reason) {
+                assert_eq!(probed["required"], false);
+                return probed["ok"].as_bool().unwrap();
+            }
+            assert!(began.elapsed() < SOON, "{probed}\n{}", wrong.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(shows("arrived").await);
+    let stranger = start(OWNER, "the secret of somebody else");
+    edge.add(OWNER, stranger.addr);
+    assert!(!shows("not of this fleet's layer").await);
+}
+
+#[test]
+fn a_container_that_is_told_half_of_what_a_probe_takes_does_not_run() {
+    for (given, missing) in [
+        ("OWNERSHIP_PROBE_URL", "OWNERSHIP_PROBE_SESSION"),
+        ("OWNERSHIP_PROBE_SESSION", "OWNERSHIP_PROBE_URL"),
+    ] {
+        let told = [("MACHINE_ID", OWNER), (given, "given")];
+        let Err((status, log)) = Container::attempt(&told) else {
+            panic!("it runs without {missing}");
+        };
+        assert_eq!(status, 1);
+        assert!(log.contains(missing), "{log}");
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,9 @@
 //! - A row is one row for good: who deletes it and inserts it again starts its epochs anew.
 //! - A read shows all that was committed before it was sent: no replica, no commit that is lost.
 //! - A process serves in no time. One that is stopped in the middle of it is what epochs are for.
-//! - No two processes run under one id. (`twins` says what it would take.)
+//! - No two processes run under one id, but in `twins`: an old one and its successor, at F = 1.
+//! - No process leaves and says so; that its successor then has nobody to wait for is tested with a
+//!   real directory.
 //!
 //! # Which claims are checked where
 //! | | |

@@ -30,19 +30,20 @@ Exit status:
   2  the command was used wrongly
   3  it could not be found out: the database, or what else it takes, could not be asked";
 
+/// What there is to do. What each says of itself in the help is the documentation of its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Say what is wrong with one session, and what to do about it
+    #[command(after_long_help = EXIT)]
     Doctor(Box<Doctor>),
-    /// Say what is wrong with the whole fleet
+    #[command(after_long_help = EXIT)]
     Audit(Box<Audit>),
-    /// List active sessions
+    #[command(after_long_help = EXIT)]
     Sessions(Box<Sessions>),
-    /// List machines
+    #[command(after_long_help = EXIT)]
     Machines(Box<Machines>),
-    /// Show the SQL that makes the database keep ownership, or apply it
+    #[command(after_long_help = EXIT)]
     Migrate(Box<Migrate>),
-    /// Run Fly's proxy, imitated, in front of machines on this computer
+    #[command(after_long_help = EXIT)]
     Edge(Edge),
 }
 

@@ -15,9 +15,10 @@ use crate::{
     watch::{Seen, Watch},
 };
 
-/// Looks for what is wrong with the whole fleet: active sessions that nobody owns, or whose owner is
-/// lost, was never seen or drains; and machines that call themselves otherwise than owners are
-/// stored. Where the ownership migration is not applied, only sessions without an owner are found.
+/// Say what is wrong with the whole fleet.
+///
+/// Finds active sessions that nobody owns, or whose owner is lost, was never seen or drains; and
+/// machines that call themselves otherwise than owners are stored. Where the ownership migration is not applied, only sessions without an owner are found.
 ///
 /// With --json: ownershipKept, findings (each with kind, which is unassigned, owner-lost,
 /// owner-never-seen, owner-draining or wrong-identity, and as far as they apply session, owner,

@@ -16,6 +16,8 @@ use crate::{
     progress::while_waiting,
 };
 
+/// Say what is wrong with one session, and what to do about it.
+///
 /// Looks at everything that a request for a session goes by: its row, its owner's presence, its
 /// owner on the platform, and the way there, by one GET to the public URL, which reaches the
 /// application if all is well. Nothing is written.

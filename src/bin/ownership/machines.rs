@@ -12,7 +12,9 @@ use crate::{
     watch::{Seen, Watch},
 };
 
-/// Lists the machines that the directory knows, those among them that are no more.
+/// List machines.
+///
+/// All that the directory knows, also those that are no more.
 ///
 /// With --json: machines, each with id, app, region, address, version, startedSecondsAgo,
 /// beatSecondsAgo, presence, draining, left and gone.

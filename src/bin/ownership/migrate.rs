@@ -12,8 +12,9 @@ use crate::{
     progress::while_waiting,
 };
 
-/// Shows the SQL that makes the database keep ownership: epochs, release proofs, and which
-/// machines are alive. Nothing is changed without --run, which applies it in one transaction. It
+/// Show the SQL that makes the database keep ownership, or apply it.
+///
+/// It adds epochs, release proofs, and which machines are alive. Nothing is changed without --run, which applies it in one transaction. It
 /// may be applied again and again.
 ///
 /// With --json: sql and applied; with --run also warnings, what the layer would warn of now.

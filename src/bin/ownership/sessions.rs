@@ -14,7 +14,9 @@ use crate::{
     watch::{Seen, Watch},
 };
 
-/// Lists active sessions, in the order of their owners.
+/// List active sessions.
+///
+/// They come in the order of their owners.
 ///
 /// With --json: ownershipKept (whether epochs and presence are known here), sessions (each with id,
 /// status, owner, epoch, presence and remainingSeconds), and truncated (whether there are more).

@@ -117,8 +117,10 @@ impl PostgresPresence {
     /// First this process becomes [`Draining`](Standing::Draining), for good: it serves and claims
     /// nothing any more. Then the machine's row says that it drains, so that nobody gives it
     /// sessions. Then one statement gives up those that it has, with the proof that it has stopped,
-    /// so that their next owners need not wait. What was given to it at the last moment is given
-    /// up by another. It goes on beating until it [leaves](Self::leave).
+    /// so that their next owners need not wait. There is no proof for a session that this process was
+    /// itself still waiting for, and none at all until [F](CacheHandle::bound) after it has
+    /// registered, if its predecessor had not [left](Self::leave). What was given to it at the last
+    /// moment is given up by another. It goes on beating until it [leaves](Self::leave).
     ///
     /// # Errors
     /// Nothing was given up, as far as is known, within the limit; it may be called again. An

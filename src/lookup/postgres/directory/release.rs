@@ -34,8 +34,9 @@ impl PostgresDirectory {
     ///
     /// Requests that are being served meanwhile go on: the machine has stopped when it takes no
     /// new one. The row then proves that, so that the next owner may serve at once, unless this
-    /// machine was itself still waiting for the owner before it, or keeps no
-    /// [presence](Self::presence).
+    /// machine was itself still waiting for the owner before it, keeps no
+    /// [presence](Self::presence), or is a process whose predecessor had not left and may still be
+    /// serving: until [F](CacheHandle::bound) after it has registered.
     ///
     /// # Errors
     /// However it fails, this machine serves the session no more at this epoch, since it may have

@@ -1,0 +1,78 @@
+//! Whether requests get to a session's owner, asked where clients ask: the feature `probe`.
+
+use std::{error::Error, sync::Arc};
+
+use tower_ownership::{OwnershipLayer, OwnershipLayerBuilder, health::HealthCheck};
+
+use crate::settings::Probing;
+
+/// Lets this machine answer the probes of its fleet.
+#[cfg(feature = "probe")]
+pub fn answering(
+    builder: OwnershipLayerBuilder,
+    probing: &Probing,
+) -> Result<OwnershipLayerBuilder, Box<dyn Error>> {
+    let secret = tower_ownership::probe::ProbeSecret::new(&probing.secret)?;
+    Ok(builder.probe_secret(secret))
+}
+
+/// Probes again and again, if there is an address; returns what became of the last probe.
+#[cfg(feature = "probe")]
+pub fn begin(
+    probing: &Probing,
+    layer: &OwnershipLayer,
+) -> Result<Option<Arc<dyn HealthCheck>>, Box<dyn Error>> {
+    use http::{HeaderName, HeaderValue};
+    use tokio::{sync::watch, time::Instant};
+    use tower_ownership::{health::Check, probe::Probe};
+
+    let Some(target) = &probing.target else {
+        return Ok(None);
+    };
+    // Fly's proxy then brings it here first, so that it has to be replayed. Others do not read it.
+    let here = HeaderValue::from_str(layer.machine().as_str())?;
+    let prefers = HeaderName::from_static("fly-prefer-instance-id");
+    let probe = Probe::new(&target.url, target.session)?.header(prefers, here);
+    let (layer, every) = (layer.clone(), probing.every);
+    let nothing = (Check::ok("nothing was probed yet"), Instant::now());
+    let (told, latest) = watch::channel(nothing);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(every).await;
+            let outcome = probe.run(&layer).await;
+            let check = Check::from(&outcome);
+            if !check.is_ok() {
+                tracing::warn!(%outcome, "a probe did not get to the session's owner");
+            }
+            if told.send((check, Instant::now())).is_err() {
+                // Nobody shows it any more.
+                return;
+            }
+        }
+    });
+    let check = move || {
+        let (check, at) = latest.borrow().clone();
+        check.with_age(at.elapsed())
+    };
+    Ok(Some(Arc::new(check)))
+}
+
+#[cfg(not(feature = "probe"))]
+const NOT_BUILT: &str =
+    "OWNERSHIP_PROBE_SECRET: this container was built without the feature probe";
+
+#[cfg(not(feature = "probe"))]
+pub fn answering(
+    _: OwnershipLayerBuilder,
+    _: &Probing,
+) -> Result<OwnershipLayerBuilder, Box<dyn Error>> {
+    Err(NOT_BUILT.into())
+}
+
+#[cfg(not(feature = "probe"))]
+pub fn begin(
+    _: &Probing,
+    _: &OwnershipLayer,
+) -> Result<Option<Arc<dyn HealthCheck>>, Box<dyn Error>> {
+    Err(NOT_BUILT.into())
+}
