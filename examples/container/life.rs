@@ -47,6 +47,7 @@ impl Life {
                 let started = directory
                     .presence()
                     .interval(settings.beat)
+                    .count_sessions_every(Duration::from_secs(30))
                     .version(env!("CARGO_PKG_VERSION"))
                     .start(cache.clone())
                     .await;
