@@ -192,3 +192,15 @@ async fn a_url_that_nothing_answers_is_said_with_its_reason() {
     let (_, text) = diagnosed.check("answer");
     assert!(text.to_lowercase().contains("refused"), "{text}");
 }
+
+#[tokio::test]
+async fn an_owner_that_was_destroyed_a_moment_ago_is_gone_although_it_is_alive_in_the_directory() {
+    let scene = Scene::migrated().await;
+    scene.beat(OWNER, 4.0, "").await;
+    scene.machine(LANDED, scene.living_lookup()).await;
+    let session = scene.owned().await;
+    scene.diagnose(session).await.is(
+        "owner-gone",
+        "the proxy knows no machine `e2863555a91708`, although it was seen ",
+    );
+}
