@@ -17,8 +17,9 @@
 //! ```
 //!
 //! It only reads: the database (each step bounded like a lookup), the platform's API, and one GET
-//! to the URL, if there is one, which reaches the application if all is well. What it cannot know
-//! from where it runs, it says so instead of guessing.
+//! to the URL, if there is one, which reaches the application if all is well, by a
+//! [`Redirect`](crate::Redirect) or a replay. What it cannot know from where it runs, it says so
+//! instead of guessing.
 
 use std::{fmt, time::Duration};
 

@@ -248,7 +248,12 @@ fn of_request(findings: &Findings, checks: &mut Vec<Check>) {
         ),
     };
     checks.push(Check::new(REQUEST, "handled by", state, text));
-    let hops = if got.hops.is_empty() {
+    let hops = if let Some(last) = got.redirects.last() {
+        match got.redirects.len() {
+            1 => format!("a redirect to {last}"),
+            more => format!("{more} redirects, the last to {last}"),
+        }
+    } else if got.hops.is_empty() {
         let through = got.via.iter().filter(|via| via.contains("fly.io")).count();
         match through {
             0 => "no header tells".to_owned(),

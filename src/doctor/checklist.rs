@@ -7,18 +7,33 @@ use super::{
         Check,
         CheckState::{self, Fine, Problem, Unknown},
     },
-    findings::{Findings, Got, PlatformMachine, Service},
+    findings::{Findings, Got, PlatformMachine},
 };
 use crate::MachineId;
 
+mod services;
+
+use services::{NEEDS_API, http_handler, port, target_port, wakes};
+
 const TOPIC: &str = "fly-replay";
 const NOT_FROM_HERE: &str = "not testable from here";
+
+/// Codes that tell that a replay was asked for.
+const OF_REPLAYS: [&str; 3] = ["replay-not-honoured", "owner-unreachable", "replay-loop"];
 
 /// The checklist; empty where no request was made, which could have been replayed.
 pub(super) fn checklist(findings: &Findings) -> Vec<Check> {
     let Some(got) = findings.got() else {
         return Vec::new();
     };
+    if is_only_redirected(got) {
+        return vec![Check::new(
+            TOPIC,
+            "replayed",
+            Unknown,
+            "nothing was: the answer was reached by a redirect, in which no proxy has a part",
+        )];
+    }
     let services = match &findings.platform.machine {
         PlatformMachine::Known { services, .. } => services.as_deref(),
         _ => None,
@@ -57,6 +72,13 @@ type Point = (CheckState, String);
 
 fn point(state: CheckState, text: impl Into<String>) -> Point {
     (state, text.into())
+}
+
+/// Whether a redirect led to the answer, and nothing tells of a proxy or a replay.
+fn is_only_redirected(got: &Got) -> bool {
+    let code = got.code.as_deref();
+    let is_replayed = got.replay.is_some() || code.is_some_and(|code| OF_REPLAYS.contains(&code));
+    !got.redirects.is_empty() && !got.came_through_fly() && !is_replayed
 }
 
 fn through_the_proxy(got: &Got) -> Point {
@@ -153,41 +175,6 @@ fn well_formed(got: &Got, owner: Option<&str>) -> Point {
     }
 }
 
-const NEEDS_API: &str = "it takes the Machines API (FLY_API_TOKEN, --app)";
-
-fn http_handler(services: Option<&[Service]>, port: Option<u16>) -> Point {
-    let Some(services) = services else {
-        return point(Unknown, format!("{NOT_FROM_HERE}: {NEEDS_API}"));
-    };
-    let mut of_port = services.iter().filter(|s| port.is_none() || s.port == port);
-    if of_port.any(|service| service.handlers.iter().any(|handler| handler == "http")) {
-        point(Fine, "the owner's service has the `http` handler")
-    } else {
-        point(
-            Problem,
-            "no service of the owner's with the `http` handler: with raw TCP or TLS alone, \
-             answers pass through untouched",
-        )
-    }
-}
-
-fn target_port(services: Option<&[Service]>, port: Option<u16>) -> Point {
-    match (services, port) {
-        (Some([]), _) => point(
-            Problem,
-            "the owner has no service, so nothing can be replayed to it",
-        ),
-        (Some(services), Some(port)) if services.iter().any(|s| s.port == Some(port)) => {
-            point(Fine, format!("the owner has a service on port {port}"))
-        }
-        (Some(_), Some(port)) => point(
-            Problem,
-            format!("the owner has no service on port {port}, which the request came to"),
-        ),
-        _ => point(Unknown, format!("{NOT_FROM_HERE}: {NEEDS_API}")),
-    }
-}
-
 fn same_app(findings: &Findings) -> Point {
     let app = findings.platform.app.as_deref().unwrap_or("the app");
     match findings.platform.machine {
@@ -237,20 +224,6 @@ fn loops(got: &Got) -> Point {
     }
 }
 
-fn wakes(services: Option<&[Service]>) -> Point {
-    let Some(services) = services else {
-        return point(Unknown, format!("{NOT_FROM_HERE}: {NEEDS_API}"));
-    };
-    if services
-        .iter()
-        .any(|service| service.autostart == Some(false))
-    {
-        point(Problem, "autostart is off: no replay wakes the owner")
-    } else {
-        point(Fine, "a replay wakes the owner if it is stopped")
-    }
-}
-
 fn regions(findings: &Findings, got: &Got) -> Point {
     let edge = got.request_id.as_deref().and_then(|id| id.rsplit_once('-'));
     let owner = match &findings.platform.machine {
@@ -273,14 +246,4 @@ fn regions(findings: &Findings, got: &Got) -> Point {
             format!("{NOT_FROM_HERE}: the owner's region is not known"),
         ),
     }
-}
-
-/// The port that the client used.
-fn port(url: &str) -> Option<u16> {
-    let uri = http::Uri::try_from(url).ok()?;
-    uri.port_u16().or(match uri.scheme_str() {
-        Some("http") => Some(80),
-        Some("https") => Some(443),
-        _ => None,
-    })
 }

@@ -79,6 +79,19 @@ fn got(mut findings: Findings, got: Got) -> Findings {
     findings
 }
 
+fn led_nowhere(findings: Findings) -> Findings {
+    let url = "https://m1.example.com/".to_owned();
+    Findings {
+        answer: Answer::Failed {
+            url: url.clone(),
+            why: "connect",
+            error: "connection refused".to_owned(),
+            redirects: vec![url],
+        },
+        ..findings
+    }
+}
+
 fn on_the_platform(mut findings: Findings, machine: PlatformMachine) -> Findings {
     findings.platform.machine = machine;
     findings
@@ -140,6 +153,18 @@ fn every_cause_is_in_the_table() {
     }
 }
 
+fn causes(findings: &Findings) -> Vec<Cause> {
+    judge(findings).iter().map(|found| found.cause).collect()
+}
+
+#[test]
+fn what_is_known_of_the_owner_is_why_its_address_does_not_answer() {
+    assert_eq!(
+        causes(&led_nowhere(presence(Presence::Lost))),
+        [Cause::OwnerLost]
+    );
+}
+
 #[test]
 fn what_is_wrong_besides_is_told_besides() {
     let mut findings = on_the_platform(
@@ -149,9 +174,8 @@ fn what_is_wrong_besides_is_told_besides() {
     if let Directory::Answered(answered) = &mut findings.directory {
         answered.milliseconds = 900;
     }
-    let causes: Vec<Cause> = judge(&findings).iter().map(|found| found.cause).collect();
     assert_eq!(
-        causes,
+        causes(&findings),
         [
             Cause::OwnerGone,
             Cause::ReplayNotHonoured,

@@ -9,13 +9,38 @@ use crate::doctor::{
 pub(super) fn judge(findings: &Findings, owner: &str, found: &mut Vec<Judgement>) {
     match &findings.answer {
         Answer::NotAsked => {}
+        Answer::Failed {
+            url,
+            error,
+            redirects,
+            ..
+        } if !redirects.is_empty() => {
+            // What the owner's row or the platform says of it is more precise.
+            if found.is_empty() {
+                found.push(not_at_its_address(url, error, owner));
+            }
+        }
         Answer::Failed { url, error, .. } => found.push(Judgement::new(
             Cause::UrlUnreachable,
             format!("The row is fine, and {url} gave no answer: {error}."),
             "Check the URL, its DNS entry and certificate, and that the service runs at all.",
         )),
-        Answer::Got(got) => found.extend(of_answer(findings, got, owner, !found.is_empty())),
+        Answer::Got(got) => {
+            found.extend(of_answer(findings, got, owner, !found.is_empty()));
+        }
     }
+}
+
+fn not_at_its_address(url: &str, error: &str, owner: &str) -> Judgement {
+    Judgement::new(
+        Cause::OwnerUnreachable,
+        format!(
+            "The row is fine, and {url}, where a redirect says that the owner `{owner}` is, gave \
+             no answer: {error}; it is not a database timing problem."
+        ),
+        "Check that the owner runs and listens, and that this address (of the redirect's template, \
+         or of the session's row) leads to it from where clients are.",
+    )
 }
 
 fn of_answer(
@@ -25,6 +50,18 @@ fn of_answer(
     owner_is_to_blame: bool,
 ) -> Option<Judgement> {
     let so_far = words::so_far(findings);
+    if got.circular {
+        return Some(Judgement::new(
+            Cause::ReplayLoop,
+            format!(
+                "{so_far} it redirected the request once more, after {} redirects that did not \
+                 come to the owner `{owner}`: two machines disagree on who that is, or on where.",
+                got.redirects.len()
+            ),
+            "Check that all machines read this same database (and its primary, not a replica that \
+             lags), and that the owner's address leads to the owner.",
+        ));
+    }
     let Some(code) = got.code.as_deref() else {
         return if got.status < 400 || owner_is_to_blame {
             None

@@ -95,11 +95,30 @@ pub(super) fn lines() -> Vec<Line> {
                     url: "https://app.example.com/".to_owned(),
                     why: "connect",
                     error: "connection refused".to_owned(),
+                    redirects: Vec::new(),
                 },
                 ..presence(Presence::Alive)
             },
             Cause::UrlUnreachable,
             "https://app.example.com/ gave no answer: connection refused.",
+        ),
+        (
+            led_nowhere(presence(Presence::Alive)),
+            Cause::OwnerUnreachable,
+            "https://m1.example.com/, where a redirect says that the owner `e2863555a91708` is, \
+             gave no answer: connection refused",
+        ),
+        (
+            got(
+                presence(Presence::Alive),
+                Got {
+                    redirects: vec!["https://m1.example.com/".to_owned(); 4],
+                    circular: true,
+                    ..answered(307, None)
+                },
+            ),
+            Cause::ReplayLoop,
+            "it redirected the request once more, after 4 redirects",
         ),
         (
             got(presence(Presence::Alive), answered(200, None)),
