@@ -241,6 +241,9 @@ fn of_request(findings: &Findings, checks: &mut Vec<Check>) {
     let text = format!("{}{code}, in {} ms", got.status, got.milliseconds);
     checks.push(Check::new(REQUEST, "answer", state, text));
     let (state, text) = match got.machine.as_deref() {
+        Some(machine) if findings.served_elsewhere().is_some() => {
+            (Problem, format!("{machine}, which is not the owner"))
+        }
         Some(machine) => (Fine, machine.to_owned()),
         None => (
             Unknown,

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::{Presence, lookup::postgres::SeenMachine};
+use crate::{Presence, lookup::postgres::SeenMachine, machine::shape::alike};
 
 mod answer;
 
@@ -183,6 +183,21 @@ impl Findings {
             Answer::Got(got) => Some(got),
             _ => None,
         }
+    }
+
+    /// The machine that served the request in the owner's place.
+    ///
+    /// What names machines by ids of another form than the row does says nothing of whose they are.
+    pub(super) fn served_elsewhere(&self) -> Option<&str> {
+        let owner = self.owner()?;
+        let got = self.got().filter(|got| got.is_served())?;
+        let machine = got.machine.as_deref()?;
+        (machine != owner && alike(machine, owner)).then_some(machine)
+    }
+
+    /// Whether the request was served, and as far as is known by the owner.
+    pub(super) fn is_served_in_its_place(&self) -> bool {
+        self.got().is_some_and(Got::is_served) && self.served_elsewhere().is_none()
     }
 
     /// How the owner is, by its own row, or by what the layer says of it.

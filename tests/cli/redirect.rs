@@ -60,6 +60,19 @@ async fn a_redirect_is_followed_to_the_owner() {
 }
 
 #[tokio::test]
+async fn an_address_that_leads_to_another_machine_is_the_wrong_one() {
+    let scene = Scene::migrated().await;
+    scene.beat(OWNER, 0.0, "").await;
+    let landed = machine(LANDED, scene.living_lookup()).await;
+    let another = serve(serving("148ed599c14189")).await;
+    let session = owned_at(&scene, another).await;
+    diagnose(&scene, session, landed).await.is(
+        "wrong-machine",
+        "`148ed599c14189` answered 200 in its place",
+    );
+}
+
+#[tokio::test]
 async fn an_owner_that_does_not_answer_where_the_redirect_leads_is_unreachable() {
     let scene = Scene::migrated().await;
     scene.beat(OWNER, 0.0, "").await;

@@ -46,7 +46,7 @@ fn of_the_owner(
 ) -> Option<Judgement> {
     let so_far = words::so_far(findings);
     let presence = findings.presence();
-    let served = findings.got().is_some_and(super::Got::is_served);
+    let served = findings.is_served_in_its_place();
     let is_gone = findings.platform.machine == PlatformMachine::Gone;
     let unheard_of = presence == Presence::NeverSeen
         || presence == Presence::Unknown && (is_gone || no_candidate(findings));

@@ -79,6 +79,13 @@ fn got(mut findings: Findings, got: Got) -> Findings {
     findings
 }
 
+fn served_by(machine: Option<&str>) -> Got {
+    Got {
+        machine: machine.map(str::to_owned),
+        ..answered(200, None)
+    }
+}
+
 fn led_nowhere(findings: Findings) -> Findings {
     let url = "https://m1.example.com/".to_owned();
     Findings {
@@ -158,11 +165,19 @@ fn causes(findings: &Findings) -> Vec<Cause> {
 }
 
 #[test]
-fn what_is_known_of_the_owner_is_why_its_address_does_not_answer() {
+fn that_another_machine_serves_hides_nothing_of_the_owner() {
+    let lost = || presence(Presence::Lost);
     assert_eq!(
-        causes(&led_nowhere(presence(Presence::Lost))),
-        [Cause::OwnerLost]
+        causes(&got(lost(), answered(200, None))),
+        [Cause::WrongMachine, Cause::OwnerLost]
     );
+    let stopped = on_the_platform(lost(), known("stopped"));
+    assert_eq!(
+        causes(&got(stopped, answered(200, None))),
+        [Cause::WrongMachine, Cause::OwnerStopped]
+    );
+    // What is known of the owner is why its address does not answer.
+    assert_eq!(causes(&led_nowhere(lost())), [Cause::OwnerLost]);
 }
 
 #[test]

@@ -26,6 +26,10 @@ pub(super) fn judge(findings: &Findings, owner: &str, found: &mut Vec<Judgement>
             "Check the URL, its DNS entry and certificate, and that the service runs at all.",
         )),
         Answer::Got(got) => {
+            if let Some(machine) = findings.served_elsewhere() {
+                // Graver than whatever keeps the owner from serving.
+                found.insert(0, wrong_machine(machine, got, owner));
+            }
             found.extend(of_answer(findings, got, owner, !found.is_empty()));
         }
     }
@@ -40,6 +44,21 @@ fn not_at_its_address(url: &str, error: &str, owner: &str) -> Judgement {
         ),
         "Check that the owner runs and listens, and that this address (of the redirect's template, \
          or of the session's row) leads to it from where clients are.",
+    )
+}
+
+fn wrong_machine(machine: &str, got: &Got, owner: &str) -> Judgement {
+    Judgement::new(
+        Cause::WrongMachine,
+        format!(
+            "The row is fine and names the owner `{owner}`, and `{machine}` answered {} in its \
+             place: the wrong machine serves the session; it is not a database timing problem.",
+            got.status
+        ),
+        format!(
+            "Check that on `{machine}` the layer is in front of the service, on this path, too, \
+             and that its extractor finds the session where this request carries it."
+        ),
     )
 }
 
@@ -195,13 +214,19 @@ fn without_a_code(got: &Got, owner: &str) -> Judgement {
              PC01 nothing listens, PM03 it did not wake, PA01 the body is too large.",
         );
     }
+    let who_means_it = if got.machine.as_deref() == Some(owner) {
+        "and that is the owner".to_owned()
+    } else {
+        format!(
+            "so either the owner `{owner}` means it, or the layer does not wrap this path and the \
+             wrong machine answered"
+        )
+    };
     Judgement::new(
         Cause::ApplicationRefused,
         format!(
             "The row is fine, {by} answered {status} without an `Ownership-Code`: that is the \
-             application's own answer, so either the owner `{owner}` means it, or the layer does \
-             not wrap this path and the wrong machine answered; it is not a database timing \
-             problem."
+             application's own answer, {who_means_it}; it is not a database timing problem."
         ),
         "Check that the layer is outside of the route (and of whatever strips the path's prefix), \
          and that its extractor finds the session in this URL; then ask the application.",
