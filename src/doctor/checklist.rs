@@ -42,7 +42,7 @@ pub(super) fn checklist(findings: &Findings) -> Vec<Check> {
     [
         ("through the proxy", through_the_proxy(got)),
         ("same host", same_host(got)),
-        ("honoured", honoured(got)),
+        ("honoured", honoured(findings, got)),
         ("well-formed", well_formed(got, findings.owner())),
         ("http handler", http_handler(services, port)),
         ("target's port", target_port(services, port)),
@@ -135,7 +135,7 @@ fn same_host(got: &Got) -> Point {
     }
 }
 
-fn honoured(got: &Got) -> Point {
+fn honoured(findings: &Findings, got: &Got) -> Point {
     match (got.code.as_deref(), &got.replay) {
         (Some("replay-not-honoured"), _) => point(
             Problem,
@@ -146,8 +146,32 @@ fn honoured(got: &Got) -> Point {
             Fine,
             "the proxy acted on the header, says the machine that got the request back",
         ),
-        (_, None) => point(Fine, "no replay was left over in the answer"),
+        // The owner's own answers, to a replay if it took one to get there.
+        (Some("session-moving" | "session-absent" | "duplicate-identity"), None) => {
+            point(Fine, NONE_LEFT)
+        }
+        (Some(code), None) => point(
+            Unknown,
+            format!("{NOT_FROM_HERE}: `{code}` is decided before any replay"),
+        ),
+        (None, None) if !got.redirects.is_empty() => point(
+            Unknown,
+            format!("{NOT_FROM_HERE}: a redirect led here, and perhaps no replay"),
+        ),
+        (None, None) if is_by_the_owner(findings, got) => point(Fine, NONE_LEFT),
+        (None, None) => point(
+            Unknown,
+            format!("{NOT_FROM_HERE}: nothing says that the layer saw this request"),
+        ),
     }
+}
+
+const NONE_LEFT: &str = "no replay was left over in the answer";
+
+/// As far as is known, if it was served.
+fn is_by_the_owner(findings: &Findings, got: &Got) -> bool {
+    findings.is_served_in_its_place()
+        || got.machine.is_some() && got.machine.as_deref() == findings.owner()
 }
 
 fn well_formed(got: &Got, owner: Option<&str>) -> Point {

@@ -221,6 +221,7 @@ async fn a_machine_that_serves_what_another_one_owns_is_wrong() {
         diagnosed.check("handled by"),
         ("problem", "56837ddda10348, which is not the owner")
     );
+    assert_eq!(diagnosed.check("honoured").0, "unknown");
 
     // That the owner is lost makes it no better.
     let silent = "UPDATE ownership_machines SET beat_at = now() - interval '200 s'";
