@@ -17,8 +17,9 @@
 //! ```
 //!
 //! It only reads: the database (each step bounded like a lookup), the platform's API, and one GET
-//! to the URL, if there is one, which reaches the application if all is well. What it cannot know
-//! from where it runs, it says so instead of guessing.
+//! to the URL, if there is one, which reaches the application if all is well, by a
+//! [`Redirect`](crate::Redirect) or a replay. What it cannot know from where it runs, it says so
+//! instead of guessing.
 
 use std::{fmt, time::Duration};
 
@@ -163,11 +164,7 @@ impl Doctor {
         };
         findings.directory = directory::ask(&self.source, id).await;
         // Before the request, which may wake the owner.
-        if let Some(owner) = findings.owner() {
-            let (source, machine) = self.ask_the_platform(owner).await;
-            findings.platform.source = source;
-            findings.platform.machine = machine;
-        }
+        self.look_for_the_owner(&mut findings).await;
         if let Some(url) = &self.url {
             let asked = probe::Probe {
                 url: url.of(id),
@@ -178,8 +175,31 @@ impl Doctor {
             findings.answer = asked.ask().await;
             #[cfg(feature = "testing")]
             self.add_hops(&mut findings.answer);
+            if findings.served_elsewhere().is_some() {
+                self.look_again(&mut findings, id).await;
+            }
         }
         Diagnosis::of(findings)
+    }
+
+    async fn look_for_the_owner(&self, findings: &mut Findings) {
+        if let Some(owner) = findings.owner() {
+            let (source, machine) = self.ask_the_platform(owner).await;
+            findings.platform.source = source;
+            findings.platform.machine = machine;
+        }
+    }
+
+    /// Whoever served may have become the owner meanwhile, and by this very request, where machines
+    /// take over what a lost one owned.
+    async fn look_again(&self, findings: &mut Findings, id: SessionId) {
+        let again = directory::ask(&self.source, id).await;
+        let before = std::mem::replace(&mut findings.directory, again);
+        if findings.owner().is_none() || findings.served_elsewhere().is_some() {
+            findings.directory = before;
+        } else {
+            self.look_for_the_owner(findings).await;
+        }
     }
 
     async fn ask_the_platform(&self, owner: &str) -> (Option<&'static str>, PlatformMachine) {

@@ -62,6 +62,8 @@ pub enum Cause {
     OwnerDraining,
     /// `owner-unreachable`: the proxy could not connect to it.
     OwnerUnreachable,
+    /// `wrong-machine`: a machine that is not the owner served the request.
+    WrongMachine,
     /// `replay-not-honoured`: no proxy acted on the replay.
     ReplayNotHonoured,
     /// `replay-loop`: the request goes round between machines.
@@ -121,6 +123,7 @@ impl Cause {
         Self::OwnerLost,
         Self::OwnerDraining,
         Self::OwnerUnreachable,
+        Self::WrongMachine,
         Self::ReplayNotHonoured,
         Self::ReplayLoop,
         Self::NotReplayable,
@@ -161,6 +164,7 @@ impl Cause {
             Self::OwnerLost => "owner-lost",
             Self::OwnerDraining => "owner-draining",
             Self::OwnerUnreachable => "owner-unreachable",
+            Self::WrongMachine => "wrong-machine",
             Self::ReplayNotHonoured => "replay-not-honoured",
             Self::ReplayLoop => "replay-loop",
             Self::NotReplayable => "not-replayable",

@@ -241,6 +241,9 @@ fn of_request(findings: &Findings, checks: &mut Vec<Check>) {
     let text = format!("{}{code}, in {} ms", got.status, got.milliseconds);
     checks.push(Check::new(REQUEST, "answer", state, text));
     let (state, text) = match got.machine.as_deref() {
+        Some(machine) if findings.served_elsewhere().is_some() => {
+            (Problem, format!("{machine}, which is not the owner"))
+        }
         Some(machine) => (Fine, machine.to_owned()),
         None => (
             Unknown,
@@ -248,7 +251,12 @@ fn of_request(findings: &Findings, checks: &mut Vec<Check>) {
         ),
     };
     checks.push(Check::new(REQUEST, "handled by", state, text));
-    let hops = if got.hops.is_empty() {
+    let hops = if let Some(last) = got.redirects.last() {
+        match got.redirects.len() {
+            1 => format!("a redirect to {last}"),
+            more => format!("{more} redirects, the last to {last}"),
+        }
+    } else if got.hops.is_empty() {
         let through = got.via.iter().filter(|via| via.contains("fly.io")).count();
         match through {
             0 => "no header tells".to_owned(),

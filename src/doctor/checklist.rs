@@ -7,18 +7,33 @@ use super::{
         Check,
         CheckState::{self, Fine, Problem, Unknown},
     },
-    findings::{Findings, Got, PlatformMachine, Service},
+    findings::{Findings, Got, PlatformMachine},
 };
 use crate::MachineId;
 
+mod services;
+
+use services::{NEEDS_API, http_handler, port, target_port, wakes};
+
 const TOPIC: &str = "fly-replay";
 const NOT_FROM_HERE: &str = "not testable from here";
+
+/// Codes that tell that a replay was asked for.
+const OF_REPLAYS: [&str; 3] = ["replay-not-honoured", "owner-unreachable", "replay-loop"];
 
 /// The checklist; empty where no request was made, which could have been replayed.
 pub(super) fn checklist(findings: &Findings) -> Vec<Check> {
     let Some(got) = findings.got() else {
         return Vec::new();
     };
+    if is_only_redirected(got) {
+        return vec![Check::new(
+            TOPIC,
+            "replayed",
+            Unknown,
+            "nothing was: the answer was reached by a redirect, in which no proxy has a part",
+        )];
+    }
     let services = match &findings.platform.machine {
         PlatformMachine::Known { services, .. } => services.as_deref(),
         _ => None,
@@ -27,7 +42,7 @@ pub(super) fn checklist(findings: &Findings) -> Vec<Check> {
     [
         ("through the proxy", through_the_proxy(got)),
         ("same host", same_host(got)),
-        ("honoured", honoured(got)),
+        ("honoured", honoured(findings, got)),
         ("well-formed", well_formed(got, findings.owner())),
         ("http handler", http_handler(services, port)),
         ("target's port", target_port(services, port)),
@@ -57,6 +72,13 @@ type Point = (CheckState, String);
 
 fn point(state: CheckState, text: impl Into<String>) -> Point {
     (state, text.into())
+}
+
+/// Whether a redirect led to the answer, and nothing tells of a proxy or a replay.
+fn is_only_redirected(got: &Got) -> bool {
+    let code = got.code.as_deref();
+    let is_replayed = got.replay.is_some() || code.is_some_and(|code| OF_REPLAYS.contains(&code));
+    !got.redirects.is_empty() && !got.came_through_fly() && !is_replayed
 }
 
 fn through_the_proxy(got: &Got) -> Point {
@@ -113,7 +135,7 @@ fn same_host(got: &Got) -> Point {
     }
 }
 
-fn honoured(got: &Got) -> Point {
+fn honoured(findings: &Findings, got: &Got) -> Point {
     match (got.code.as_deref(), &got.replay) {
         (Some("replay-not-honoured"), _) => point(
             Problem,
@@ -124,8 +146,32 @@ fn honoured(got: &Got) -> Point {
             Fine,
             "the proxy acted on the header, says the machine that got the request back",
         ),
-        (_, None) => point(Fine, "no replay was left over in the answer"),
+        // The owner's own answers, to a replay if it took one to get there.
+        (Some("session-moving" | "session-absent" | "duplicate-identity"), None) => {
+            point(Fine, NONE_LEFT)
+        }
+        (Some(code), None) => point(
+            Unknown,
+            format!("{NOT_FROM_HERE}: `{code}` is decided before any replay"),
+        ),
+        (None, None) if !got.redirects.is_empty() => point(
+            Unknown,
+            format!("{NOT_FROM_HERE}: a redirect led here, and perhaps no replay"),
+        ),
+        (None, None) if is_by_the_owner(findings, got) => point(Fine, NONE_LEFT),
+        (None, None) => point(
+            Unknown,
+            format!("{NOT_FROM_HERE}: nothing says that the layer saw this request"),
+        ),
     }
+}
+
+const NONE_LEFT: &str = "no replay was left over in the answer";
+
+/// As far as is known, if it was served.
+fn is_by_the_owner(findings: &Findings, got: &Got) -> bool {
+    findings.is_served_in_its_place()
+        || got.machine.is_some() && got.machine.as_deref() == findings.owner()
 }
 
 fn well_formed(got: &Got, owner: Option<&str>) -> Point {
@@ -150,41 +196,6 @@ fn well_formed(got: &Got, owner: Option<&str>) -> Point {
             format!("it leads to `{id}`, and not to the row's owner"),
         ),
         Some(_) => point(Fine, format!("`{replay}`")),
-    }
-}
-
-const NEEDS_API: &str = "it takes the Machines API (FLY_API_TOKEN, --app)";
-
-fn http_handler(services: Option<&[Service]>, port: Option<u16>) -> Point {
-    let Some(services) = services else {
-        return point(Unknown, format!("{NOT_FROM_HERE}: {NEEDS_API}"));
-    };
-    let mut of_port = services.iter().filter(|s| port.is_none() || s.port == port);
-    if of_port.any(|service| service.handlers.iter().any(|handler| handler == "http")) {
-        point(Fine, "the owner's service has the `http` handler")
-    } else {
-        point(
-            Problem,
-            "no service of the owner's with the `http` handler: with raw TCP or TLS alone, \
-             answers pass through untouched",
-        )
-    }
-}
-
-fn target_port(services: Option<&[Service]>, port: Option<u16>) -> Point {
-    match (services, port) {
-        (Some([]), _) => point(
-            Problem,
-            "the owner has no service, so nothing can be replayed to it",
-        ),
-        (Some(services), Some(port)) if services.iter().any(|s| s.port == Some(port)) => {
-            point(Fine, format!("the owner has a service on port {port}"))
-        }
-        (Some(_), Some(port)) => point(
-            Problem,
-            format!("the owner has no service on port {port}, which the request came to"),
-        ),
-        _ => point(Unknown, format!("{NOT_FROM_HERE}: {NEEDS_API}")),
     }
 }
 
@@ -237,20 +248,6 @@ fn loops(got: &Got) -> Point {
     }
 }
 
-fn wakes(services: Option<&[Service]>) -> Point {
-    let Some(services) = services else {
-        return point(Unknown, format!("{NOT_FROM_HERE}: {NEEDS_API}"));
-    };
-    if services
-        .iter()
-        .any(|service| service.autostart == Some(false))
-    {
-        point(Problem, "autostart is off: no replay wakes the owner")
-    } else {
-        point(Fine, "a replay wakes the owner if it is stopped")
-    }
-}
-
 fn regions(findings: &Findings, got: &Got) -> Point {
     let edge = got.request_id.as_deref().and_then(|id| id.rsplit_once('-'));
     let owner = match &findings.platform.machine {
@@ -273,14 +270,4 @@ fn regions(findings: &Findings, got: &Got) -> Point {
             format!("{NOT_FROM_HERE}: the owner's region is not known"),
         ),
     }
-}
-
-/// The port that the client used.
-fn port(url: &str) -> Option<u16> {
-    let uri = http::Uri::try_from(url).ok()?;
-    uri.port_u16().or(match uri.scheme_str() {
-        Some("http") => Some(80),
-        Some("https") => Some(443),
-        _ => None,
-    })
 }

@@ -2,7 +2,11 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::{Presence, lookup::postgres::SeenMachine};
+use crate::{Presence, lookup::postgres::SeenMachine, machine::shape::alike};
+
+mod answer;
+
+pub(super) use answer::{Addresses, Answer, Got};
 
 /// What one investigation found.
 #[derive(Clone, Debug, Serialize)]
@@ -158,82 +162,6 @@ pub(super) struct Service {
     pub(super) autostart: Option<bool>,
 }
 
-/// What came of the request to the public URL.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(
-    tag = "state",
-    rename_all = "kebab-case",
-    rename_all_fields = "camelCase"
-)]
-pub(super) enum Answer {
-    #[default]
-    NotAsked,
-    Failed {
-        url: String,
-        why: &'static str,
-        error: String,
-    },
-    Got(Box<Got>),
-}
-
-/// An answer, as a client sees it.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Got {
-    pub(super) url: String,
-    pub(super) milliseconds: u64,
-    pub(super) status: u16,
-    /// `Ownership-Code`: set if the layer answered.
-    pub(super) code: Option<String>,
-    pub(super) detail: Option<String>,
-    /// Who answered, if it said so.
-    pub(super) machine: Option<String>,
-    /// A `fly-replay` that nobody took away.
-    pub(super) replay: Option<String>,
-    pub(super) request_id: Option<String>,
-    pub(super) via: Vec<String>,
-    pub(super) server: Option<String>,
-    pub(super) empty: bool,
-    /// The ways it took, where an edge of ours tells.
-    pub(super) hops: Vec<String>,
-    /// Addresses of the URL's host and of the app's own name, if both could be resolved.
-    pub(super) addresses: Option<Addresses>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Addresses {
-    pub(super) host: String,
-    pub(super) of_the_host: Vec<String>,
-    pub(super) app: String,
-    pub(super) of_the_app: Vec<String>,
-}
-
-impl Got {
-    /// Whether something served the request: no error, and not the layer.
-    pub(super) fn is_served(&self) -> bool {
-        self.code.is_none() && self.status < 400
-    }
-
-    /// Whether Fly's proxy was on the way, by what it writes into answers.
-    pub(super) fn came_through_fly(&self) -> bool {
-        self.request_id.is_some()
-            || self.via.iter().any(|via| via.contains("fly.io"))
-            || self
-                .server
-                .as_deref()
-                .is_some_and(|server| server.starts_with("Fly/"))
-    }
-
-    /// Why a replay failed, in the proxy's words; the detail ends with them.
-    pub(super) fn reason(&self) -> Option<&'static str> {
-        let detail = self.detail.as_deref()?;
-        ["no_candidate", "retries_exhausted", "timeout"]
-            .into_iter()
-            .find(|reason| detail.contains(&format!("({reason})")))
-    }
-}
-
 impl Findings {
     pub(super) fn answered(&self) -> Option<&Answered> {
         match &self.directory {
@@ -255,6 +183,21 @@ impl Findings {
             Answer::Got(got) => Some(got),
             _ => None,
         }
+    }
+
+    /// The machine that served the request in the owner's place.
+    ///
+    /// What names machines by ids of another form than the row does says nothing of whose they are.
+    pub(super) fn served_elsewhere(&self) -> Option<&str> {
+        let owner = self.owner()?;
+        let got = self.got().filter(|got| got.is_served())?;
+        let machine = got.machine.as_deref()?;
+        (machine != owner && alike(machine, owner)).then_some(machine)
+    }
+
+    /// Whether the request was served, and as far as is known by the owner.
+    pub(super) fn is_served_in_its_place(&self) -> bool {
+        self.got().is_some_and(Got::is_served) && self.served_elsewhere().is_none()
     }
 
     /// How the owner is, by its own row, or by what the layer says of it.

@@ -2,18 +2,25 @@
 
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
-use http::{HeaderValue, Uri, header};
+use http::{HeaderValue, StatusCode, Uri, header, response::Parts};
 use serde_json::Value;
-use tokio::{net::lookup_host, time::timeout};
+use tokio::{
+    net::lookup_host,
+    time::{Instant, timeout},
+};
 
 use super::{
     findings::{Addresses, Answer, Got},
     http_client::{self, get},
     url::checked,
 };
+use crate::Address;
 
 /// How long names may take to resolve; it is only one point of many.
 const RESOLVE: Duration = Duration::from_secs(3);
+
+/// How many redirects are followed: to the owner it takes one.
+const REDIRECTS: usize = 4;
 
 pub(super) struct Probe<'a> {
     pub(super) url: String,
@@ -23,24 +30,47 @@ pub(super) struct Probe<'a> {
 }
 
 impl Probe<'_> {
+    /// Asks, and goes where redirects lead, all within the limit. Nothing is sent that one of the
+    /// hosts may not see: no credentials, and no `Referer`.
     pub(super) async fn ask(self) -> Answer {
-        let failed = |why, error| Answer::Failed {
-            url: self.url.clone(),
+        let deadline = Instant::now() + self.timeout;
+        let mut redirects = Vec::new();
+        let failed = |redirects: Vec<String>, why, error| Answer::Failed {
+            url: redirects.last().unwrap_or(&self.url).clone(),
             why,
             error,
+            redirects,
         };
         let accept = HeaderValue::from_static("application/problem+json, */*;q=0.5");
-        let url = match checked(&self.url) {
+        let public = match checked(&self.url) {
             Ok(url) => url,
-            Err(error) => return failed("other", error.to_string()),
+            Err(error) => return failed(redirects, "other", error.to_string()),
         };
-        let answer = match get(&url, accept, None, self.timeout).await {
-            Ok(answer) => answer,
-            Err(none) => return failed(none.why, none.error),
-        };
-        let mut got = self.read(&answer);
-        got.addresses = self.addresses(&url).await;
-        Answer::Got(Box::new(got))
+        let mut url = public.clone();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let answer = match get(&url, accept.clone(), None, left).await {
+                Ok(answer) => answer,
+                Err(none) => return failed(redirects, none.why, none.error),
+            };
+            let next = redirected(&url, &answer.head);
+            let circular = next.is_some() && redirects.len() == REDIRECTS;
+            match next {
+                Some(next) if !circular => {
+                    redirects.push(next.to_string());
+                    url = next;
+                }
+                _ => {
+                    let mut got = self.read(&answer);
+                    got.addresses = self.addresses(&public).await;
+                    return Answer::Got(Box::new(Got {
+                        redirects,
+                        circular,
+                        ..got
+                    }));
+                }
+            }
+        }
     }
 
     fn read(&self, answer: &http_client::Answer) -> Got {
@@ -100,8 +130,75 @@ impl Probe<'_> {
     }
 }
 
+/// Where an answer sends its client with the same request. Only such redirects are followed: with
+/// any other the application may mean something else, as when it asks for a login.
+fn redirected(from: &Uri, head: &Parts) -> Option<Uri> {
+    let same_request = [
+        StatusCode::TEMPORARY_REDIRECT,
+        StatusCode::PERMANENT_REDIRECT,
+    ];
+    if !same_request.contains(&head.status) {
+        return None;
+    }
+    let location = head.headers.get(header::LOCATION)?.to_str().ok()?;
+    let (location, _) = location.split_once('#').unwrap_or((location, ""));
+    let absolute = if location.starts_with('/') && !location.starts_with("//") {
+        format!("{}://{}{location}", from.scheme_str()?, from.authority()?)
+    } else {
+        location.to_owned()
+    };
+    let address = Address::parse(&absolute).ok()?;
+    Some(address.as_uri().clone())
+}
+
 async fn resolve(host: &str) -> Option<Vec<String>> {
     let found = lookup_host((host, 443)).await.ok()?;
     let found: BTreeSet<String> = found.map(|address| address.ip().to_string()).collect();
     (!found.is_empty()).then(|| found.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn led_to(status: u16, location: &'static str) -> Option<String> {
+        let from = Uri::from_static("http://app.example.com:8080/session/1?a=b");
+        let answer = http::Response::builder()
+            .status(status)
+            .header(header::LOCATION, location)
+            .body(())
+            .unwrap();
+        let next = redirected(&from, &answer.into_parts().0);
+        next.map(|next| next.to_string())
+    }
+
+    #[test]
+    fn the_same_request_is_made_again_where_an_answer_says() {
+        for (status, location, next) in [
+            (
+                307,
+                "https://m1.example.com/session/1?a=b#top",
+                "https://m1.example.com/session/1?a=b",
+            ),
+            (308, "http://m1.example.com/", "http://m1.example.com/"),
+            (308, "/session/1/", "http://app.example.com:8080/session/1/"),
+        ] {
+            assert_eq!(led_to(status, location).as_deref(), Some(next));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_leads_elsewhere_is_the_answer() {
+        for (status, location) in [
+            (200, "https://m1.example.com/"),
+            (302, "https://login.example.com/"),
+            (307, "//m1.example.com/"),
+            (307, "elsewhere"),
+            (307, "ftp://m1.example.com/"),
+            (307, "https://user:word@m1.example.com/"),
+            (307, ""),
+        ] {
+            assert_eq!(led_to(status, location), None, "{status} {location}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use tower_ownership::doctor::{Cause, Doctor};
 use tower_ownership::{MemoryLookup, PostgresLookup, Session};
 use uuid::Uuid;
 
-use crate::scene::{LANDED, OWNER, Scene};
+use crate::scene::{LANDED, OWNER, Scene, serve};
 
 #[tokio::test]
 async fn a_directory_in_memory_and_an_edge_in_the_process_are_enough() {
@@ -70,4 +70,34 @@ async fn a_query_of_the_applications_own_is_asked_as_it_is() {
     let query = "SELECT status FROM preview_sessions WHERE id = $1";
     let diagnosis = doctor(query).diagnose(&session.to_string()).await;
     assert_eq!(diagnosis.cause(), Cause::ColumnMissing);
+}
+
+#[tokio::test]
+async fn a_session_that_moves_while_it_is_looked_at_is_served_by_its_owner() {
+    let scene = Scene::plain().await;
+    let sessions = MemoryLookup::new();
+    let session = Uuid::new_v4();
+    let owned_by = move |id: &str| Session::owned_by(session.into(), id.parse().unwrap());
+    for machine in [OWNER, LANDED] {
+        sessions.beat(&machine.parse().unwrap());
+    }
+    sessions.insert(owned_by(OWNER));
+    let moving = sessions.clone();
+    let router = axum::Router::new().fallback(async move || {
+        moving.insert(owned_by(LANDED));
+        "served"
+    });
+    scene.edge.add(LANDED, serve(router).await);
+
+    let doctor = Doctor::new(sessions)
+        .url(scene.edge.url("/session/{session}/"))
+        .unwrap()
+        .edge(&scene.edge);
+    let diagnosis = doctor.diagnose(&session.to_string()).await;
+    assert_eq!(diagnosis.cause(), Cause::Fine, "{diagnosis}");
+    assert!(
+        diagnosis.sentence().contains(LANDED),
+        "{}",
+        diagnosis.sentence()
+    );
 }

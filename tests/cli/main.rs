@@ -24,6 +24,7 @@ mod lists;
 mod output;
 mod owner;
 mod picture;
+mod redirect;
 mod row;
 mod scene;
 mod terminal;

@@ -21,6 +21,13 @@ async fn the_incident_is_a_container_that_was_not_created_and_no_timing_problem(
         diagnosed.check("presence"),
         ("problem", "e2863555a91708 was never seen")
     );
+    assert_eq!(
+        diagnosed.check("honoured"),
+        (
+            "unknown",
+            "not testable from here: `owner-never-seen` is decided before any replay"
+        )
+    );
 }
 
 #[tokio::test]
@@ -129,5 +136,6 @@ async fn an_owner_that_beats_and_serves_is_fine() {
     );
     assert_eq!(diagnosed.check("answer").0, "fine");
     assert_eq!(diagnosed.check("through the proxy").0, "fine");
+    assert_eq!(diagnosed.check("honoured").0, "fine");
     assert_eq!(diagnosed.document["also"].as_array().unwrap().len(), 0);
 }

@@ -166,6 +166,11 @@ pub async fn serve(router: Router) -> SocketAddr {
     addr
 }
 
+/// An application that serves whatever it is asked for, and says on which machine.
+pub fn serving(id: &'static str) -> Router {
+    Router::new().fallback(async move || ([("fly-machine-id", id)], "served"))
+}
+
 /// A diagnosis, as scripts read it.
 #[derive(Debug)]
 pub struct Diagnosed {

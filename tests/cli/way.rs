@@ -5,7 +5,7 @@ use tower_ownership::testing::FlyEdge;
 use tower_ownership::{MachineId, MemoryLookup, PostgresLookup, Session, SessionAbsent};
 use uuid::Uuid;
 
-use crate::scene::{LANDED, OWNER, Scene, serve};
+use crate::scene::{LANDED, OWNER, Scene, serve, serving};
 use crate::support::free_port;
 
 fn memory(session: Uuid, owner: &str) -> MemoryLookup {
@@ -191,4 +191,47 @@ async fn a_url_that_nothing_answers_is_said_with_its_reason() {
     diagnosed.is("url-unreachable", "gave no answer");
     let (_, text) = diagnosed.check("answer");
     assert!(text.to_lowercase().contains("refused"), "{text}");
+}
+
+#[tokio::test]
+async fn an_owner_that_was_destroyed_a_moment_ago_is_gone_although_it_is_alive_in_the_directory() {
+    let scene = Scene::migrated().await;
+    scene.beat(OWNER, 4.0, "").await;
+    scene.machine(LANDED, scene.living_lookup()).await;
+    let session = scene.owned().await;
+    scene.diagnose(session).await.is(
+        "owner-gone",
+        "the proxy knows no machine `e2863555a91708`, although it was seen ",
+    );
+}
+
+#[tokio::test]
+async fn a_machine_that_serves_what_another_one_owns_is_wrong() {
+    let scene = Scene::migrated().await;
+    scene.beat(OWNER, 0.0, "").await;
+    scene.edge.add(LANDED, serve(serving(LANDED)).await);
+    let session = scene.owned().await;
+    let diagnosed = scene.diagnose(session).await;
+    diagnosed.is(
+        "wrong-machine",
+        "names the owner `e2863555a91708`, and `56837ddda10348` answered 200 in its place: the \
+         wrong machine serves the session",
+    );
+    assert_eq!(
+        diagnosed.check("handled by"),
+        ("problem", "56837ddda10348, which is not the owner")
+    );
+    assert_eq!(diagnosed.check("honoured").0, "unknown");
+
+    // That the owner is lost makes it no better.
+    let silent = "UPDATE ownership_machines SET beat_at = now() - interval '200 s'";
+    scene.database.execute(silent).await;
+    let diagnosed = scene.diagnose(session).await;
+    diagnosed.is("wrong-machine", "answered 200 in its place");
+    assert_eq!(diagnosed.document["also"][0]["cause"], "owner-lost");
+
+    scene.edge.add(OWNER, serve(serving(OWNER)).await);
+    scene.edge.land_on(OWNER);
+    let diagnosed = scene.diagnose(session).await;
+    diagnosed.ends(0, "fine", "a request for it was answered 200");
 }

@@ -3,13 +3,13 @@
 use uuid::Uuid;
 
 use crate::command::{Said, run};
-use crate::machine::LOST_AFTER;
 use crate::support::database::Database;
 
-/// What is said of the session by somebody who may ask this database and this public URL.
-pub async fn doctor(database: &Database, session: Uuid, url: &str) -> Diagnosis {
+/// What is said of the session by somebody who may ask this database and this public URL, and takes
+/// a machine for lost as the machines do.
+pub async fn doctor(database: &Database, session: Uuid, url: &str, lost_after: &str) -> Diagnosis {
     let (session, database) = (session.to_string(), database.url());
-    let silence = format!("{LOST_AFTER}ms");
+    let silence = format!("{lost_after}ms");
     let arguments = [
         "doctor",
         &session,
@@ -17,7 +17,6 @@ pub async fn doctor(database: &Database, session: Uuid, url: &str) -> Diagnosis 
         &database,
         "--url",
         url,
-        // As the machines have it.
         "--lost-after",
         &silence,
     ];

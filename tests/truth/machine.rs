@@ -25,6 +25,16 @@ pub enum Life {
     BeatForLong,
 }
 
+impl Life {
+    /// How long a machine may be silent before others take it for lost, in milliseconds.
+    pub fn lost_after(self) -> &'static str {
+        match self {
+            Self::BeatForLong => "60000",
+            Self::None | Self::Beat => LOST_AFTER,
+        }
+    }
+}
+
 pub struct Machine {
     pub container: Container,
 }
@@ -52,17 +62,13 @@ impl Machine {
 
     pub fn start_unready(id: &str, database: &Database, life: Life) -> Self {
         let url = database.url();
-        let lost_after = match life {
-            Life::BeatForLong => "60000",
-            Life::None | Life::Beat => LOST_AFTER,
-        };
         let mut variables = vec![
             ("MACHINE_ID", id),
             ("DATABASE_URL", url.as_str()),
             ("OWNERSHIP_SHOW_INTERNALS", "on"),
             ("OWNERSHIP_FRESHNESS_MS", "1000"),
             ("OWNERSHIP_BEAT_MS", "250"),
-            ("OWNERSHIP_LOST_AFTER_MS", lost_after),
+            ("OWNERSHIP_LOST_AFTER_MS", life.lost_after()),
             ("OWNERSHIP_DRAIN_MS", "60000"),
         ];
         if life != Life::None {

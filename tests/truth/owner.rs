@@ -87,6 +87,15 @@ async fn an_owner_that_was_destroyed_a_moment_ago() {
     let line = told.one_line(Level::Warn, "owner-unreachable");
     line.says("replay.failed=\"no_candidate\"");
     told.counted(&["reject/owner-unreachable/cache +1", "replay//lookup +1"]);
+    let parts = [
+        &*format!(
+            "the request was handled by `{WRONG}`, and the proxy knows no machine `{OWNER}`, \
+             although it was seen "
+        ),
+        " ago: it was destroyed; it is not a database timing problem.",
+    ];
+    let doctor = place.doctor_of(session, Life::BeatForLong).await;
+    doctor.says("owner-gone", &parts);
 }
 
 #[tokio::test]

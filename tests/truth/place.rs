@@ -65,7 +65,13 @@ impl Place {
     }
 
     pub async fn doctor(&self, session: Uuid) -> Diagnosis {
-        doctor(&self.database, session, &self.edge.url("")).await
+        self.doctor_of(session, Life::Beat).await
+    }
+
+    /// What the doctor says where machines live so.
+    pub async fn doctor_of(&self, session: Uuid, life: Life) -> Diagnosis {
+        let url = self.edge.url("");
+        doctor(&self.database, session, &url, life.lost_after()).await
     }
 }
 

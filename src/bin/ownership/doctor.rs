@@ -20,7 +20,7 @@ use crate::{
 ///
 /// Looks at everything that a request for a session goes by: its row, its owner's presence, its
 /// owner on the platform, and the way there, by one GET to the public URL, which reaches the
-/// application if all is well. Nothing is written.
+/// application if all is well, by a redirect or a replay. Nothing is written.
 ///
 /// With --json: session, cause, severity (fine, problem, unknown), sentence, nextStep, also (each
 /// with cause, sentence, nextStep), checks (each with topic, name, state and text), and findings,

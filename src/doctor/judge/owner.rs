@@ -13,7 +13,7 @@ use crate::{
 
 const NOT_TIMING: &str = "it is not a database timing problem";
 
-/// How long ago another process may have spoken up for it still to be there: four beats of the
+/// How long ago another process may have spoken up for it still to be there: twenty beats of the
 /// default, and more than machines need to notice.
 const RIVAL: f64 = 60.0;
 
@@ -46,7 +46,7 @@ fn of_the_owner(
 ) -> Option<Judgement> {
     let so_far = words::so_far(findings);
     let presence = findings.presence();
-    let served = findings.got().is_some_and(super::Got::is_served);
+    let served = findings.is_served_in_its_place();
     let is_gone = findings.platform.machine == PlatformMachine::Gone;
     let unheard_of = presence == Presence::NeverSeen
         || presence == Presence::Unknown && (is_gone || no_candidate(findings));
@@ -115,6 +115,12 @@ fn of_the_owner(
                  it keep presence (`directory.presence().start(…)`)?",
             ));
         }
+        // Whom the platform knows to be there, the proxy cannot reach for another reason.
+        PlatformMachine::NotAsked | PlatformMachine::NotAnswered { .. }
+            if no_candidate(findings) && presence != Presence::NeverSeen =>
+        {
+            return Some(unknown_to_the_proxy(&so_far, owner, presence, machine));
+        }
         _ => {}
     }
     of_presence(findings, &so_far, owner, machine, served)
@@ -172,17 +178,43 @@ fn of_presence(
             "Wait until another machine has the session; if it stays so, the drain hangs: look at \
              the machine's log.",
         )),
-        Presence::Unknown if no_candidate(findings) => Some(Judgement::new(
-            Cause::OwnerGone,
-            format!(
-                "{so_far} the proxy knows no machine `{owner}`: it was destroyed, or the \
-                 container was not created; {NOT_TIMING}."
-            ),
-            "Look at the orchestrator, which wrote that owner down; assign the session to a \
-             machine that is there.",
-        )),
         _ => None,
     }
+}
+
+/// The proxy says so, whatever the directory took the owner for: a machine that is destroyed with
+/// no time to leave is alive there for a while.
+fn unknown_to_the_proxy(
+    so_far: &str,
+    owner: &str,
+    presence: Presence,
+    machine: Option<&SeenMachine>,
+) -> Judgement {
+    let seen = machine.map(|machine| words::seconds(machine.beat_seconds_ago));
+    let (known, what_happened) = match (presence, seen) {
+        (Presence::Alive | Presence::Draining, Some(ago)) => {
+            (format!(", although it was seen {ago} ago"), "was destroyed")
+        }
+        (Presence::Alive | Presence::Draining, None) => (
+            ", although the directory takes it for alive".to_owned(),
+            "was destroyed",
+        ),
+        (_, Some(ago)) => (format!(", which was last seen {ago} ago"), "was destroyed"),
+        (Presence::Lost, None) => (", which is lost".to_owned(), "was destroyed"),
+        (_, None) => (
+            String::new(),
+            "was destroyed, or the container was not created",
+        ),
+    };
+    Judgement::new(
+        Cause::OwnerGone,
+        format!(
+            "{so_far} the proxy knows no machine `{owner}`{known}: it {what_happened}; \
+             {NOT_TIMING}."
+        ),
+        "Look at the orchestrator, which wrote that owner down; assign the session to a machine \
+         that is there.",
+    )
 }
 
 fn not_running(so_far: &str, owner: &str, word: &str, never_starts: bool) -> Judgement {

@@ -79,6 +79,26 @@ fn got(mut findings: Findings, got: Got) -> Findings {
     findings
 }
 
+fn served_by(machine: Option<&str>) -> Got {
+    Got {
+        machine: machine.map(str::to_owned),
+        ..answered(200, None)
+    }
+}
+
+fn led_nowhere(findings: Findings) -> Findings {
+    let url = "https://m1.example.com/".to_owned();
+    Findings {
+        answer: Answer::Failed {
+            url: url.clone(),
+            why: "connect",
+            error: "connection refused".to_owned(),
+            redirects: vec![url],
+        },
+        ..findings
+    }
+}
+
 fn on_the_platform(mut findings: Findings, machine: PlatformMachine) -> Findings {
     findings.platform.machine = machine;
     findings
@@ -140,6 +160,26 @@ fn every_cause_is_in_the_table() {
     }
 }
 
+fn causes(findings: &Findings) -> Vec<Cause> {
+    judge(findings).iter().map(|found| found.cause).collect()
+}
+
+#[test]
+fn that_another_machine_serves_hides_nothing_of_the_owner() {
+    let lost = || presence(Presence::Lost);
+    assert_eq!(
+        causes(&got(lost(), answered(200, None))),
+        [Cause::WrongMachine, Cause::OwnerLost]
+    );
+    let stopped = on_the_platform(lost(), known("stopped"));
+    assert_eq!(
+        causes(&got(stopped, answered(200, None))),
+        [Cause::WrongMachine, Cause::OwnerStopped]
+    );
+    // What is known of the owner is why its address does not answer.
+    assert_eq!(causes(&led_nowhere(lost())), [Cause::OwnerLost]);
+}
+
 #[test]
 fn what_is_wrong_besides_is_told_besides() {
     let mut findings = on_the_platform(
@@ -149,9 +189,8 @@ fn what_is_wrong_besides_is_told_besides() {
     if let Directory::Answered(answered) = &mut findings.directory {
         answered.milliseconds = 900;
     }
-    let causes: Vec<Cause> = judge(&findings).iter().map(|found| found.cause).collect();
     assert_eq!(
-        causes,
+        causes(&findings),
         [
             Cause::OwnerGone,
             Cause::ReplayNotHonoured,

@@ -9,13 +9,57 @@ use crate::doctor::{
 pub(super) fn judge(findings: &Findings, owner: &str, found: &mut Vec<Judgement>) {
     match &findings.answer {
         Answer::NotAsked => {}
+        Answer::Failed {
+            url,
+            error,
+            redirects,
+            ..
+        } if !redirects.is_empty() => {
+            // What the owner's row or the platform says of it is more precise.
+            if found.is_empty() {
+                found.push(not_at_its_address(url, error, owner));
+            }
+        }
         Answer::Failed { url, error, .. } => found.push(Judgement::new(
             Cause::UrlUnreachable,
             format!("The row is fine, and {url} gave no answer: {error}."),
             "Check the URL, its DNS entry and certificate, and that the service runs at all.",
         )),
-        Answer::Got(got) => found.extend(of_answer(findings, got, owner, !found.is_empty())),
+        Answer::Got(got) => {
+            if let Some(machine) = findings.served_elsewhere() {
+                // Graver than whatever keeps the owner from serving.
+                found.insert(0, wrong_machine(machine, got, owner));
+            }
+            found.extend(of_answer(findings, got, owner, !found.is_empty()));
+        }
     }
+}
+
+fn not_at_its_address(url: &str, error: &str, owner: &str) -> Judgement {
+    Judgement::new(
+        Cause::OwnerUnreachable,
+        format!(
+            "The row is fine, and {url}, where a redirect says that the owner `{owner}` is, gave \
+             no answer: {error}; it is not a database timing problem."
+        ),
+        "Check that the owner runs and listens, and that this address (of the redirect's template, \
+         or of the session's row) leads to it from where clients are.",
+    )
+}
+
+fn wrong_machine(machine: &str, got: &Got, owner: &str) -> Judgement {
+    Judgement::new(
+        Cause::WrongMachine,
+        format!(
+            "The row is fine and names the owner `{owner}`, and `{machine}` answered {} in its \
+             place: the wrong machine serves the session; it is not a database timing problem.",
+            got.status
+        ),
+        format!(
+            "Check that on `{machine}` the layer is in front of the service, on this path, too, \
+             and that its extractor finds the session where this request carries it."
+        ),
+    )
 }
 
 fn of_answer(
@@ -25,6 +69,18 @@ fn of_answer(
     owner_is_to_blame: bool,
 ) -> Option<Judgement> {
     let so_far = words::so_far(findings);
+    if got.circular {
+        return Some(Judgement::new(
+            Cause::ReplayLoop,
+            format!(
+                "{so_far} it redirected the request once more, after {} redirects that did not \
+                 come to the owner `{owner}`: two machines disagree on who that is, or on where.",
+                got.redirects.len()
+            ),
+            "Check that all machines read this same database (and its primary, not a replica that \
+             lags), and that the owner's address leads to the owner.",
+        ));
+    }
     let Some(code) = got.code.as_deref() else {
         return if got.status < 400 || owner_is_to_blame {
             None
@@ -158,13 +214,19 @@ fn without_a_code(got: &Got, owner: &str) -> Judgement {
              PC01 nothing listens, PM03 it did not wake, PA01 the body is too large.",
         );
     }
+    let who_means_it = if got.machine.as_deref() == Some(owner) {
+        "and that is the owner".to_owned()
+    } else {
+        format!(
+            "so either the owner `{owner}` means it, or the layer does not wrap this path and the \
+             wrong machine answered"
+        )
+    };
     Judgement::new(
         Cause::ApplicationRefused,
         format!(
             "The row is fine, {by} answered {status} without an `Ownership-Code`: that is the \
-             application's own answer, so either the owner `{owner}` means it, or the layer does \
-             not wrap this path and the wrong machine answered; it is not a database timing \
-             problem."
+             application's own answer, {who_means_it}; it is not a database timing problem."
         ),
         "Check that the layer is outside of the route (and of whatever strips the path's prefix), \
          and that its extractor finds the session in this URL; then ask the application.",

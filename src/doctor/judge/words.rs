@@ -46,6 +46,9 @@ pub(super) fn presence(presence: Presence) -> &'static str {
 pub(super) fn so_far(findings: &Findings) -> String {
     let handled = match &findings.answer {
         Answer::NotAsked => return "The row is fine, and".to_owned(),
+        Answer::Failed { redirects, .. } if !redirects.is_empty() => {
+            return "The row is fine, the redirect led to no answer, and".into();
+        }
         Answer::Failed { .. } => {
             return "The row is fine, the public URL did not answer, and".into();
         }

@@ -64,7 +64,49 @@ pub(super) fn lines() -> Vec<Line> {
         (
             got(findings(), unreachable("no_candidate")),
             Cause::OwnerGone,
-            "the proxy knows no machine `e2863555a91708`",
+            "the proxy knows no machine `e2863555a91708`: it was destroyed, or the container was \
+             not created; it is not",
+        ),
+        (
+            got(
+                with_answered(|answered| {
+                    answered.row.as_mut().unwrap().presence = Presence::Alive;
+                    answered.machine = Some(beaten(|machine| machine.beat_seconds_ago = 2.0));
+                }),
+                unreachable("no_candidate"),
+            ),
+            Cause::OwnerGone,
+            "the proxy knows no machine `e2863555a91708`, although it was seen 2s ago: it was \
+             destroyed; it is not a database timing problem.",
+        ),
+        (
+            got(presence(Presence::Alive), unreachable("no_candidate")),
+            Cause::OwnerGone,
+            "although the directory takes it for alive: it was destroyed",
+        ),
+        (
+            got(
+                with_answered(|answered| {
+                    answered.row.as_mut().unwrap().presence = Presence::Lost;
+                    answered.machine = Some(beaten(|_| ()));
+                }),
+                unreachable("no_candidate"),
+            ),
+            Cause::OwnerGone,
+            "the proxy knows no machine `e2863555a91708`, which was last seen 3m 20s ago",
+        ),
+        (
+            got(never_seen(), unreachable("no_candidate")),
+            Cause::OwnerNeverSeen,
+            "was never seen",
+        ),
+        (
+            on_the_platform(
+                got(presence(Presence::Alive), unreachable("no_candidate")),
+                known("started"),
+            ),
+            Cause::OwnerUnreachable,
+            "(no_candidate)",
         ),
         (
             with_answered(|answered| {

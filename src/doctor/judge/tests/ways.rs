@@ -75,7 +75,20 @@ pub(super) fn lines() -> Vec<Line> {
         (
             got(findings(), answered(404, None)),
             Cause::ApplicationRefused,
-            "`56837ddda10348` answered 404 without an `Ownership-Code`",
+            "`56837ddda10348` answered 404 without an `Ownership-Code`: that is the application's \
+             own answer, so either the owner `e2863555a91708` means it, or the layer does not wrap \
+             this path",
+        ),
+        (
+            got(
+                findings(),
+                Got {
+                    status: 404,
+                    ..served_by(Some(OWNER))
+                },
+            ),
+            Cause::ApplicationRefused,
+            "that is the application's own answer, and that is the owner; it is not",
         ),
         (
             got(
@@ -95,6 +108,7 @@ pub(super) fn lines() -> Vec<Line> {
                     url: "https://app.example.com/".to_owned(),
                     why: "connect",
                     error: "connection refused".to_owned(),
+                    redirects: Vec::new(),
                 },
                 ..presence(Presence::Alive)
             },
@@ -102,9 +116,62 @@ pub(super) fn lines() -> Vec<Line> {
             "https://app.example.com/ gave no answer: connection refused.",
         ),
         (
+            led_nowhere(presence(Presence::Alive)),
+            Cause::OwnerUnreachable,
+            "https://m1.example.com/, where a redirect says that the owner `e2863555a91708` is, \
+             gave no answer: connection refused",
+        ),
+        (
+            got(
+                presence(Presence::Alive),
+                Got {
+                    redirects: vec!["https://m1.example.com/".to_owned(); 4],
+                    circular: true,
+                    ..answered(307, None)
+                },
+            ),
+            Cause::ReplayLoop,
+            "it redirected the request once more, after 4 redirects",
+        ),
+        (
             got(presence(Presence::Alive), answered(200, None)),
+            Cause::WrongMachine,
+            "The row is fine and names the owner `e2863555a91708`, and `56837ddda10348` answered \
+             200 in its place: the wrong machine serves the session",
+        ),
+        (
+            got(presence(Presence::Lost), answered(200, None)),
+            Cause::WrongMachine,
+            "answered 200 in its place",
+        ),
+        (
+            got(
+                on_the_platform(findings(), known("stopped")),
+                answered(200, None),
+            ),
+            Cause::WrongMachine,
+            "answered 200 in its place",
+        ),
+        (
+            got(presence(Presence::Alive), served_by(Some(OWNER))),
             Cause::Fine,
             "its owner is `e2863555a91708`, which is alive, and a request for it was answered 200.",
+        ),
+        (
+            got(presence(Presence::Alive), served_by(None)),
+            Cause::Fine,
+            "answered 200",
+        ),
+        // A header that calls machines otherwise than rows do.
+        (
+            got(presence(Presence::Alive), served_by(Some("web-0"))),
+            Cause::Fine,
+            "answered 200",
+        ),
+        (
+            got(presence(Presence::Lost), served_by(Some(OWNER))),
+            Cause::Fine,
+            "which is lost, and a request for it was answered 200",
         ),
         (
             findings(),
@@ -114,7 +181,7 @@ pub(super) fn lines() -> Vec<Line> {
         (
             got(
                 on_the_platform(findings(), known("stopped")),
-                answered(200, None),
+                served_by(Some(OWNER)),
             ),
             Cause::Fine,
             "answered 200",
