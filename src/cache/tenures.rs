@@ -157,3 +157,65 @@ impl Tenures {
         self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Right;
+
+    /// A coarse clock: it runs a little fast or slow, and moves in ticks, of which one has lasted for
+    /// `phase` when both owners read.
+    #[derive(Clone, Copy, Debug)]
+    struct Coarse {
+        rate: f64,
+        tick: f64,
+        phase: f64,
+    }
+
+    impl Coarse {
+        /// What it shows so long after that.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "milliseconds of a few minutes"
+        )]
+        fn shows(self, later: f64) -> u64 {
+            let ticks = ((self.phase + later * self.rate) / self.tick).floor();
+            (ticks * self.tick) as u64
+        }
+    }
+
+    /// Mostly at the edges of what is possible: in between, errors cancel each other out.
+    fn clock() -> impl Strategy<Value = Coarse> {
+        let rate = prop_oneof![Just(0.9995), Just(1.0005), 0.9995..1.0005];
+        let tick = prop_oneof![Just(16.0), Just(10.0), Just(4.0)];
+        let phase = prop_oneof![Just(0.0), Just(0.999), 0.0..0.999];
+        (rate, tick, phase).prop_map(|(rate, tick, phase)| Coarse {
+            rate,
+            tick,
+            phase: phase * tick,
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+        /// The new owner's read is complete when the old one's is sent, which is the worst.
+        #[test]
+        fn no_two_clocks_within_the_slack_let_two_machines_serve(
+            (old, new) in (clock(), clock()),
+            owned in prop_oneof![1_000_u32..60_000, (63_u32..3_750).prop_map(|n| 16 * n + 1)],
+        ) {
+            let bound = Tenures::new(1, owned).bound();
+            let from = Tenure::new(2, new.shows(0.0)).serves_from(None, bound);
+            let serves = |later| Right::of(old.shows(0.0), 0, old.shows(later), bound).may_serve();
+            let mut last = f64::from(owned) + 100.0;
+            while !serves(last) {
+                last -= 0.01;
+            }
+            prop_assert!(new.shows(last) < from, "{old:?} {new:?} until {last}");
+        }
+    }
+}
