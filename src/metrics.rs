@@ -46,6 +46,7 @@
 //! # What it costs
 //! A request for a session that is known adds to one counter, and allocates nothing. There is one
 //! counter for verdict, code and source together because each one more would cost as much again.
+//! With `metrics-exporter-prometheus` it was measured at 3 ns (`benches/RESULTS.md`).
 //!
 //! # Prometheus
 //! ```
