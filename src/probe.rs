@@ -79,7 +79,7 @@ use client::Client;
 use judge::{Judge, Next};
 use secret::Nonce;
 
-use crate::{Address, MachineId, OwnershipLayer, OwnershipLayerBuilder, SessionId};
+use crate::{Address, MachineId, OwnershipLayer, OwnershipLayerBuilder, SessionId, observe::Chain};
 
 /// How many redirects are followed.
 const REDIRECTS: u8 = 4;
@@ -215,7 +215,7 @@ impl Probe {
         match timeout(self.limit, self.follow(&judge)).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => ProbeOutcome::NoConnection {
-                reason: causes(&error),
+                reason: Chain(&error).to_string(),
             },
             Err(_) => ProbeOutcome::TimedOut,
         }
@@ -256,19 +256,6 @@ fn inconclusive(reason: &str) -> ProbeOutcome {
     ProbeOutcome::Inconclusive {
         reason: reason.to_owned(),
     }
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// Why a probe cannot be made.

@@ -151,6 +151,37 @@ fn who_reads_that_its_machine_has_another_process_stops_at_once() {
 }
 
 #[test]
+fn an_open_stream_asks_no_more_often_where_nothing_is_remembered() {
+    let asked = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&asked);
+    let lookup = crate::lookup_fn(move |id| {
+        // It answers at once, so whoever asks again and again would never return.
+        assert!(
+            count.fetch_add(1, Ordering::SeqCst) < 100,
+            "without a pause"
+        );
+        let session = Session::owned_by(id, machine("me")).with_epoch(1);
+        std::future::ready(Ok::<_, LookupError>(Some(session)))
+    });
+    let cache = Arc::new(Cache::new(
+        machine("me"),
+        DynLookup::new(lookup),
+        None,
+        Duration::from_secs(2),
+        Freshness::always_ask(),
+        100,
+        Clock::by_hand().0,
+    ));
+    let found = cache.load(id(), false).now_or_never().unwrap();
+    let owned = Owned::new(found.session.unwrap().unwrap(), found.asked_at, &cache);
+    let mut lost = pin!(owned.lost());
+    for _ in 0..3 {
+        assert!(lost.as_mut().now_or_never().is_none());
+    }
+    assert!(asked.load(Ordering::SeqCst) <= 2);
+}
+
+#[test]
 fn a_read_from_before_it_joined_tells_a_process_nothing_of_its_successor() {
     let rig = Rig::new();
     rig.supersede();

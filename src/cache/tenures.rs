@@ -14,8 +14,8 @@ use super::Tick;
 use crate::{Bound, Session, SessionId, Tenure, owner_before_may_serve};
 
 /// By how many milliseconds a wait is longer than F: the coarse clock stands still for up to 16 ms
-/// at a time (10 on Linux), at either end. And by a thousandth of F: the clocks of two machines, each of which is
-/// being corrected, may run apart by that much.
+/// at a time (10 on Linux), at either end. And by a thousandth of F: the clocks of two machines,
+/// each of which is being corrected, may run apart by that much.
 const SLACK: u64 = 35;
 const DRIFT: u64 = 1_000;
 

@@ -5,11 +5,11 @@ use std::time::Instant;
 use super::{
     Source,
     findings::{Answered, Directory, Fault, FaultKind, Kept, Meaning, SessionRow},
-    http_client::chain,
 };
 use crate::{
     LookupError, LookupErrorKind, MachineId, PostgresFault, PostgresLookup, PostgresVerified,
     PostgresVerifyError, PostgresWarning, SessionId, SessionStatus, lookup::postgres::SeenRow,
+    observe::Chain,
 };
 
 pub(super) async fn ask(source: &Source, id: SessionId) -> Directory {
@@ -150,7 +150,7 @@ async fn look(settled: Settled<'_>, id: SessionId) -> Directory {
 
 fn judged(seen: SeenRow) -> SessionRow {
     let meaning = match &seen.session {
-        Err(error) => Meaning::Unusable(chain(error)),
+        Err(error) => Meaning::Unusable(Chain(error).to_string()),
         Ok(session) if session.is_over(std::time::Duration::ZERO) => Meaning::Over,
         Ok(session) if session.status() == SessionStatus::Starting => Meaning::Starting,
         Ok(_) => Meaning::Active,
@@ -167,7 +167,7 @@ fn judged(seen: SeenRow) -> SessionRow {
 }
 
 fn failed(error: &LookupError) -> Directory {
-    let text = chain(error);
+    let text = Chain(error).to_string();
     match error.kind() {
         LookupErrorKind::Timeout => Directory::Late { error: text },
         LookupErrorKind::Unavailable => Directory::Down { error: text },

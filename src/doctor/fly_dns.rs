@@ -10,7 +10,8 @@ use hickory_resolver::{
 };
 use tokio::time::timeout;
 
-use super::{findings::PlatformMachine, http_client::chain};
+use super::findings::PlatformMachine;
+use crate::observe::Chain;
 
 /// TXT records of Fly's private network: `vms.<app>.internal` has the machines that are started,
 /// `all.vms.<app>.internal` all that there are.
@@ -87,9 +88,9 @@ impl FlyDns {
                     TokioRuntimeProvider::default(),
                 )
             }
-            None => Resolver::builder_tokio().map_err(|error| chain(&error))?,
+            None => Resolver::builder_tokio().map_err(|error| Chain(&error).to_string())?,
         };
-        builder.build().map_err(|error| chain(&error))
+        builder.build().map_err(|error| Chain(&error).to_string())
     }
 
     async fn machines(&self, resolver: &TokioResolver, kind: &str) -> Result<Vec<Listed>, String> {
@@ -98,7 +99,7 @@ impl FlyDns {
         let lookup = match resolver.txt_lookup(name.as_str()).await {
             Ok(lookup) => lookup,
             Err(NetError::Dns(error)) if is_empty(&error) => return Ok(Vec::new()),
-            Err(error) => return Err(chain(&error)),
+            Err(error) => return Err(Chain(&error).to_string()),
         };
         let mut text = String::new();
         for record in lookup.answers() {

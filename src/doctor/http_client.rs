@@ -3,7 +3,7 @@
 //! Not reqwest, whose features are those of everybody in the process who uses it: without a TLS
 //! provider of its choosing, its every client would panic.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Uri, header, response::Parts};
@@ -12,7 +12,7 @@ use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tokio::time::{Instant, timeout_at};
 
-use crate::lookup::postgres::client_config;
+use crate::{lookup::postgres::client_config, observe::Chain};
 
 /// What is read of a body: enough for a problem document and for a machine's configuration.
 const MOST: usize = 1 << 20;
@@ -48,7 +48,7 @@ pub(super) async fn get(
         why: "other",
         error,
     };
-    let tls = client_config().map_err(|error| other(chain(&error)))?;
+    let tls = client_config().map_err(|error| other(Chain(&error).to_string()))?;
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http()
@@ -78,7 +78,7 @@ pub(super) async fn get(
         } else {
             "other"
         },
-        error: chain(&error),
+        error: Chain(&error).to_string(),
     })?;
     let took = began.elapsed();
     let (head, mut stream) = response.into_parts();
@@ -93,19 +93,4 @@ pub(super) async fn get(
         }
     }
     Ok(Answer { head, body, took })
-}
-
-/// The error, then what caused it. A cause that was said already is not said again.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -3,10 +3,10 @@
 use std::error::Error;
 
 use super::{Finding, circumstances::Found};
-use crate::{LookupError, LookupErrorKind};
+use crate::{LookupError, LookupErrorKind, observe::Chain};
 
 pub(super) fn failed(error: &LookupError) -> Found {
-    let causes = chain(error).join(": ");
+    let causes = Chain(error);
     match error.kind() {
         _ if is_of_the_table(error) => (
             Finding::TableWrong,
@@ -25,20 +25,6 @@ pub(super) fn failed(error: &LookupError) -> Found {
             format!("The directory cannot be asked: {causes}."),
         ),
     }
-}
-
-/// The error, then what caused it. A cause that was said already is not said again.
-pub(super) fn chain(error: &LookupError) -> Vec<String> {
-    let mut chain = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if chain.last().is_none_or(|last| !last.contains(&text)) {
-            chain.push(text);
-        }
-        source = cause.source();
-    }
-    chain
 }
 
 /// Whether PostgreSQL was asked, and has another table, other columns or other rights than the

@@ -7,7 +7,6 @@ use http::request::Parts;
 use super::{
     FailureRead, Finding, Reading, ResponseShown, SessionRead,
     circumstances::Circumstances,
-    failed::chain,
     notes::notes_on_owner,
     read::{kind, meaning, milliseconds, response_shown, right_read},
     shown::Shown,
@@ -16,6 +15,7 @@ use crate::{
     Code, LookupError, Reader, Record, Rejection, Replay, Session, SessionStatus, Verdict,
     cache::{Found, Remembered},
     decide, identity,
+    observe::causes,
     policy::{Policy, Question, Weighed, WriteHandover},
 };
 
@@ -51,7 +51,7 @@ impl Look<'_> {
             session: session.map(|session| self.session_read(session, found.age)),
             failure: found.session.as_ref().err().map(|error| FailureRead {
                 kind: kind(error.kind()),
-                chain: chain(error)
+                chain: causes(error)
                     .iter()
                     .map(|cause| self.shown.text(cause))
                     .collect(),

@@ -7,12 +7,36 @@ pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'static));
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
+        f.write_str(&causes(self.0).join(": "))
+    }
+}
+
+/// The error, then what caused it. A cause that was said already is not said again: many errors
+/// repeat theirs.
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
+    let mut causes = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !causes.iter().any(|said| said.contains(&text)) {
+            causes.push(text);
         }
-        Ok(())
+        source = cause.source();
+    }
+    causes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LookupError;
+
+    #[test]
+    fn a_cause_that_was_said_already_is_not_said_again() {
+        let refused = || std::io::Error::other("refused");
+        let told = LookupError::unavailable("no connection").with_source(refused());
+        assert_eq!(Chain(&told).to_string(), "no connection: refused");
+        let repeats = LookupError::unavailable("no connection: refused").with_source(refused());
+        assert_eq!(Chain(&repeats).to_string(), "no connection: refused");
     }
 }

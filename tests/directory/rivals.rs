@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_ownership::{Freshness, Presence, PresenceState, SessionId, Standing};
+use tower_ownership::{Freshness, OnUnassigned, Presence, PresenceState, SessionId, Standing};
 
 use crate::support::{database::Database, until_async};
 use crate::{Process, builder, migrated, owned_by, row, unowned};
@@ -109,6 +109,24 @@ async fn what_a_process_gives_up_while_it_waits_for_the_one_before_is_no_proof()
     let released = young.directory.release_all(&young.cache).await.unwrap();
     assert_eq!(released.len(), 1);
     assert!(!released[0].proven);
+}
+
+#[tokio::test]
+async fn who_waits_for_the_process_before_claims_nothing_that_others_could_serve() {
+    let database = migrated().await;
+    let young = Process::around("m1", builder(&database).build().unwrap(), |layer| {
+        let freshness = Freshness::always_ask().owned(Duration::from_secs(1));
+        layer
+            .freshness(freshness)
+            .on_unassigned(OnUnassigned::Claim)
+    });
+    let free = unowned(&database).await;
+    drop(process(&database).present().await);
+    let _after = young.present().await;
+    assert_eq!(young.answer(free).await, "session-starting");
+    assert_eq!(row(&database, free).await.0, None);
+    until_async("the younger is alone", async || young.cache.is_alone()).await;
+    assert_eq!(young.answer(free).await, "epoch 1");
 }
 
 #[tokio::test]
