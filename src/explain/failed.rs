@@ -1,7 +1,5 @@
 //! What a failed lookup says of the directory.
 
-use std::error::Error;
-
 use super::{Finding, circumstances::Found};
 use crate::{LookupError, LookupErrorKind, observe::Chain};
 
@@ -31,7 +29,7 @@ pub(super) fn failed(error: &LookupError) -> Found {
 /// query needs (SQLSTATE classes 3F and 42).
 #[cfg(feature = "postgres")]
 fn is_of_the_table(error: &LookupError) -> bool {
-    let mut source = error.source();
+    let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if let Some(error) = cause.downcast_ref::<tokio_postgres::Error>() {
             let code = error.code().map(tokio_postgres::error::SqlState::code);
