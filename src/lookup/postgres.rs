@@ -22,6 +22,7 @@ mod connector;
 mod direct;
 mod directory;
 mod document;
+mod exchange;
 mod failure;
 mod fault;
 mod identifier;
@@ -34,6 +35,7 @@ mod presence;
 mod processes;
 mod query;
 mod queue;
+mod reserved;
 mod source;
 mod statuses;
 mod table;
@@ -118,8 +120,9 @@ use table::Table;
 ///
 /// A lookup that fails on a connection which had been lying idle (the server was restarted, an
 /// administrator ended it) is tried once more on a fresh one. The server is told to give up a
-/// query at nine tenths of its bound (`statement_timeout`), and that nothing may be written
-/// (`default_transaction_read_only`), so that queries which wait for a lock do not pile up there. A
+/// query at nine tenths of its bound (`statement_timeout`), and, unless
+/// [ownership](PostgresLookupBuilder::ownership) is kept over the same connections, that nothing may
+/// be written (`default_transaction_read_only`), so that queries which wait for a lock do not pile up there. A
 /// connection whose query outlived our bound, or was no longer waited for, is never used again.
 ///
 /// # Many at once
@@ -138,7 +141,7 @@ use table::Table;
 /// prepared on it: then a lookup is one message. `PgBouncer` in transaction mode, and whatever else
 /// shares the server's connections, refuses such options or passes over them. That is noticed, and
 /// from then on each query is sent unprepared in a transaction that sets its limits itself
-/// (`BEGIN READ ONLY; SET LOCAL statement_timeout`): right behind every pooler, and about three
+/// (`BEGIN READ ONLY; SET LOCAL statement_timeout; …`): right behind every pooler, and about three
 /// times the work. `pgbouncer=true` in the URL says so from the start; with a pool of the
 /// application's own it is always so.
 ///

@@ -7,9 +7,9 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_ownership::{
-    CacheHandle, FlyReplay, Freshness, Owned, OwnershipLayer, OwnershipLayerBuilder, PathSegment,
-    PostgresDirectory, PostgresLookup, PostgresLookupBuilder, PostgresPresence, Session,
-    SessionDirectory as _, SessionId, SessionLookup as _,
+    CacheHandle, FlyReplay, Freshness, LookupError, Owned, OwnershipLayer, OwnershipLayerBuilder,
+    PathSegment, PostgresDirectory, PostgresLookup, PostgresLookupBuilder, PostgresPresence,
+    Session, SessionDirectory as _, SessionId, SessionLookup as _,
 };
 use uuid::Uuid;
 
@@ -78,8 +78,13 @@ impl Process {
     }
 
     pub(crate) async fn claim_as(&self, seen: Session) -> Session {
+        self.try_claim(seen).await.unwrap()
+    }
+
+    /// The same where it may fail.
+    pub(crate) async fn try_claim(&self, seen: Session) -> Result<Session, LookupError> {
         let claim = self.directory.claim(seen, self.cache.machine().clone());
-        claim.await.unwrap().unwrap()
+        claim.await.map(Option::unwrap)
     }
 
     /// What a request for the session is answered: `epoch 1` by the application that serves it, or

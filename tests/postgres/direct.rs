@@ -70,7 +70,7 @@ async fn a_statement_that_is_lost_is_sent_another_way() {
 #[tokio::test]
 async fn a_connection_that_ends_at_once_is_no_pooler() {
     let (database, id) = with_session().await;
-    let port = cut_off_at_the_first(b"SHOW ", database.port()).await;
+    let port = cut_off_at_the_first(b"current_setting", database.port()).await;
     let lookup = PostgresLookup::builder(database.url_through(port));
     let lookup = lookup.build().unwrap();
     let error = find(&lookup, id).await.unwrap_err();
@@ -194,6 +194,51 @@ async fn a_pooler_is_seen_through() {
         assert_eq!(error.kind(), LookupErrorKind::Timeout);
         assert!(
             chain(&error).contains("statement timeout"),
+            "{}",
+            chain(&error)
+        );
+    }
+}
+
+/// The driver asks a new connection whether it may write, and ours cannot.
+#[tokio::test]
+async fn a_primary_is_found_by_target_session_attrs() {
+    let (database, id) = with_session().await;
+    for attributes in ["read-write", "any"] {
+        for way in ["", "&pgbouncer=true"] {
+            let url = format!("{}?target_session_attrs={attributes}{way}", database.url());
+            let lookup = PostgresLookup::builder(url).build().unwrap();
+            found(&lookup, id).await;
+        }
+    }
+    assert!(database.statements_with(WRAPPING) > 0);
+    let url = format!("{}?target_session_attrs=read-only", database.url());
+    let lookup = PostgresLookup::builder(url).build().unwrap();
+    let error = find(&lookup, id).await.unwrap_err();
+    assert!(
+        chain(&error).contains("is not read only"),
+        "{}",
+        chain(&error)
+    );
+}
+
+/// The query of an application's own may call what writes.
+#[tokio::test]
+async fn a_query_of_ones_own_cannot_write() {
+    let (database, _) = with_session().await;
+    database
+        .execute(
+            "CREATE TABLE log (); CREATE FUNCTION logged() RETURNS text LANGUAGE sql
+                 AS $$ INSERT INTO log DEFAULT VALUES; SELECT 'm1' $$",
+        )
+        .await;
+    for way in ["", "?pgbouncer=true", "?target_session_attrs=read-write"] {
+        let lookup = PostgresLookup::builder(format!("{}{way}", database.url()))
+            .query("SELECT logged() AS owner, 'active' AS status WHERE $1 IS NOT NULL");
+        let lookup = lookup.build().unwrap();
+        let error = find(&lookup, Uuid::nil()).await.unwrap_err();
+        assert!(
+            chain(&error).contains("read-only transaction"),
             "{}",
             chain(&error)
         );

@@ -258,8 +258,11 @@ impl PostgresLookupBuilder {
     }
 
     /// How many connections this process may hold. Default: 4, which is good for thousands of
-    /// lookups a second, and the layer's cache asks far less often. Times the machines of the
-    /// fleet, they have to fit into the server's `max_connections`.
+    /// lookups a second, and the layer's cache asks far less often. With
+    /// [ownership](Self::ownership), lookups and writes get one half each, so two is the least with
+    /// which slow writes hold up no lookup, and the heartbeat opens one more. Times the machines of
+    /// the fleet, they have to fit into the server's `max_connections`. A pool of the application's
+    /// own loses one connection to the heartbeat, and may open another in its place.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = Some(connections);
         self

@@ -2,8 +2,11 @@
 
 use std::{fmt, time::Duration};
 
-use deadpool_postgres::Pool;
-use tokio::time::{Instant, timeout, timeout_at};
+use deadpool_postgres::{ClientWrapper, Pool};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, timeout, timeout_at},
+};
 use tokio_postgres::{
     Row,
     types::{ToSql, Type},
@@ -14,30 +17,47 @@ use crate::LookupError;
 use super::{
     bounds::Bounds,
     direct::Direct,
+    exchange::{self, Opening},
     failure::{Failure, connect_error},
     lease::Lease,
+    reserved::Reserved,
 };
+
+/// How long a claim waits for a lock. Another claim holds the session's row for some
+/// milliseconds. A transaction that holds it for longer is none of ours, and a claim that waited
+/// for it would only keep a connection from the claims of other sessions.
+const CLAIM_LOCK: Duration = Duration::from_millis(200);
 
 /// A value and the type it is sent as: without types the driver would have to prepare statements,
 /// which a pooler in transaction mode loses.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
+/// Each duty has its own connections: lookups one half of the pool, all that requests write the
+/// other half, and the heartbeat one outside of it. So writes that are slow, or that wait for a
+/// row's lock, cost no lookup of another session and no beat.
 pub(super) struct Connections {
-    pool: Pool,
+    pub(super) pool: Pool,
     /// Whether the application made the pool, with bounds of its own or none.
-    is_foreign: bool,
-    direct: Direct,
-    bounds: Bounds,
+    pub(super) is_foreign: bool,
+    pub(super) direct: Direct,
+    pub(super) bounds: Bounds,
+    /// A permit for each connection of the half that is not for lookups.
+    others: Semaphore,
+    pub(super) reserved: Reserved,
 }
 
 impl Connections {
     /// A pool of ours, which keeps the bounds.
-    pub(super) fn new(pool: Pool, direct: Direct, bounds: Bounds) -> Self {
+    pub(super) fn new(pool: Pool, reserved: Reserved, direct: Direct, bounds: Bounds) -> Self {
+        let others = pool.status().max_size / 2;
         Self {
             pool,
             is_foreign: false,
             direct,
             bounds,
+            // Of a single connection there is no half.
+            others: Semaphore::new(others.max(1)),
+            reserved,
         }
     }
 
@@ -45,7 +65,7 @@ impl Connections {
     pub(super) fn foreign(pool: Pool, bounds: Bounds) -> Self {
         Self {
             is_foreign: true,
-            ..Self::new(pool, Direct::never(), bounds)
+            ..Self::new(pool, Reserved::default(), Direct::never(), bounds)
         }
     }
 
@@ -74,7 +94,7 @@ impl Connections {
         parameters: &[Parameter<'_>],
         deadline: Instant,
     ) -> Result<Vec<Row>, Failure> {
-        self.attempt(Statement::Ask, (sql, parameters), deadline, true)
+        self.attempt(Statement::Ask, (sql, parameters), deadline)
             .await
     }
 
@@ -87,7 +107,18 @@ impl Connections {
         deadline: Instant,
         repeatable: bool,
     ) -> Result<Vec<Row>, Failure> {
-        self.attempt(Statement::Write, (sql, parameters), deadline, repeatable)
+        let what = Statement::Write { repeatable };
+        self.attempt(what, (sql, parameters), deadline).await
+    }
+
+    /// Writes by `deadline` what is repeatable and should not wait long for a lock.
+    pub(super) async fn claim(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        deadline: Instant,
+    ) -> Result<Vec<Row>, Failure> {
+        self.attempt(Statement::Claim, (sql, parameters), deadline)
             .await
     }
 
@@ -100,7 +131,7 @@ impl Connections {
         limit: Duration,
     ) -> Result<Vec<Row>, Failure> {
         let deadline = Instant::now() + limit;
-        self.attempt(Statement::AskMuch, (sql, parameters), deadline, true)
+        self.attempt(Statement::AskMuch, (sql, parameters), deadline)
             .await
     }
 
@@ -111,8 +142,8 @@ impl Connections {
         parameters: &[Parameter<'_>],
         deadline: Instant,
     ) -> Result<Vec<Row>, Failure> {
-        let lease = self.lease(deadline).await?;
-        lease.write(sql, parameters, left(deadline)).await
+        self.attempt(Statement::WriteMuch, (sql, parameters), deadline)
+            .await
     }
 
     /// Runs statements in one transaction of at most `limit`, which waits for no lock longer than
@@ -123,25 +154,34 @@ impl Connections {
         lock: Duration,
         limit: Duration,
     ) -> Result<(), Failure> {
+        let _turn = self.turn(self.deadline()).await?;
         let lease = self.lease(self.deadline()).await?;
-        lease.execute(sql, lock, limit).await
+        let opening = Opening::write(limit).lock_timeout(lock);
+        let done = exchange::execute(lease.client()?, opening, sql).await;
+        let done = Self::judged(lease.client()?, done, limit).await;
+        lease.end(&done);
+        done
     }
 
-    /// Does it, and what is `repeatable` once more if all that failed was a connection that had been
-    /// lying idle: a restarted server then costs nobody an error. The failure of a fresh connection
-    /// is the server's, and a second attempt would only double its load.
+    /// Does it, and once more if all that failed was a connection that had been lying idle: a
+    /// restarted server, or a name that leads to another one by now, then costs nobody an error.
+    /// The failure of a fresh connection is the server's, and a second attempt would only double its
+    /// load.
     async fn attempt(
         &self,
         what: Statement,
         sql: (&str, &[Parameter<'_>]),
         deadline: Instant,
-        repeatable: bool,
     ) -> Result<Vec<Row>, Failure> {
+        let _turn = match what {
+            Statement::Ask => None,
+            _ => Some(self.turn(deadline).await?),
+        };
         let began = Instant::now();
         let lease = self.lease(deadline).await?;
         let was_idle = lease.was_idle();
         match self.once(lease, what, sql, deadline).await {
-            Err(failure) if repeatable && was_idle && failure.is_stale() => {
+            Err(failure) if was_idle && what.may_repeat(&failure) => {
                 self.drop_what_is_older(began);
             }
             // A statement that cannot be prepared has done nothing.
@@ -167,13 +207,59 @@ impl Connections {
         (sql, parameters): (&str, &[Parameter<'_>]),
         deadline: Instant,
     ) -> Result<Vec<Row>, Failure> {
+        let client = lease.client()?;
         let limit = self.bounds.statement().min(left(deadline));
-        match (what, self.direct.holds()) {
-            (Statement::Ask, true) => lease.query_prepared(sql, parameters, limit).await,
-            (Statement::Ask, false) => lease.query(sql, parameters, limit).await,
-            (Statement::Write, true) => lease.write_prepared(sql, parameters, limit).await,
-            (Statement::Write, false) => lease.write(sql, parameters, limit).await,
-            (Statement::AskMuch, _) => lease.query(sql, parameters, left(deadline)).await,
+        let opening = match what {
+            Statement::Ask => Opening::read(limit),
+            Statement::AskMuch => Opening::read(left(deadline)),
+            Statement::Write { .. } => Opening::write(limit),
+            Statement::Claim => Opening::write(limit).lock_timeout(CLAIM_LOCK),
+            Statement::WriteMuch => Opening::write(left(deadline)),
+        };
+        let answer = match what {
+            Statement::Ask if self.direct.holds() => {
+                exchange::ask_prepared(client, limit, sql, parameters).await
+            }
+            Statement::Write { .. } | Statement::Claim if self.direct.holds() => {
+                exchange::transact_prepared(client, opening, sql, parameters).await
+            }
+            _ => exchange::transact(client, opening, sql, parameters).await,
+        };
+        let answer = Self::judged(client, answer, left(deadline)).await;
+        lease.end(&answer);
+        answer
+    }
+
+    /// Tells a server that takes no writes because it is a standby from one that was set to be
+    /// read-only: only the former is the wrong server.
+    pub(super) async fn judged<T>(
+        client: &ClientWrapper,
+        answer: Result<T, Failure>,
+        limit: Duration,
+    ) -> Result<T, Failure> {
+        match answer {
+            Err(failure) if failure.is_of_a_read_only_server() => {
+                let is_standby = exchange::is_standby(client, limit).await;
+                Err(if is_standby {
+                    failure.of_a_standby()
+                } else {
+                    failure
+                })
+            }
+            answer => answer,
+        }
+    }
+
+    /// Waits for a connection of the half that is not for lookups.
+    async fn turn(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Failure> {
+        let deadline = deadline.min(Instant::now() + self.bounds.pool);
+        match timeout_at(deadline, self.others.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            // Nobody closes it.
+            Ok(Err(_)) | Err(_) => Err(Failure::Unasked(LookupError::timeout(
+                "no connection to PostgreSQL became free in time: other writes, which get half of \
+                 `max_connections`, hold them",
+            ))),
         }
     }
 
@@ -183,17 +269,23 @@ impl Connections {
                 return self.pool.get().await.map_err(connect_error);
             }
             // A pool that the application made may have no bounds, nor a runtime to keep them by.
-            let limit = self.bounds.pool + self.bounds.connect;
-            let got = timeout(limit, self.pool.get()).await.map_err(|elapsed| {
-                LookupError::timeout("the pool gave no connection to PostgreSQL in time")
-                    .with_source(elapsed)
-            })?;
+            let got = timeout(self.patience(), self.pool.get())
+                .await
+                .map_err(|elapsed| {
+                    LookupError::timeout("the pool gave no connection to PostgreSQL in time")
+                        .with_source(elapsed)
+                })?;
             got.map_err(connect_error)
         };
         let got = timeout_at(deadline, got).await;
         got.unwrap_or_else(|_| Err(Self::too_late()))
             .map(Lease::new)
             .map_err(Failure::Unasked)
+    }
+
+    /// How long a connection may take, of the pool or a new one.
+    pub(super) fn patience(&self) -> Duration {
+        self.bounds.pool + self.bounds.connect
     }
 
     /// When a lookup that begins now has to have its answer.
@@ -212,10 +304,27 @@ enum Statement {
     Ask,
     /// What may take until the deadline, and is not worth a plan that is kept.
     AskMuch,
-    Write,
+    Write {
+        repeatable: bool,
+    },
+    Claim,
+    WriteMuch,
 }
 
-fn left(deadline: Instant) -> Duration {
+impl Statement {
+    /// Whether a fresh connection may do what one that had been lying idle did not.
+    fn may_repeat(self, failure: &Failure) -> bool {
+        let repeatable = match self {
+            Self::Ask | Self::AskMuch | Self::Claim => true,
+            Self::Write { repeatable } => repeatable,
+            Self::WriteMuch => false,
+        };
+        // A standby has written nothing.
+        failure.is_standby() || repeatable && failure.is_stale()
+    }
+}
+
+pub(super) fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
@@ -226,6 +335,7 @@ impl fmt::Debug for Connections {
             .field("pool", &self.pool.status())
             .field("direct", &self.direct)
             .field("bounds", &self.bounds)
+            .field("reserved", &self.reserved)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! How connections are made: plainly or by TLS.
 
-use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod};
+use deadpool_postgres::{Connect, Manager, ManagerConfig, RecyclingMethod};
 use tokio_postgres::{Client, Config, Error, NoTls};
 #[cfg(feature = "tls")]
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -26,6 +26,15 @@ impl Connector {
             Self::Plain => Manager::from_connect(config, direct.connector(NoTls), recycling),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => Manager::from_connect(config, direct.connector(tls), recycling),
+        }
+    }
+
+    /// What opens connections as the pool's are opened.
+    pub(super) fn opener(&self, direct: &Direct) -> Box<dyn Connect> {
+        match self {
+            Self::Plain => Box::new(direct.connector(NoTls)),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => Box::new(direct.connector(tls.clone())),
         }
     }
 

@@ -32,20 +32,27 @@ pub(super) struct Direct(Arc<State>);
 struct State {
     shared: AtomicBool,
     limit: Duration,
+    reads_only: bool,
 }
 
 impl Direct {
-    /// `limit` is how long the server may work on one statement.
-    pub(super) fn new(limit: Duration) -> Self {
+    /// `limit` is how long the server may work on one statement. With `reads_only`, a connection
+    /// cannot write.
+    ///
+    /// A directory writes over the same connections. They keep the server's own default, because a
+    /// transaction that is opened as `READ WRITE` past a default of ours would also pass that of an
+    /// operator or a provider who has stopped all writers (`default_transaction_read_only`).
+    pub(super) fn new(limit: Duration, reads_only: bool) -> Self {
         Self(Arc::new(State {
             shared: AtomicBool::new(false),
             limit,
+            reads_only,
         }))
     }
 
     /// For connections that others opened, of which nothing is known.
     pub(super) fn never() -> Self {
-        let direct = Self::new(Duration::ZERO);
+        let direct = Self::new(Duration::ZERO, false);
         direct.give_up();
         direct
     }
@@ -125,13 +132,25 @@ where
         let mark = RandomState::new().build_hasher().finish();
         let mark = format!("{mark:016x}");
         let options = format!(
-            "{} -c statement_timeout={} -c default_transaction_read_only=on -c {MARK}={mark}",
+            "{} -c statement_timeout={} -c {MARK}={mark}",
             config.get_options().unwrap_or_default(),
             statement_timeout(self.direct.0.limit)
         );
+        // Among the options, the read-only default would make every primary fail the driver's check
+        // of `target_session_attrs`. It is set only on a connection that has the mark: what is
+        // behind a pooler is used by others, too.
+        let set = if self.direct.0.reads_only {
+            "set_config('default_transaction_read_only', 'on', false)"
+        } else {
+            "NULL"
+        };
+        let look = format!(
+            "SELECT mark, CASE WHEN mark = '{mark}' THEN {set} END \
+             FROM current_setting('{MARK}', true) AS mark"
+        );
         let mut config = config.clone();
         let (client, task) = self.open(config.options(options)).await?;
-        let marked = match client.simple_query(&format!("SHOW {MARK}")).await {
+        let marked = match client.simple_query(&look).await {
             Ok(messages) => messages.iter().any(|message| match message {
                 SimpleQueryMessage::Row(row) => row.get(0) == Some(&mark),
                 _ => false,

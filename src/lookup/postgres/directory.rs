@@ -89,10 +89,15 @@ pub use sessions::{ListedSession, SessionFilter};
 /// not come back within a minute.
 ///
 /// # How long it takes, at most
-/// As long as a lookup, by the same bounds, unless a method says otherwise. All goes over the
-/// lookup's own connections, each write as one transaction that is sent at once
-/// (`BEGIN READ WRITE; SET LOCAL statement_timeout`), so through a pooler as well. Where nothing
-/// shares the connections, its statement is prepared.
+/// As long as a lookup, by the same bounds, unless a method says otherwise. Writes use at most half
+/// of the lookup's connections, so that slow ones hold up no lookup; the heartbeat has a connection
+/// of its own outside of the pool. Each write is one transaction that is sent at once
+/// (`BEGIN; SET LOCAL statement_timeout; …`), so through a pooler as well. Where nothing shares the
+/// connections, its statement is prepared. A claim waits at most 200 ms for a row's lock. If the
+/// process stops before its COMMIT goes out, the server ends the transaction within a second.
+///
+/// A server, database or role that is set to `default_transaction_read_only` is not written: each
+/// write is `Unavailable` and says so.
 ///
 /// # Errors
 /// Those of a [lookup](super::PostgresLookup#errors). A

@@ -14,12 +14,15 @@ pub(super) enum Failure {
     /// No answer within the bound.
     Slow,
     Server(tokio_postgres::Error),
+    /// The server follows another one: what it says may have been true some time ago, and it takes
+    /// no writes.
+    Standby(Option<tokio_postgres::Error>),
 }
 
 impl Failure {
     fn sqlstate(&self) -> Option<&str> {
         match self {
-            Self::Unasked(_) | Self::Slow => None,
+            Self::Unasked(_) | Self::Slow | Self::Standby(_) => None,
             Self::Server(error) => error.code().map(tokio_postgres::error::SqlState::code),
         }
     }
@@ -27,16 +30,16 @@ impl Failure {
     /// Whether the connection rather than the question was at fault, so that a fresh one helps.
     pub(super) fn is_stale(&self) -> bool {
         match (self, self.sqlstate()) {
-            (Self::Unasked(_) | Self::Slow, _) => false,
+            (Self::Unasked(_) | Self::Slow | Self::Standby(_), _) => false,
             // No answer of the server's at all: the connection is gone.
             (Self::Server(error), None) => error.is_closed() || caused_by_io(error),
-            // Ended by an administrator, by another backend's crash, or for lying idle; and
-            // connection exceptions, which poolers report for the servers behind them. A stale
+            // Ended by an administrator, by another backend's crash, or for lying idle, also in a
+            // transaction whose end this process was too late to send; and connection exceptions, which poolers report for the servers behind them. A stale
             // plan (0A000) is not among them: every column of a statement has a type of its own
             // choosing, so no change of the table makes one. Nor is a lost statement (26000),
             // which says that the connection is shared.
             (_, Some(code)) => {
-                code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P05")
+                code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P05" | "25P03")
             }
         }
     }
@@ -45,6 +48,30 @@ impl Failure {
     /// did not take its leave.
     pub(super) fn spares_the_connection(&self) -> bool {
         self.sqlstate().is_some() && !self.is_stale()
+    }
+
+    /// Whether the server follows another one.
+    pub(super) fn is_standby(&self) -> bool {
+        matches!(self, Self::Standby(_))
+    }
+
+    /// Whether a connection to the same name, opened anew, may do better.
+    pub(super) fn is_of_the_connection(&self) -> bool {
+        self.is_standby() || self.is_stale()
+    }
+
+    /// Whether the server refused to write because nothing may be written there; a standby also
+    /// says so with the code of a feature that it does not have.
+    pub(super) fn is_of_a_read_only_server(&self) -> bool {
+        matches!(self.sqlstate(), Some("25006" | "0A000"))
+    }
+
+    /// The same, of a server that is known to be a standby.
+    pub(super) fn of_a_standby(self) -> Self {
+        match self {
+            Self::Server(error) => Self::Standby(Some(error)),
+            other => other,
+        }
     }
 
     /// Whether the server does not know what was prepared, or already does: the connection is
@@ -69,7 +96,8 @@ impl Failure {
                 LookupError::timeout("PostgreSQL gave the write up: it took too long")
             }
             "25006" => LookupError::unavailable(
-                "PostgreSQL takes no writes here: it is a replica, or set to be read-only",
+                "PostgreSQL takes no writes: default_transaction_read_only is on for this \
+                 database, role or server",
             ),
             "42P01" | "42703" | "3F000" | "42P10" => LookupError::unavailable(
                 "PostgreSQL has no such table or column as the write names: was the migration of \
@@ -85,6 +113,7 @@ impl Failure {
             ),
             "" => match &self {
                 Self::Unasked(error) => error.clone(),
+                Self::Standby(_) => standby(),
                 Self::Slow => LookupError::timeout(
                     "the write took too long, and may have been done all the same",
                 ),
@@ -112,6 +141,7 @@ impl Failure {
             "42501" => LookupError::unavailable("PostgreSQL does not permit the query"),
             "" => match &self {
                 Self::Unasked(error) => error.clone(),
+                Self::Standby(_) => standby(),
                 Self::Slow => LookupError::timeout("the query took too long"),
                 Self::Server(_) => {
                     LookupError::unavailable("the connection to PostgreSQL was lost")
@@ -141,6 +171,7 @@ impl Failure {
             }
             "" => match &self {
                 Self::Unasked(error) => error.clone(),
+                Self::Standby(_) => standby(),
                 Self::Slow => LookupError::timeout("the session query took too long"),
                 Self::Server(_) => {
                     LookupError::unavailable("the connection to PostgreSQL was lost")
@@ -153,10 +184,18 @@ impl Failure {
 
     fn caused(self, error: LookupError) -> LookupError {
         match self {
-            Self::Unasked(_) | Self::Slow => error,
-            Self::Server(source) => error.with_source(source),
+            Self::Unasked(_) | Self::Slow | Self::Standby(None) => error,
+            Self::Server(source) | Self::Standby(Some(source)) => error.with_source(source),
         }
     }
+}
+
+fn standby() -> LookupError {
+    LookupError::unavailable(
+        "this PostgreSQL server is a standby (pg_is_in_recovery), and only the primary knows who \
+         owns a session: make the host name lead to the primary, or name all servers as hosts and \
+         add target_session_attrs=read-write",
+    )
 }
 
 /// Why the pool gave no connection.

@@ -16,6 +16,7 @@ use crate::lookup::postgres::{
     processes::Processes,
     query::SessionQuery,
     queue::Queue,
+    reserved::Reserved,
     source::Kind,
     statuses::Statuses,
     table::{Table, TableNames},
@@ -87,16 +88,19 @@ impl PostgresLookupBuilder {
         }
         let max_size = self.max_connections.unwrap_or(MAX_CONNECTIONS);
         let bounds = self.bounds;
+        let reads_only = self.names.ownership.is_none();
         let server = self.server("tower-ownership")?;
         if max_size == 0 {
             return Err(PostgresConfigError::Zero {
                 what: "max_connections",
             });
         }
-        let direct = Direct::new(bounds.statement());
+        let direct = Direct::new(bounds.statement(), reads_only);
         if server.pooled {
             direct.give_up();
         }
+        let opener = server.connector.opener(&direct);
+        let reserved = Reserved::new(opener, server.config.clone());
         let pool = Pool::builder(server.connector.manager(server.config, &direct))
             .runtime(Runtime::Tokio1)
             .max_size(max_size)
@@ -104,7 +108,7 @@ impl PostgresLookupBuilder {
             .create_timeout(Some(bounds.connect))
             .build()
             .map_err(PostgresConfigError::Pool)?;
-        Ok(Connections::new(pool, direct, bounds))
+        Ok(Connections::new(pool, reserved, direct, bounds))
     }
 
     /// Where to connect, and through what.

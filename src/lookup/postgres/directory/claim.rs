@@ -29,7 +29,7 @@ impl SessionDirectory for PostgresDirectory {
         let active = statuses.map_or_else(Vec::new, |statuses| statuses.active.clone());
         let rows = lookup
             .connections
-            .write(
+            .claim(
                 &self.claim_sql(),
                 &[
                     id.parameter(),
@@ -39,9 +39,8 @@ impl SessionDirectory for PostgresDirectory {
                     (&epoch, Type::INT8),
                     (&active, Type::TEXT_ARRAY),
                 ],
+                // It may be sent twice: the second finds that the session is this machine's already.
                 lookup.connections.deadline(),
-                // Then it is this machine's already, and the answer says so.
-                true,
             )
             .await
             .map_err(Failure::into_write_error)?;

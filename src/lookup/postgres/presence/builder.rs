@@ -74,7 +74,7 @@ impl PostgresPresenceBuilder {
         self
     }
 
-    /// How long a beat may take. Default: 1 s; no longer than the lookup's own bounds allow, nor than
+    /// How long a beat may take. Default: 1 s; over a connection of its own. No longer than
     /// the silence after which the machine is lost.
     pub fn timeout(mut self, bound: Duration) -> Self {
         self.timeout = bound;

@@ -15,7 +15,10 @@ use uuid::Uuid;
 
 use crate::{
     LookupError, MachineId,
-    lookup::postgres::{connections::Parameter, directory::PostgresDirectory, failure::Failure},
+    lookup::postgres::{
+        connections::Parameter, directory::PostgresDirectory, failure::Failure,
+        reserved::Durability,
+    },
 };
 
 /// What a machine tells of itself.
@@ -120,7 +123,10 @@ impl MachineRow {
              WHERE machine_id = $1 AND boot_id = $2 AND gone_at IS NULL \
              RETURNING (extract(epoch FROM rival_at) * 1000000)::bigint"
         );
-        let rows = self.write_by(&sql, &self.process(), deadline).await?;
+        let parameters = self.process();
+        let rows = self
+            .write_as(Durability::Lossy, &sql, &parameters, deadline)
+            .await?;
         if rows.is_empty() {
             self.look(deadline).await
         } else {
@@ -255,10 +261,21 @@ impl MachineRow {
         parameters: &[Parameter<'_>],
         deadline: Instant,
     ) -> Result<Vec<Row>, LookupError> {
+        self.write_as(Durability::Durable, sql, parameters, deadline)
+            .await
+    }
+
+    async fn write_as(
+        &self,
+        durability: Durability,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        deadline: Instant,
+    ) -> Result<Vec<Row>, LookupError> {
         let connections = &self.directory.lookup().connections;
         // All of these say how things are, and may say so twice.
-        let written = connections.write(sql, parameters, deadline, true).await;
-        written.map_err(Failure::into_write_error)
+        let written = connections.write_presence(sql, parameters, deadline, durability);
+        written.await.map_err(Failure::into_write_error)
     }
 }
 
