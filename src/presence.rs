@@ -6,14 +6,15 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Presence {
-    /// Nothing is known: nobody owns the session, or the fleet keeps no presence.
+    /// Nothing is known: nobody owns the session, the fleet keeps no presence, or the owner is
+    /// silent and so was every other machine, as after an outage of the directory.
     #[default]
     Unknown,
     /// It beats.
     Alive,
     /// It beats, and gives its sessions up.
     Draining,
-    /// It has not beaten for too long, has left, or was declared gone.
+    /// It has not beaten for too long while another machine has, has left, or was declared gone.
     Lost,
     /// The fleet keeps presence, and this machine was never seen.
     NeverSeen,

@@ -63,8 +63,9 @@ impl Scene {
     pub async fn beat(&self, machine: &str, ago: f64, more: &str) {
         self.database
             .execute(&format!(
-                "INSERT INTO ownership_machines (machine_id, boot_id, beat_at)
-                     VALUES ('{machine}', gen_random_uuid(), now() - interval '{ago} s');
+                "INSERT INTO ownership_machines (machine_id, boot_id, beat_at, steady_since)
+                     VALUES ('{machine}', gen_random_uuid(), now() - interval '{ago} s',
+                         now() - interval '1 day');
                  UPDATE ownership_machines SET beat_at = beat_at{more}
                      WHERE machine_id = '{machine}'"
             ))

@@ -224,7 +224,8 @@ async fn a_machine_that_serves_what_another_one_owns_is_wrong() {
     assert_eq!(diagnosed.check("honoured").0, "unknown");
 
     // That the owner is lost makes it no better.
-    let silent = "UPDATE ownership_machines SET beat_at = now() - interval '200 s'";
+    let silent = "UPDATE ownership_machines SET beat_at = now() - interval '200 s'
+         WHERE machine_id <> '56837ddda10348'";
     scene.database.execute(silent).await;
     let diagnosed = scene.diagnose(session).await;
     diagnosed.is("wrong-machine", "answered 200 in its place");

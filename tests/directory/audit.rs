@@ -162,6 +162,7 @@ async fn an_owner_may_be_of_any_type() {
     let process = Process::with("17", odd, Freshness::new());
     process.directory.migrate().await.unwrap();
     machine(&database, "17", 60.0, "").await;
+    machine(&database, "19", 0.0, "").await;
     let kinds: Vec<_> = audit(&process, 10)
         .await
         .findings

@@ -71,6 +71,7 @@ async fn how_long_is_too_long_can_be_said() {
     let database = migrated().await;
     let id = owned_by(&database, "m2").await;
     machine(&database, "m2", 16.0, "").await;
+    machine(&database, "m3", 0.0, "").await;
     for (seconds, presence) in [(10, Presence::Lost), (600, Presence::Alive)] {
         let lookup = builder(&database).lost_after(std::time::Duration::from_secs(seconds));
         let found = lookup.build().unwrap().session(SessionId::new(id)).await;

@@ -31,6 +31,7 @@ mod replication;
 mod rivals;
 mod scale;
 mod serving;
+mod silence;
 #[path = "../support/mod.rs"]
 mod support;
 mod verify;
@@ -76,8 +77,9 @@ async fn owned_by(database: &Database, machine: &str) -> Uuid {
 async fn machine(database: &Database, machine: &str, ago: f64, more: &str) {
     database
         .execute(&format!(
-            "INSERT INTO ownership_machines (machine_id, boot_id, beat_at)
-                 VALUES ('{machine}', gen_random_uuid(), now() - interval '{ago} s')
+            "INSERT INTO ownership_machines (machine_id, boot_id, beat_at, steady_since)
+                 VALUES ('{machine}', gen_random_uuid(), now() - interval '{ago} s',
+                     now() - interval '1 day')
              ON CONFLICT (machine_id) DO UPDATE SET beat_at = EXCLUDED.beat_at;
              UPDATE ownership_machines SET beat_at = beat_at{more} WHERE machine_id = '{machine}'"
         ))

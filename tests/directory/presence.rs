@@ -146,8 +146,10 @@ async fn dropping_it_ends_the_beats_and_leaves_nothing() {
     )
     .await;
     assert!(!left);
-    // Nobody beats any more.
-    let brief = builder(&database).lost_after(4 * BEAT).build().unwrap();
+    // The machine beats no more, and another one does.
+    let other = Process::of("m2", &database);
+    let _present = other.present().await;
+    let brief = builder(&database).lost_after(10 * BEAT).build().unwrap();
     let id = SessionId::new(owned_by(&database, "m1").await);
     until_async("it is lost", async || {
         let found = brief.session(id).await.unwrap().unwrap();

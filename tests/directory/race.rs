@@ -69,6 +69,7 @@ async fn of_fifty_one_wins_and_all_are_told_whom() {
 async fn of_fifty_one_takes_a_lost_owners_session() {
     let database = migrated().await;
     machine(&database, "lost", 60.0, "").await;
+    machine(&database, "heard", 0.0, "").await;
     let id = owned_by(&database, "lost").await;
     let seen = Process::of("m0", &database).read(id).await;
     let winner = race(patient(builder(&database)), &seen).await;

@@ -130,18 +130,21 @@ async fn a_machine_that_was_forgotten_comes_back() {
     let database = migrated().await;
     let process = Process::of("m1", &database);
     let presence = process.present().await;
+    machine(&database, "heard", 0.0, "").await;
     // Of another process, so that no beat makes it young again meanwhile.
     database
         .execute(
             "UPDATE ownership_machines
-             SET beat_at = now() - interval '1 day', boot_id = gen_random_uuid()",
+             SET beat_at = now() - interval '1 day', boot_id = gen_random_uuid()
+             WHERE machine_id = 'm1'",
         )
         .await;
     let other = Process::of("m2", &database);
     let reaped = other.directory.reap(HOUR, 10).await.unwrap();
     assert_eq!(reaped.machines, ["m1"]);
-    crate::eventually(&database, "SELECT count(*) = 1 FROM ownership_machines").await;
-    let boot_id: Uuid = one(&database, "SELECT boot_id FROM ownership_machines").await;
+    crate::eventually(&database, "SELECT count(*) = 2 FROM ownership_machines").await;
+    let boot_id = "SELECT boot_id FROM ownership_machines WHERE machine_id = 'm1'";
+    let boot_id: Uuid = one(&database, boot_id).await;
     assert_eq!(boot_id, presence.boot_id());
 }
 
@@ -150,6 +153,7 @@ async fn a_table_that_tells_no_end_keeps_its_sessions() {
     let database = migrated().await;
     session(&database, |session| session.ended_ago = Some(3_700.0)).await;
     machine(&database, "lost", 3_700.0, "").await;
+    machine(&database, "heard", 0.0, "").await;
     let endless = builder(&database).without_ended_at().without_expires_at();
     let process = Process::with("m1", endless, Freshness::new());
     let reaped = process.directory.reap(HOUR, 100).await.unwrap();

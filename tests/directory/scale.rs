@@ -34,6 +34,7 @@ async fn fill(database: &Database) {
             "INSERT INTO ownership_machines (machine_id, boot_id)
              SELECT 'machine-' || lpad(n::text, 4, '0'), gen_random_uuid()
              FROM generate_series(0, {MACHINES} - 2) AS n;
+             UPDATE ownership_machines SET steady_since = now() - interval '1 hour';
              UPDATE ownership_machines SET beat_at = now() - interval '1 hour'
                  WHERE machine_id = 'machine-0997';
              UPDATE ownership_machines SET draining = true WHERE machine_id = 'machine-0998'"

@@ -81,6 +81,7 @@ impl Ownership {
         "version",
         "started_at",
         "beat_at",
+        "steady_since",
         "draining",
         "left_at",
         "gone_at",
@@ -129,18 +130,58 @@ impl Ownership {
 
     /// The same for a machine whose row is `machine`.
     pub(super) fn presence_of_machine(&self, machine: &str) -> String {
-        let is_lost = self.is_lost(machine);
-        format!("CASE WHEN {is_lost} THEN 3 WHEN {machine}.draining THEN 2 ELSE 1 END")
-    }
-
-    /// Whether the machine of that row has left, was declared gone, or has not beaten in time.
-    pub(super) fn is_lost(&self, machine: &str) -> String {
-        let silence = self.lost_after.as_millis();
+        let (is_lost, is_heard) = (self.is_lost(machine), self.is_heard(machine));
         format!(
-            "({machine}.gone_at IS NOT NULL OR {machine}.left_at IS NOT NULL \
-             OR {machine}.beat_at < now() - interval '{silence} milliseconds')"
+            "CASE WHEN {is_lost} THEN 3 WHEN {machine}.draining THEN 2 WHEN {is_heard} THEN 1 \
+             ELSE 0 END"
         )
     }
+
+    /// Whether the machine of that row has left, was declared gone, or is silent while another one
+    /// was heard.
+    ///
+    /// A machine that is silent alone does not count as lost: while the database was away, or its
+    /// tables were locked, every machine is silent, and the first to be asked about another one
+    /// would take its sessions. So the silence has to be witnessed, by a machine that was heard
+    /// without a gap for at least `lost_after` while this one was not. The second look is made only
+    /// for a silent machine.
+    pub(super) fn is_lost(&self, machine: &str) -> String {
+        let (is_heard, witness_is_heard) = (self.is_heard(machine), self.is_heard("w"));
+        let (machines, silence) = (&self.machines, milliseconds(self.lost_after));
+        format!(
+            "({machine}.gone_at IS NOT NULL OR {machine}.left_at IS NOT NULL \
+             OR NOT {is_heard} AND EXISTS (SELECT FROM {machines} AS w \
+                 WHERE {witness_is_heard} AND w.steady_since <= w.beat_at - {silence} \
+                 AND w.beat_at NOT BETWEEN {machine}.beat_at - {silence} \
+                     AND {machine}.beat_at + {silence}))"
+        )
+    }
+
+    /// Whether the machine of that row has beaten within `lost_after` of now. On either side,
+    /// because a clock that was set back leaves beats in the future.
+    pub(super) fn is_heard(&self, machine: &str) -> String {
+        let silence = milliseconds(self.lost_after);
+        format!("({machine}.beat_at BETWEEN now() - {silence} AND now() + {silence})")
+    }
+
+    /// What a beat makes of a machine's `steady_since`, which is since when it was heard without a
+    /// gap.
+    ///
+    /// A gap is half of `lost_after`. With a whole one, an outage that is a little shorter would be
+    /// none: a witness that beats right after it would be steady, and every machine whose beat is
+    /// due a little later would be lost. After an outage of less than half, all have beaten within
+    /// `lost_after` of their last beat, since two intervals are at most the other half.
+    pub(super) fn steady_since(&self) -> String {
+        let gap = milliseconds(self.lost_after / 2);
+        format!(
+            "CASE WHEN beat_at BETWEEN now() - {gap} AND now() + {gap} THEN steady_since \
+             ELSE now() END"
+        )
+    }
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("interval '{} milliseconds'", duration.as_millis())
 }
 
 /// What [`Ownership::presence`] says of who is so.

@@ -51,9 +51,10 @@ use row::MachineRow;
 ///
 /// # When the database cannot be reached
 /// Beats that fail show in [`health`](Self::health), and as one event of level WARN. The next one
-/// goes out when it is due: nothing is made up for. After
-/// [`lost_after`](super::PostgresLookupBuilder::lost_after) others may claim this machine's
-/// sessions, and it notices when it reads them again.
+/// goes out when it is due: nothing is made up for. If the beats of another machine arrive
+/// meanwhile, that one may claim this machine's sessions after
+/// [`lost_after`](super::PostgresLookupBuilder::lost_after), and this one notices when it reads them
+/// again. While no machine's beats arrive, no machine becomes lost.
 ///
 /// # An operator's word
 /// A machine that was [declared gone](super::PostgresDirectory::declare_gone) stops serving with its next

@@ -12,7 +12,8 @@ impl SessionDirectory for PostgresDirectory {
     /// Makes `machine` the owner, in one statement.
     ///
     /// Also refused: a session that is not active, and a machine that drains, has left, or was
-    /// declared gone. A session that was `seen` without an owner may be at a later epoch, as long
+    /// declared gone. A machine that keeps its presence takes over from another one only while its
+    /// own beats arrive. A session that was `seen` without an owner may be at a later epoch, as long
     /// as nobody owns it. Where the machine has told its
     /// [address](super::super::PostgresPresenceBuilder::address), the session's becomes that one.
     async fn claim(
@@ -64,6 +65,7 @@ impl PostgresDirectory {
         let (to, address) = (self.value_of(owner, "$2"), self.address_of("me"));
         let lives = self.lives("h", "$6");
         let (before, is_lost) = (table.owner_text("h"), ownership.is_lost("o"));
+        let is_heard = ownership.is_heard("me");
         let after = "(SELECT * FROM won UNION ALL SELECT * FROM held \
              WHERE NOT EXISTS (SELECT FROM won))";
         let session = table.session_of(Vec::new(), after);
@@ -77,7 +79,8 @@ impl PostgresDirectory {
                  WHERE t.{id} = h.{id} AND {lives} \
                  AND NOT EXISTS (SELECT FROM me \
                      WHERE me.draining OR me.left_at IS NOT NULL OR me.gone_at IS NOT NULL) \
-                 AND ($3 IS NULL OR EXISTS (SELECT FROM me WHERE me.boot_id = $3)) \
+                 AND ($3 IS NULL OR EXISTS (SELECT FROM me \
+                     WHERE me.boot_id = $3 AND ($4 IS NULL OR {is_heard}))) \
                  AND CASE WHEN $4 IS NULL THEN h.{owner} IS NULL \
                      ELSE {before} = $4 AND h.{epoch} = $5 AND (\
                          EXISTS (SELECT FROM {machines} AS o WHERE o.machine_id = $4 AND {is_lost}) \

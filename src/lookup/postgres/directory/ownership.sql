@@ -140,8 +140,11 @@ CREATE TABLE IF NOT EXISTS "ownership_machines" (
     gone_at timestamptz,
     rival_at timestamptz,
     -- Whether the process before had not left when this one began: it may be running.
-    took_over boolean NOT NULL DEFAULT false
+    took_over boolean NOT NULL DEFAULT false,
+    -- Since when it was heard without a gap.
+    steady_since timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
+ALTER TABLE "ownership_machines" ADD COLUMN IF NOT EXISTS steady_since timestamptz NOT NULL DEFAULT now();
 
 -- One row: for how long every machine of the fleet may rely on what it read.
 CREATE TABLE IF NOT EXISTS "ownership_fleet" (

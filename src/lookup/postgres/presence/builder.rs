@@ -67,8 +67,9 @@ impl PostgresPresenceBuilder {
         self
     }
 
-    /// How often it says that the machine is alive. Default: 3 s. At most half of
-    /// [`lost_after`](crate::PostgresLookupBuilder::lost_after), so that one beat may fail.
+    /// How often it says that the machine is alive. Default: 3 s. At most a quarter of
+    /// [`lost_after`](crate::PostgresLookupBuilder::lost_after): a machine whose beats are further
+    /// apart than half of it does not count as heard without a gap, and one beat may fail.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
@@ -105,7 +106,7 @@ impl PostgresPresenceBuilder {
             }
         }
         let lost_after = self.directory.ownership().lost_after;
-        if self.interval > lost_after / 2 {
+        if self.interval > lost_after / 4 {
             return Err(PresenceError::TooSeldom {
                 interval: self.interval,
                 lost_after,

@@ -36,8 +36,11 @@ pub enum PresenceError {
         /// This machine.
         machine: MachineId,
     },
-    /// With such beats the machine would be lost between two of them.
-    #[error("a beat every {interval:?} is too seldom: a machine is lost after {lost_after:?}")]
+    /// With such beats the machine would be lost if one of them failed.
+    #[error(
+        "a beat every {interval:?} is too seldom: a machine is lost after {lost_after:?}, so beat at \
+         least four times as often"
+    )]
     TooSeldom {
         /// How often it would beat.
         interval: Duration,

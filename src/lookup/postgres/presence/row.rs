@@ -102,7 +102,7 @@ impl MachineRow {
              ON CONFLICT (machine_id) DO UPDATE \
              SET boot_id = EXCLUDED.boot_id, app = EXCLUDED.app, region = EXCLUDED.region, \
                  address = EXCLUDED.address, version = EXCLUDED.version, started_at = now(), \
-                 beat_at = now(), draining = false, left_at = NULL, rival_at = NULL, \
+                 beat_at = now(), steady_since = now(), draining = false, left_at = NULL, rival_at = NULL, \
                  took_over = m.took_over \
                      OR m.left_at IS NULL AND m.boot_id <> EXCLUDED.boot_id \
              WHERE m.gone_at IS NULL RETURNING m.took_over"
@@ -117,9 +117,10 @@ impl MachineRow {
 
     /// Says that the machine is alive.
     pub(super) async fn beat(&self, deadline: Instant) -> Result<Beat, LookupError> {
-        let machines = &self.directory.ownership().machines;
+        let ownership = self.directory.ownership();
+        let (machines, steady_since) = (&ownership.machines, ownership.steady_since());
         let sql = format!(
-            "UPDATE {machines} SET beat_at = now() \
+            "UPDATE {machines} SET beat_at = now(), steady_since = {steady_since} \
              WHERE machine_id = $1 AND boot_id = $2 AND gone_at IS NULL \
              RETURNING (extract(epoch FROM rival_at) * 1000000)::bigint"
         );
