@@ -34,6 +34,7 @@ use crate::{
 };
 
 mod apart;
+mod claim_pause;
 mod clock;
 mod flights;
 mod found;
@@ -57,6 +58,7 @@ pub(crate) use freshness::Stamp;
 pub use handle::CacheHandle;
 pub(crate) use pending::Pending;
 
+use claim_pause::ClaimPauses;
 use flights::{Ask, Boarding, Flights};
 use hold_down::HoldDown;
 use listeners::{Listeners, Listening};
@@ -81,10 +83,13 @@ pub(crate) struct Cache {
     flights: Flights,
     /// Claims under way. Whoever needs both locks takes this one's first.
     claims: Flights,
+    claim_pauses: ClaimPauses,
     hold_down: HoldDown,
     reached: Reached,
     tenures: Tenures,
     standing: AtomicStanding,
+    /// From when on a read has to have been sent to prove anything, in milliseconds.
+    trusted_from: AtomicU64,
     /// When this process joined its fleet, in milliseconds; zero if it never did.
     joined_at: AtomicU64,
     /// When no other process of this machine can be serving any more, in milliseconds.
@@ -129,12 +134,14 @@ impl Cache {
             unknown: Table::new(unknown),
             flights: Flights::default(),
             claims: Flights::default(),
+            claim_pauses: ClaimPauses::new(),
+            trusted_from: AtomicU64::new(0),
             joined_at: AtomicU64::new(0),
             alone_from: AtomicU64::new(0),
             listeners: Arc::default(),
             hold_down: HoldDown::default(),
             reached: Reached::default(),
-            tenures: Tenures::new(capacity / 4, freshness.owned),
+            tenures: Tenures::new(capacity, freshness.owned),
             standing: AtomicStanding::new(Standing::Serving),
             no_refresh_before: AtomicU64::new(0),
             meter: meter::Lookups::new(),
@@ -187,7 +194,7 @@ impl Cache {
             }
         });
         // Not even a stale answer is of use to somebody who wants a newer one than it has.
-        Pending::new(Arc::clone(self), id, true, boarding)
+        Pending::new(Arc::clone(self), id, false, boarding)
     }
 
     /// Asks, together with whoever else is asking.
@@ -206,7 +213,8 @@ impl Cache {
             Boarding::NoNeed(Err(_)) => self.meter.refused(),
             Boarding::Began(_) | Boarding::NoNeed(Ok(_)) => {}
         }
-        Pending::new(Arc::clone(self), id, replayed, boarding)
+        // What is asked for because a replay cast doubt on it may not be stale.
+        Pending::new(Arc::clone(self), id, !replayed, boarding)
     }
 
     /// Becomes the owner of a session that is as it was `seen`, together with whoever else here
@@ -229,12 +237,14 @@ impl Cache {
                 {
                     Some(Ok(found))
                 }
-                _ => self.hold_down.refusal(now).map(Err),
+                // Not the lookups' pause: one session whose claims fail must not end all lookups.
+                _ => self.claim_pauses.refusal(id, now).map(Err),
             }
         };
         let boarding = self
             .claims
             .join_or_begin(self, Ask::Claim(seen.clone()), since, first);
+        // The entry that led to the claim is no answer to it: it would hide why the claim failed.
         Pending::new(Arc::clone(self), id, false, boarding)
     }
 
@@ -306,6 +316,10 @@ impl fmt::Debug for Cache {
 }
 
 #[cfg(test)]
+mod claim_tests;
+#[cfg(test)]
 mod ownership_tests;
+#[cfg(test)]
+mod taken_over_tests;
 #[cfg(test)]
 mod tests;

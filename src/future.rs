@@ -18,7 +18,7 @@ use crate::{
     Owned, Reader, SessionAbsent, SessionId,
     cache::Pending,
     observe::RequestSpan,
-    policy::{Act, Policy, Question},
+    policy::{Act, Lapsed, Policy, Question},
 };
 
 pin_project! {
@@ -131,18 +131,25 @@ fn serve<S: Service<Request<B>>, B>(
         reader: Reader::of(&head),
         span,
     };
-    if policy.tells_owned {
-        head.extensions.insert(owned);
-    }
-    let request = Request::from_parts(head, body);
-    if let Some(span) = served.span.get() {
-        let inner = span.in_scope(|| service.call(request));
-        let owned = Some(served);
-        return State::Pass { inner, owned };
-    }
-    State::Pass {
-        inner: service.call(request),
-        owned: Some(served),
+    let call = || {
+        policy.confirm(&owned)?;
+        if policy.tells_owned {
+            head.extensions.insert(owned);
+        }
+        Ok(service.call(Request::from_parts(head, body)))
+    };
+    let called: Result<_, Lapsed> = match served.span.get() {
+        Some(span) => span.in_scope(call),
+        None => call(),
+    };
+    match called {
+        Ok(inner) => State::Pass {
+            inner,
+            owned: Some(served),
+        },
+        Err(lapsed) => State::Answer {
+            response: Some(policy.lapsed(&lapsed, &served.span, served.reader)),
+        },
     }
 }
 

@@ -226,6 +226,13 @@ impl OwnershipLayerBuilder {
     /// How many sessions are remembered;
     /// [100,000](OwnershipLayer::DEFAULT_CACHE_CAPACITY) by default, at some 90 bytes each. An
     /// eighth of them is for ids that nobody knows.
+    ///
+    /// It has to cover the sessions that requests reach this machine for within
+    /// [the bounds](Freshness), and those that this machine took over from another one: as many
+    /// epochs are remembered for which the wait for the previous owner is over. A machine that took
+    /// over more is still correct, but a session whose epoch was evicted waits
+    /// [F](CacheHandle::bound) again. Epochs that still wait are not evicted; they do not count here,
+    /// and take some 100 bytes each until a minute after the wait at most.
     pub fn cache_capacity(mut self, sessions: usize) -> Self {
         self.capacity = sessions;
         self
@@ -283,6 +290,10 @@ impl OwnershipLayerBuilder {
 
     /// Builds the layer, or says what is missing or cannot work.
     pub fn build(self) -> Result<OwnershipLayer, BuildError> {
+        self.build_with(Clock::start())
+    }
+
+    pub(crate) fn build_with(self, clock: Clock) -> Result<OwnershipLayer, BuildError> {
         let replay = self.replay.ok_or(BuildError::NoReplay)?;
         replay.validate()?;
         let claims = self.claims.needs_directory() || self.takes_over.needs_directory();
@@ -305,7 +316,7 @@ impl OwnershipLayerBuilder {
             self.lookup_timeout,
             self.freshness,
             self.capacity,
-            Clock::start(),
+            clock,
         );
         if self.awaits_presence {
             cache.await_presence();

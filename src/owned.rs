@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
-    Session,
+    Right, Session, Source,
     cache::{Cache, Tick},
 };
 
@@ -49,14 +49,16 @@ pub use until_lost::UntilLost;
 pub struct Owned {
     session: Session,
     read_at: Tick,
+    source: Source,
     cache: Arc<Cache>,
 }
 
 impl Owned {
-    pub(crate) fn new(session: Session, read_at: Tick, cache: &Arc<Cache>) -> Self {
+    pub(crate) fn new(session: Session, read_at: Tick, source: Source, cache: &Arc<Cache>) -> Self {
         Self {
             session,
             read_at,
+            source,
             cache: Arc::clone(cache),
         }
     }
@@ -71,8 +73,13 @@ impl Owned {
     /// no more. Nothing renews it but another request, or the wait for a [loss](Self::lost).
     #[must_use]
     pub fn proved_for(&self) -> Duration {
-        let age = self.cache.now().since(self.read_at);
-        Duration::from_millis(self.cache.bound().freshness.saturating_sub(age))
+        Duration::from_millis(self.cache.proved_for(self.read_at))
+    }
+
+    /// What the read allows this machine now.
+    pub(crate) fn right_now(&self) -> Right {
+        self.cache
+            .right_now(&self.session, self.read_at, self.source)
     }
 
     /// Completes when this machine has lost the session, or cannot prove any more that it owns it.
@@ -82,6 +89,11 @@ impl Owned {
     /// complete within milliseconds of a change; without one, that takes up to
     /// [F](crate::CacheHandle::bound). It completes by itself when the directory cannot be asked
     /// for that long.
+    ///
+    /// If it was not polled for that long (a client that does not read, a process that was stopped),
+    /// it reads the session once more, within the lookup timeout, and goes on if the owner and the
+    /// epoch are the same. Meanwhile nothing proves the ownership:
+    /// [`Lost::proved_for`] tells zero, and [`until_lost`](Self::until_lost) lets nothing pass.
     ///
     /// ```
     /// # use tower_ownership::Owned;
@@ -115,3 +127,6 @@ impl fmt::Debug for Owned {
         f.debug_tuple("Owned").field(&self.session).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

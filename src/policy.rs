@@ -16,6 +16,12 @@ use crate::{
     probe::{Answering, Asked},
 };
 
+mod confirm;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use confirm::Lapsed;
+
 /// Says whether this request may come near this session.
 pub(crate) type Guard = dyn Fn(&Parts, &Session) -> bool + Send + Sync;
 
@@ -149,7 +155,12 @@ impl Policy {
         match (verdict, found.session) {
             (Verdict::Pass, Ok(Some(session))) => {
                 self.tell(&seen.of(&session), span);
-                Act::Pass(Owned::new(session, found.asked_at, &self.cache))
+                Act::Pass(Owned::new(
+                    session,
+                    found.asked_at,
+                    found.source,
+                    &self.cache,
+                ))
             }
             (Verdict::Claim, Ok(Some(session))) => {
                 Act::Claim(self.cache.claim(&session).after(found.waited))
@@ -178,6 +189,13 @@ impl Policy {
                 };
                 let failed = error.map(LookupError::kind);
                 let rejection = self.rejection(code, seen.owner, arrival, failed, right);
+                let was_claim = question.claimed && question.probe.is_none();
+                let rejection = match failed {
+                    Some(kind) if was_claim && code == Code::LookupUnavailable => {
+                        rejection.of_a_claim(kind)
+                    }
+                    _ => rejection,
+                };
                 let seen = Observed { error, ..seen };
                 Act::Answer(self.refuse(rejection, &seen, span, Reader::of(head)))
             }
@@ -223,6 +241,7 @@ impl Policy {
             {
                 rejection.retry_in(Duration::from_millis(left))
             }
+            (Code::LookupUnavailable, Some(Right::Expired)) => rejection.too_late(),
             _ => rejection,
         }
     }

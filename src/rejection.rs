@@ -111,6 +111,38 @@ impl Rejection {
         }
     }
 
+    /// The directory answered, and its answer was too old to serve by.
+    pub(crate) fn too_late(self) -> Self {
+        self.with_detail(
+            "The session directory answered too late: its answer could not be relied on any more. \
+             This says nothing about the session itself.",
+        )
+    }
+
+    /// The machine was the owner when it was asked, and was held up until that proved nothing.
+    pub(crate) fn held_up(self) -> Self {
+        self.with_detail(
+            "The machine that you reached owned the session, and was held up for so long before it \
+             could serve the request that it cannot rely on that any more.",
+        )
+    }
+
+    /// What failed was not a read of the session, but a claim.
+    pub(crate) fn of_a_claim(self, kind: LookupErrorKind) -> Self {
+        self.with_detail(if kind == LookupErrorKind::Timeout {
+            "The machine that you reached tried to become the session's owner, and the session \
+             directory did not answer that in time."
+        } else {
+            "The machine that you reached tried to become the session's owner, and the session \
+             directory could not write that."
+        })
+    }
+
+    fn with_detail(mut self, detail: &'static str) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
     /// Asks the client to come back when that makes sense, in whole seconds.
     pub(crate) fn retry_in(mut self, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

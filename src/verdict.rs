@@ -128,7 +128,7 @@ pub fn decide(record: Record<'_>, here: Here<'_>, arrival: &Arrival) -> Verdict 
     }
 }
 
-fn mine(standing: Standing, right: Right) -> Verdict {
+pub(crate) fn mine(standing: Standing, right: Right) -> Verdict {
     match (standing, right) {
         (Standing::Joining, _) => Verdict::Reject(Code::SessionStarting),
         (Standing::Duplicate, _) => Verdict::Reject(Code::DuplicateIdentity),
@@ -136,7 +136,7 @@ fn mine(standing: Standing, right: Right) -> Verdict {
         (Standing::Draining, _) | (Standing::Serving, Right::Wait { .. }) => {
             Verdict::Reject(Code::SessionMoving)
         }
-        // Whoever waited longer for its lookup than the answer holds for knows nothing.
+        // The lookup, or what came after it, outlasted the lease: its answer proves nothing.
         (Standing::Serving, Right::Expired) => Verdict::Reject(Code::LookupUnavailable),
         (Standing::Serving, Right::Serve { .. }) => Verdict::Pass,
     }

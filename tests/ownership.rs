@@ -205,7 +205,7 @@ async fn who_takes_over_says_when_it_will_serve_and_does() {
     answer.is_refused("session-moving");
     assert_eq!(answer.retry_after(), Some(2));
     assert_eq!(sessions.get(id()).unwrap().owner(), Some(&machine(ME)));
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    tokio::time::sleep(Duration::from_millis(1_300)).await;
     get(&layer).await.is_served_at(2);
 }
 

@@ -78,7 +78,7 @@ impl Cache {
     ) -> impl Future<Output = Found> + Send + 'static {
         let cache = Arc::clone(self);
         async move {
-            let asked_at = cache.clock.now();
+            let asked_at = cache.asking_at();
             let asking = async { cache.lookup.session(id).await };
             let asking = AssertUnwindSafe(asking).catch_unwind().boxed();
             let mut session = match select(asking, Delay::new(limit)).await {
@@ -90,7 +90,7 @@ impl Cache {
                     "the session directory did not answer within the time limit",
                 )),
             };
-            let now = cache.clock.now();
+            let now = cache.clock.exact();
             if let Ok(Some(session)) = &mut session
                 && cache.is_me(session.owner())
             {

@@ -129,7 +129,7 @@ impl Flights {
         };
         let flight = async move {
             landing.asked = Some(Stopwatch::start());
-            let asked_at = landing.cache.clock.now();
+            let asked_at = landing.cache.asking_at();
             // One that panics must not take along all who wait for it.
             let session = AssertUnwindSafe(ask.put(&landing.cache))
                 .catch_unwind()
@@ -232,9 +232,17 @@ impl Landing {
 
     fn land(mut self, mut answer: Answer) -> Answer {
         let cache = &self.cache;
-        let now = cache.clock.now();
-        cache.hold_down.note(&answer.session, now);
-        cache.reached.note(&answer.session, now);
+        let now = cache.clock.exact();
+        if self.claims.is_some() {
+            cache.claim_pauses.note(self.id, &answer.session, now);
+        } else {
+            cache.hold_down.note(&answer.session, now);
+        }
+        // A claim that fails says something about its session: a constraint may refuse it, or a lock
+        // hold it up, while the directory answers all else.
+        if self.claims.is_none() || answer.session.is_ok() {
+            cache.reached.note(&answer.session, now);
+        }
         if let Ok(Some(session)) = &mut answer.session {
             *session = cache.share_owner(session.clone());
             if cache.is_me(session.owner()) {
@@ -288,7 +296,7 @@ impl Drop for Landing {
         if !self.landed {
             self.count(Outcome::Abandoned);
         }
-        if self.asked.is_none() {
+        if self.asked.is_none() && self.claims.is_none() {
             self.cache.hold_down.pass_on(self.cache.clock.now());
         }
     }

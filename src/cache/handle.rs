@@ -78,6 +78,23 @@ impl CacheHandle {
         self.0.join_as_successor();
     }
 
+    /// Forgets every session, and relies on nothing that was read before now, nor on lookups that are
+    /// under way; streams that wait for a [loss](crate::Owned::lost) read their session again.
+    ///
+    /// For a hook that runs when the machine was resumed (a snapshot that was restored, Fly's
+    /// `suspend`, a laptop's lid): its monotonic clock did not count the time, so what was read
+    /// before looks younger than it is. It has to be called before requests are served again. Unlike
+    /// [`forget_all`](Self::forget_all), it also covers requests that waited for a lookup meanwhile.
+    ///
+    /// ```
+    /// # fn on_resume(layer: &tower_ownership::OwnershipLayer) {
+    /// layer.cache().resumed();
+    /// # }
+    /// ```
+    pub fn resumed(&self) {
+        self.0.resume();
+    }
+
     /// Whether no other process of this machine can be serving any more.
     #[must_use]
     pub fn is_alone(&self) -> bool {
@@ -104,19 +121,19 @@ impl CacheHandle {
         reason = "what it does matters more than what it says"
     )]
     pub fn give_up(&self, session: SessionId, epoch: u64) -> bool {
-        let entitled = self.0.tenures.give_up(session, epoch, self.0.clock.now());
+        let entitled = self.0.tenures.give_up(session, epoch, self.0.clock.exact());
         self.forget(session);
         entitled
     }
 
     /// Says that the directory has written that the session was given up.
     pub fn gave_up(&self, session: SessionId) {
-        self.0.tenures.gave_up(session, self.0.clock.now());
+        self.0.tenures.gave_up(session, self.0.clock.exact());
     }
 
     /// The sessions for whose owner before this machine has waited, with their epochs.
     #[must_use]
     pub fn waited_out(&self) -> Vec<(SessionId, u64)> {
-        self.0.tenures.waited_out(self.0.clock.now())
+        self.0.tenures.waited_out(self.0.clock.exact())
     }
 }

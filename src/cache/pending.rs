@@ -17,7 +17,8 @@ use crate::{LookupError, LookupErrorKind, SessionId};
 pub(crate) struct Pending {
     cache: Arc<Cache>,
     id: SessionId,
-    replayed: bool,
+    /// Whether what is too old may be used instead of a failure.
+    rescued: bool,
     /// Exact, unlike the cache's clock: a lookup often takes less than one of its ticks.
     began: Instant,
     waited_before: Duration,
@@ -37,7 +38,7 @@ impl Pending {
     pub(super) fn new(
         cache: Arc<Cache>,
         id: SessionId,
-        replayed: bool,
+        rescued: bool,
         boarding: Boarding<Result<Found, LookupError>>,
     ) -> Self {
         let wait = match boarding {
@@ -50,7 +51,7 @@ impl Pending {
         Self {
             cache,
             id,
-            replayed,
+            rescued,
             began: Instant::now(),
             waited_before: Duration::ZERO,
             wait,
@@ -72,7 +73,7 @@ impl Pending {
         };
         // The answer first: one that arrived together with the deadline is still an answer.
         if let Poll::Ready(Answer { session, asked_at }) = Pin::new(flight).poll(cx) {
-            let age = Duration::from_millis(self.cache.clock.now().since(asked_at));
+            let age = Duration::from_millis(self.cache.clock.exact().since(asked_at));
             return Poll::Ready(session.map(|session| Found {
                 session: Ok(session),
                 asked_at,
@@ -87,11 +88,11 @@ impl Pending {
         Poll::Ready(Err(LookupError::timeout(late)))
     }
 
-    /// What the request gets in the place of an answer. What may not be stale: a corrupt row, and
-    /// what is asked for because a replay cast doubt on it.
+    /// What the request gets in the place of an answer. Not in the place of a corrupt row, which is
+    /// one.
     fn without_answer(&self, error: LookupError) -> Found {
         let corrupt = error.kind() == LookupErrorKind::Corrupt;
-        let rescue = if corrupt || self.replayed {
+        let rescue = if corrupt || !self.rescued {
             None
         } else {
             self.cache.rescue(self.id)

@@ -2,13 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Cache, Found, Source, Tick};
+use super::{Cache, Found, Source, Tick, tenures::is_clear_of};
 use crate::{Bound, MachineId, Right, Session, Standing, standing::AtomicStanding};
 
 impl Cache {
     /// This process has joined its fleet: it may serve what it reads from now on.
     pub(crate) fn join(&self) {
-        self.joined_at.store(self.clock.now().0, Ordering::Release);
+        let from = self.trust_reads_from_now_on();
+        self.joined_at.store(from.0, Ordering::Release);
         self.invalidate_all();
         if self.standing.go_on(Standing::Serving) {
             self.meter.stands(self.standing());
@@ -17,14 +18,36 @@ impl Cache {
 
     /// The same for a process whose machine had another one, which may still be serving.
     pub(crate) fn join_as_successor(&self) {
-        let alone_from = self.clock.now().0 + self.bound().longest_wait();
+        // One more, since a read counts as sent up to a millisecond after it was; see `asking_at`.
+        let alone_from = self.clock.exact().0 + 1 + self.bound().longest_wait();
         self.alone_from.store(alone_from, Ordering::Release);
         self.join();
     }
 
+    /// This machine was suspended: for how long, no clock here may know.
+    pub(crate) fn resume(&self) {
+        self.trust_reads_from_now_on();
+        self.invalidate_all();
+    }
+
+    /// Reads that were sent before now prove nothing any more, nor do those under way.
+    fn trust_reads_from_now_on(&self) -> Tick {
+        // The next millisecond: a read that was sent in this one may have been sent before.
+        let from = self.clock.exact().0 + 1;
+        self.trusted_from.fetch_max(from, Ordering::AcqRel);
+        Tick(from)
+    }
+
+    /// When a question that is sent next counts as sent: now, or up to a millisecond later where
+    /// reads have just begun to count.
+    pub(super) fn asking_at(&self) -> Tick {
+        let now = self.clock.exact();
+        now.max(Tick(self.trusted_from.load(Ordering::Acquire)))
+    }
+
     /// Whether no other process of this machine can be serving any more.
     pub(crate) fn is_alone(&self) -> bool {
-        self.clock.now().0 >= self.alone_from.load(Ordering::Acquire)
+        self.clock.exact().0 >= self.alone_from.load(Ordering::Acquire)
     }
 
     /// Another process is this machine, says what was asked for at `asked_at`. That is believed only
@@ -55,14 +78,17 @@ impl Cache {
 
     /// What a read allows this machine, if it is the session's owner: nothing otherwise.
     pub(crate) fn right(&self, found: &Found, session: &Session) -> Right {
-        let (bound, asked_at) = (self.tenures.bound(), found.asked_at);
+        self.right_now(session, found.asked_at, found.source)
+    }
+
+    /// The same, of a read that was sent at `asked_at`.
+    pub(crate) fn right_now(&self, session: &Session, asked_at: Tick, source: Source) -> Right {
+        let bound = self.tenures.bound();
         // What was read before may have been released since, by a process of this machine whose
-        // last write came late.
-        let joined_at = self.joined_at.load(Ordering::Acquire);
-        if asked_at < Tick(joined_at) || !self.is_me(session.owner()) {
+        // last write came late; or the machine was suspended since.
+        if !self.is_trusted(asked_at) || !self.is_me(session.owner()) {
             return Right::Expired;
         }
-        let age = self.clock.now().since(asked_at);
         let alone = self.alone_from.load(Ordering::Acquire);
         let until_alone = alone.saturating_sub(asked_at.0);
         let given_up = session
@@ -73,11 +99,34 @@ impl Cache {
         } else {
             u64::from(session.wait()).max(until_alone)
         };
-        let unbounded = session.epoch().is_none() || found.source == Source::Stale;
+        let age = self.age(asked_at, wait);
+        let unbounded = session.epoch().is_none() || source == Source::Stale;
         // Without epochs nothing is promised; and who lets the layer use stale news of its own
         // sessions has given the promise up.
         let age = if unbounded && age >= wait { wait } else { age };
         Right::of(0, wait, age, bound)
+    }
+
+    /// For how many milliseconds a read that was sent at `read_at` still proves anything.
+    pub(crate) fn proved_for(&self, read_at: Tick) -> u64 {
+        if !self.is_trusted(read_at) {
+            return 0;
+        }
+        self.bound().freshness.saturating_sub(self.age(read_at, 0))
+    }
+
+    /// Whether what was read then may be relied on at all.
+    pub(crate) fn is_trusted(&self, asked_at: Tick) -> bool {
+        asked_at >= Tick(self.trusted_from.load(Ordering::Acquire))
+    }
+
+    fn age(&self, asked_at: Tick, wait: u64) -> u64 {
+        let coarse = self.clock.now().since(asked_at);
+        if is_clear_of(self.bound(), coarse, wait) {
+            coarse
+        } else {
+            self.clock.exact().since(asked_at)
+        }
     }
 
     pub(crate) fn bound(&self) -> Bound {

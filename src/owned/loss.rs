@@ -12,7 +12,7 @@ pub enum Loss {
     Moved,
     /// It has ended.
     Over,
-    /// The directory could not be asked for so long that the last answer proves nothing any more.
+    /// The last read proves nothing any more, and the directory did not answer another one.
     Unproved,
     /// This machine gives its sessions up.
     Draining,
@@ -65,7 +65,9 @@ impl fmt::Display for Loss {
         f.write_str(match self {
             Self::Moved => "another machine owns the session now",
             Self::Over => "the session has ended",
-            Self::Unproved => "the session directory cannot be asked whether it is still ours",
+            Self::Unproved => {
+                "the session directory did not answer whether the session is still ours"
+            }
             Self::Draining => "this machine gives its sessions up",
             Self::Duplicate => "another process says that it is this machine",
             Self::Gone => "this machine was declared gone",

@@ -4,17 +4,20 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use futures_timer::Delay;
-use futures_util::future::{Either, select};
+use futures_util::{FutureExt, future::poll_fn};
 
 use super::Loss;
 use crate::{
-    Session, SessionId,
+    Right, Session, SessionId,
     cache::{Cache, Found, Tick},
 };
 
@@ -25,17 +28,35 @@ const PAUSE: u64 = 200;
 ///
 /// Dropped, it leaves nothing behind.
 #[must_use = "futures do nothing unless polled"]
-pub struct Lost(Pin<Box<dyn Future<Output = Loss> + Send>>);
+pub struct Lost {
+    watch: Pin<Box<dyn Future<Output = Loss> + Send>>,
+    proof: Arc<Proof>,
+}
 
 impl Lost {
     pub(super) fn new(cache: &Arc<Cache>, session: &Session, read_at: Tick) -> Self {
+        let proof = Arc::new(Proof {
+            cache: Arc::clone(cache),
+            read_at: AtomicU64::new(read_at.0),
+        });
         let watch = Watch {
             cache: Arc::clone(cache),
+            proof: Arc::clone(&proof),
             id: session.id(),
             epoch: session.epoch(),
-            read_at,
+            tried: false,
         };
-        Self(Box::pin(watch.run()))
+        Self {
+            watch: Box::pin(watch.run()),
+            proof,
+        }
+    }
+
+    /// For how much longer the last read proves the ownership; zero if it does no more, which is
+    /// found out when this is polled.
+    #[must_use]
+    pub fn proved_for(&self) -> Duration {
+        Duration::from_millis(self.proof.left())
     }
 }
 
@@ -43,7 +64,7 @@ impl Future for Lost {
     type Output = Loss;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Loss> {
-        self.0.as_mut().poll(cx)
+        self.watch.as_mut().poll(cx)
     }
 }
 
@@ -53,12 +74,37 @@ impl fmt::Debug for Lost {
     }
 }
 
+/// When the last read that proves the ownership was sent.
+struct Proof {
+    cache: Arc<Cache>,
+    read_at: AtomicU64,
+}
+
+impl Proof {
+    fn read_at(&self) -> Tick {
+        Tick(self.read_at.load(Ordering::Relaxed))
+    }
+
+    /// For how many milliseconds it still proves it.
+    fn left(&self) -> u64 {
+        self.cache.proved_for(self.read_at())
+    }
+
+    /// Whether it ran out just now, so that what reads it again was polled until then.
+    fn ran_out_just_now(&self) -> bool {
+        let (now, read_at) = (self.cache.now(), self.read_at());
+        let last = self.cache.bound().freshness + PAUSE;
+        self.cache.is_trusted(read_at) && now.since(read_at) < last
+    }
+}
+
 struct Watch {
     cache: Arc<Cache>,
+    proof: Arc<Proof>,
     id: SessionId,
     epoch: Option<u64>,
-    /// When the last read that proves the ownership was sent.
-    read_at: Tick,
+    /// Whether a read was begun since the last one that proved the ownership.
+    tried: bool,
 }
 
 impl Watch {
@@ -75,30 +121,54 @@ impl Watch {
             if let Some(loss) = Loss::of(self.cache.standing()) {
                 return loss;
             }
-            let left = self.proved_for();
-            if left == 0 {
+            // Where reads failed until the proof ran out, it is over. Where this was not polled,
+            // the session may be ours all the same, which one more read tells.
+            let last_try = self.proof.left() == 0;
+            if last_try && self.tried && self.proof.ran_out_just_now() {
                 return Loss::Unproved;
             }
-            let read = self.cache.read_within(self.id, self.young());
+            self.tried = true;
+            let read = self.read(last_try).await;
             // A change while it is under way may be older or younger than its answer. So the next
             // turn looks again, which costs nothing if the answer was kept.
-            let read = match select(read, milliseconds(left)).await {
-                Either::Left((found, _)) => found,
-                Either::Right(_) => continue,
-            };
-            let wait = match self.judge(&read) {
+            let wait = match read.map_or(Judged::Nothing, |read| self.judge(&read)) {
                 Judged::Lost(loss) => return loss,
                 Judged::Ours => self.until_next_read(),
-                Judged::Nothing => PAUSE.min(self.proved_for()),
+                Judged::TooLate => continue,
+                Judged::Nothing if last_try => return Loss::Unproved,
+                Judged::Nothing => PAUSE.min(self.proof.left()),
             };
-            select(&mut changed, milliseconds(wait)).await;
+            let mut wait = milliseconds(wait);
+            poll_fn(|cx| {
+                // Also when timers are late, as after a pause of the whole process.
+                if self.proof.left() == 0 || changed.poll_unpin(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                wait.poll_unpin(cx)
+            })
+            .await;
         }
     }
 
-    /// For how many milliseconds the last read still proves the ownership.
-    fn proved_for(&self) -> u64 {
-        let age = self.cache.now().since(self.read_at);
-        self.cache.bound().freshness.saturating_sub(age)
+    /// Reads the session, for as long as the last read proves anything; a last time for no longer
+    /// than a lookup may take. `None` if that was not enough.
+    async fn read(&self, last_try: bool) -> Option<Found> {
+        let mut read = self.cache.read_within(self.id, self.young());
+        let mut limit = if last_try {
+            Delay::new(self.cache.timeout())
+        } else {
+            milliseconds(self.proof.left())
+        };
+        poll_fn(|cx| {
+            if let Poll::Ready(found) = read.poll_unpin(cx) {
+                return Poll::Ready(Some(found));
+            }
+            if !last_try && self.proof.left() == 0 {
+                return Poll::Ready(None);
+            }
+            limit.poll_unpin(cx).map(|()| None)
+        })
+        .await
     }
 
     /// What is older is read again: in time for a few failures, and no more often than makes sense.
@@ -107,7 +177,7 @@ impl Watch {
     }
 
     fn until_next_read(&self) -> u64 {
-        let age = self.cache.now().since(self.read_at);
+        let age = self.cache.now().since(self.proof.read_at());
         self.young().saturating_sub(age).max(PAUSE)
     }
 
@@ -123,17 +193,25 @@ impl Watch {
         if !self.cache.is_me(session.serving_owner()) || session.epoch() != self.epoch {
             return Judged::Lost(Loss::Moved);
         }
-        if !self.cache.right(read, session).may_serve() {
-            return Judged::Nothing;
+        match self.cache.right(read, session) {
+            Right::Serve { .. } => {
+                self.tried = false;
+                self.proof
+                    .read_at
+                    .fetch_max(read.asked_at.0, Ordering::Relaxed);
+                Judged::Ours
+            }
+            Right::Wait { .. } => Judged::Nothing,
+            Right::Expired => Judged::TooLate,
         }
-        self.read_at = self.read_at.max(read.asked_at);
-        Judged::Ours
     }
 }
 
 enum Judged {
     Lost(Loss),
     Ours,
+    /// The answer was not looked at for so long that it tells nothing.
+    TooLate,
     /// It cannot be told; the last good read counts for as long as it may.
     Nothing,
 }

@@ -20,7 +20,8 @@ pin_project! {
     ///
     /// For what streams for as long as somebody listens: server-sent events, gRPC streams. The
     /// client notices the end and connects again, and the new request finds the new owner. It ends
-    /// between two frames, never inside of one.
+    /// between two frames, never inside of one. If it was not polled for so long that the last read
+    /// proves nothing any more, it lets no frame pass before the session was read again.
     pub struct UntilLost<B> {
         #[pin]
         body: B,
@@ -111,10 +112,13 @@ where
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
         // First, because a body that always has more would never let it be asked.
-        if let State::Streaming(lost) = this.state
-            && let Poll::Ready(loss) = Pin::new(lost).poll(cx)
-        {
-            *this.state = State::Parting(loss);
+        if let State::Streaming(lost) = this.state {
+            match Pin::new(&mut *lost).poll(cx) {
+                Poll::Ready(loss) => *this.state = State::Parting(loss),
+                // After a pause it reads the session again, and wakes this task when it has.
+                Poll::Pending if lost.proved_for().is_zero() => return Poll::Pending,
+                Poll::Pending => {}
+            }
         }
         match this.state {
             State::Streaming(_) => {

@@ -1,0 +1,145 @@
+//! What happens between a verdict and the handler. Time is driven by hand.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{Request, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{
+    CacheHandle, Code, FlyReplay, Header, MachineId, MemoryLookup, Observed, OwnershipLayer,
+    Rejection, ResponseBody, Session, SessionId, Standing, cache::Clock,
+};
+
+type Answer = Response<ResponseBody<http_body_util::Full<Bytes>>>;
+
+const F: u64 = 5_000;
+
+/// What came of two requests, the first of which needs a lookup.
+struct Outcome {
+    last: Answer,
+    entered: u64,
+    told: Vec<Option<Code>>,
+}
+
+/// Sends two requests through a layer whose hook does something at the second verdict, or already
+/// at the first one.
+fn serve(
+    at_first: bool,
+    tells_owned: bool,
+    hook: impl Fn(&AtomicU64, &CacheHandle) + Send + Sync + 'static,
+) -> Outcome {
+    let (clock, time) = Clock::by_hand();
+    time.store(100_000, Ordering::SeqCst);
+    let sessions = MemoryLookup::new();
+    sessions.insert(Session::owned_by(id(), "me".parse().unwrap()).with_epoch(1));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let handle: Arc<Mutex<Option<CacheHandle>>> = Arc::default();
+    let (tells, cache) = (Arc::clone(&told), Arc::clone(&handle));
+    let layer = OwnershipLayer::builder(sessions)
+        .session(Header::named("x-session").unwrap())
+        .machine("me".parse::<MachineId>().unwrap())
+        .replay(FlyReplay::new())
+        .tell_owned(tells_owned)
+        .on_verdict(move |seen: &Observed<'_>| {
+            let verdicts = {
+                let mut told = tells.lock().unwrap();
+                told.push(seen.code());
+                told.len()
+            };
+            if seen.code().is_none() && (at_first || verdicts == 2) {
+                hook(&time, cache.lock().unwrap().as_ref().unwrap());
+            }
+        })
+        .build_with(clock)
+        .unwrap();
+    *handle.lock().unwrap() = Some(layer.cache());
+    let entered = Arc::new(AtomicU64::new(0));
+    let counts = Arc::clone(&entered);
+    let mut service = layer.layer(tower::service_fn(move |_: Request<()>| {
+        counts.fetch_add(1, Ordering::SeqCst);
+        let answer = Response::new(http_body_util::Full::new(Bytes::new()));
+        std::future::ready(Ok::<_, Infallible>(answer))
+    }));
+    let mut ask = || {
+        let request = Request::builder().header("x-session", id().to_string());
+        let request = request.body(()).unwrap();
+        service.call(request).now_or_never().unwrap().unwrap()
+    };
+    let first = ask();
+    let last = if at_first { first } else { ask() };
+    let told = told.lock().unwrap().clone();
+    Outcome {
+        last,
+        entered: entered.load(Ordering::SeqCst),
+        told,
+    }
+}
+
+fn id() -> SessionId {
+    SessionId::new(uuid::Uuid::from_u128(7))
+}
+
+/// The handler is not entered, and a second verdict corrects the first.
+fn is_refused(
+    code: Code,
+    hook: impl Fn(&AtomicU64, &CacheHandle) + Copy + Send + Sync + 'static,
+) -> Vec<String> {
+    let cases = [(true, true), (true, false), (false, true), (false, false)];
+    let refused = cases.into_iter().map(|(at_first, tells_owned)| {
+        let outcome = serve(at_first, tells_owned, hook);
+        let before = usize::from(!at_first);
+        assert_eq!(outcome.entered, before as u64, "the handler is not entered");
+        assert_eq!(outcome.told[before..], [None, Some(code)]);
+        assert_eq!(outcome.last.status(), 503);
+        let rejection = outcome.last.extensions().get::<Rejection>().unwrap();
+        assert_eq!(rejection.code(), code);
+        rejection.detail().to_owned()
+    });
+    refused.collect()
+}
+
+#[test]
+fn a_request_whose_hook_blocks_past_the_lease_is_refused() {
+    let details = is_refused(Code::LookupUnavailable, |time, _| {
+        time.fetch_add(F, Ordering::SeqCst);
+    });
+    assert!(
+        details.iter().all(|detail| detail.contains("held up")),
+        "{details:?}"
+    );
+}
+
+#[test]
+fn a_request_whose_hook_blocks_within_the_lease_passes() {
+    let outcome = serve(true, true, |time, _| {
+        time.fetch_add(F / 5, Ordering::SeqCst);
+    });
+    assert_eq!((outcome.last.status().as_u16(), outcome.entered), (200, 1));
+    assert_eq!(outcome.told, [None]);
+}
+
+#[test]
+fn a_request_that_is_decided_before_a_drain_is_not_served_after() {
+    is_refused(Code::SessionMoving, |_, cache| {
+        cache.worsen(Standing::Draining);
+    });
+    is_refused(Code::DuplicateIdentity, |_, cache| {
+        cache.worsen(Standing::Duplicate);
+    });
+}
+
+#[test]
+fn a_request_that_is_decided_before_a_release_is_not_served_after() {
+    is_refused(Code::SessionMoving, |_, cache| {
+        cache.give_up(id(), 1);
+    });
+}
