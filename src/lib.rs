@@ -152,12 +152,12 @@ pub use identity::{FlyMachine, detect};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 #[cfg(feature = "postgres")]
 pub use lookup::postgres::{
-    AssignError, Assigned, Audit, AuditFinding, AuditKind, Drained, ListedSession, MachineStatus,
-    PostgresConfigError, PostgresDirectory, PostgresFault, PostgresLookup, PostgresLookupBuilder,
-    PostgresPresence, PostgresPresenceBuilder, PostgresSource, PostgresVerified,
-    PostgresVerifyError, PostgresWarning, PostgresWatch, PostgresWatchBuilder, PresenceError,
-    PresenceHealth, PresenceState, Reaped, ReapedSession, Released, SessionFilter, WatchError,
-    WatchHealth, WatchState,
+    AssignError, Assigned, Audit, AuditFinding, AuditKind, Drained, LeftToDo, ListedSession,
+    MachineStatus, Migrated, PostgresConfigError, PostgresDirectory, PostgresFault, PostgresLookup,
+    PostgresLookupBuilder, PostgresPresence, PostgresPresenceBuilder, PostgresSource,
+    PostgresVerified, PostgresVerifyError, PostgresWarning, PostgresWatch, PostgresWatchBuilder,
+    PresenceError, PresenceHealth, PresenceState, Reaped, ReapedSession, Released, SessionFilter,
+    WatchError, WatchHealth, WatchState,
 };
 pub use lookup::{
     LookupError, LookupErrorKind, LookupFn, MemoryLookup, Refresh, SessionLookup, lookup_fn,

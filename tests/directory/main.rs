@@ -9,6 +9,7 @@ mod claim;
 #[cfg(feature = "metrics")]
 mod counted;
 mod drain;
+mod drift;
 mod duties;
 mod end;
 mod epochs;
@@ -20,6 +21,7 @@ mod log;
 mod lookups;
 mod many;
 mod migration;
+mod partitions;
 mod pooler;
 mod presence;
 mod process;

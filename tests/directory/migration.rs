@@ -111,8 +111,231 @@ async fn who_uses_the_table_for_long_fails_it_and_nothing_else() {
     let error = process.directory.migrate().await.unwrap_err();
     assert_eq!(error.kind(), LookupErrorKind::Timeout, "{error:?}");
     reader.batch_execute("COMMIT").await.unwrap();
-    process.directory.migrate().await.unwrap();
+    let migrated = process.directory.migrate().await.unwrap();
     assert_eq!(process.read(id).await.epoch(), Some(1));
+    assert_eq!(
+        migrated.done,
+        [
+            "columns of the sessions' table",
+            "triggers that raise epochs",
+            "triggers that notify",
+            "table of machines",
+            "table of the fleet",
+            "owners of epochs, in 1 rows",
+            "index of owners",
+        ]
+    );
+    assert_eq!(migrated.left, []);
+}
+
+/// As a reader of a long snapshot holds it, which a backup is.
+#[tokio::test]
+async fn a_complete_table_is_migrated_beside_its_readers_and_writers() {
+    let database = migrated().await;
+    let (id, other) = (
+        owned_by(&database, "m1").await,
+        owned_by(&database, "m1").await,
+    );
+    let backup = database.client().await;
+    backup
+        .batch_execute(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ;
+             LOCK TABLE preview_sessions, ownership_machines, ownership_fleet IN ACCESS SHARE MODE",
+        )
+        .await
+        .unwrap();
+    let writer = database.client().await;
+    writer
+        .batch_execute(&format!(
+            "BEGIN; UPDATE preview_sessions SET tier = 'x' WHERE id = '{id}'"
+        ))
+        .await
+        .unwrap();
+    let process = Process::of("m1", &database);
+    let began = std::time::Instant::now();
+    let migrated = process.directory.migrate().await.unwrap();
+    assert_eq!((migrated.done, migrated.left), (Vec::new(), Vec::new()));
+    // A row that is due and not locked is filled in beside both.
+    database
+        .execute(&format!(
+            "BEGIN; SET LOCAL session_replication_role = replica;
+             UPDATE preview_sessions SET container_id = 'm2' WHERE id = '{other}'; COMMIT"
+        ))
+        .await;
+    let migrated = process.directory.migrate().await.unwrap();
+    assert_eq!(migrated.done, ["owners of epochs, in 1 rows"]);
+    assert!(began.elapsed().as_secs() < 20);
+}
+
+#[tokio::test]
+async fn what_is_missing_is_made_and_nothing_else() {
+    let database = migrated().await;
+    let id = owned_by(&database, "m1").await;
+    let process = Process::of("m1", &database);
+    let triggers = "triggers that raise epochs";
+    for (lost, made) in [
+        (
+            "ALTER TABLE preview_sessions DISABLE TRIGGER zz_tower_ownership_insert",
+            triggers,
+        ),
+        (
+            "DROP TRIGGER zz_tower_ownership_update ON preview_sessions",
+            triggers,
+        ),
+        (
+            "CREATE OR REPLACE FUNCTION preview_sessions_tower_ownership_epoch() RETURNS trigger
+                 LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+            triggers,
+        ),
+        (
+            "DROP TRIGGER tower_ownership_row ON preview_sessions",
+            "triggers that notify",
+        ),
+        (
+            "CREATE OR REPLACE TRIGGER tower_ownership_change AFTER UPDATE OF id
+                 ON preview_sessions FOR EACH ROW
+                 EXECUTE FUNCTION preview_sessions_tower_ownership()",
+            "triggers that notify",
+        ),
+        (
+            "ALTER TABLE ownership_machines DROP took_over, DROP rival_at",
+            "table of machines",
+        ),
+        (
+            "ALTER TABLE ownership_fleet DROP freshness_ms",
+            "table of the fleet",
+        ),
+        (
+            "DROP INDEX preview_sessions_tower_ownership_owner",
+            "index of owners",
+        ),
+        (
+            "ALTER TABLE preview_sessions ALTER owner_epoch DROP DEFAULT",
+            "columns of the sessions' table",
+        ),
+    ] {
+        database.execute(lost).await;
+        let migrated = process.directory.migrate().await.unwrap();
+        assert_eq!(migrated.done, [made], "{lost}");
+        assert_eq!(migrated.left, [], "{lost}");
+        process.lookup.verify(&me("m1")).await.unwrap();
+    }
+    assert_eq!(row(&database, id).await.1, 1);
+}
+
+/// The first form of the table, without the owner of the epoch.
+#[tokio::test]
+async fn an_earlier_form_of_the_table_is_brought_forward() {
+    let database = migrated().await;
+    let id = owned_by(&database, "m1").await;
+    database
+        .execute(
+            "UPDATE preview_sessions SET container_id = 'm2';
+             DROP FUNCTION preview_sessions_tower_ownership_epoch CASCADE;
+             ALTER TABLE preview_sessions DROP owner_epoch_of;
+             ALTER TABLE ownership_machines DROP took_over",
+        )
+        .await;
+    let process = Process::of("m2", &database);
+    let text = process
+        .lookup
+        .verify(&me("m2"))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("owner_epoch_of"), "{text}");
+    process.directory.migrate().await.unwrap();
+    assert_eq!(row(&database, id).await, (Some("m2".to_owned()), 2, None));
+    let of: String = one(&database, "SELECT owner_epoch_of FROM preview_sessions").await;
+    assert_eq!(of, "m2");
+    process.lookup.verify(&me("m2")).await.unwrap();
+}
+
+/// Rows that were there before are served while they are filled in, and the table is not rewritten.
+#[tokio::test]
+async fn a_large_table_is_filled_in_beside_its_readers_and_its_index_is_left() {
+    let database = Database::fresh().await;
+    database.incident_table().await;
+    database
+        .execute(
+            "INSERT INTO preview_sessions (id, status, container_id, user_id, tier)
+             SELECT gen_random_uuid(), 'active', 'm' || n % 7, repeat('x', 500), repeat('y', 500)
+             FROM generate_series(1, 40000) AS n",
+        )
+        .await;
+    let sql = "SELECT pg_relation_filenode('preview_sessions')::bigint";
+    let before: i64 = one(&database, sql).await;
+    database.execute(PostgresDirectory::MIGRATION).await;
+    assert_eq!(one::<i64>(&database, sql).await, before);
+    let due = "SELECT count(*) FROM preview_sessions WHERE owner_epoch_of <> container_id";
+    assert_eq!(one::<i64>(&database, due).await, 40_000);
+    let process = Process::of("m1", &database);
+    let id: Uuid = one(&database, "SELECT id FROM preview_sessions LIMIT 1").await;
+    assert_eq!(process.read(id).await.epoch(), Some(1));
+    let locked = database.client().await;
+    locked
+        .batch_execute(&format!(
+            "BEGIN; SELECT FROM preview_sessions WHERE id = '{id}' FOR UPDATE"
+        ))
+        .await
+        .unwrap();
+    let migrated = process.directory.migrate().await.unwrap();
+    assert_eq!(migrated.done, ["owners of epochs, in 39999 rows"]);
+    let left: Vec<&str> = migrated.left.iter().map(|left| left.sql.as_str()).collect();
+    assert!(
+        left[0].starts_with("UPDATE \"preview_sessions\""),
+        "{left:?}"
+    );
+    assert!(left[1].starts_with("CREATE INDEX CONCURRENTLY"), "{left:?}");
+    locked.batch_execute("COMMIT").await.unwrap();
+    for sql in left {
+        database.execute(sql).await;
+    }
+    let migrated = process.directory.migrate().await.unwrap();
+    assert_eq!((migrated.done, migrated.left), (Vec::new(), Vec::new()));
+    let epochs = "SELECT count(*) FROM preview_sessions WHERE owner_epoch <> 1";
+    assert_eq!(one::<i64>(&database, epochs).await, 0);
+}
+
+#[tokio::test]
+async fn an_index_that_does_not_fit_is_left_with_its_statement() {
+    let database = migrated().await;
+    owned_by(&database, "m1").await;
+    let both = builder(&database).active_statuses(["active", "running"]);
+    let process = Process::with("m1", both, Freshness::new());
+    let migrated = process.directory.migrate().await.unwrap();
+    let [left] = migrated.left.as_slice() else {
+        panic!("{migrated:?}");
+    };
+    let statements: Vec<&str> = left.sql.split(";\n").collect();
+    assert!(
+        statements[0].starts_with("DROP INDEX CONCURRENTLY"),
+        "{left:?}"
+    );
+    for sql in statements {
+        database.execute(sql).await;
+    }
+    assert_eq!(process.directory.migrate().await.unwrap().left, []);
+}
+
+/// An exchange of tables leaves the name of the index with the old one.
+#[tokio::test]
+async fn a_table_that_took_anothers_place_gets_all_of_it() {
+    let database = migrated().await;
+    database
+        .execute(
+            "CREATE TABLE shadow (LIKE preview_sessions INCLUDING DEFAULTS);
+             ALTER TABLE preview_sessions RENAME TO old;
+             ALTER TABLE shadow RENAME TO preview_sessions",
+        )
+        .await;
+    let process = Process::of("m1", &database);
+    let migrated = process.directory.migrate().await.unwrap();
+    assert!(
+        migrated.done.contains(&"index of owners".to_owned()),
+        "{migrated:?}"
+    );
+    assert_eq!(process.directory.migrate().await.unwrap().done, [""; 0]);
 }
 
 #[tokio::test]

@@ -29,6 +29,13 @@ async fn fill(database: &Database) {
         ))
         .await;
     database.execute(PostgresDirectory::MIGRATION).await;
+    // The table is large, so the file leaves the index to do.
+    database
+        .execute(
+            "CREATE INDEX ON preview_sessions ((container_id COLLATE \"C\"))
+                 WHERE status IN ('active')",
+        )
+        .await;
     database
         .execute(&format!(
             "INSERT INTO ownership_machines (machine_id, boot_id)

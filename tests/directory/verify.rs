@@ -28,6 +28,7 @@ async fn what_the_migration_makes_is_named() {
         [
             missing(r#"column "owner_epoch" of "preview_sessions""#),
             missing(r#"column "owner_released" of "preview_sessions""#),
+            missing(r#"column "owner_epoch_of" of "preview_sessions""#),
             missing(r#"table "ownership_machines""#),
             missing(r#"table "ownership_fleet""#),
             missing(r#"trigger "zz_tower_ownership_insert" of "preview_sessions""#),

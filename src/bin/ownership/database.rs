@@ -92,6 +92,10 @@ pub struct Database {
     #[arg(long, value_name = "NAME")]
     released_column: Option<String>,
 
+    /// The column of the owner that the epoch was set for [default: owner_epoch_of]
+    #[arg(long, value_name = "NAME")]
+    epoch_of_column: Option<String>,
+
     /// The table of machines [default: ownership_machines]
     #[arg(long, value_name = "NAME")]
     machines_table: Option<String>,
@@ -134,7 +138,7 @@ impl Database {
 
     fn named(&self, url: &str) -> PostgresLookupBuilder {
         let mut builder = PostgresLookup::builder(url);
-        let names: [Name<'_>; 12] = [
+        let names: [Name<'_>; 13] = [
             (&self.schema, Builder::schema),
             (&self.table, Builder::table),
             (&self.id_column, Builder::id_column),
@@ -145,6 +149,7 @@ impl Database {
             (&self.ended_at_column, Builder::ended_at_column),
             (&self.epoch_column, Builder::epoch_column),
             (&self.released_column, Builder::released_column),
+            (&self.epoch_of_column, Builder::epoch_of_column),
             (&self.machines_table, Builder::machines_table),
             (&self.fleet_table, Builder::fleet_table),
         ];

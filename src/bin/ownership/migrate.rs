@@ -14,10 +14,10 @@ use crate::{
 
 /// Show the SQL that makes the database keep ownership, or apply it.
 ///
-/// It adds epochs, release proofs, and which machines are alive. Nothing is changed without --run, which applies it in one transaction. It
-/// may be applied again and again.
+/// It adds epochs, release proofs, and which machines are alive. Nothing is changed without --run, which makes only what is missing, and leaves out what would lock a large table for long. It
+/// may be applied again and again, while the application runs.
 ///
-/// With --json: sql and applied; with --run also warnings, what the layer would warn of now.
+/// With --json: sql and applied; with --run also done, left (what is left to do by hand, and its SQL), and warnings, what the layer would warn of now.
 #[derive(Debug, Args)]
 pub struct Migrate {
     /// Apply it
@@ -52,14 +52,14 @@ impl Migrate {
             return Ok(Exit::Fine);
         }
         let applied = async {
-            directory.migrate().await?;
+            let migrated = directory.migrate().await?;
             let somebody: MachineId = "migration"
                 .parse()
                 .map_err(|error| Failure::usage(&error))?;
             // Where it was applied, the rest may still be amiss.
-            Ok::<_, Failure>(lookup.verify(&somebody).await)
+            Ok::<_, Failure>((migrated, lookup.verify(&somebody).await))
         };
-        let verified = while_waiting("Applying the migration", applied).await?;
+        let (migrated, verified) = while_waiting("Applying the migration", applied).await?;
         let warnings: Vec<String> = match &verified {
             Ok(verified) => verified
                 .warnings()
@@ -70,14 +70,29 @@ impl Migrate {
             Err(error) => vec![error.to_string()],
         };
         if output.json {
-            document(&json!({ "sql": sql, "applied": true, "warnings": warnings }));
+            document(&json!({
+                "sql": sql,
+                "applied": true,
+                "done": migrated.done,
+                "left": migrated.left,
+                "warnings": warnings,
+            }));
         } else {
             say(format!("{GOOD}The migration is applied.{GOOD:#}"));
+            if migrated.done.is_empty() {
+                say("Everything was there.");
+            }
+            for done in &migrated.done {
+                say(format!("made: {done}"));
+            }
+            for left in &migrated.left {
+                say(format!("left to do by hand: {}\n{};", left.what, left.sql));
+            }
             for warning in &warnings {
                 say(format!("but {warning}"));
             }
         }
-        Ok(if verified.is_ok() {
+        Ok(if verified.is_ok() && migrated.left.is_empty() {
             Exit::Fine
         } else {
             Exit::Problem

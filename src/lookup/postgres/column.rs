@@ -62,6 +62,8 @@ impl Column {
         if let Some(ownership) = &table.ownership {
             let released = ownership.released.name();
             columns.push(Self::new(released, "release proof", WHOLE));
+            let epoch_of = ownership.epoch_of.name();
+            columns.push(Self::new(epoch_of, "owner of the epoch", ADDRESS));
         }
         let attributes = table.attributes.iter();
         columns.extend(attributes.map(|name| Self::new(name.name(), "attribute", ANY)));

@@ -16,6 +16,8 @@ pub(super) struct Facts<'a> {
     pub(super) epoch: Option<i64>,
     pub(super) attributes: Option<Map<String, Value>>,
     pub(super) released: Option<i64>,
+    /// Whether the owner changed while the triggers were missing or disabled.
+    pub(super) drifted: bool,
     pub(super) seen: Option<Seen>,
 }
 
@@ -33,7 +35,7 @@ pub(super) struct Columns {
     pub(super) remaining: bool,
     pub(super) epoch: bool,
     pub(super) attributes: bool,
-    /// The release proof, and what is known of the owner.
+    /// The release proof, whether the epoch is the owner's, and what is known of the owner.
     pub(super) ownership: bool,
 }
 
@@ -57,6 +59,7 @@ impl Columns {
                 }
             },
             released: next.value(self.ownership)?,
+            drifted: next.value(self.ownership)?.unwrap_or(false),
             seen: match next.value(self.ownership)? {
                 None => None,
                 Some(text) => Some(seen_of(text).ok_or_else(|| {

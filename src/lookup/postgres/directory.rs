@@ -1,15 +1,14 @@
 //! The write side: who owns a session, and which machines are there.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use tokio_postgres::Row;
 
 use crate::LookupError;
 
 use super::{
-    Inner, PostgresConfigError, PostgresWatch, failure::Failure, identifier::Identifier,
-    migration::literal, ownership::Ownership, presence::PostgresPresenceBuilder,
-    statuses::Statuses, table::Table,
+    Inner, PostgresConfigError, PostgresWatch, identifier::Identifier, migration::literal,
+    ownership::Ownership, presence::PostgresPresenceBuilder, statuses::Statuses, table::Table,
 };
 
 mod assign;
@@ -28,7 +27,8 @@ mod sessions;
 pub use assign::{AssignError, Assigned};
 pub use audit::{Audit, AuditFinding, AuditKind};
 pub use machines::MachineStatus;
-pub(super) use migration::{EPOCH_TRIGGERS, epoch_function};
+pub(super) use migration::{EPOCH_TRIGGERS, epoch_function, missing_triggers};
+pub use migration::{LeftToDo, Migrated};
 pub use reap::{Reaped, ReapedSession};
 pub use release::Released;
 pub use sessions::{ListedSession, SessionFilter};
@@ -63,11 +63,16 @@ pub use sessions::{ListedSession, SessionFilter};
 /// # The database
 /// Nothing is installed by itself. The SQL is [`migration`](Self::migration) for the table as it is
 /// configured, and [`Self::MIGRATION`] for the default names; [`migrate`](Self::migrate) applies
-/// it. It adds to the sessions' table a column for the epoch and one for the release proof, and
-/// triggers that keep both, whoever writes:
-/// - The epoch rises by one whenever the owner changes, and never otherwise: nobody can raise or
-///   lower it by hand. A row that is inserted without an owner begins at 0, any other at 1.
+/// it. It adds to the sessions' table columns for the epoch, for the release proof and for the owner
+/// that the epoch was set for, and triggers that keep all three, whatever writes:
+/// - The epoch rises by one whenever the owner changes. A row that is inserted without an owner begins
+///   at 0, any other at 1, or at the epoch that it is inserted with, if that is higher: an `UPDATE`
+///   that moves a row to another partition inserts it there. A row that changes its id gets the time
+///   in microseconds for its epoch, which is above all that were counted. By hand it cannot be lowered.
 /// - A release proof stays only if it comes with the very change that gives the session up.
+/// - Where the owner is not the one that the epoch was set for, it changed while the triggers were missing
+///   or disabled. Reading such a session is an error, unless it is over, until the migration is
+///   applied again.
 ///
 /// They also notify, as those of [`PostgresWatch`] do, whose migration
 /// need not be applied as well, and may be. A row that is deleted and inserted again under the same
@@ -76,9 +81,9 @@ pub use sessions::{ListedSession, SessionFilter};
 ///
 /// They are no `ENABLE ALWAYS` triggers, so they do not fire with `session_replication_role =
 /// replica`. A logical replica then has the epochs of its publisher; one that counted for itself
-/// would begin at 1 with all rows that it copies. And whoever has to mend epochs, after a failover
-/// that lost commits, can raise them in this way. Nobody else may write owners so: without a new
-/// epoch, two machines could serve the session.
+/// would begin at 1 with all rows that it copies. Epochs that have to be mended, after a failover
+/// that lost commits, can be raised in this way. An owner that is written so is not served until the
+/// migration is applied again.
 ///
 /// # One process a machine
 /// What [`claim`](crate::SessionDirectory::claim) and [`release`](Self::release) write may arrive
@@ -111,12 +116,6 @@ pub struct PostgresDirectory {
     ownership: Arc<Ownership>,
     channel: Arc<str>,
 }
-
-/// How long the migration waits for the table, behind which everybody else waits meanwhile.
-const MIGRATION_LOCK: Duration = Duration::from_secs(1);
-
-/// How long the migration may take, most of it for an index.
-const MIGRATION: Duration = Duration::from_secs(60);
 
 impl PostgresDirectory {
     /// The SQL for a table that is called `preview_sessions`, with its columns as a lookup expects
@@ -160,20 +159,6 @@ impl PostgresDirectory {
             self.statuses(),
             &channel,
         ))
-    }
-
-    /// Applies the [`migration`](Self::migration), in one transaction of at most a minute.
-    ///
-    /// It waits a second for the table, and is then a [`Timeout`](crate::LookupErrorKind::Timeout):
-    /// try again when fewer use it. Ask one machine for it, or a deployment step, rather than all
-    /// at once; on a table of millions of rows make its index before.
-    pub async fn migrate(&self) -> Result<(), LookupError> {
-        let sql = self.migration().map_err(|error| {
-            LookupError::unavailable("the migration cannot be written").with_source(error)
-        })?;
-        let connections = &self.lookup.connections;
-        let done = connections.execute(&sql, MIGRATION_LOCK, MIGRATION).await;
-        done.map_err(Failure::into_write_error)
     }
 
     /// Begins to keep a machine present: it says every few seconds that it is alive.

@@ -57,6 +57,10 @@ impl Reader {
         };
         let remaining = facts.remaining.map(duration).transpose()?.flatten();
         let mut session = life(id, status, remaining);
+        // A session that is over is served by no machine, so its epoch has nothing to prove.
+        if facts.drifted && session.status() != SessionStatus::Over {
+            return Err(drifted());
+        }
         if let Some(owner) = facts.owner {
             session = session.with_owner(owner_of(owner)?);
         }
@@ -91,6 +95,14 @@ impl Reader {
         let word = word.map_err(LookupError::corrupt)?;
         meaning(statuses, word)
     }
+}
+
+/// The owner is not the one for which the epoch was set, so the epoch proves nothing.
+pub(super) fn drifted() -> LookupError {
+    LookupError::corrupt(
+        "the session's owner changed while the ownership triggers were missing or disabled: apply \
+         the migration of the directory",
+    )
 }
 
 fn meaning(statuses: &Statuses, word: &str) -> Result<SessionStatus, LookupError> {

@@ -29,8 +29,6 @@ pub(super) fn migration(table: &Table, channel: &Identifier) -> String {
 pub(super) fn triggers(table: &Table, channel: &Identifier) -> String {
     let name = table.qualified();
     let function = function(table);
-    let channel = literal(channel.name());
-    let id = &table.id;
     let columns = columns(table);
     let list: Vec<String> = columns.iter().map(ToString::to_string).collect();
     let changed: Vec<String> = columns
@@ -38,8 +36,46 @@ pub(super) fn triggers(table: &Table, channel: &Identifier) -> String {
         .map(|column| format!("OLD.{column} IS DISTINCT FROM NEW.{column}"))
         .collect();
     let (list, changed) = (list.join(", "), changed.join("\n        OR "));
-    let body = format!(
-        r"BEGIN
+    let body = body(table, channel);
+    let tag = tag(&body);
+    let [row, change, truncate] = NOTIFY_TRIGGERS;
+    format!(
+        r"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS {tag}{body}{tag};
+
+CREATE OR REPLACE TRIGGER {row}
+    AFTER INSERT OR DELETE ON {name}
+    FOR EACH ROW EXECUTE FUNCTION {function}();
+
+CREATE OR REPLACE TRIGGER {change}
+    AFTER UPDATE OF {list} ON {name}
+    FOR EACH ROW WHEN (
+        {changed}
+    )
+    EXECUTE FUNCTION {function}();
+
+CREATE OR REPLACE TRIGGER {truncate}
+    AFTER TRUNCATE ON {name}
+    FOR EACH STATEMENT EXECUTE FUNCTION {function}();
+"
+    )
+}
+
+/// The triggers, in the order in which they are made.
+pub(super) const NOTIFY_TRIGGERS: [&str; 3] = [
+    "tower_ownership_row",
+    "tower_ownership_change",
+    "tower_ownership_truncate",
+];
+
+/// The text of the function, as the server keeps it.
+pub(super) fn body(table: &Table, channel: &Identifier) -> String {
+    let (channel, id) = (literal(channel.name()), &table.id);
+    format!(
+        r"
+BEGIN
     IF TG_OP = 'TRUNCATE' THEN
         PERFORM pg_notify({channel}, '1 *');
         RETURN NULL;
@@ -54,30 +90,6 @@ pub(super) fn triggers(table: &Table, channel: &Identifier) -> String {
     END IF;
     RETURN NULL;
 END
-"
-    );
-    let tag = tag(&body);
-    format!(
-        r"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS {tag}
-{body}{tag};
-
-CREATE OR REPLACE TRIGGER tower_ownership_row
-    AFTER INSERT OR DELETE ON {name}
-    FOR EACH ROW EXECUTE FUNCTION {function}();
-
-CREATE OR REPLACE TRIGGER tower_ownership_change
-    AFTER UPDATE OF {list} ON {name}
-    FOR EACH ROW WHEN (
-        {changed}
-    )
-    EXECUTE FUNCTION {function}();
-
-CREATE OR REPLACE TRIGGER tower_ownership_truncate
-    AFTER TRUNCATE ON {name}
-    FOR EACH STATEMENT EXECUTE FUNCTION {function}();
 "
     )
 }
@@ -112,7 +124,7 @@ pub(super) fn notify(channel: &Identifier, payload: &str) -> String {
 }
 
 /// What a verdict depends on: the id, the owner, the status, the life, the address, the epoch.
-fn columns(table: &Table) -> Vec<&Identifier> {
+pub(super) fn columns(table: &Table) -> Vec<&Identifier> {
     let mut columns = vec![&table.id, &table.owner];
     let others = [
         &table.status,

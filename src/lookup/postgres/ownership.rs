@@ -12,6 +12,7 @@ use super::{PostgresConfigError, identifier::Identifier};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OwnershipNames {
     pub(super) released: String,
+    pub(super) epoch_of: String,
     pub(super) machines: String,
     pub(super) fleet: String,
     pub(super) lost_after: Duration,
@@ -27,6 +28,7 @@ impl Default for OwnershipNames {
     fn default() -> Self {
         Self {
             released: "owner_released".to_owned(),
+            epoch_of: "owner_epoch_of".to_owned(),
             machines: "ownership_machines".to_owned(),
             fleet: "ownership_fleet".to_owned(),
             lost_after: Duration::from_secs(15),
@@ -53,6 +55,7 @@ impl OwnershipNames {
         Ok(Ownership {
             epoch: Identifier::parse("epoch column", epoch.unwrap_or(EPOCH))?,
             released: Identifier::parse("released column", &self.released)?,
+            epoch_of: Identifier::parse("epoch_of column", &self.epoch_of)?,
             machines: qualified("machines table", &self.machines)?,
             fleet: qualified("fleet table", &self.fleet)?,
             lost_after: self.lost_after.min(DAY),
@@ -65,12 +68,26 @@ impl OwnershipNames {
 pub(super) struct Ownership {
     pub(super) epoch: Identifier,
     pub(super) released: Identifier,
+    /// The owner for which the trigger set the epoch.
+    pub(super) epoch_of: Identifier,
     pub(super) machines: String,
     pub(super) fleet: String,
     pub(super) lost_after: Duration,
 }
 
 impl Ownership {
+    /// Whether the owner of the row `alias`, which is the text `owner`, is not the one for which the
+    /// trigger set the epoch: it changed while the triggers were missing or disabled.
+    ///
+    /// An empty text stands in rows that are older than the column. Treating them as changed would
+    /// stop all sessions of a table until the last of its rows has been rewritten.
+    pub(super) fn drifted(&self, alias: &str, owner: &str) -> String {
+        let of = &self.epoch_of;
+        format!(
+            "({alias}.{of} COLLATE \"C\" IS DISTINCT FROM {owner} AND {alias}.{of} IS DISTINCT FROM '')"
+        )
+    }
+
     /// What is read and written of a machine.
     pub(super) const MACHINE_COLUMNS: &[&str] = &[
         "machine_id",

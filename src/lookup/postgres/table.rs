@@ -141,6 +141,7 @@ impl Table {
             self.ended_at.as_ref(),
             self.epoch.as_ref(),
             self.ownership.as_ref().map(|ownership| &ownership.released),
+            self.ownership.as_ref().map(|ownership| &ownership.epoch_of),
         ];
         let mut columns = vec![&self.id];
         let all = std::iter::once(&self.owner)
@@ -201,8 +202,10 @@ impl Table {
             ));
         }
         if let Some(ownership) = &self.ownership {
-            let seen = ownership.seen(&self.owner_text("t"));
+            let owner = self.owner_text("t");
+            let (seen, drifted) = (ownership.seen(&owner), ownership.drifted("t", &owner));
             columns.push(format!("t.{}::bigint AS released", ownership.released));
+            columns.push(format!("{drifted} AS drifted"));
             columns.push(format!("{seen} AS seen"));
         }
         format!("SELECT {} FROM {source} AS t", columns.join(", "))

@@ -66,6 +66,7 @@ impl PostgresDirectory {
         let lives = self.lives("h", "$6");
         let (before, is_lost) = (table.owner_text("h"), ownership.is_lost("o"));
         let is_heard = ownership.is_heard("me");
+        let drifted = ownership.drifted("h", &before);
         let after = "(SELECT * FROM won UNION ALL SELECT * FROM held \
              WHERE NOT EXISTS (SELECT FROM won))";
         let session = table.session_of(Vec::new(), after);
@@ -76,7 +77,7 @@ impl PostgresDirectory {
                  SELECT {held} FROM {name} AS t WHERE t.{id} = $1 FOR NO KEY UPDATE\
              ), won AS (\
                  UPDATE {name} AS t SET {owner} = {to}{address} FROM held AS h \
-                 WHERE t.{id} = h.{id} AND {lives} \
+                 WHERE t.{id} = h.{id} AND {lives} AND NOT {drifted} \
                  AND NOT EXISTS (SELECT FROM me \
                      WHERE me.draining OR me.left_at IS NOT NULL OR me.gone_at IS NOT NULL) \
                  AND ($3 IS NULL OR EXISTS (SELECT FROM me \

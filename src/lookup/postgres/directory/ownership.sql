@@ -5,17 +5,25 @@
 -- May be applied again and again; needs PostgreSQL 14. Apply it in one transaction, as the owner of
 -- the table. It locks everybody out of the table until that transaction ends, and waits for those
 -- who are using it while everybody else waits behind it: `SET lock_timeout` first. What takes long
--- is the index; on a large table make it before, outside of a transaction, by the same statement
--- with CONCURRENTLY.
+-- on a large table (the index, and the column "owner_epoch_of" of rows that were there before) it leaves
+-- out there, and warns with the statement to run afterwards. `PostgresDirectory::migrate` and
+-- `ownership migrate --run` lock less: they do only what is missing.
 --
--- The server lets nobody change the type of a column that a trigger names. To do that, or to be rid
--- of the triggers (without them epochs stand still, and two machines may serve one session):
+-- The server lets nobody change the type of a column that a trigger names. To do that, drop the
+-- triggers, change it, and apply this again, all in one transaction. A session whose owner changes
+-- while they are missing is served by no machine until this is applied again:
 --     DROP FUNCTION "preview_sessions_tower_ownership_epoch", "preview_sessions_tower_ownership" CASCADE;
 
 -- A row that was there before counts as its first epoch; a new one begins as the trigger says.
 ALTER TABLE "preview_sessions" ADD COLUMN IF NOT EXISTS "owner_epoch" bigint NOT NULL DEFAULT 1;
 ALTER TABLE "preview_sessions" ALTER COLUMN "owner_epoch" SET DEFAULT 0;
 ALTER TABLE "preview_sessions" ADD COLUMN IF NOT EXISTS "owner_released" bigint;
+
+-- The owner for which the trigger set the epoch. Empty in a row that was there before, until it is
+-- filled in below; NULL in a row with an owner that was written without the trigger. No default of
+-- either column rewrites the table.
+ALTER TABLE "preview_sessions" ADD COLUMN IF NOT EXISTS "owner_epoch_of" text COLLATE "C" DEFAULT '';
+ALTER TABLE "preview_sessions" ALTER COLUMN "owner_epoch_of" DROP DEFAULT;
 
 -- A column that was there before may be empty in places.
 DO $tower_ownership$
@@ -35,27 +43,45 @@ CREATE OR REPLACE FUNCTION "preview_sessions_tower_ownership_epoch"() RETURNS tr
     SET search_path = pg_catalog, pg_temp
 AS $tower_ownership$
 BEGIN
-    -- Whatever the writer says.
     IF TG_OP = 'INSERT' THEN
-        NEW."owner_epoch" := CASE WHEN NEW."container_id" IS NULL THEN 0 ELSE 1 END;
+        -- An UPDATE that moves a row to another partition arrives here, so the epoch may be that of
+        -- a row which lives on. It may be higher than it has to be, never lower.
+        IF NEW."owner_epoch_of" <> '' AND NEW."owner_epoch_of" COLLATE "C" IS DISTINCT FROM NEW."container_id"::text COLLATE "C" THEN
+            NEW."owner_epoch" := NEW."owner_epoch" + 1;
+        END IF;
+        NEW."owner_epoch" := GREATEST(NEW."owner_epoch", CASE WHEN NEW."container_id" IS NULL THEN 0 ELSE 1 END);
         NEW."owner_released" := NULL;
-        RETURN NEW;
-    END IF;
-    IF OLD."container_id"::text COLLATE "C" IS DISTINCT FROM NEW."container_id"::text COLLATE "C"
-        OR OLD."id"::text COLLATE "C" IS DISTINCT FROM NEW."id"::text COLLATE "C"
-    THEN
+    ELSIF OLD."id"::text COLLATE "C" IS DISTINCT FROM NEW."id"::text COLLATE "C" THEN
+        -- Rows may swap ids, and the row that had this id before may be at any epoch. The clock is
+        -- ahead of all epochs that were counted, and of those that an earlier change of id made.
+        IF pg_typeof(NEW."owner_epoch") <> 'bigint'::regtype THEN
+            RAISE EXCEPTION 'the id of a session can change only if its epoch is a bigint';
+        END IF;
+        NEW."owner_epoch" := GREATEST(COALESCE(OLD."owner_epoch", 1) + 1,
+            (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
+        NEW."owner_released" := NULL;
+    ELSIF (OLD."owner_epoch_of" COLLATE "C" IS DISTINCT FROM OLD."container_id"::text COLLATE "C" AND OLD."owner_epoch_of" IS DISTINCT FROM '') THEN
+        -- The owner changed while this trigger was missing or disabled. Never a first epoch, which
+        -- is served without a wait.
+        NEW."owner_epoch" := GREATEST(COALESCE(OLD."owner_epoch", 1) + 1, 2);
+        NEW."owner_released" := NULL;
+    ELSIF OLD."container_id"::text COLLATE "C" IS DISTINCT FROM NEW."container_id"::text COLLATE "C" THEN
         NEW."owner_epoch" := COALESCE(OLD."owner_epoch", 1) + 1;
         -- The proof of a release: an owner gave the session up, and names the epoch that this
         -- makes. It holds for the epoch after that one, so whatever comes next voids it.
-        IF OLD."container_id" IS NOT NULL AND NEW."container_id" IS NULL
-            AND NEW."owner_released" = NEW."owner_epoch"
+        IF OLD."container_id" IS NULL OR NEW."container_id" IS NOT NULL
+            OR NEW."owner_released" IS DISTINCT FROM NEW."owner_epoch"
         THEN
-            RETURN NEW;
+            -- One that is ahead of the epoch was written while this trigger was missing.
+            NEW."owner_released" := CASE WHEN OLD."owner_released" <= OLD."owner_epoch" THEN OLD."owner_released" END;
         END IF;
     ELSE
         NEW."owner_epoch" := COALESCE(OLD."owner_epoch", 1);
+        NEW."owner_released" := CASE WHEN OLD."owner_released" <= OLD."owner_epoch" THEN OLD."owner_released" END;
     END IF;
-    NEW."owner_released" := OLD."owner_released";
+    -- The owner that the epoch is for. A reader that finds another one knows that the epoch proves
+    -- nothing.
+    NEW."owner_epoch_of" := NEW."container_id"::text;
     RETURN NEW;
 END
 $tower_ownership$;
@@ -74,6 +100,8 @@ CREATE OR REPLACE TRIGGER zz_tower_ownership_update
         OR OLD."id"::text COLLATE "C" IS DISTINCT FROM NEW."id"::text COLLATE "C"
         OR OLD."owner_epoch" IS DISTINCT FROM NEW."owner_epoch"
         OR OLD."owner_released" IS DISTINCT FROM NEW."owner_released"
+        OR OLD."owner_epoch_of" IS DISTINCT FROM NEW."owner_epoch_of"
+        OR NEW."owner_epoch_of" COLLATE "C" IS DISTINCT FROM NEW."container_id"::text COLLATE "C"
     )
     EXECUTE FUNCTION "preview_sessions_tower_ownership_epoch"();
 
@@ -119,35 +147,51 @@ CREATE OR REPLACE TRIGGER tower_ownership_truncate
     AFTER TRUNCATE ON "preview_sessions"
     FOR EACH STATEMENT EXECUTE FUNCTION "preview_sessions_tower_ownership"();
 
--- For giving up all sessions of a machine, and for looking after all that are owned.
-CREATE INDEX IF NOT EXISTS "preview_sessions_tower_ownership_owner" ON "preview_sessions"
-    (("container_id"::text COLLATE "C"))
-    WHERE "status" IN ('active');
-
 -- A machine's row is updated every few seconds: room in the page, and no index on the time, let
 -- the server do that in place.
 CREATE TABLE IF NOT EXISTS "ownership_machines" (
-    machine_id text COLLATE "C" PRIMARY KEY,
-    boot_id uuid NOT NULL,
-    app text,
-    region text,
-    address text,
-    version text,
-    started_at timestamptz NOT NULL DEFAULT now(),
-    beat_at timestamptz NOT NULL DEFAULT now(),
-    draining boolean NOT NULL DEFAULT false,
-    left_at timestamptz,
-    gone_at timestamptz,
-    rival_at timestamptz,
-    -- Whether the process before had not left when this one began: it may be running.
-    took_over boolean NOT NULL DEFAULT false,
-    -- Since when it was heard without a gap.
-    steady_since timestamptz NOT NULL DEFAULT now()
+    machine_id text COLLATE "C" PRIMARY KEY
 ) WITH (fillfactor = 50);
-ALTER TABLE "ownership_machines" ADD COLUMN IF NOT EXISTS steady_since timestamptz NOT NULL DEFAULT now();
+ALTER TABLE "ownership_machines"
+    ADD COLUMN IF NOT EXISTS boot_id uuid NOT NULL,
+    ADD COLUMN IF NOT EXISTS app text,
+    ADD COLUMN IF NOT EXISTS region text,
+    ADD COLUMN IF NOT EXISTS address text,
+    ADD COLUMN IF NOT EXISTS version text,
+    ADD COLUMN IF NOT EXISTS started_at timestamptz NOT NULL DEFAULT now(),
+    ADD COLUMN IF NOT EXISTS beat_at timestamptz NOT NULL DEFAULT now(),
+    ADD COLUMN IF NOT EXISTS steady_since timestamptz NOT NULL DEFAULT now(),
+    ADD COLUMN IF NOT EXISTS draining boolean NOT NULL DEFAULT false,
+    ADD COLUMN IF NOT EXISTS left_at timestamptz,
+    ADD COLUMN IF NOT EXISTS gone_at timestamptz,
+    ADD COLUMN IF NOT EXISTS rival_at timestamptz,
+    ADD COLUMN IF NOT EXISTS took_over boolean NOT NULL DEFAULT false;
 
 -- One row: for how long every machine of the fleet may rely on what it read.
 CREATE TABLE IF NOT EXISTS "ownership_fleet" (
-    the_fleet boolean PRIMARY KEY DEFAULT true CHECK (the_fleet),
-    freshness_ms bigint NOT NULL CHECK (freshness_ms > 0)
+    the_fleet boolean PRIMARY KEY DEFAULT true CHECK (the_fleet)
 );
+ALTER TABLE "ownership_fleet"
+    ADD COLUMN IF NOT EXISTS freshness_ms bigint NOT NULL CHECK (freshness_ms > 0);
+
+-- For giving up all sessions of a machine, and for looking after all that are owned.
+DO $tower_ownership$
+BEGIN
+    IF (
+        SELECT sum(pg_catalog.pg_relation_size(relid)) FROM (
+            SELECT '"preview_sessions"'::regclass AS relid
+            UNION SELECT relid FROM pg_catalog.pg_partition_tree('"preview_sessions"'::regclass)
+        ) AS tree
+    ) <= 33554432 THEN
+        CREATE INDEX IF NOT EXISTS "preview_sessions_tower_ownership_owner" ON "preview_sessions" (("container_id"::text COLLATE "C")) WHERE "status" IN ('active');
+        UPDATE "preview_sessions" AS t SET "owner_epoch" = t."owner_epoch", "owner_epoch_of" = t."container_id"::text WHERE t."owner_epoch_of" COLLATE "C" IS DISTINCT FROM t."container_id"::text COLLATE "C";
+    ELSE
+        IF EXISTS (SELECT FROM "preview_sessions" AS t WHERE t."owner_epoch_of" COLLATE "C" IS DISTINCT FROM t."container_id"::text COLLATE "C") THEN
+            RAISE WARNING USING MESSAGE = 'left to do, in bites: UPDATE "preview_sessions" AS t SET "owner_epoch" = t."owner_epoch", "owner_epoch_of" = t."container_id"::text WHERE t."owner_epoch_of" COLLATE "C" IS DISTINCT FROM t."container_id"::text COLLATE "C"';
+        END IF;
+        IF to_regclass('"preview_sessions_tower_ownership_owner"') IS NULL THEN
+            RAISE WARNING USING MESSAGE = 'left to do: CREATE INDEX CONCURRENTLY "preview_sessions_tower_ownership_owner" ON "preview_sessions" (("container_id"::text COLLATE "C")) WHERE "status" IN (''active'')';
+        END IF;
+    END IF;
+END
+$tower_ownership$;

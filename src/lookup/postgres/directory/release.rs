@@ -158,13 +158,15 @@ impl PostgresDirectory {
     /// serve: `has_waited` says whether it waited for the owner before, and `is_alone` whether for
     /// the process before. And only by a process that
     /// keeps presence: the write of another one may land after the machine was restarted, and the
-    /// proof would be that of a process which serves.
+    /// proof would be that of a process which serves. An owner for which no epoch was set has served
+    /// nothing, and gives nothing up.
     fn release_sql(&self, which: &str, has_waited: &str, is_alone: &str) -> String {
         let (table, ownership) = (&self.table, &self.ownership);
         let (name, machines) = (table.qualified(), &ownership.machines);
         let (owner, mine) = (&table.owner, table.owner_text("t"));
         let (id, id_type) = (&table.id, self.lookup.query.id_type().name());
         let (epoch, released) = (&ownership.epoch, &ownership.released);
+        let drifted = ownership.drifted("t", &mine);
         format!(
             "WITH me AS MATERIALIZED (\
                  SELECT FROM {machines} WHERE machine_id = $1 AND boot_id = $2 FOR KEY SHARE\
@@ -173,7 +175,7 @@ impl PostgresDirectory {
                      WHEN $2 IS NOT NULL AND {is_alone} \
                          AND (t.{epoch} <= 1 OR t.{released} = t.{epoch} - 1 OR {has_waited}) \
                      THEN t.{epoch} + 1 ELSE t.{released} END \
-                 WHERE {which} AND {mine} = $1 AND ($2 IS NULL OR EXISTS (SELECT FROM me)) \
+                 WHERE {which} AND {mine} = $1 AND NOT {drifted} AND ($2 IS NULL OR EXISTS (SELECT FROM me)) \
                  RETURNING t.{id}::{id_type} AS id, t.{epoch}::bigint AS epoch, \
                      t.{released} IS NOT DISTINCT FROM t.{epoch} AS proven\
              ) SELECT g.id, ($2 IS NULL OR EXISTS (SELECT FROM me)), g.epoch, g.proven \

@@ -7,7 +7,7 @@ use crate::{
     LookupError,
     lookup::postgres::{
         PostgresLookup,
-        directory::{EPOCH_TRIGGERS, epoch_function},
+        directory::{EPOCH_TRIGGERS, epoch_function, missing_triggers},
         fault::{PostgresFault, PostgresWarning},
         identifier::Identifier,
         migration::literal,
@@ -20,7 +20,7 @@ impl PostgresLookup {
     /// How many things are missing where the migration was never applied: the columns, the tables
     /// and the triggers.
     #[cfg(feature = "doctor")]
-    pub(crate) const MIGRATED: usize = 2 + 2 + EPOCH_TRIGGERS.len();
+    pub(crate) const MIGRATED: usize = 3 + 2 + EPOCH_TRIGGERS.len();
 
     /// Whether the machines' and the fleet's tables are there, and the triggers that raise epochs.
     pub(super) async fn verify_ownership(
@@ -55,17 +55,22 @@ impl PostgresLookup {
              AND t.tgenabled IN ('O', 'A') AND t.tgtype & 3 = 3 AND t.tgtype & 20 <> 0 \
              ORDER BY t.tgname"
         );
-        let mut ours = Vec::new();
+        let mut ours = 0;
         for row in self.rows(&sql, &name).await? {
-            let trigger = text(&row, 0)?;
             if row.try_get::<_, Option<bool>>(1).ok().flatten() == Some(true) {
-                ours.push(trigger);
-            } else if ours.len() == EPOCH_TRIGGERS.len() {
+                ours += 1;
+            } else if ours == EPOCH_TRIGGERS.len() {
+                let trigger = text(&row, 0)?;
                 warnings.push(PostgresWarning::LateTrigger { trigger });
             }
         }
-        for trigger in EPOCH_TRIGGERS.iter().filter(|trigger| !has(&ours, trigger)) {
-            missing(format!("trigger {trigger:?} of {name}"));
+        let sql = missing_triggers(table, &epoch_function(table), &EPOCH_TRIGGERS);
+        for row in self.inner.connections.query(&sql, &[]).await? {
+            missing(format!(
+                "trigger {:?} of {}",
+                text(&row, 0)?,
+                text(&row, 1)?
+            ));
         }
         Ok(faults)
     }
@@ -75,7 +80,7 @@ impl PostgresLookup {
 pub(super) fn not_migrated(ownership: &Ownership, faults: &mut [PostgresFault]) {
     for fault in faults {
         if let PostgresFault::NoColumn { place, column, .. } = fault
-            && [&ownership.epoch, &ownership.released]
+            && [&ownership.epoch, &ownership.released, &ownership.epoch_of]
                 .map(Identifier::name)
                 .contains(&column.as_str())
         {
