@@ -56,6 +56,8 @@ pub use found::Source;
 pub use freshness::Freshness;
 pub(crate) use freshness::Stamp;
 pub use handle::CacheHandle;
+#[cfg(feature = "postgres")]
+pub(crate) use handle::WeakCacheHandle;
 pub(crate) use pending::Pending;
 
 use claim_pause::ClaimPauses;

@@ -309,6 +309,7 @@ impl OwnershipLayerBuilder {
             None => detect().machine_id()?,
         };
         meter::describe();
+        let lookup = self.lookup.clone();
         let mut cache = Cache::new(
             machine.clone(),
             self.lookup,
@@ -337,6 +338,7 @@ impl OwnershipLayerBuilder {
             meter: meter::Verdicts::new(),
             answering: self.answering,
         };
+        lookup.attach_layer(&CacheHandle::new(&policy.cache));
         Ok(OwnershipLayer {
             policy: Arc::new(policy),
         })

@@ -139,6 +139,8 @@ mod verdict;
 
 pub use address::{Address, InvalidAddress};
 pub use arrival::{Arrival, FailureReason, ReplayFailure};
+#[cfg(feature = "postgres")]
+pub(crate) use cache::WeakCacheHandle;
 pub use cache::{CacheHandle, Freshness, Source};
 pub use claim::{OnLostOwner, OnUnassigned};
 pub use directory::SessionDirectory;

@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{Session, SessionId};
+use crate::{CacheHandle, Session, SessionId};
 
 mod memory;
 #[cfg(feature = "postgres")]
@@ -57,6 +57,16 @@ pub trait SessionLookup: Send + Sync + 'static {
     fn spawn(&self, refresh: Refresh) {
         drop(refresh);
     }
+
+    /// Receives the cache of each layer that is built on this lookup, once.
+    ///
+    /// [`PostgresLookup`](crate::PostgresLookup) makes the layer part of the machine's presence by
+    /// that: the heartbeat, drains and releases then cover it. A lookup that wraps another one has
+    /// to pass it on. Keep no strong handle in the lookup, which the cache owns. By default nothing
+    /// is done.
+    fn attach_layer(&self, cache: &CacheHandle) {
+        let _ = cache;
+    }
 }
 
 impl<L: SessionLookup> SessionLookup for Arc<L> {
@@ -66,6 +76,10 @@ impl<L: SessionLookup> SessionLookup for Arc<L> {
 
     fn spawn(&self, refresh: Refresh) {
         L::spawn(self, refresh);
+    }
+
+    fn attach_layer(&self, cache: &CacheHandle) {
+        L::attach_layer(self, cache);
     }
 }
 
@@ -201,6 +215,7 @@ type BoxLookup = Pin<Box<dyn Future<Output = Result<Option<Session>, LookupError
 trait Erased: Send + Sync {
     fn session(self: Arc<Self>, id: SessionId) -> BoxLookup;
     fn spawn(&self, refresh: Refresh);
+    fn attach_layer(&self, cache: &CacheHandle);
 }
 
 impl<L: SessionLookup> Erased for L {
@@ -210,6 +225,10 @@ impl<L: SessionLookup> Erased for L {
 
     fn spawn(&self, refresh: Refresh) {
         L::spawn(self, refresh);
+    }
+
+    fn attach_layer(&self, cache: &CacheHandle) {
+        L::attach_layer(self, cache);
     }
 }
 
@@ -228,6 +247,10 @@ impl DynLookup {
 
     pub(crate) fn spawn(&self, refresh: Refresh) {
         self.0.spawn(refresh);
+    }
+
+    pub(crate) fn attach_layer(&self, cache: &CacheHandle) {
+        self.0.attach_layer(cache);
     }
 }
 

@@ -31,7 +31,7 @@
 //! | `tower_ownership_watch_last_heard_timestamp_seconds` | | when anything was heard last, the watch's own heartbeat included, in Unix time |
 //! | `tower_ownership_watch_notifications_total` | `kind` | notifications that could be `read`, and `garbage` |
 //! | `tower_ownership_watch_connections_lost_total` | | how often the watch lost its connection, or could not get one |
-//! | `tower_ownership_presence_beats_total` | `outcome` | heartbeats that were `written`, or `failed` |
+//! | `tower_ownership_presence_beats_total` | `outcome` | heartbeats that were `written`, `failed`, or `withheld` because the machine serves nothing |
 //! | `tower_ownership_presence_last_beat_timestamp_seconds` | | when the last heartbeat was written, or the machine registered, in Unix time |
 //! | `tower_ownership_owned_sessions` | | active sessions that the directory gives to this machine, if its presence [counts them](crate::PostgresPresenceBuilder::count_sessions_every) |
 //! | `tower_ownership_audit_findings` | `kind` | what is wrong with the fleet, as of the last audit |

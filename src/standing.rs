@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 ///
 /// A process serves from its start, or from when it has [joined](Self::Joining). What comes after
 /// that is for good: it ends with the process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Standing {
     /// It does not take part in its fleet yet; see

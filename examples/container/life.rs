@@ -44,14 +44,15 @@ impl Life {
         let (presence, beats) = (Arc::clone(&life.presence), Arc::clone(&life.beats));
         tokio::spawn(async move {
             loop {
-                let started = directory
+                let mut starts = directory
                     .presence()
                     .interval(settings.beat)
                     .count_sessions_every(Duration::from_secs(30))
-                    .version(env!("CARGO_PKG_VERSION"))
-                    .start(cache.clone())
-                    .await;
-                match started {
+                    .version(env!("CARGO_PKG_VERSION"));
+                if let Some(address) = settings.serves_at {
+                    starts = starts.serves_at(address);
+                }
+                match starts.start(cache.clone()).await {
                     Ok(started) => {
                         let _ = beats.set(Box::new(started.health_check()));
                         *presence.lock().await = Some(started);

@@ -1,6 +1,14 @@
 //! What the environment says.
 
-use std::{env, error::Error, fmt::Display, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    env,
+    error::Error,
+    fmt::Display,
+    net::{Ipv4Addr, SocketAddr},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use tower_ownership::{
     FlyReplay, Freshness, MachineId, MachineIdentity, MemoryLookup, Redirect, Replay, Session,
@@ -29,6 +37,8 @@ pub struct Life {
     pub beat: Duration,
     pub lost_after: Duration,
     pub drain: Duration,
+    /// Where it can be reached from inside, if that is known before it listens.
+    pub serves_at: Option<SocketAddr>,
     /// How often it looks for what is wrong with the fleet.
     pub audit: Option<Duration>,
 }
@@ -66,6 +76,7 @@ impl Settings {
             None => Arc::new(FlyReplay::new()),
         };
         let lives = variable("OWNERSHIP_LIFE");
+        let port = parsed("PORT", 8080)?;
         let life = Life {
             claims: lives.as_deref() == Some("on"),
             beat: milliseconds("OWNERSHIP_BEAT_MS", 3_000)?,
@@ -73,10 +84,11 @@ impl Settings {
             drain: milliseconds("OWNERSHIP_DRAIN_MS", 10_000)?,
             audit: Some(milliseconds("OWNERSHIP_AUDIT_MS", 60_000)?)
                 .filter(|pause| !pause.is_zero()),
+            serves_at: (port != 0).then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
         };
         Ok(Self {
             machine,
-            port: parsed("PORT", 8080)?,
+            port,
             database: variable("DATABASE_URL"),
             watch: variable("OWNERSHIP_WATCH_URL"),
             replay,

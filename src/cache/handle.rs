@@ -1,5 +1,7 @@
 //! What the outside may do with a layer's cache.
 
+#[cfg(feature = "postgres")]
+use std::sync::Weak;
 use std::{sync::Arc, time::Duration};
 
 use super::Cache;
@@ -135,5 +137,33 @@ impl CacheHandle {
     #[must_use]
     pub fn waited_out(&self) -> Vec<(SessionId, u64)> {
         self.0.tenures.waited_out(self.0.clock.exact())
+    }
+}
+
+impl CacheHandle {
+    /// A handle that does not keep the cache.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn downgrade(&self) -> WeakCacheHandle {
+        WeakCacheHandle(Arc::downgrade(&self.0))
+    }
+}
+
+/// A [`CacheHandle`] for what the cache itself owns.
+#[cfg(feature = "postgres")]
+#[derive(Clone, Debug)]
+pub(crate) struct WeakCacheHandle(Weak<Cache>);
+
+#[cfg(feature = "postgres")]
+impl WeakCacheHandle {
+    pub(crate) fn upgrade(&self) -> Option<CacheHandle> {
+        self.0.upgrade().map(CacheHandle)
+    }
+
+    pub(crate) fn is_there(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
+    pub(crate) fn is_of(&self, cache: &CacheHandle) -> bool {
+        self.0.as_ptr() == Arc::as_ptr(&cache.0)
     }
 }

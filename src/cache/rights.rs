@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{Cache, Found, Source, Tick, tenures::is_clear_of};
-use crate::{Bound, MachineId, Right, Session, Standing, standing::AtomicStanding};
+use crate::{Bound, MachineId, Presence, Right, Session, Standing, standing::AtomicStanding};
 
 impl Cache {
     /// This process has joined its fleet: it may serve what it reads from now on.
@@ -94,7 +94,10 @@ impl Cache {
         let given_up = session
             .epoch()
             .is_some_and(|epoch| self.tenures.was_given_up(session.id(), epoch));
-        let wait = if given_up {
+        // The directory has lost the machine's row, by which it tells this process from another one.
+        let is_unknown =
+            session.presence() == Presence::NeverSeen && self.joined_at.load(Ordering::Acquire) > 0;
+        let wait = if given_up || is_unknown {
             u64::MAX
         } else {
             u64::from(session.wait()).max(until_alone)

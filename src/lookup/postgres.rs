@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use crate::{
-    LookupError, Refresh, Session, SessionId, SessionLookup,
+    CacheHandle, LookupError, Refresh, Session, SessionId, SessionLookup,
     meter::{self, Stopwatch},
 };
 
@@ -26,6 +26,7 @@ mod exchange;
 mod failure;
 mod fault;
 mod identifier;
+mod layers;
 mod lease;
 #[cfg(feature = "doctor")]
 mod look;
@@ -260,6 +261,10 @@ impl SessionLookup for PostgresLookup {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             drop(runtime.spawn(refresh));
         }
+    }
+
+    fn attach_layer(&self, cache: &CacheHandle) {
+        self.inner.processes.layers(cache.machine()).add(cache);
     }
 }
 

@@ -65,7 +65,7 @@ pub(crate) struct Beats {
 impl Beats {
     /// Of a machine that was registered just now, which is as good as a beat.
     pub(crate) fn new() -> Self {
-        let outcomes = ["written", "failed"];
+        let outcomes = ["written", "failed", "withheld"];
         let new = Self {
             outcomes: Each::new(&names::BEATS, &[], "outcome", outcomes),
             last: Gauge::new(&names::LAST_BEAT, &[]),
@@ -82,6 +82,13 @@ impl Beats {
         }
         if is_written {
             self.last.set_now();
+        }
+    }
+
+    /// None was sent, because the machine serves nothing.
+    pub(crate) fn withheld(&self) {
+        if let Some(counter) = self.outcomes.of("withheld") {
+            counter.count();
         }
     }
 }

@@ -143,3 +143,59 @@ fn a_machine_that_was_declared_gone_says_so_once() {
     let told = log.with("ERROR an operator declared this machine gone");
     assert_eq!(told.len(), 1, "{:#?}", log.events());
 }
+
+#[test]
+fn a_failed_registration_is_told_once_per_cause() {
+    let log = logged(async |_| {
+        let database = crate::support::database::Database::fresh().await;
+        database.incident_table().await;
+        let process = Process::of("m1", &database);
+        let start = || process.directory.presence().start(process.cache.clone());
+        for _ in 0..3 {
+            start().await.unwrap_err();
+        }
+        process.directory.migrate().await.unwrap();
+        database
+            .execute(
+                "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS
+                     $$ BEGIN RAISE EXCEPTION 'not today'; END $$;
+                 CREATE TRIGGER no BEFORE INSERT ON ownership_machines
+                     FOR EACH ROW EXECUTE FUNCTION no()",
+            )
+            .await;
+        for _ in 0..3 {
+            start().await.unwrap_err();
+        }
+    });
+    let events = log.events();
+    let told = log.with("WARN this machine cannot be registered");
+    assert_eq!((told.len(), events.len()), (2, 2), "{events:#?}");
+    assert!(told[0].contains("ownership_fleet"), "{told:#?}");
+    assert!(told[1].contains("not today"), "{told:#?}");
+}
+
+#[test]
+fn beats_that_fail_for_half_the_silence_are_an_error() {
+    let log = logged(async |log| {
+        let database = migrated().await;
+        let lookup = crate::builder(&database).lost_after(std::time::Duration::from_secs(2));
+        let freshness = tower_ownership::Freshness::new();
+        let process = Process::with("m1", lookup, freshness);
+        let presence = process.present().await;
+        let refuse =
+            "ALTER TABLE ownership_machines ADD CONSTRAINT no CHECK (beat_at < now()) NOT VALID";
+        database.execute(refuse).await;
+        until_async("it is urgent", async || !log.with("ERROR").is_empty()).await;
+        assert!(presence.health().last_beat >= std::time::Duration::from_secs(1));
+        database
+            .execute("ALTER TABLE ownership_machines DROP CONSTRAINT no")
+            .await;
+        until_async("beats arrive", async || {
+            presence.health().state.is_present()
+        })
+        .await;
+    });
+    let told = log.with("ERROR no beat has arrived for 1 s");
+    assert_eq!(told.len(), 1, "{:#?}", log.events());
+    assert!(told[0].contains("violates check constraint"), "{told:#?}");
+}

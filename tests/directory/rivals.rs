@@ -181,3 +181,74 @@ async fn a_process_that_begins_waits_for_a_release_on_its_way() {
     let _present = young.present().await;
     assert_eq!(young.read(mine).await.owner(), None);
 }
+
+#[tokio::test]
+async fn attempts_to_register_are_of_one_process() {
+    let database = migrated().await;
+    let process = process(&database);
+    let mine = owned_by(&database, "m1").await;
+    // The first attempt times out behind the lock, and its write lands when that is gone.
+    let lock = database.client().await;
+    lock.batch_execute("BEGIN; LOCK TABLE ownership_machines IN SHARE MODE")
+        .await
+        .unwrap();
+    let start = || process.directory.presence().start(process.cache.clone());
+    let error = start().await.unwrap_err();
+    assert!(!error.is_final(), "{error:?}");
+    lock.batch_execute("COMMIT").await.unwrap();
+    // As if it had landed: the row is that of an attempt.
+    let first = start().await.unwrap();
+    let boot_id = first.boot_id();
+    assert!(process.cache.is_alone());
+    assert_eq!(process.answer(mine).await, "epoch 1");
+    let row: uuid::Uuid = crate::one(&database, "SELECT boot_id FROM ownership_machines").await;
+    assert_eq!(row, boot_id);
+}
+
+#[tokio::test]
+async fn a_lost_row_lets_no_paused_process_serve_beside_a_younger_one() {
+    let database = migrated().await;
+    let (old, young) = (process(&database), process(&database));
+    let mine = owned_by(&database, "m1").await;
+    // Paused: it does not beat.
+    let seldom = |process: &Process| process.directory.presence().start(process.cache.clone());
+    let _before = seldom(&old).await.unwrap();
+    let _after = seldom(&young).await.unwrap();
+    until_async("the younger is alone", async || young.cache.is_alone()).await;
+    assert_eq!(young.answer(mine).await, "epoch 1");
+    database.execute("DELETE FROM ownership_machines").await;
+    // The older one goes on, and reads a table that does not know of the younger one.
+    assert_eq!(old.answer(mine).await, "session-moving");
+    assert_eq!(young.answer(mine).await, "epoch 1");
+    young.cache.forget_all();
+    assert_eq!(young.answer(mine).await, "session-moving");
+    // As with other machines in the table.
+    crate::machine(&database, "m2", 0.0, "").await;
+    old.cache.forget_all();
+    assert_eq!(old.answer(mine).await, "session-moving");
+}
+
+#[tokio::test]
+async fn who_puts_its_row_back_waits_like_a_successor() {
+    let database = migrated().await;
+    let process = process(&database);
+    let mine = owned_by(&database, "m1").await;
+    let _present = process.present().await;
+    assert_eq!(process.answer(mine).await, "epoch 1");
+    database.execute("DELETE FROM ownership_machines").await;
+    let back = "SELECT count(*) = 1 FROM ownership_machines WHERE took_over";
+    crate::eventually(&database, back).await;
+    until_async("it waits", async || !process.cache.is_alone()).await;
+    let since = std::time::Instant::now();
+    assert_eq!(process.answer(mine).await, "session-moving");
+    let released = process
+        .directory
+        .release(SessionId::new(mine), &process.cache);
+    assert!(!released.await.unwrap().unwrap().proven);
+    let other = owned_by(&database, "m1").await;
+    until_async("it serves again", async || {
+        process.answer(other).await == "epoch 1"
+    })
+    .await;
+    assert!(since.elapsed() > Duration::from_millis(800));
+}

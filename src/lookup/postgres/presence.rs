@@ -15,11 +15,12 @@ use crate::{
     meter,
 };
 
-use super::directory::Released;
+use super::{directory::Released, layers::Layers};
 
 mod builder;
 mod error;
 mod health;
+mod liveness;
 mod row;
 mod task;
 
@@ -28,7 +29,7 @@ pub use error::PresenceError;
 pub use health::{PresenceHealth, PresenceState};
 
 use health::{Checked, Status};
-use row::MachineRow;
+use row::{Beat, MachineRow};
 
 /// Keeps a machine present: says every few seconds, in the table of machines, that it is alive.
 ///
@@ -36,13 +37,18 @@ use row::MachineRow;
 /// owner is alive, draining, or lost, by the database's clock alone. A beat is one small update of
 /// the machine's own row, by its key, and never touches a session.
 ///
+/// # Several layers
+/// It covers every layer of the machine that is built on the lookup of its directory, or on a clone
+/// of that, also one that is built later: all of them join, drain and stop together. Layers on
+/// another lookup of the process have to be [named](PostgresPresenceBuilder::also).
+///
 /// # Two processes of one machine
 /// Each process registers the machine with a boot id of its own. One whose beat finds another boot
 /// id was there before that other, and [stops serving](Standing::Duplicate), for good; and it says
 /// so in the row, so that the other process hears of it with its own next beat. Both say
 /// `duplicate-identity`, with level ERROR, once a beat for as long as both are there. After a
 /// restart the process before is no more, and nothing is said. So start one presence for a machine
-/// id in a process, and start it before the server takes its first request.
+/// id in a process (attempts that fail share a boot id), and start it before the server takes its first request.
 ///
 /// What the older process reads with the lookup of this directory tells it, too, and no read counts
 /// for it any more. A process whose predecessor has not [left](Self::leave) refuses its machine's
@@ -56,6 +62,13 @@ use row::MachineRow;
 /// [`lost_after`](super::PostgresLookupBuilder::lost_after), and this one notices when it reads them
 /// again. While no machine's beats arrive, no machine becomes lost.
 ///
+/// # When the machine's row is missing
+/// A row of a living machine that was deleted, or lost with a truncated table, comes back with the
+/// next beat. Until then, what this process reads lets it serve none of its sessions, and after that
+/// it waits like a successor: without the row, nothing tells this process from an older one that was
+/// paused. Sessions of the machine are refused with `session-moving` for up to a beat and
+/// [F](CacheHandle::bound).
+///
 /// # An operator's word
 /// A machine that was [declared gone](super::PostgresDirectory::declare_gone) stops serving with its next
 /// beat, for good.
@@ -67,6 +80,8 @@ use row::MachineRow;
 #[must_use = "the machine is lost soon after this is dropped"]
 pub struct PostgresPresence {
     row: Arc<MachineRow>,
+    layers: Arc<Layers>,
+    /// Of the layer that it was started with, which may be on no lookup of ours.
     cache: CacheHandle,
     status: Arc<Status>,
     counts_sessions: bool,
@@ -115,21 +130,22 @@ impl PostgresPresence {
     /// Gives up all active sessions of this machine, and reports when it owns none, or when
     /// `limit` (cut to a day) has passed.
     ///
-    /// First this process becomes [`Draining`](Standing::Draining), for good: it serves and claims
-    /// nothing any more. Then the machine's row says that it drains, so that nobody gives it
-    /// sessions. Then one statement gives up those that it has, with the proof that it has stopped,
-    /// so that their next owners need not wait. There is no proof for a session that this process was
-    /// itself still waiting for, and none at all until [F](CacheHandle::bound) after it has
-    /// registered, if its predecessor had not [left](Self::leave). What was given to it at the last
-    /// moment is given up by another. It goes on beating until it [leaves](Self::leave).
+    /// First all layers of this process become [`Draining`](Standing::Draining), for good: they serve
+    /// and claim nothing any more. Then the machine's row says that it drains, so that it is given no
+    /// more sessions. Then it gives up those that it has, some thousand with each statement, with
+    /// the proof that it has stopped, so that their next owners need not wait. A session whose row
+    /// another transaction has locked keeps back no other one: it is given up when the lock is gone.
+    /// There is no proof for a session that this process was itself still waiting for, and none at
+    /// all until [F](CacheHandle::bound) after it has registered, if its predecessor had not
+    /// [left](Self::leave). It goes on beating until it [leaves](Self::leave).
     ///
     /// # Errors
     /// Nothing was given up, as far as is known, within the limit; it may be called again. An
-    /// error at once if another process has begun under this machine's id: the sessions are its.
+    /// error at once if another process registered this machine id: the sessions are that one's.
     pub async fn drain(&self, limit: Duration) -> Result<Drained, LookupError> {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         let deadline = Instant::now() + limit.min(DAY);
-        self.cache.worsen(Standing::Draining);
+        self.layers.worsen(Standing::Draining);
         self.row.will_drain();
         let mut drained = Drained {
             released: Vec::new(),
@@ -141,11 +157,16 @@ impl PostgresPresence {
         loop {
             let step = async {
                 if !is_marked {
-                    is_mine = self.row.mark_draining(deadline).await?;
+                    match self.row.mark_draining(deadline).await? {
+                        Beat::PutBack => self.layers.join_again(),
+                        Beat::Superseded => is_mine = false,
+                        Beat::Done { .. } | Beat::Gone => {}
+                    }
                     is_marked = true;
                 }
-                let released = self.row.directory.release_all_by(&self.cache, deadline);
-                drained.released.extend(released.await?);
+                let (directory, released) = (&self.row.directory, &mut drained.released);
+                let released = directory.release_all_by(&self.layers, deadline, released);
+                released.await?;
                 is_given_up = true;
                 drained.is_empty = self.row.owns_nothing(deadline).await?;
                 if drained.is_empty && self.counts_sessions {
@@ -161,7 +182,9 @@ impl PostgresPresence {
             let is_late = Instant::now() + AGAIN >= deadline;
             match step {
                 Ok(()) if drained.is_empty || is_late => return Ok(drained),
-                Err(_) if is_late && is_given_up => return Ok(drained),
+                Err(_) if is_late && (is_given_up || !drained.released.is_empty()) => {
+                    return Ok(drained);
+                }
                 Err(error) if is_late || !is_mine => return Err(error),
                 Ok(()) | Err(_) => sleep(AGAIN).await,
             }
@@ -179,18 +202,20 @@ impl PostgresPresence {
     pub async fn leave(self) -> Result<(), LookupError> {
         let Self {
             row,
+            layers,
             cache,
             status: _,
             counts_sessions: _,
             stop,
             task,
         } = self;
-        cache.worsen(Standing::Draining);
+        layers.worsen(Standing::Draining);
         drop(stop);
         // It fails only if the runtime has ended the task before us.
         let _ = task.await;
-        row.mark_left(cache.is_alone(), Instant::now() + LEAVE)
-            .await
+        let is_alone = layers.is_alone();
+        drop(cache);
+        row.mark_left(is_alone, Instant::now() + LEAVE).await
     }
 }
 
@@ -203,7 +228,7 @@ impl HealthCheck for PostgresPresence {
 impl fmt::Debug for PostgresPresence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresPresence")
-            .field("machine", self.cache.machine())
+            .field("machine", self.layers.machine())
             .field("boot_id", &self.row.boot_id)
             .field("health", &self.health())
             .finish_non_exhaustive()

@@ -1,14 +1,14 @@
 //! Giving sessions up.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_postgres::{Row, types::Type};
 
 use super::{PostgresDirectory, epoch, migration::active, value};
 use crate::{
-    CacheHandle, LookupError, SessionId, Standing,
-    lookup::postgres::{Inner, failure::Failure},
+    CacheHandle, LookupError, MachineId, SessionId, Standing,
+    lookup::postgres::{Inner, failure::Failure, layers::Layers},
 };
 
 /// A session that nobody owns any more.
@@ -28,39 +28,64 @@ pub struct Released {
 /// `benches/ownership` measures it.
 const ALL: Duration = Duration::from_secs(30);
 
+/// How many sessions one statement gives up, which takes some 0.2 s. Of a statement that does not
+/// fit what is left of a drain's time, nothing is done.
+const BITE: usize = 5_000;
+
+/// How many sessions are listed at a time.
+const LISTED: usize = 100_000;
+
+/// How long to wait before what is locked is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
+
 impl PostgresDirectory {
     /// Gives a session up: this machine stops serving it, and then nobody owns it. `None`: the
     /// session is unknown, or this machine does not own it, or not any more.
     ///
-    /// Requests that are being served meanwhile go on: the machine has stopped when it takes no
-    /// new one. The row then proves that, so that the next owner may serve at once, unless this
-    /// machine was itself still waiting for the owner before it, keeps no
+    /// Requests that are being served meanwhile go on: the machine has stopped when none of its
+    /// layers on this lookup takes a new one. The row then proves that, so that the next owner may
+    /// serve at once, unless this machine was itself still waiting for the owner before it, keeps no
     /// [presence](Self::presence), or is a process whose predecessor had not left and may still be
     /// serving: until [F](CacheHandle::bound) after it has registered.
     ///
     /// # Errors
     /// However it fails, this machine serves the session no more at this epoch, since it may have
-    /// been given up all the same. Call it again: it is `None` if that is so. An error also if
-    /// another process has begun under this machine's id, to which the session then belongs.
+    /// been given up all the same. Its presence, if it keeps one, repeats the release until it is
+    /// done. An error also if another process registered this machine id, to which the session then
+    /// belongs.
     pub async fn release(
         &self,
         session: SessionId,
         cache: &CacheHandle,
     ) -> Result<Option<Released>, LookupError> {
-        let (lookup, me) = (self.lookup(), cache.machine());
+        let layers = self.layers_of(cache);
+        self.release_at(session, &layers, u64::MAX).await
+    }
+
+    /// The same, unless the session is at a later epoch than `last`, at which it was given to this
+    /// machine again.
+    pub(in crate::lookup::postgres) async fn release_at(
+        &self,
+        session: SessionId,
+        layers: &Layers,
+        last: u64,
+    ) -> Result<Option<Released>, LookupError> {
+        let (lookup, me) = (self.lookup(), layers.machine());
         let deadline = lookup.connections.deadline();
         let found = lookup.ask(session, deadline).await?;
-        let Some(found) = found.filter(|found| found.owner() == Some(me)) else {
-            // Whoever asks again learns so that it is done.
-            cache.gave_up(session);
+        let found = found.filter(|found| found.owner() == Some(me));
+        let Some(found) = found.filter(|found| found.epoch().is_none_or(|epoch| epoch <= last))
+        else {
+            // A release whose answer was lost is done, as the second one finds.
+            layers.gave_up(session);
             return Ok(None);
         };
         let at = found.epoch().and_then(|epoch| i64::try_from(epoch).ok());
         let (Some(epoch), Some(at)) = (found.epoch(), at) else {
             return Err(LookupError::corrupt("the session has no epoch"));
         };
-        let has_waited = cache.give_up(session, epoch);
-        let is_alone = cache.is_alone();
+        let has_waited = layers.give_up(session, epoch);
+        let is_alone = layers.is_alone();
         let id = lookup.query.id(session);
         let boot_id = lookup.processes.boot_id(me);
         let one = format!(
@@ -70,7 +95,7 @@ impl PostgresDirectory {
         let rows = lookup
             .connections
             .write(
-                &self.release_sql(&one, "$5", "$6"),
+                &self.release_sql((&one, &one), "FOR NO KEY UPDATE", "$5", "$6"),
                 &[
                     (&me.as_str(), Type::TEXT),
                     (&boot_id, Type::UUID),
@@ -86,55 +111,125 @@ impl PostgresDirectory {
             .await
             .map_err(Failure::into_write_error)?;
         let mut released = read(lookup, &rows)?;
-        cache.gave_up(session);
+        layers.gave_up(session);
         Ok(released.pop())
     }
 
-    /// Gives up all active sessions of the cache's machine, in one statement of at most 30 s, and
-    /// returns which. The process first becomes [`Draining`](Standing::Draining) if it is not yet:
-    /// it serves and claims nothing any more, for good.
+    /// Gives up all active sessions of the cache's machine, within 30 s, and returns which. All of
+    /// its layers on this lookup first become [`Draining`](Standing::Draining) if they are not yet:
+    /// they serve and claim nothing any more, for good. Sessions whose rows other transactions keep
+    /// locked for all that time are left.
     ///
     /// # Errors
-    /// They leave open whether the sessions were given up. Call it again: it returns those that
-    /// were not.
+    /// They leave open which sessions were given up. Call it again: it returns those that were not.
     pub async fn release_all(&self, cache: &CacheHandle) -> Result<Vec<Released>, LookupError> {
-        self.release_all_by(cache, Instant::now() + ALL).await
+        let layers = self.layers_of(cache);
+        let deadline = Instant::now() + ALL;
+        let mut released = Vec::new();
+        while self
+            .release_all_by(&layers, deadline, &mut released)
+            .await?
+            && Instant::now() + AGAIN < deadline
+        {
+            sleep(AGAIN).await;
+        }
+        Ok(released)
     }
 
+    /// Gives up what nobody has locked, bite by bite, and adds to `released` what it was. Whether
+    /// some were left.
+    ///
+    /// One statement for all would wait for the first row that another transaction has locked, for
+    /// all of the drain's time, and then nothing would be given up.
     pub(in crate::lookup::postgres) async fn release_all_by(
         &self,
-        cache: &CacheHandle,
+        layers: &Layers,
+        deadline: Instant,
+        released: &mut Vec<Released>,
+    ) -> Result<bool, LookupError> {
+        // Before anything is written: a proof says that the owner had stopped.
+        layers.worsen(Standing::Draining);
+        let waited_out = layers.waited_out();
+        let owned = self.owned_by(layers.machine(), deadline).await?;
+        let known: Vec<_> = owned.iter().filter_map(|one| *one).collect();
+        let before = released.len();
+        for bite in known.chunks(BITE) {
+            let waited = bite.iter().filter(|one| waited_out.contains(one));
+            let (ids, epochs): (Vec<_>, Vec<_>) = waited
+                // One too large is none of the table's.
+                .map(|(id, epoch)| (*id, i64::try_from(*epoch).unwrap_or(-1)))
+                .unzip();
+            let these: Vec<_> = bite.iter().map(|(id, _)| *id).collect();
+            let which = format!("t.{} = ANY($3)", self.table.id);
+            let bite = self.release_bite(layers, &which, &these, (&ids, &epochs), deadline);
+            released.extend(bite.await?);
+        }
+        let mut done = released.len() - before;
+        if known.len() < owned.len() {
+            // Those whose ids no client can ask for.
+            let these: Vec<_> = known.iter().map(|(id, _)| *id).collect();
+            let which = format!("NOT t.{} = ANY($3)", self.table.id);
+            let bite = self.release_bite(layers, &which, &these, (&[], &[]), deadline);
+            bite.await?;
+            done += owned.len() - known.len();
+        }
+        Ok(done < owned.len() || owned.len() == LISTED)
+    }
+
+    /// The machine's active sessions with their epochs; `None`: one whose id no client can ask for.
+    async fn owned_by(
+        &self,
+        machine: &MachineId,
+        deadline: Instant,
+    ) -> Result<Vec<Option<(SessionId, u64)>>, LookupError> {
+        let lookup = self.lookup();
+        let (id, id_type) = (&self.table.id, lookup.query.id_type().name());
+        let columns = format!("t.{id}::{id_type}, t.{}::bigint", self.ownership.epoch);
+        let sql = format!("{} LIMIT {LISTED}", self.owns_sql(&columns));
+        let limit = deadline.saturating_duration_since(Instant::now());
+        let parameters = [(&machine.as_str() as _, Type::TEXT)];
+        let rows = lookup.connections.read_much(&sql, &parameters, limit).await;
+        let rows = rows.map_err(Failure::into_read_error)?;
+        rows.iter()
+            .map(|row| {
+                let epoch = epoch(value(row, 1)?)?;
+                Ok(lookup.query.id_of(row).map(|id| (id, epoch)))
+            })
+            .collect()
+    }
+
+    async fn release_bite(
+        &self,
+        layers: &Layers,
+        which: &str,
+        these: &[SessionId],
+        (waited, epochs): (&[SessionId], &[i64]),
         deadline: Instant,
     ) -> Result<Vec<Released>, LookupError> {
-        // Before anything is written: a proof says that the owner had stopped.
-        cache.worsen(Standing::Draining);
-        let (lookup, me) = (self.lookup(), cache.machine());
+        let (lookup, me) = (self.lookup(), layers.machine());
         let boot_id = lookup.processes.boot_id(me);
-        let is_alone = cache.is_alone();
-        let waited_out = cache.waited_out();
-        let ids: Vec<SessionId> = waited_out.iter().map(|(id, _)| *id).collect();
-        let ids = lookup.query.ids(&ids);
-        let epochs: Vec<i64> = waited_out
-            .iter()
-            // One too large is none of the table's.
-            .map(|(_, epoch)| i64::try_from(*epoch).unwrap_or(-1))
-            .collect();
+        let is_alone = layers.is_alone();
+        let (these, waited) = (lookup.query.ids(these), lookup.query.ids(waited));
         let active = active(&self.table, self.statuses(), Some("t"));
+        let active = active.unwrap_or_else(|| "true".to_owned());
+        let has_waited = format!(
+            "(t.{}, t.{}::bigint) IN (SELECT * FROM unnest($4, $5))",
+            self.table.id, self.ownership.epoch
+        );
         let rows = lookup
             .connections
             .write_much(
                 &self.release_sql(
-                    &active.unwrap_or_else(|| "true".to_owned()),
-                    &format!(
-                        "(t.{}, t.{}::bigint) IN (SELECT * FROM unnest($3, $4))",
-                        self.table.id, self.ownership.epoch
-                    ),
-                    "$5",
+                    (&format!("{active} AND {which}"), &active),
+                    "FOR NO KEY UPDATE SKIP LOCKED",
+                    &has_waited,
+                    "$6",
                 ),
                 &[
                     (&me.as_str(), Type::TEXT),
                     (&boot_id, Type::UUID),
-                    ids.parameter(),
+                    these.parameter(),
+                    waited.parameter(),
                     (&epochs, Type::INT8_ARRAY),
                     (&is_alone, Type::BOOL),
                 ],
@@ -145,6 +240,12 @@ impl PostgresDirectory {
         read(lookup, &rows)
     }
 
+    fn layers_of(&self, cache: &CacheHandle) -> Arc<Layers> {
+        let layers = self.lookup().processes.layers(cache.machine());
+        layers.add(cache);
+        layers
+    }
+
     /// Finds the active sessions of machine `$1`.
     pub(in crate::lookup::postgres) fn owns_sql(&self, columns: &str) -> String {
         let (name, mine) = (self.table.qualified(), self.table.owner_text("t"));
@@ -153,53 +254,85 @@ impl PostgresDirectory {
         format!("SELECT {columns} FROM {name} AS t WHERE {mine} = $1{active}")
     }
 
-    /// Gives up the sessions of machine `$1` that are as `which` says, if `$2` is its last
-    /// process or NULL. The proof is written only for a session that the machine was entitled to
-    /// serve: `has_waited` says whether it waited for the owner before, and `is_alone` whether for
-    /// the process before. And only by a process that
-    /// keeps presence: the write of another one may land after the machine was restarted, and the
-    /// proof would be that of a process which serves. An owner for which no epoch was set has served
-    /// nothing, and gives nothing up.
-    fn release_sql(&self, which: &str, has_waited: &str, is_alone: &str) -> String {
+    /// Gives up the sessions of machine `$1` that are as `which` says, and `again` once they are
+    /// locked, if `$2` is its last process or NULL, and if `lock` gets their rows. The proof is
+    /// written only for a session that the machine was entitled to serve: `has_waited` says whether
+    /// it waited for the owner before, and `is_alone` whether for the process before. And only by a
+    /// process that keeps presence: the write of another one may land after the machine was
+    /// restarted, and the proof would be that of a process which serves. An owner for which no epoch
+    /// was set has served nothing, and gives nothing up.
+    fn release_sql(
+        &self,
+        (which, again): (&str, &str),
+        lock: &str,
+        has_waited: &str,
+        is_alone: &str,
+    ) -> String {
         let (table, ownership) = (&self.table, &self.ownership);
         let (name, machines) = (table.qualified(), &ownership.machines);
-        let (owner, mine) = (&table.owner, table.owner_text("t"));
+        // By an expression that no index has. By that of the owners, each bite would read all sessions
+        // of the machine, and compare each with each.
+        let (owner, mine) = (&table.owner, format!("{} || ''", table.owner_text("t")));
         let (id, id_type) = (&table.id, self.lookup.query.id_type().name());
         let (epoch, released) = (&ownership.epoch, &ownership.released);
-        let drifted = ownership.drifted("t", &mine);
+        let drifted = ownership.drifted("t", &table.owner_text("t"));
+        let is_mine = "($2 IS NULL OR EXISTS (SELECT FROM me))";
+        // The second look at each row is for a table in which an id is not unique.
         format!(
             "WITH me AS MATERIALIZED (\
                  SELECT FROM {machines} WHERE machine_id = $1 AND boot_id = $2 FOR KEY SHARE\
+             ), free AS MATERIALIZED (\
+                 SELECT t.{id} AS id FROM {name} AS t WHERE {which} AND {mine} = $1 AND {is_mine} \
+                 {lock}\
              ), given_up AS (\
                  UPDATE {name} AS t SET {owner} = NULL, {released} = CASE \
                      WHEN $2 IS NOT NULL AND {is_alone} \
                          AND (t.{epoch} <= 1 OR t.{released} = t.{epoch} - 1 OR {has_waited}) \
                      THEN t.{epoch} + 1 ELSE t.{released} END \
-                 WHERE {which} AND {mine} = $1 AND NOT {drifted} AND ($2 IS NULL OR EXISTS (SELECT FROM me)) \
+                 FROM free WHERE t.{id} = free.id AND {again} AND {mine} = $1 AND NOT {drifted} \
                  RETURNING t.{id}::{id_type} AS id, t.{epoch}::bigint AS epoch, \
                      t.{released} IS NOT DISTINCT FROM t.{epoch} AS proven\
-             ) SELECT g.id, ($2 IS NULL OR EXISTS (SELECT FROM me)), g.epoch, g.proven \
-             FROM (SELECT 1) AS one LEFT JOIN given_up AS g ON true"
+             ) SELECT g.id, CASE WHEN {is_mine} THEN {mine_still} \
+                 WHEN EXISTS (SELECT FROM {machines} WHERE machine_id = $1) THEN {others} \
+                 ELSE {missing} END::smallint, g.epoch, g.proven \
+             FROM (SELECT 1) AS one LEFT JOIN given_up AS g ON true",
+            mine_still = machine::MINE,
+            others = machine::ANOTHERS,
+            missing = machine::MISSING,
         )
     }
+}
+
+/// What the statement says of the machine's row.
+mod machine {
+    pub(super) const MINE: i16 = 0;
+    pub(super) const ANOTHERS: i16 = 1;
+    pub(super) const MISSING: i16 = 2;
 }
 
 fn read(lookup: &Inner, rows: &[Row]) -> Result<Vec<Released>, LookupError> {
     let mut released = Vec::with_capacity(rows.len());
     for row in rows {
-        if !value::<bool>(row, 1)? {
-            return Err(LookupError::unavailable(
-                "another process has begun under this machine's id, and the session is its",
-            ));
-        }
-        // One that has no id which could be asked for has been given up like the others.
-        if let Some(session) = lookup.query.id_of(row) {
-            released.push(Released {
-                session,
-                epoch: epoch(value(row, 2)?)?,
-                proven: value(row, 3)?,
-            });
-        }
+        let why = match value(row, 1)? {
+            machine::ANOTHERS => {
+                "another process registered this machine id, and its sessions are that one's now"
+            }
+            machine::MISSING => {
+                "this machine has no row in the table of machines; its next heartbeat restores it"
+            }
+            _ => {
+                // One that has no id which could be asked for has been given up like the others.
+                if let Some(session) = lookup.query.id_of(row) {
+                    released.push(Released {
+                        session,
+                        epoch: epoch(value(row, 2)?)?,
+                        proven: value(row, 3)?,
+                    });
+                }
+                continue;
+            }
+        };
+        return Err(LookupError::unavailable(why));
     }
     Ok(released)
 }

@@ -1,19 +1,21 @@
 //! What a presence can be told, and its start.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, sync::oneshot, time::sleep};
-use uuid::Uuid;
+use tracing::warn;
 
 use super::{
     PostgresPresence, PresenceError,
-    health::Status,
+    health::{Status, TARGET},
+    liveness::{Input, Liveness},
     row::{MachineRow, Registered, Traits},
     task::Task,
 };
 use crate::{
-    CacheHandle,
-    lookup::postgres::{directory::PostgresDirectory, watch::dice},
+    CacheHandle, HealthCheck,
+    lookup::postgres::{PostgresLookup, directory::PostgresDirectory},
+    observe::Chain,
 };
 
 /// More than a tick of any system's coarse clock.
@@ -28,6 +30,9 @@ pub struct PostgresPresenceBuilder {
     interval: Duration,
     timeout: Duration,
     counts_sessions_every: Option<Duration>,
+    also: Vec<PostgresLookup>,
+    inputs: Vec<Input>,
+    patience: Option<Duration>,
 }
 
 impl PostgresPresenceBuilder {
@@ -38,6 +43,9 @@ impl PostgresPresenceBuilder {
             interval: Duration::from_secs(3),
             timeout: Duration::from_secs(1),
             counts_sessions_every: None,
+            also: Vec::new(),
+            inputs: Vec::new(),
+            patience: None,
         }
     }
 
@@ -91,6 +99,38 @@ impl PostgresPresenceBuilder {
         self
     }
 
+    /// Covers the layers on another lookup of this process, too, for the same machine. Those on the
+    /// directory's own lookup, and on clones of it, are covered without that.
+    pub fn also(mut self, lookup: &PostgresLookup) -> Self {
+        self.also.push(lookup.clone());
+        self
+    }
+
+    /// Beats only while something listens on this address, at which the machine serves: a machine
+    /// that beats and serves nothing keeps its sessions, and no other one takes them over. Opens a
+    /// connection and closes it, once for each beat. Refused connections are what counts; one that
+    /// takes long is no evidence, since that may be full processors.
+    pub fn serves_at(mut self, address: SocketAddr) -> Self {
+        self.inputs.push(Input::Port(address));
+        self
+    }
+
+    /// Beats only while the check is well; see [`serves_at`](Self::serves_at). The check has to be
+    /// coarse: if it depends on the database, or fails under load, healthy machines lose their
+    /// sessions.
+    pub fn beats_while(mut self, check: impl HealthCheck) -> Self {
+        self.inputs.push(Input::Check(Arc::new(check)));
+        self
+    }
+
+    /// For how long what the beats depend on has to fail, without interruption, before they stop.
+    /// Default: a third of [`lost_after`](crate::PostgresLookupBuilder::lost_after), and no longer
+    /// than that. Others may take over when the machine is lost, `lost_after` later.
+    pub fn stops_after(mut self, failing_for: Duration) -> Self {
+        self.patience = Some(failing_for);
+        self
+    }
+
     /// Registers the machine of a layer's [cache](crate::OwnershipLayer::cache), and begins to
     /// beat. It has left no more, and does not drain. The first machine of a fleet also writes
     /// down for how long it may rely on what it read, and no machine with another freshness of
@@ -100,6 +140,21 @@ impl PostgresPresenceBuilder {
     /// enabled. [`is_final`](PresenceError::is_final) tells whether trying again can help; do not
     /// serve before it succeeds.
     pub async fn start(self, cache: CacheHandle) -> Result<PostgresPresence, PresenceError> {
+        let lookup = Arc::clone(self.directory.lookup());
+        let machine = cache.machine().clone();
+        let started = self.attempt(cache).await;
+        if let Err(error) = &started {
+            let error = Chain(error).to_string();
+            // A process tries again until it works, several times a second.
+            if lookup.processes.failed(&machine, error.clone()) {
+                let machine = machine.as_str();
+                warn!(target: TARGET, machine, error, "this machine cannot be registered");
+            }
+        }
+        started
+    }
+
+    async fn attempt(self, cache: CacheHandle) -> Result<PostgresPresence, PresenceError> {
         for (what, bound) in [("interval", self.interval), ("timeout", self.timeout)] {
             if bound.is_zero() {
                 return Err(PresenceError::Zero { what });
@@ -116,47 +171,47 @@ impl PostgresPresenceBuilder {
             return Err(PresenceError::ServesStaleOwned);
         }
         let runtime = Handle::try_current().map_err(|_| PresenceError::NoRuntime)?;
-        let row = MachineRow::new(
-            self.directory,
-            cache.machine().clone(),
-            new_id(),
-            self.traits,
-        );
+        let lookup = Arc::clone(self.directory.lookup());
+        let machine = cache.machine().clone();
+        let boot_id = lookup.processes.attempt(&machine);
+        let row = MachineRow::new(self.directory, machine.clone(), boot_id, self.traits);
         let (ours, fleet) = (cache.bound(), row.fleets_freshness(cache.bound()).await?);
         if ours != fleet {
             return Err(PresenceError::FreshnessDiffers { ours, fleet });
         }
         let Some(Registered { took_over }) = row.register().await? else {
-            let machine = row.machine.clone();
             return Err(PresenceError::DeclaredGone { machine });
         };
-        let processes = &row.directory.lookup().processes;
-        if !processes.began(&row.machine, row.boot_id) {
-            return Err(PresenceError::TooMany);
+        let layers = lookup.processes.layers(&machine);
+        layers.add(&cache);
+        let others = self.also.iter().map(|lookup| &lookup.inner);
+        for lookup in std::iter::once(&lookup).chain(others) {
+            if !lookup.processes.began(&machine, boot_id, &layers) {
+                return Err(PresenceError::TooMany);
+            }
         }
         let (row, status) = (
             Arc::new(row),
-            Arc::new(Status::new(cache.machine().clone())),
+            Arc::new(Status::new(machine, lost_after / 2)),
         );
         // By the layer's clock, which moves in ticks, what is asked from now on was asked after the
         // row had been written.
         sleep(TICKS).await;
         let (stop, stopped) = oneshot::channel();
+        let patience = self.patience.unwrap_or(lost_after / 3).min(lost_after);
         let task = Task {
             row: Arc::clone(&row),
-            cache: cache.clone(),
+            layers: Arc::clone(&layers),
+            liveness: Liveness::new(self.inputs, self.interval, patience),
             status: Arc::clone(&status),
             interval: self.interval,
             timeout: self.timeout.min(lost_after),
             counts_sessions_every: self.counts_sessions_every,
         };
-        if took_over {
-            cache.joined_as_successor();
-        } else {
-            cache.joined();
-        }
+        layers.join(took_over);
         Ok(PostgresPresence {
             row,
+            layers,
             cache,
             status,
             counts_sessions: self.counts_sessions_every.is_some(),
@@ -164,11 +219,6 @@ impl PostgresPresenceBuilder {
             task: runtime.spawn(task.run(stopped)),
         })
     }
-}
-
-/// An id that no other process has.
-fn new_id() -> Uuid {
-    uuid::Builder::from_random_bytes(Uuid::from_u64_pair(dice(), dice()).into_bytes()).into_uuid()
 }
 
 impl fmt::Debug for PostgresPresenceBuilder {
@@ -179,6 +229,8 @@ impl fmt::Debug for PostgresPresenceBuilder {
             .field("interval", &self.interval)
             .field("timeout", &self.timeout)
             .field("counts_sessions_every", &self.counts_sessions_every)
-            .finish()
+            .field("inputs", &self.inputs)
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
     }
 }

@@ -27,6 +27,12 @@ pub enum PresenceState {
         /// Why, as of the last beat.
         error: LookupError,
     },
+    /// What the beats [depend on](super::PostgresPresenceBuilder::serves_at) fails, so none are sent,
+    /// and others may take this machine's sessions over.
+    Withheld {
+        /// What fails.
+        why: String,
+    },
     /// Another process has begun under this machine's id, so this one has stopped serving.
     Duplicate,
     /// An operator declared the machine gone, so this process has stopped serving.
@@ -68,6 +74,7 @@ impl From<&PresenceHealth> for Check {
             PresenceState::Present => Self::ok("it beats"),
             // Without what caused it, which may name hosts and users.
             PresenceState::Failing { error } => Self::failing(error.to_string()),
+            PresenceState::Withheld { why } => Self::failing(format!("it does not beat: {why}")),
             PresenceState::Duplicate => Self::failing("another process has begun as this machine"),
             PresenceState::Gone => Self::failing("this machine was declared gone"),
             PresenceState::Stopped => Self::failing("it has ended"),
@@ -87,7 +94,7 @@ impl HealthCheck for Checked {
 }
 
 /// Everything that a presence says in the log.
-const TARGET: &str = "tower_ownership::presence";
+pub(super) const TARGET: &str = "tower_ownership::presence";
 
 /// The code of two processes of one machine, in the log.
 const DUPLICATE: &str = "duplicate-identity";
@@ -96,6 +103,8 @@ const DUPLICATE: &str = "duplicate-identity";
 pub(super) struct Status {
     machine: MachineId,
     meter: meter::Beats,
+    /// After how long without a beat it is urgent.
+    urgent_after: Duration,
     inner: Mutex<Inner>,
 }
 
@@ -103,6 +112,7 @@ struct Inner {
     state: PresenceState,
     last_beat: Instant,
     failures: u32,
+    is_urgent: bool,
     /// What the row last said of a process before this one.
     rival: Option<i64>,
     has_rival: bool,
@@ -110,14 +120,16 @@ struct Inner {
 
 impl Status {
     /// Of a machine that has just been registered.
-    pub(super) fn new(machine: MachineId) -> Self {
+    pub(super) fn new(machine: MachineId, urgent_after: Duration) -> Self {
         Self {
             machine,
+            urgent_after,
             meter: meter::Beats::new(),
             inner: Mutex::new(Inner {
                 state: PresenceState::Present,
                 last_beat: Instant::now(),
                 failures: 0,
+                is_urgent: false,
                 rival: None,
                 has_rival: false,
             }),
@@ -140,7 +152,9 @@ impl Status {
         let machine = self.machine.as_str();
         let mut inner = self.lock();
         inner.last_beat = sent;
+        inner.is_urgent = false;
         let failures = std::mem::take(&mut inner.failures);
+        let was_withheld = matches!(inner.state, PresenceState::Withheld { .. });
         inner.state = PresenceState::Present;
         inner.has_rival = rival.is_some() && rival != inner.rival;
         inner.rival = rival;
@@ -148,6 +162,9 @@ impl Status {
         drop(inner);
         if failures > 0 {
             info!(target: TARGET, machine, failures, "beats arrive again");
+        }
+        if was_withheld {
+            info!(target: TARGET, machine, "the machine serves and beats again");
         }
         if has_rival {
             error!(
@@ -160,16 +177,58 @@ impl Status {
         }
     }
 
+    /// The machine's row was missing, and the beat that was sent at `sent` has restored it.
+    pub(super) fn put_back(&self, sent: Instant) {
+        let machine = self.machine.as_str();
+        warn!(
+            target: TARGET,
+            machine,
+            "the machine's row was missing and is restored; its sessions wait as after a restart"
+        );
+        let rival = self.lock().rival;
+        self.beat(sent, rival);
+    }
+
     pub(super) fn failed(&self, error: LookupError) {
         self.meter.beaten(false);
         let mut inner = self.lock();
         inner.failures = inner.failures.saturating_add(1);
         let is_news = inner.failures == 1;
+        let silent = inner.last_beat.elapsed();
+        let gets_urgent = silent > self.urgent_after && !inner.is_urgent;
+        inner.is_urgent |= gets_urgent;
+        let machine = self.machine.as_str();
         if is_news {
-            let machine = self.machine.as_str();
             warn!(target: TARGET, machine, error = %Chain(&error), "beats do not arrive");
         }
+        if gets_urgent {
+            error!(
+                target: TARGET,
+                machine,
+                error = %Chain(&error),
+                "no beat has arrived for {} s; if those of other machines do, they take this \
+                 machine for lost soon, and may take its sessions over",
+                silent.as_secs(),
+            );
+        }
         inner.state = PresenceState::Failing { error };
+    }
+
+    /// No beat was sent, because of what it depends on.
+    pub(super) fn withheld(&self, why: String) {
+        self.meter.withheld();
+        let mut inner = self.lock();
+        let machine = self.machine.as_str();
+        if !matches!(inner.state, PresenceState::Withheld { .. }) {
+            error!(
+                target: TARGET,
+                machine,
+                why,
+                "this machine does not serve, so it does not beat until it does; others may take \
+                 its sessions over"
+            );
+        }
+        inner.state = PresenceState::Withheld { why };
     }
 
     pub(super) fn superseded(&self) {

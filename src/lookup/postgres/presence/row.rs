@@ -54,6 +54,8 @@ pub(super) enum Beat {
     /// The row is this process's. A number that changes whenever a process that was there before
     /// says that it is still there.
     Done { rival: Option<i64> },
+    /// It was not there, and this process has put it back.
+    PutBack,
     /// It is another process's.
     Superseded,
     /// An operator declared the machine gone.
@@ -157,18 +159,29 @@ impl MachineRow {
         })
     }
 
-    /// Makes a row again that somebody deleted. Whoever is there by now was started later.
+    /// Makes a row again that was deleted. A process that has made one meanwhile was started later.
+    ///
+    /// The row told this process from those before it, one of which may be paused, so a process that
+    /// puts the row back counts as a successor. Until then, no read without the row has let any of
+    /// them serve.
     async fn put_back(&self, deadline: Instant) -> Result<Beat, LookupError> {
         let machines = &self.directory.ownership().machines;
         let sql = format!(
             "INSERT INTO {machines} \
-                 (machine_id, boot_id, app, region, address, version, draining) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (machine_id) DO NOTHING"
+                 (machine_id, boot_id, app, region, address, version, draining, took_over) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, true) ON CONFLICT (machine_id) DO NOTHING \
+             RETURNING 1"
         );
         let drains = self.drains.load(Ordering::Relaxed);
         let parameters = self.parameters(&drains);
-        self.write_by(&sql, &parameters, deadline).await?;
-        Ok(Beat::Done { rival: None })
+        let written = self.write_by(&sql, &parameters, deadline).await?;
+        // The next beat finds the other process.
+        let is_other = written.is_empty();
+        Ok(if is_other {
+            Beat::Done { rival: None }
+        } else {
+            Beat::PutBack
+        })
     }
 
     /// Notes that a row which has to be made anew is that of a machine which drains.
@@ -176,12 +189,12 @@ impl MachineRow {
         self.drains.store(true, Ordering::Relaxed);
     }
 
-    /// `false`: the machine has another process by now, and its sessions are that one's.
-    pub(super) async fn mark_draining(&self, deadline: Instant) -> Result<bool, LookupError> {
+    /// Says what a beat would have found.
+    pub(super) async fn mark_draining(&self, deadline: Instant) -> Result<Beat, LookupError> {
         if self.mark("draining = true", deadline).await? {
-            return Ok(true);
+            return Ok(Beat::Done { rival: None });
         }
-        Ok(self.look(deadline).await? != Beat::Superseded)
+        self.look(deadline).await
     }
 
     /// Whoever comes next has nobody to wait for, if this process had not either.

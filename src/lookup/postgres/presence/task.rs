@@ -2,7 +2,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures_util::future::select;
+use futures_util::future::{join, select};
 use tokio::{
     sync::oneshot,
     time::{Instant, MissedTickBehavior, interval_at},
@@ -10,13 +10,23 @@ use tokio::{
 
 use super::{
     health::Status,
+    liveness::Liveness,
     row::{Beat, MachineRow},
 };
-use crate::{CacheHandle, Standing, lookup::postgres::watch::jittered, meter};
+use crate::{
+    Standing,
+    lookup::postgres::{layers::Layers, watch::jittered},
+    meter,
+};
+
+/// After how long a release that was given up, and not confirmed, is repeated. Its own attempt has
+/// ended by then.
+const REPEAT: Duration = Duration::from_secs(2);
 
 pub(super) struct Task {
     pub(super) row: Arc<MachineRow>,
-    pub(super) cache: CacheHandle,
+    pub(super) layers: Arc<Layers>,
+    pub(super) liveness: Liveness,
     pub(super) status: Arc<Status>,
     pub(super) interval: Duration,
     pub(super) timeout: Duration,
@@ -28,7 +38,24 @@ impl Task {
     pub(super) async fn run(self, stop: oneshot::Receiver<()>) {
         let _end = End(Arc::clone(&self.status));
         let work = pin!(self.work());
-        select(stop, work).await;
+        let beside = pin!(join(self.liveness.watch(), self.repeat_releases()));
+        select(stop, select(work, beside)).await;
+    }
+
+    /// Repeats releases that failed. The process serves those sessions no more, so while the row
+    /// names this machine, no machine does.
+    async fn repeat_releases(&self) {
+        let mut due = interval_at(Instant::now() + self.interval, self.interval);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            due.tick().await;
+            for (session, epoch) in self.layers.unwritten(REPEAT) {
+                let released = self.row.directory.release_at(session, &self.layers, epoch);
+                if released.await.is_err() {
+                    break;
+                }
+            }
+        }
     }
 
     async fn work(&self) {
@@ -40,17 +67,25 @@ impl Task {
         let mut counted = None;
         loop {
             due.tick().await;
+            if let Some(why) = self.liveness.failure() {
+                self.status.withheld(why);
+                continue;
+            }
             let sent = Instant::now();
             match self.row.beat(sent + self.timeout).await {
                 Ok(Beat::Done { rival }) => self.status.beat(sent, rival),
+                Ok(Beat::PutBack) => {
+                    self.layers.join_again();
+                    self.status.put_back(sent);
+                }
                 Ok(Beat::Superseded) => {
                     // It goes on looking, so that the other process hears of it for as long as
                     // both are there.
-                    self.cache.worsen(Standing::Duplicate);
+                    self.layers.worsen(Standing::Duplicate);
                     self.status.superseded();
                 }
                 Ok(Beat::Gone) => {
-                    self.cache.worsen(Standing::Gone);
+                    self.layers.worsen(Standing::Gone);
                     self.status.gone();
                     return;
                 }

@@ -1,0 +1,124 @@
+//! Several layers of one process under one heartbeat.
+
+use std::time::Duration;
+
+use tower_ownership::{Freshness, PostgresLookup, SessionId, Standing};
+
+use crate::support::database::Database;
+use crate::support::until_async;
+use crate::{BEAT, Process, builder, migrated, owned_by, row};
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// A layer of machine `m1` on this lookup.
+fn layer(lookup: &PostgresLookup) -> Process {
+    Process::around("m1", lookup.clone(), |layer| {
+        layer
+            .freshness(Freshness::new().owned(Duration::from_secs(1)))
+            .awaits_presence()
+    })
+}
+
+fn lookup(database: &Database) -> PostgresLookup {
+    builder(database).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_drain_stops_every_layer_of_the_machine() {
+    let database = migrated().await;
+    let shared = lookup(&database);
+    let other = lookup(&database);
+    let (first, second, third) = (layer(&shared), layer(&shared), layer(&other));
+    let presence = first.directory.presence().interval(BEAT).also(&other);
+    let presence = presence.start(first.cache.clone()).await.unwrap();
+    let late = layer(&shared);
+    let layers = [&first, &second, &third, &late];
+    let id = owned_by(&database, "m1").await;
+    for layer in layers {
+        assert_eq!(layer.answer(id).await, "epoch 1");
+    }
+    let drained = presence.drain(LONG).await.unwrap();
+    assert!(drained.released[0].proven);
+    let freshness = Freshness::new().owned(Duration::from_secs(1));
+    let next = Process::with("m2", builder(&database), freshness);
+    let _present = next.present().await;
+    next.claim(id).await;
+    assert_eq!(next.answer(id).await, "epoch 3");
+    for layer in layers.into_iter().chain([&layer(&shared), &layer(&other)]) {
+        assert_eq!(layer.cache.standing(), Standing::Draining);
+        assert_ne!(layer.answer(id).await, "epoch 1");
+    }
+}
+
+#[tokio::test]
+async fn a_release_stops_every_layer_of_the_machine() {
+    let database = migrated().await;
+    let shared = lookup(&database);
+    let (first, second) = (layer(&shared), layer(&shared));
+    let _present = first.present().await;
+    let id = owned_by(&database, "m1").await;
+    assert_eq!(second.answer(id).await, "epoch 1");
+    // Of a layer that has never seen the session.
+    let released = first.directory.release(SessionId::new(id), &first.cache);
+    assert!(released.await.unwrap().unwrap().proven);
+    assert_ne!(second.answer(id).await, "epoch 1");
+}
+
+#[tokio::test]
+async fn a_machine_that_is_gone_or_replaced_stops_every_layer() {
+    let database = migrated().await;
+    let shared = lookup(&database);
+    let (first, second) = (layer(&shared), layer(&shared));
+    assert_eq!(second.cache.standing(), Standing::Joining);
+    let _present = first.present().await;
+    assert_eq!(second.cache.standing(), Standing::Serving);
+    let young = lookup(&database);
+    let (young, its_second) = (layer(&young), layer(&young));
+    let _young = young.present().await;
+    for cache in [&first.cache, &second.cache] {
+        until_async("the older stops", async || {
+            cache.standing() == Standing::Duplicate
+        })
+        .await;
+    }
+    let late = layer(&shared);
+    assert_eq!(late.cache.standing(), Standing::Duplicate);
+    // The younger one waits, by each of its layers, also by one that is built now.
+    let late = layer(&young.lookup);
+    for layer in [&young, &its_second, &late] {
+        assert!(!layer.cache.is_alone());
+    }
+    let gone = young.directory.declare_gone(&crate::me("m1")).await;
+    assert!(gone.unwrap());
+    for layer in [&young, &its_second, &late] {
+        until_async("it is gone", async || {
+            layer.cache.standing() == Standing::Gone
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_layer_that_is_built_later_takes_over_a_pending_release() {
+    let database = migrated().await;
+    let shared = lookup(&database);
+    let first = layer(&shared);
+    let _present = first.present().await;
+    let id = owned_by(&database, "m1").await;
+    assert_eq!(first.answer(id).await, "epoch 1");
+    let writer = database.client().await;
+    writer
+        .batch_execute("BEGIN; UPDATE preview_sessions SET tier = 'x'")
+        .await
+        .unwrap();
+    let released = first.directory.release(SessionId::new(id), &first.cache);
+    released.await.unwrap_err();
+    let late = layer(&shared);
+    assert_eq!(late.answer(id).await, "session-moving");
+    // The heartbeat repeats it, so the session does not stay with a machine that refuses it.
+    writer.batch_execute("COMMIT").await.unwrap();
+    until_async("it is released", async || {
+        row(&database, id).await == (None, 2, Some(2))
+    })
+    .await;
+}
