@@ -33,11 +33,13 @@ pub use until_lost::UntilLost;
 /// # async fn save(client: &tokio_postgres::Client, owned: &Owned, state: &str)
 /// # -> Result<bool, Box<dyn std::error::Error>> {
 /// let epoch = i64::try_from(owned.epoch().ok_or("the directory keeps no epochs")?)?;
-/// // Writes only if nobody of a later epoch has written, and only as long as we are the owner.
+/// // Writes only if no later epoch has written, and only as long as this machine is the owner.
+/// // `FOR SHARE` makes a change of the owner wait for this write, so the next owner reads it.
 /// let written = client
 ///     .execute(
 ///         "INSERT INTO session_states AS s (session_id, epoch, state)
-///          SELECT id, owner_epoch, $3 FROM preview_sessions WHERE id = $1 AND owner_epoch = $2
+///          SELECT id, owner_epoch, $3 FROM preview_sessions
+///          WHERE id = $1 AND owner_epoch = $2 FOR SHARE
 ///          ON CONFLICT (session_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state
 ///          WHERE s.epoch <= excluded.epoch",
 ///         &[owned.id().as_uuid(), &epoch, &state],
