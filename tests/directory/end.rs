@@ -32,6 +32,47 @@ async fn a_session_ends_once_and_keeps_its_last_epoch() {
 }
 
 #[tokio::test]
+async fn a_previous_owner_does_not_end_its_successors_session() {
+    let database = migrated().await;
+    let process = Process::of("m1", &database);
+    let id = owned_by(&database, "m1").await;
+    let session = SessionId::new(id);
+    let (m1, m2) = ("m1".parse().unwrap(), "m2".parse().unwrap());
+    let take = format!("UPDATE preview_sessions SET container_id = 'm2' WHERE id = '{id}'");
+    database.execute(&take).await;
+    for (machine, epoch) in [(&m1, 1), (&m1, 2), (&m2, 1), (&m2, u64::MAX)] {
+        let ended = process.directory.end_if(session, machine, epoch).await;
+        assert_eq!(ended.unwrap(), None, "{machine} {epoch}");
+        assert_eq!(process.read(id).await.status(), SessionStatus::Active);
+    }
+    for _ in 0..2 {
+        let ended = process.directory.end_if(session, &m2, 2).await;
+        assert_eq!(ended.unwrap(), Some(2));
+        assert_eq!(process.read(id).await.status(), SessionStatus::Over);
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_waits_for_the_row_is_fenced_by_what_it_finds() {
+    let database = migrated().await;
+    let process = Process::of("m1", &database);
+    let id = owned_by(&database, "m1").await;
+    let moves = database.client().await;
+    let take = format!("BEGIN; UPDATE preview_sessions SET container_id = 'm2' WHERE id = '{id}'");
+    moves.batch_execute(&take).await.unwrap();
+    let m1 = "m1".parse().unwrap();
+    let ends = process.directory.end_if(SessionId::new(id), &m1, 1);
+    let commits = async {
+        let waits = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        crate::eventually(&database, waits).await;
+        moves.batch_execute("COMMIT").await.unwrap();
+    };
+    let (ended, ()) = tokio::join!(ends, commits);
+    assert_eq!(ended.unwrap(), None);
+    assert_eq!(process.read(id).await.status(), SessionStatus::Active);
+}
+
+#[tokio::test]
 async fn one_that_is_starting_ends_and_one_that_is_over_stays_as_it_is() {
     let database = migrated().await;
     let process = Process::of("m1", &database);

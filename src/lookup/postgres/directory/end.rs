@@ -4,7 +4,7 @@ use tokio_postgres::types::Type;
 
 use super::{PostgresDirectory, epoch, value};
 use crate::{
-    LookupError, SessionId, SessionStatus,
+    LookupError, MachineId, SessionId, SessionStatus,
     lookup::postgres::{failure::Failure, statuses::Statuses},
 };
 
@@ -12,7 +12,7 @@ use crate::{
 const ENDED: &str = "ended";
 
 impl PostgresDirectory {
-    /// Ends a session, whoever owns it, and returns the epoch that it ends with, which is its last.
+    /// Ends a session, whichever machine owns it, and returns the epoch that it ends with, which is its last.
     /// `None`: there is no such session. One that is over already stays as it is.
     ///
     /// Where the table has a column for the [end](super::super::PostgresLookupBuilder::ended_at_column),
@@ -21,10 +21,39 @@ impl PostgresDirectory {
     /// not named. Its owner stays written down, and goes on serving it for up to the fleet's
     /// freshness unless it [hears](super::super::PostgresWatch) of the change.
     ///
+    /// For an orchestrator or an operator. A machine that ends a session because it served it uses
+    /// [`end_if`](Self::end_if): by now the session may be another machine's.
+    ///
     /// # Errors
     /// Also [`Unavailable`](crate::LookupErrorKind::Unavailable): the table has neither column, or
     /// `ended` is a status of sessions that are not over.
     pub async fn end(&self, session: SessionId) -> Result<Option<u64>, LookupError> {
+        self.end_where(session, None, 0).await
+    }
+
+    /// [Ends](Self::end) a session only if `machine` owns it at `epoch`, as
+    /// [`Owned`](crate::Owned) has them. `None`: there is no such session, or another machine or
+    /// epoch has it; then nothing was written.
+    ///
+    /// # Errors
+    /// As [`end`](Self::end).
+    pub async fn end_if(
+        &self,
+        session: SessionId,
+        machine: &MachineId,
+        epoch: u64,
+    ) -> Result<Option<u64>, LookupError> {
+        // A larger epoch is none of the table's.
+        let epoch = i64::try_from(epoch).unwrap_or(-1);
+        self.end_where(session, Some(machine.as_str()), epoch).await
+    }
+
+    async fn end_where(
+        &self,
+        session: SessionId,
+        machine: Option<&str>,
+        at: i64,
+    ) -> Result<Option<u64>, LookupError> {
         let lookup = self.lookup();
         let id = lookup.query.id(session);
         let statuses = self.statuses();
@@ -56,6 +85,8 @@ impl PostgresDirectory {
                     id.parameter(),
                     (&living, Type::TEXT_ARRAY),
                     (&word, Type::TEXT),
+                    (&machine, Type::TEXT),
+                    (&at, Type::INT8),
                 ],
                 lookup.connections.deadline(),
                 // Then it is over already.
@@ -77,9 +108,11 @@ impl PostgresDirectory {
         let (table, epoch) = (&self.table, &self.ownership.epoch);
         let (name, id) = (table.qualified(), &table.id);
         let (held, lives) = (self.stored("t"), self.lives("h", "$2"));
+        let mine = self.table.owner_text("t");
         format!(
             "WITH held AS MATERIALIZED (\
-                 SELECT {held} FROM {name} AS t WHERE t.{id} = $1 FOR NO KEY UPDATE\
+                 SELECT {held} FROM {name} AS t WHERE t.{id} = $1 \
+                 AND ($4 IS NULL OR {mine} = $4 AND t.{epoch} = $5) FOR NO KEY UPDATE\
              ), ended AS (\
                  UPDATE {name} AS t SET {set} FROM held AS h WHERE t.{id} = h.{id} AND {lives} \
                  RETURNING 1\
