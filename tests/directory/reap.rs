@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_ownership::{Freshness, SessionId};
+use tower_ownership::{Freshness, Presence, SessionId};
 use uuid::Uuid;
 
 use crate::support::database::Database;
@@ -122,6 +122,29 @@ async fn machines_that_are_long_gone_and_own_nothing_are_forgotten() {
     }
     machines.sort();
     assert_eq!(machines, ["drained", "left", "lost", "owned"]);
+}
+
+#[tokio::test]
+async fn a_machine_whose_session_is_starting_is_not_forgotten() {
+    let database = migrated().await;
+    let process = Process::of("here", &database);
+    for name in ["creates", "created"] {
+        machine(&database, name, 3_700.0, "").await;
+    }
+    machine(&database, "here", 1.0, "").await;
+    let starting = session(&database, |session| {
+        (session.container_id, session.status) = (Some("creates".into()), "creating".into());
+    })
+    .await;
+    // Its life is over, so it is nothing to come back for.
+    session(&database, |session| {
+        (session.container_id, session.status) = (Some("created".into()), "creating".into());
+        session.expires_in = Some(-60.0);
+    })
+    .await;
+    let reaped = process.directory.reap(HOUR, 10).await.unwrap();
+    assert_eq!(reaped.machines, ["created"]);
+    assert_eq!(process.read(starting).await.presence(), Presence::Lost);
 }
 
 /// A machine that was away for so long that it was forgotten makes its row again.

@@ -88,7 +88,9 @@ async fn explain(database: &Database, of: &str) -> Plan {
             node["Actual Loops"],
             node["Actual Rows"]
         );
-        let is_read_whole = node["Node Type"] == "Seq Scan" && of == "preview_sessions";
+        let is_read_whole = node["Node Type"] == "Seq Scan"
+            && of == "preview_sessions"
+            && node["Actual Loops"] != 0;
         assert!(!is_read_whole, "{told:#}");
     }
     let blocks = ["Shared Hit Blocks", "Shared Read Blocks"];

@@ -166,7 +166,7 @@ impl PostgresDirectory {
         PostgresPresenceBuilder::new(self.clone())
     }
 
-    pub(super) fn lookup(&self) -> &Arc<Inner> {
+    pub(super) fn lookup(&self) -> &Inner {
         &self.lookup
     }
 
@@ -208,6 +208,20 @@ impl PostgresDirectory {
     fn is_active(&self, alias: &str) -> String {
         let active = migration::active(&self.table, self.statuses(), Some(alias));
         all_of(active.into_iter().chain(self.has_not_ended(alias)))
+    }
+
+    /// Whether the row `alias` is that of a session that is being created, and its life has not
+    /// ended. `None`: no status tells.
+    fn is_starting(&self, alias: &str) -> Option<String> {
+        let status = self.table.status.as_ref()?;
+        let words = self.statuses()?.starting.iter();
+        let words: Vec<String> = words.map(|word| literal(word)).collect();
+        if words.is_empty() {
+            return None;
+        }
+        let starts = format!("{alias}.{status}::text IN ({})", words.join(", "));
+        let conditions = std::iter::once(starts).chain(self.has_not_ended(alias));
+        Some(all_of(conditions))
     }
 
     fn has_not_ended(&self, alias: &str) -> Vec<String> {

@@ -39,7 +39,8 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl PostgresDirectory {
     /// Deletes sessions whose end or expiry is longer ago than `retention`, and the rows of
-    /// machines that have left or been lost for longer and own no active session: at most `limit`
+    /// machines that have left or been lost for longer and own no session that is active or starting:
+    /// at most `limit`
     /// (cut to 10,000) of each, within 30 s. Call it again while it returns as many.
     ///
     /// What somebody else holds locked is left for the next time, so several machines may reap at
@@ -52,7 +53,8 @@ impl PostgresDirectory {
     /// the two columns, on that.
     ///
     /// Whatever asks for a session that was deleted is told that it is unknown, no longer that it is
-    /// over. Do not give its id to another one before the fleet's freshness has passed.
+    /// over. Its id must never be used again: epochs would begin anew, and a fencing token that was
+    /// written at a higher epoch would refuse the writes of the rightful owner.
     ///
     /// # Errors
     /// Also [`Unavailable`](crate::LookupErrorKind::Unavailable): another table refers to one of the
@@ -99,15 +101,29 @@ impl PostgresDirectory {
         let (name, mine) = (self.table.qualified(), self.table.owner_text("t"));
         let (machines, is_lost) = (&self.ownership.machines, self.ownership.is_lost("m"));
         let (before, active) = (before(retention), self.is_in_index("t"));
+        let is_old = format!(
+            "{is_lost} AND m.gone_at IS NULL AND GREATEST(m.beat_at, m.left_at) < {before}"
+        );
+        // The index has active sessions only. Those that are starting are read from the table, once
+        // for all machines, and only if the index left any: deleted, their machine would count as
+        // never seen for as long as they live.
+        let starting = self.is_starting("t").map_or_else(String::new, |starting| {
+            format!(
+                "AND i.machine_id NOT IN (\
+                     SELECT {mine} FROM {name} AS t WHERE {mine} IS NOT NULL AND {starting}\
+                 ) "
+            )
+        });
         format!(
-            "WITH old AS MATERIALIZED (\
-                 SELECT m.machine_id FROM {machines} AS m \
-                 WHERE {is_lost} AND m.gone_at IS NULL \
-                 AND GREATEST(m.beat_at, m.left_at) < {before} \
+            "WITH idle AS MATERIALIZED (\
+                 SELECT m.machine_id FROM {machines} AS m WHERE {is_old} \
                  AND (SELECT true FROM {name} AS t \
                      WHERE {mine} >= m.machine_id AND {mine} <= m.machine_id AND {active} \
-                     ORDER BY {mine} LIMIT 1) IS NULL \
-                 LIMIT {limit} FOR UPDATE SKIP LOCKED\
+                     ORDER BY {mine} LIMIT 1) IS NULL\
+             ), old AS MATERIALIZED (\
+                 SELECT m.machine_id FROM idle AS i JOIN {machines} AS m USING (machine_id) \
+                 WHERE {is_old} {starting}\
+                 LIMIT {limit} FOR UPDATE OF m SKIP LOCKED\
              ) DELETE FROM {machines} AS m USING old WHERE m.machine_id = old.machine_id \
              RETURNING m.machine_id"
         )
