@@ -16,7 +16,7 @@ pub enum Presence {
     Draining,
     /// It has not beaten for too long while another machine has, has left, or was declared gone.
     Lost,
-    /// The fleet keeps presence, and this machine was never seen.
+    /// The fleet keeps presence, and this machine is not in the table of machines.
     NeverSeen,
     /// It is the machine of the process that asks, and has another process by now. Told only by a
     /// directory that knows which process asks.

@@ -69,7 +69,7 @@ impl Rejection {
             Code::SessionStarting => "The session exists, and no machine is ready to serve it yet. Ask again in a moment.".into(),
             Code::SessionMoving => "The session was given to this machine, which waits until the one before it, or its own process before this one, can no longer be serving; or this machine is giving its sessions up. Ask again in a moment.".into(),
             Code::OwnerLost => "The session's machine has not been heard of for too long, or has left. So the request was not sent there.".into(),
-            Code::OwnerNeverSeen => "The session's machine has never been heard of: it is still starting, or it was not created. The session itself is on record, and nothing is wrong with the directory.".into(),
+            Code::OwnerNeverSeen => "The session's machine is not in the table of machines: it has not registered yet, it was not created, or its row was deleted and comes back with its next heartbeat. The session itself is on record.".into(),
             Code::DuplicateIdentity => "Another process says that it is the machine that you reached, and began after this one, which therefore serves no session any more.".into(),
             Code::OwnerUnreachable => unreachable_detail(arrival, owner).into(),
             Code::ReplayLoop => {

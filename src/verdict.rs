@@ -112,6 +112,8 @@ pub fn decide(record: Record<'_>, here: Here<'_>, arrival: &Arrival) -> Verdict 
     let serves = here.standing == Standing::Serving;
     match session.serving_owner() {
         None if session.is_unassigned() && here.claims && serves => Verdict::Claim,
+        // Waiting does not help: the machine that would finish creating it is lost.
+        None if is_others_and_lost(session, here.machine) => Verdict::Reject(Code::OwnerLost),
         None => Verdict::Reject(Code::SessionStarting),
         Some(owner) if owner == here.machine => match session.presence() {
             Presence::Superseded => mine(Standing::Duplicate, right),
@@ -126,6 +128,10 @@ pub fn decide(record: Record<'_>, here: Here<'_>, arrival: &Arrival) -> Verdict 
             }
         },
     }
+}
+
+fn is_others_and_lost(session: &Session, me: &MachineId) -> bool {
+    session.presence() == Presence::Lost && session.owner().is_some_and(|owner| owner != me)
 }
 
 pub(crate) fn mine(standing: Standing, right: Right) -> Verdict {

@@ -124,7 +124,7 @@ async fn each_thing_that_can_be_wrong_with_a_session_is_named() {
         (
             elsewhere(Presence::NeverSeen),
             Finding::OwnerNeverSeen,
-            "The session's owner e2863555a91708 has never been heard of: it was not started, is \
+            "The session's owner e2863555a91708 is not in the table of machines: it was not started, is \
              still starting, or goes by another id.",
         ),
         (
@@ -563,7 +563,7 @@ async fn it_can_be_read_in_a_terminal() {
     assert_eq!(
         text.join("\n"),
         "\
-The session's owner e2863555a91708 has never been heard of: it was not started, is still starting, or goes by another id.
+The session's owner e2863555a91708 is not in the table of machines: it was not started, is still starting, or goes by another id.
 
 finding      owner-never-seen
 session      807efe44…, from the path segment after /session/
@@ -586,7 +586,7 @@ directory    asked now, in 0 ms
              x-content-type-options: nosniff
              retry-after: 5
              content-type: application/problem+json
-             The session's machine has never been heard of: it is still starting, or it was not created. The session itself is on record, and nothing is wrong with the directory.
+             The session's machine is not in the table of machines: it has not registered yet, it was not created, or its row was deleted and comes back with its next heartbeat. The session itself is on record.
   before     answered never, failed never"
     );
 }

@@ -69,6 +69,19 @@ impl Circumstances<'_> {
 
     fn of_living(&self, session: &Session) -> Found {
         match session.owner() {
+            Some(owner)
+                if session.status() == SessionStatus::Starting
+                    && self.verdict == Verdict::Reject(Code::OwnerLost) =>
+            {
+                (
+                    Finding::OwnerLost,
+                    format!(
+                        "The session is still being created, says its status, and its owner {owner}, \
+                         which would finish that, has not been heard of for too long, has left, or \
+                         was declared gone."
+                    ),
+                )
+            }
             _ if session.status() == SessionStatus::Starting => say(
                 Finding::SessionStarting,
                 "The session is still being created, says its status.",
@@ -175,8 +188,8 @@ impl Circumstances<'_> {
             Presence::NeverSeen => (
                 Finding::OwnerNeverSeen,
                 format!(
-                    "The session's owner {owner} has never been heard of: it was not started, is \
-                     still starting, or goes by another id."
+                    "The session's owner {owner} is not in the table of machines: it was not \
+                     started, is still starting, or goes by another id."
                 ),
             ),
             _ => self.of_the_way(presence, owner),

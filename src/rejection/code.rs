@@ -50,16 +50,18 @@ pub enum Code {
     /// <span id="owner-lost"></span>
     ///
     /// `owner-lost`, 503 with `Retry-After`. The directory names a machine that said nothing for too
-    /// long, has left, or was declared gone; so the request was not sent there. It comes back, or
+    /// long, has left, or was declared gone; so the request was not sent there. Also where the session
+    /// is still being created, since that machine would have to finish it. It comes back, or
     /// somebody gives the session to another machine; see
     /// [`OnLostOwner`](crate::OnLostOwner).
     OwnerLost,
     /// The owner has never been seen.
     /// <span id="owner-never-seen"></span>
     ///
-    /// `owner-never-seen`, 503 with `Retry-After`. The directory names a machine that never said
-    /// that it is there: it is still starting, was never created, or calls itself by another name.
-    /// The row is fine, and so is the database.
+    /// `owner-never-seen`, 503 with `Retry-After`. The directory names a machine that is not in the
+    /// table of machines: it is still starting, was never created, calls itself by another name, or
+    /// its row was deleted and comes back with its next heartbeat. It is remembered for as long as
+    /// [what is unknown](crate::Freshness::unknown).
     OwnerNeverSeen,
     /// Another process is this machine, too.
     /// <span id="duplicate-identity"></span>

@@ -200,6 +200,12 @@ fn every_combination_of_record_machine_and_arrival_has_its_verdict() {
                                 (_, _, SessionStatus::Active, false) if here.claims && serves => {
                                     Verdict::Claim
                                 }
+                                (_, _, SessionStatus::Starting, true)
+                                    if me.as_str() != "owner"
+                                        && session.presence() == Presence::Lost =>
+                                {
+                                    Verdict::Reject(Code::OwnerLost)
+                                }
                                 (_, _, SessionStatus::Starting, _) | (_, _, _, false) => {
                                     Verdict::Reject(Code::SessionStarting)
                                 }
