@@ -58,6 +58,8 @@ pub enum Cause {
     OwnerStopped,
     /// `owner-lost`: it ran, and has stopped beating.
     OwnerLost,
+    /// `heartbeats-missing`: the owner runs and answers, and its heartbeats do not arrive.
+    HeartbeatsMissing,
     /// `owner-draining`: it gives its sessions up.
     OwnerDraining,
     /// `owner-unreachable`: the proxy could not connect to it.
@@ -78,6 +80,8 @@ pub enum Cause {
     ProxyError,
     /// `application-refused`: the application answered by itself, with an error.
     ApplicationRefused,
+    /// `check-failed`: the request was served, and yet one of the checks found a problem.
+    CheckFailed,
 }
 
 /// How bad it is.
@@ -121,6 +125,7 @@ impl Cause {
         Self::OwnerNotStarted,
         Self::OwnerStopped,
         Self::OwnerLost,
+        Self::HeartbeatsMissing,
         Self::OwnerDraining,
         Self::OwnerUnreachable,
         Self::WrongMachine,
@@ -131,6 +136,7 @@ impl Cause {
         Self::UrlUnreachable,
         Self::ProxyError,
         Self::ApplicationRefused,
+        Self::CheckFailed,
     ];
 
     /// The cause as it stands in `--json` and in this type's documentation.
@@ -162,6 +168,7 @@ impl Cause {
             Self::OwnerNotStarted => "owner-not-started",
             Self::OwnerStopped => "owner-stopped",
             Self::OwnerLost => "owner-lost",
+            Self::HeartbeatsMissing => "heartbeats-missing",
             Self::OwnerDraining => "owner-draining",
             Self::OwnerUnreachable => "owner-unreachable",
             Self::WrongMachine => "wrong-machine",
@@ -172,6 +179,7 @@ impl Cause {
             Self::UrlUnreachable => "url-unreachable",
             Self::ProxyError => "proxy-error",
             Self::ApplicationRefused => "application-refused",
+            Self::CheckFailed => "check-failed",
         }
     }
 

@@ -193,6 +193,12 @@ fn of_platform(findings: &Findings) -> Check {
             .as_deref()
             .map_or_else(String::new, |region| format!(" in {region}"))
     };
+    // The request may have started it since.
+    let stopped = if findings.is_served_in_its_place() {
+        Unknown
+    } else {
+        Problem
+    };
     let (state, text) = match &findings.platform.machine {
         PlatformMachine::NotAsked => (
             Unknown,
@@ -201,14 +207,14 @@ fn of_platform(findings: &Findings) -> Check {
         PlatformMachine::NotAnswered { why } => (Unknown, why.clone()),
         PlatformMachine::Gone => (Problem, format!("no such machine ({source})")),
         PlatformMachine::NotRunning { region } => (
-            Problem,
+            stopped,
             format!("exists and does not run{} ({source})", in_region(region)),
         ),
         PlatformMachine::Running { region } => {
             (Fine, format!("started{} ({source})", in_region(region)))
         }
         PlatformMachine::Known { word, region, .. } => {
-            let state = if word == "started" { Fine } else { Problem };
+            let state = if word == "started" { Fine } else { stopped };
             (state, format!("{word}{} ({source})", in_region(region)))
         }
     };

@@ -2,10 +2,13 @@
 //! everything.
 
 use super::{
+    CheckState,
     cause::Cause,
+    check::checks,
+    checklist::checklist,
     findings::{Answer, Directory, Fault, FaultKind, Findings, Got, Kept, Meaning, SessionRow},
 };
-use crate::MachineId;
+use crate::{MachineId, Presence};
 
 mod owner;
 #[cfg(test)]
@@ -73,7 +76,7 @@ pub(super) fn judge(findings: &Findings) -> Vec<Judgement> {
         ));
     }
     if found.is_empty() {
-        found.push(fine(findings));
+        found.push(failed_check(findings).unwrap_or_else(|| fine(findings)));
     }
     found
 }
@@ -98,6 +101,20 @@ fn of_the_row(findings: &Findings, row: &SessionRow, found: &mut Vec<Judgement>)
             "Mend the row, or tell the lookup what its words mean.",
         )),
         (Meaning::Over, _) => found.push(over(row)),
+        (Meaning::Starting, Some(owner)) if row.presence == Presence::Lost => {
+            let machine = findings.answered().and_then(|a| a.machine.as_ref());
+            found.push(Judgement::new(
+                Cause::OwnerLost,
+                format!(
+                    "The session is still being created, says its status{}, and the owner \
+                     `{owner}`, which would finish that, {}.",
+                    words::quoted(row.status.as_deref()),
+                    owner::how_lost(machine)
+                ),
+                "Start the machine again, or have the orchestrator create the session anew; \
+                 waiting does not help.",
+            ));
+        }
         (Meaning::Starting, _) => found.push(Judgement::new(
             Cause::SessionStarting,
             format!(
@@ -234,6 +251,25 @@ fn over(row: &SessionRow) -> Judgement {
         format!("The session is over: {why}."),
         next,
     )
+}
+
+/// A check that found a problem which nothing above tells: with that, nothing is fine.
+fn failed_check(findings: &Findings) -> Option<Judgement> {
+    let mut checks = checks(findings).into_iter().chain(checklist(findings));
+    let failed = checks.find(|check| check.state == CheckState::Problem)?;
+    let served = match &findings.answer {
+        Answer::Got(got) => format!("a request for it was answered {}", got.status),
+        Answer::NotAsked | Answer::Failed { .. } => "no request was made".to_owned(),
+    };
+    Some(Judgement::new(
+        Cause::CheckFailed,
+        format!(
+            "The row is fine, and {served}, and yet a check found a problem ({}, {}): {}.",
+            failed.topic, failed.name, failed.text
+        ),
+        "See the lines above that are marked with `!!`: what they tell can fail other requests, or \
+         the next one.",
+    ))
 }
 
 fn fine(findings: &Findings) -> Judgement {

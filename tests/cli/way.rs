@@ -234,5 +234,8 @@ async fn a_machine_that_serves_what_another_one_owns_is_wrong() {
     scene.edge.add(OWNER, serve(serving(OWNER)).await);
     scene.edge.land_on(OWNER);
     let diagnosed = scene.diagnose(session).await;
-    diagnosed.ends(0, "fine", "a request for it was answered 200");
+    diagnosed.is(
+        "heartbeats-missing",
+        "and yet the request was answered 200: it runs, and its heartbeats do not arrive",
+    );
 }

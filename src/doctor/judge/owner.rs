@@ -138,6 +138,9 @@ fn of_presence(
     served: bool,
 ) -> Option<Judgement> {
     match findings.presence() {
+        Presence::Lost | Presence::NeverSeen if served => {
+            Some(heartbeats_missing(findings, owner, machine))
+        }
         Presence::NeverSeen => Some(Judgement::new(
             Cause::OwnerNeverSeen,
             format!(
@@ -146,29 +149,16 @@ fn of_presence(
             ),
             NEVER_SEEN,
         )),
-        Presence::Lost if !served => {
-            let how = match machine {
-                Some(SeenMachine {
-                    gone_seconds_ago: Some(ago),
-                    ..
-                }) => format!("was declared gone {} ago", words::seconds(*ago)),
-                Some(SeenMachine {
-                    left_seconds_ago: Some(ago),
-                    ..
-                }) => format!("has left {} ago", words::seconds(*ago)),
-                Some(machine) => format!(
-                    "is lost: it was last seen {} ago",
-                    words::seconds(machine.beat_seconds_ago)
-                ),
-                None => "is lost: it has stopped beating, or has left".to_owned(),
-            };
-            Some(Judgement::new(
-                Cause::OwnerLost,
-                format!("{so_far} the owner `{owner}` {how}; {NOT_TIMING}."),
-                "Start the machine again, or assign the session to another one; machines can also \
-                 take over what a lost one owned (`OnLostOwner::TakeOver`).",
-            ))
-        }
+        Presence::Lost => Some(Judgement::new(
+            Cause::OwnerLost,
+            format!(
+                "{so_far} the owner `{owner}` {}; {NOT_TIMING}.",
+                how_lost(machine)
+            ),
+            "See whether the machine runs. If not, start it again, or assign the session to \
+             another one; machines can also take over what a lost one owned \
+             (`OnLostOwner::TakeOver`). If it runs, its heartbeats do not arrive: see its log.",
+        )),
         Presence::Draining => Some(Judgement::new(
             Cause::OwnerDraining,
             format!(
@@ -179,6 +169,50 @@ fn of_presence(
              the machine's log.",
         )),
         _ => None,
+    }
+}
+
+/// Served by chance: the request reached the owner, and a request that reaches another machine is
+/// refused.
+fn heartbeats_missing(
+    findings: &Findings,
+    owner: &str,
+    machine: Option<&SeenMachine>,
+) -> Judgement {
+    let how = match findings.presence() {
+        Presence::NeverSeen => "is not in the table of machines".to_owned(),
+        _ => how_lost(machine),
+    };
+    let status = findings.got().map_or(0, |got| got.status);
+    Judgement::new(
+        Cause::HeartbeatsMissing,
+        format!(
+            "The row is fine, and the owner `{owner}` {how}, and yet the request was answered \
+             {status}: it runs, and its heartbeats do not arrive, so requests that reach other \
+             machines are refused; {NOT_TIMING}."
+        ),
+        "Look at the owner's log: does it keep presence (`directory.presence().start(…)`), and may \
+         it write to `ownership_machines` (UPDATE and INSERT, on a primary, without a lock on the \
+         table)? If it was declared gone, or has left, and still answers, stop its process.",
+    )
+}
+
+/// What its row says of an owner that is lost.
+pub(super) fn how_lost(machine: Option<&SeenMachine>) -> String {
+    match machine {
+        Some(SeenMachine {
+            gone_seconds_ago: Some(ago),
+            ..
+        }) => format!("was declared gone {} ago", words::seconds(*ago)),
+        Some(SeenMachine {
+            left_seconds_ago: Some(ago),
+            ..
+        }) => format!("has left {} ago", words::seconds(*ago)),
+        Some(machine) => format!(
+            "is lost: it was last seen {} ago",
+            words::seconds(machine.beat_seconds_ago)
+        ),
+        None => "is lost: it has stopped beating, or has left".to_owned(),
     }
 }
 

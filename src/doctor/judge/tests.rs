@@ -153,6 +153,19 @@ fn each_thing_that_can_be_wrong_is_told_from_the_others() {
 }
 
 #[test]
+fn nothing_is_fine_beside_a_problem() {
+    for (findings, ..) in table() {
+        let diagnosis = crate::doctor::Diagnosis::of(findings);
+        let problem = CheckState::Problem;
+        let problems = diagnosis
+            .checks()
+            .iter()
+            .any(|check| check.state == problem);
+        assert!(!problems || diagnosis.cause() != Cause::Fine, "{diagnosis}");
+    }
+}
+
+#[test]
 fn every_cause_is_in_the_table() {
     let told: Vec<Cause> = table().into_iter().map(|(_, cause, _)| cause).collect();
     for cause in Cause::ALL {

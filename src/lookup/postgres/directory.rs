@@ -166,7 +166,7 @@ impl PostgresDirectory {
         PostgresPresenceBuilder::new(self.clone())
     }
 
-    pub(super) fn lookup(&self) -> &Inner {
+    pub(super) fn lookup(&self) -> &Arc<Inner> {
         &self.lookup
     }
 

@@ -125,6 +125,36 @@ pub(super) fn lines() -> Vec<Line> {
             "has left 1m 1s ago",
         ),
         (
+            got(
+                with_answered(|answered| {
+                    answered.row.as_mut().unwrap().presence = Presence::Lost;
+                    answered.machine = Some(beaten(|_| ()));
+                }),
+                served_by(Some(OWNER)),
+            ),
+            Cause::HeartbeatsMissing,
+            "is lost: it was last seen 3m 20s ago, and yet the request was answered 200: it runs, \
+             and its heartbeats do not arrive",
+        ),
+        (
+            got(presence(Presence::Lost), served_by(None)),
+            Cause::HeartbeatsMissing,
+            "its heartbeats do not arrive",
+        ),
+        (
+            got(never_seen(), served_by(Some(OWNER))),
+            Cause::HeartbeatsMissing,
+            "is not in the table of machines, and yet the request was answered 200",
+        ),
+        (
+            with_row(|row| {
+                (row.meaning, row.presence) = (Meaning::Starting, Presence::Lost);
+                row.status = Some("creating".to_owned());
+            }),
+            Cause::OwnerLost,
+            "still being created, says its status (\"creating\"), and the owner",
+        ),
+        (
             presence(Presence::Draining),
             Cause::OwnerDraining,
             "is draining",

@@ -169,9 +169,12 @@ pub(super) fn lines() -> Vec<Line> {
             "answered 200",
         ),
         (
-            got(presence(Presence::Lost), served_by(Some(OWNER))),
-            Cause::Fine,
-            "which is lost, and a request for it was answered 200",
+            got(
+                with_row(|row| (row.epoch, row.presence) = (None, Presence::Alive)),
+                served_by(Some(OWNER)),
+            ),
+            Cause::CheckFailed,
+            "answered 200, and yet a check found a problem (directory, epoch): NULL.",
         ),
         (
             findings(),
