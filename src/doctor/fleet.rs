@@ -149,6 +149,11 @@ impl Fleet {
             });
         }
         let limit = limit.min(MOST);
+        // Of a migration that is there in part nothing can be relied on but that.
+        let missing = match settle(&self.lookup, Some(&self.plain)).await?.kept {
+            Kept::Partly(missing) => missing,
+            _ => Vec::new(),
+        };
         let filter = SessionFilter::Unassigned;
         let mut unassigned = self.plain_sessions(&filter, limit + 1).await?;
         let truncated = unassigned.len() > limit;
@@ -159,10 +164,15 @@ impl Fleet {
             owner: None,
             epoch: None,
             machine: None,
+            detail: None,
         };
+        let partly = missing.into_iter().map(|missing| {
+            let detail = Some(format!("there is no {missing}"));
+            AuditFinding::of_database(AuditKind::MigrationPartly, detail)
+        });
         Ok(FleetAudit {
             ownership_kept: false,
-            findings: unassigned.into_iter().map(finding).collect(),
+            findings: partly.chain(unassigned.into_iter().map(finding)).collect(),
             truncated,
         })
     }
@@ -193,10 +203,16 @@ impl Fleet {
     /// `None`: it is not kept here, or not all of it.
     async fn directory(&self) -> Result<Option<PostgresDirectory>, FleetError> {
         let settled = settle(&self.lookup, Some(&self.plain)).await?;
-        if settled.kept != Kept::Yes {
+        // Without its triggers a table can be read as well.
+        let readable = match &settled.kept {
+            Kept::Yes => true,
+            Kept::Partly(missing) => missing.iter().all(|one| one.starts_with("trigger ")),
+            _ => false,
+        };
+        if !readable {
             return Ok(None);
         }
-        let directory = settled.lookup.directory();
+        let directory = self.lookup.directory();
         // It was built with ownership, and with a table.
         Ok(directory.ok())
     }

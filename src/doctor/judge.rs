@@ -50,10 +50,7 @@ pub(super) fn judge(findings: &Findings) -> Vec<Judgement> {
         Directory::Answered(answered) => answered,
     };
     let mut found = Vec::new();
-    match &answered.row {
-        None => found.push(unknown(findings.got())),
-        Some(row) => of_the_row(findings, row, &mut found),
-    }
+    // First: it explains what else is wrong.
     if let Kept::Partly(missing) = &answered.kept {
         found.push(Judgement::new(
             Cause::MigrationPartly,
@@ -63,6 +60,10 @@ pub(super) fn judge(findings: &Findings) -> Vec<Judgement> {
             ),
             "Apply it: `ownership migrate --run`. It may be applied again and again.",
         ));
+    }
+    match &answered.row {
+        None => found.push(unknown(findings.got())),
+        Some(row) => of_the_row(findings, row, &mut found),
     }
     if answered.milliseconds > SLOW {
         found.push(Judgement::new(

@@ -92,6 +92,10 @@ metrics! {
         "When this machine's last heartbeat was written, in Unix time.";
     OWNED_SESSIONS Gauge, "tower_ownership_owned_sessions",
         "Sessions that the directory gives to this machine, as of the last time that it was asked.";
+    TRIGGERS_MISSING Gauge, "tower_ownership_triggers_missing",
+        "Triggers that raise epochs and are missing or disabled, as of the last look.";
+    WATCH_TRIGGERS Gauge, "tower_ownership_watch_has_trigger",
+        "Whether the sessions' table has a trigger that notifies the watch's channel: 1 or 0.";
     AUDIT_FINDINGS Gauge, "tower_ownership_audit_findings",
         "What is wrong with the fleet, by kind, as of the last audit.";
     LAST_AUDIT Gauge, "tower_ownership_audit_last_timestamp_seconds",

@@ -51,6 +51,11 @@ impl Watch {
         }
     }
 
+    /// Whether a trigger notifies the channel.
+    pub(crate) fn has_trigger(does: bool) {
+        Gauge::new(&names::WATCH_TRIGGERS, &[]).set(f64::from(u8::from(does)));
+    }
+
     pub(crate) fn lost(&self) {
         self.losses.count();
     }
@@ -60,6 +65,7 @@ impl Watch {
 pub(crate) struct Beats {
     outcomes: Each<Counter>,
     last: Gauge,
+    missing_triggers: Gauge,
 }
 
 impl Beats {
@@ -69,9 +75,15 @@ impl Beats {
         let new = Self {
             outcomes: Each::new(&names::BEATS, &[], "outcome", outcomes),
             last: Gauge::new(&names::LAST_BEAT, &[]),
+            missing_triggers: Gauge::new(&names::TRIGGERS_MISSING, &[]),
         };
         new.last.set_now();
         new
+    }
+
+    /// So many triggers are missing or disabled.
+    pub(crate) fn misses(&self, triggers: usize) {
+        self.missing_triggers.set_count(|| triggers);
     }
 
     /// A heartbeat was written, or was not.

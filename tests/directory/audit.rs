@@ -105,6 +105,70 @@ async fn a_fleet_without_presence_misses_nobody() {
     assert_eq!(found, Audit::default());
 }
 
+#[tokio::test]
+async fn missing_triggers_and_owners_without_epochs_are_found() {
+    let database = migrated().await;
+    machine(&database, FLY, 1.0, "").await;
+    machine(&database, OTHER, 1.0, "").await;
+    let id = owned_by(&database, FLY).await;
+    let process = Process::of("m1", &database);
+    assert_eq!(audit(&process, 10).await, Audit::default());
+    database
+        .execute(&format!(
+            "ALTER TABLE preview_sessions DISABLE TRIGGER zz_tower_ownership_update;
+             UPDATE preview_sessions SET container_id = '{OTHER}';
+             DROP TRIGGER tower_ownership_row ON preview_sessions"
+        ))
+        .await;
+    let found = serde_json::to_value(&audit(&process, 10).await.findings).unwrap();
+    let table = r#"of "preview_sessions" is"#;
+    assert_eq!(
+        found,
+        json!([
+            {"kind": "owner-without-epoch", "session": id.to_string(), "owner": OTHER, "epoch": 1},
+            {
+                "kind": "migration-partly",
+                "detail": format!("trigger \"zz_tower_ownership_update\" {table} disabled"),
+            },
+            {
+                "kind": "notify-triggers",
+                "detail": format!("trigger \"tower_ownership_row\" {table} missing"),
+            },
+        ])
+    );
+    process.directory.migrate().await.unwrap();
+    assert_eq!(audit(&process, 10).await, Audit::default());
+}
+
+/// The functions of the server stand in a schema that is searched first.
+#[tokio::test]
+async fn a_full_queue_and_a_replica_are_found() {
+    let database = migrated().await;
+    database
+        .execute(&format!(
+            "CREATE SCHEMA fake;
+             CREATE FUNCTION fake.pg_notification_queue_usage() RETURNS float8
+                 LANGUAGE sql AS 'SELECT 0.25::float8';
+             ALTER DATABASE {} SET search_path = fake, pg_catalog, public",
+            database.name()
+        ))
+        .await;
+    let kinds = async || {
+        let process = Process::of("m1", &database);
+        let findings = audit(&process, 10).await.findings;
+        let found = findings.into_iter().map(|one| (one.kind, one.detail));
+        found.collect::<Vec<_>>()
+    };
+    let used = Some("25.0 % of the queue are used".to_owned());
+    assert_eq!(kinds().await, [(AuditKind::NotifyQueue, used)]);
+    database
+        .execute(
+            "CREATE FUNCTION fake.pg_is_in_recovery() RETURNS bool LANGUAGE sql AS 'SELECT true'",
+        )
+        .await;
+    assert_eq!(kinds().await, [(AuditKind::Replica, None)]);
+}
+
 /// As pg_try_advisory_xact_lock says, and for one table only.
 #[tokio::test]
 async fn one_machine_audits_at_a_time() {
@@ -122,6 +186,7 @@ async fn one_machine_audits_at_a_time() {
         .execute("CREATE TABLE others (LIKE preview_sessions INCLUDING ALL)")
         .await;
     let other = Process::with("m1", builder(&database).table("others"), Freshness::new());
+    other.directory.migrate().await.unwrap();
     assert_eq!(audit(&other, 10).await, Audit::default());
     elsewhere.batch_execute("COMMIT").await.unwrap();
     assert_eq!(audit(&process, 10).await.findings.len(), 1);

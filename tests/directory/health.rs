@@ -25,6 +25,36 @@ async fn it_is_well_while_its_beats_arrive() {
     until_async("beats arrive", async || check.check().is_ok()).await;
 }
 
+/// Without a request that fails, and without an audit.
+#[tokio::test]
+async fn a_running_process_misses_its_triggers() {
+    let database = migrated().await;
+    let process = Process::of("m1", &database);
+    let presence = process
+        .directory
+        .presence()
+        .interval(crate::BEAT)
+        .check_triggers_every(crate::BEAT);
+    let presence = presence.start(process.cache.clone()).await.unwrap();
+    assert!(presence.check().is_ok());
+    for (how, is_ok) in [("DISABLE", false), ("ENABLE", true)] {
+        database
+            .execute(&format!("ALTER TABLE preview_sessions {how} TRIGGER ALL"))
+            .await;
+        until_async(how, async || presence.check().is_ok() == is_ok).await;
+    }
+    database
+        .execute("ALTER TABLE preview_sessions DISABLE TRIGGER zz_tower_ownership_insert")
+        .await;
+    until_async("one is missed", async || !presence.check().is_ok()).await;
+    assert_eq!(
+        presence.health().missing_triggers,
+        [r#"trigger "zz_tower_ownership_insert" of "preview_sessions" is disabled"#]
+    );
+    let reason = presence.check().reason().to_owned();
+    assert!(reason.contains("apply the migration"), "{reason}");
+}
+
 #[tokio::test]
 async fn it_says_why_it_has_ended() {
     let database = migrated().await;

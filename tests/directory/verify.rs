@@ -61,6 +61,94 @@ async fn a_trigger_that_does_not_fire_is_missing() {
     );
 }
 
+/// What the database is set up with, each alone, and what it is warned of.
+#[tokio::test]
+async fn what_ownership_writes_must_be_kept_seen_and_permitted() {
+    let limited = "CREATE ROLE ROLE LOGIN; GRANT SELECT ON preview_sessions TO ROLE;
+         GRANT UPDATE (container_id, owner_released, container_url) ON preview_sessions TO ROLE;
+         GRANT SELECT, INSERT, UPDATE ON ownership_machines, ownership_fleet TO ROLE;";
+    for (set, warned) in [
+        ("", ""),
+        (
+            "DROP INDEX preview_sessions_tower_ownership_owner",
+            "index of owners of \"preview_sessions\" is missing",
+        ),
+        (
+            "UPDATE pg_index SET indisvalid = false
+                 WHERE indexrelid = 'preview_sessions_tower_ownership_owner'::regclass",
+            "is invalid",
+        ),
+        (
+            "DROP INDEX preview_sessions_tower_ownership_owner;
+             CREATE INDEX ON preview_sessions ((container_id COLLATE \"C\"))
+                 WHERE status IN ('active', 'paused')",
+            "does not hold exactly the active sessions",
+        ),
+        (
+            "ALTER TABLE preview_sessions SET UNLOGGED",
+            "\"preview_sessions\" is unlogged",
+        ),
+        (
+            "ALTER TABLE ownership_machines SET UNLOGGED",
+            "\"ownership_machines\" is unlogged",
+        ),
+        (
+            "ALTER ROLE ROLE SET synchronous_commit = off",
+            "synchronous_commit is off",
+        ),
+        (
+            "ALTER TABLE preview_sessions ENABLE ROW LEVEL SECURITY",
+            "row level security of \"preview_sessions\"",
+        ),
+        (
+            "REVOKE UPDATE (container_id) ON preview_sessions FROM ROLE",
+            "lacks UPDATE on column \"container_id\" of \"preview_sessions\"",
+        ),
+        (
+            "REVOKE UPDATE (owner_released) ON preview_sessions FROM ROLE",
+            "lacks UPDATE on column \"owner_released\"",
+        ),
+        (
+            "REVOKE UPDATE ON ownership_machines FROM ROLE",
+            "lacks UPDATE on table \"ownership_machines\"",
+        ),
+        (
+            "REVOKE INSERT ON ownership_fleet FROM ROLE",
+            "lacks INSERT on table \"ownership_fleet\"",
+        ),
+    ] {
+        let database = migrated().await;
+        let role = format!("limited_{}", database.name());
+        database
+            .execute(
+                &limited
+                    .replace("ROLE ROLE", &format!("ROLE {role}"))
+                    .replace("TO ROLE", &format!("TO {role}")),
+            )
+            .await;
+        database
+            .execute(
+                &set.replace("ROLE ROLE", &format!("ROLE {role}"))
+                    .replace("FROM ROLE", &format!("FROM {role}")),
+            )
+            .await;
+        let url = database.url().replace("postgres@", &format!("{role}@"));
+        let lookup = tower_ownership::PostgresLookup::builder(url).ownership();
+        let verified = lookup.build().unwrap().verify(&me("m1")).await.unwrap();
+        let warnings: Vec<String> = verified
+            .warnings()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let expected = usize::from(!warned.is_empty());
+        assert_eq!(warnings.len(), expected, "{set}: {warnings:?}");
+        assert!(
+            warnings.iter().all(|one| one.contains(warned)),
+            "{set}: {warnings:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_trigger_that_runs_later_is_warned_of() {
     let database = migrated().await;

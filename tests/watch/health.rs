@@ -1,6 +1,8 @@
 //! A watch as a component of a machine's health.
 
-use tower_ownership::{HealthCheck as _, OwnershipLayer, PostgresWatch};
+use std::time::Duration;
+
+use tower_ownership::{HealthCheck as _, OwnershipLayer, PostgresWatch, PostgresWatchBuilder};
 
 use crate::support::free_port;
 use crate::support::relay::Relay;
@@ -10,6 +12,28 @@ async fn failing(layer: &OwnershipLayer, watch: &PostgresWatch) -> Vec<String> {
     let health = layer.health().check("watch", watch.health_check()).build();
     let report = health.report().await;
     report.failing().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_trigger_that_goes_while_it_listens_is_missed() {
+    let (database, _) = with_session().await;
+    let set = |watch: PostgresWatchBuilder| watch.heartbeat(Duration::from_millis(100));
+    let machine = Machine::with("m1", &database, long(), set).await;
+    assert_eq!(machine.watch.health().has_trigger, Some(true));
+    for (gone, back) in [
+        (
+            "DISABLE TRIGGER tower_ownership_change",
+            "ENABLE TRIGGER tower_ownership_change",
+        ),
+        ("DISABLE TRIGGER ALL", "ENABLE TRIGGER ALL"),
+    ] {
+        for (how, has) in [(gone, false), (back, true)] {
+            let sql = format!("ALTER TABLE preview_sessions {how}");
+            database.execute(&sql).await;
+            until(&machine.watch, |health| health.has_trigger == Some(has)).await;
+            assert_eq!(machine.watch.check().is_ok(), has);
+        }
+    }
 }
 
 #[tokio::test]

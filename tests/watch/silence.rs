@@ -7,6 +7,7 @@ use tower_ownership::{PostgresWatch, PostgresWatchBuilder, WatchError, WatchHeal
 use crate::support::incident::PreviewSession;
 use crate::support::postgres::Cluster;
 use crate::support::relay::Relay;
+use crate::support::until_async;
 use crate::{Machine, give, is_down, layer, listening, long, lookup, until, with_session};
 
 const HEARTBEAT: Duration = Duration::from_millis(300);
@@ -27,6 +28,43 @@ fn is_silent(health: &WatchHealth) -> bool {
             ..
         }
     )
+}
+
+/// A process that is stopped: its kernel takes what it has room for, and it reads nothing.
+#[tokio::test]
+async fn a_stopped_listener_holds_nothing_back_at_the_server() {
+    let cluster = Cluster::private();
+    let database = cluster.database().await;
+    database.incident_table().await;
+    let relay = Relay::to(database.port()).await;
+    let direct = database.url_through(relay.port());
+    let set =
+        |watch: PostgresWatchBuilder| watch.direct(direct).send_timeout(Duration::from_secs(2));
+    let _machine = Machine::with("m1", &database, long(), set).await;
+    relay.black_hole().await;
+    database
+        .execute(
+            "SELECT pg_notify('tower_ownership', '1 ' || gen_random_uuid())
+             FROM generate_series(1, 300000)",
+        )
+        .await;
+    let client = database.client().await;
+    let waits = async || {
+        let sql = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'ClientWrite')";
+        client.query_one(sql, &[]).await.unwrap().get::<_, bool>(0)
+    };
+    until_async("its backend waits", waits).await;
+    until_async("its backend is gone", async || !waits().await).await;
+    // One statement each, since VACUUM takes no part in a transaction.
+    for sql in [
+        "CREATE TABLE t AS SELECT n FROM generate_series(1, 1000) AS n",
+        "DELETE FROM t",
+        "VACUUM t",
+    ] {
+        client.batch_execute(sql).await.unwrap();
+    }
+    let row = client.query_one("SELECT pg_relation_size('t')", &[]).await;
+    assert_eq!(row.unwrap().get::<_, i64>(0), 0);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use tower_ownership::{
-    AuditKind,
+    AuditFinding, AuditKind,
     doctor::{Fleet, FleetAudit},
 };
 
@@ -17,12 +17,13 @@ use crate::{
 
 /// Say what is wrong with the whole fleet.
 ///
-/// Finds active sessions that nobody owns, or whose owner is lost, was never seen or drains; and
-/// machines that call themselves otherwise than owners are stored. Where the ownership migration is not applied, only sessions without an owner are found.
+/// Finds active sessions that nobody owns, or whose owner is lost, was never seen or drains;
+/// machines that call themselves otherwise than owners are stored; triggers that are missing or disabled, sessions whose owner changed meanwhile, a queue of notifications that fills up, and a replica. Where the ownership migration is not applied, only sessions without an owner are found.
 ///
 /// With --json: ownershipKept, findings (each with kind, which is unassigned, owner-lost,
-/// owner-never-seen, owner-draining or wrong-identity, and as far as they apply session, owner,
-/// epoch and machine), and truncated (whether there is more).
+/// owner-never-seen, owner-draining, wrong-identity, migration-partly, owner-without-epoch,
+/// notify-triggers, notify-queue or replica, and as far as they apply session, owner, epoch,
+/// machine and detail), and truncated (whether there is more).
 #[derive(Debug, Args)]
 pub struct Audit {
     /// Of each kind at most so many
@@ -68,7 +69,7 @@ fn told(audit: &FleetAudit) -> String {
             format_args!("{GOOD}Nothing is wrong with the fleet.{GOOD:#}"),
         );
     } else {
-        let mut findings = table(&["what", "session", "owner", "epoch", "machine"]);
+        let mut findings = table(&["what", "session", "owner", "epoch", "machine", "detail"]);
         for finding in &audit.findings {
             let session = finding.session.map(|session| session.to_string());
             findings.add_row([
@@ -80,6 +81,7 @@ fn told(audit: &FleetAudit) -> String {
                     Tone::Faint,
                 ),
                 cell(finding.machine.clone().unwrap_or_else(dash), Tone::Plain),
+                cell(finding.detail.clone().unwrap_or_else(dash), Tone::Plain),
             ]);
         }
         text.push_str(&lines(findings));
@@ -92,7 +94,8 @@ fn told(audit: &FleetAudit) -> String {
             format_args!("\n{FAINT}`ownership doctor <session>` says more of one.{FAINT:#}"),
         );
     }
-    if !audit.ownership_kept {
+    let partly = |finding: &AuditFinding| finding.kind == AuditKind::MigrationPartly;
+    if !audit.ownership_kept && !audit.findings.iter().any(partly) {
         say_to(&mut text, format_args!("\n{FAINT}{NOT_KEPT}{FAINT:#}"));
     }
     text

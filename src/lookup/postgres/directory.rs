@@ -16,6 +16,7 @@ mod audit;
 mod claim;
 mod end;
 mod gone;
+mod integrity;
 mod json;
 mod machines;
 mod migration;
@@ -27,7 +28,9 @@ mod sessions;
 pub use assign::{AssignError, Assigned};
 pub use audit::{Audit, AuditFinding, AuditKind};
 pub use machines::MachineStatus;
-pub(super) use migration::{EPOCH_TRIGGERS, epoch_function, missing_triggers};
+pub(super) use migration::{
+    EPOCH_TRIGGERS, OwnerIndex, epoch_function, missing_triggers, owner_index,
+};
 pub use migration::{LeftToDo, Migrated};
 pub use reap::{Reaped, ReapedSession};
 pub use release::Released;

@@ -107,6 +107,12 @@ impl Failure {
             "42804" | "42883" | "42846" => {
                 LookupError::corrupt("the columns are not of the types that the write needs")
             }
+            // Nearly always "too many notifications in the NOTIFY queue": every write of an owner
+            // notifies.
+            "54000" => LookupError::unavailable(
+                "PostgreSQL refuses the write because a limit is reached, most likely of the NOTIFY \
+                 queue: a listener takes no notifications (see pg_notification_queue_usage())",
+            ),
             code if code.starts_with("22") => LookupError::corrupt(
                 "PostgreSQL cannot store the value: is the owner's column of a type that holds \
                  machine ids?",

@@ -103,6 +103,35 @@ pub enum PostgresWarning {
         /// The other trigger.
         trigger: String,
     },
+    /// The index of the owners of active sessions is not as the migration makes it: drains, audits and
+    /// lists read the table.
+    OwnerIndex {
+        /// The table, quoted.
+        table: String,
+        /// What is wrong with it.
+        how: &'static str,
+    },
+    /// `synchronous_commit` is off for this user: a crash of the server can lose a change of owner
+    /// that it has confirmed.
+    AsynchronousCommit,
+    /// The table is unlogged: a crash of the server empties it.
+    Unlogged {
+        /// The table, quoted.
+        table: String,
+    },
+    /// Row level security applies to this user: rows that it hides look like sessions or machines that
+    /// are not there.
+    RowSecurity {
+        /// The table, quoted.
+        table: String,
+    },
+    /// This user may not write what claims, releases or heartbeats write.
+    NoPrivilege {
+        /// Which privilege is missing.
+        privilege: String,
+        /// On what, as SQL names it.
+        place: String,
+    },
     /// The stored sessions could not be sampled, so the warnings that need a sample are missing.
     NoSample {
         /// Why not.
@@ -140,6 +169,30 @@ impl fmt::Display for PostgresWarning {
                 f,
                 "trigger {trigger:?} runs after the one that raises epochs, and what it does to a \
                  session's owner raises none: give it a name that sorts earlier"
+            ),
+            Self::OwnerIndex { table, how } => write!(
+                f,
+                "the index of owners of {table} {how}: apply the migration of the directory, which \
+                 makes it or says how to"
+            ),
+            Self::AsynchronousCommit => f.write_str(
+                "synchronous_commit is off: after a crash of the server an old owner may come back \
+                 at an old epoch; set it to on for this user",
+            ),
+            Self::Unlogged { table } => write!(
+                f,
+                "table {table} is unlogged, and a crash of the server empties it: ALTER TABLE \
+                 {table} SET LOGGED"
+            ),
+            Self::RowSecurity { table } => write!(
+                f,
+                "row level security of {table} applies to this user, and may hide rows: give the \
+                 user BYPASSRLS, or a policy for all rows"
+            ),
+            Self::NoPrivilege { privilege, place } => write!(
+                f,
+                "this user lacks {privilege} on {place}, so claims, releases or heartbeats fail: \
+                 GRANT it"
             ),
             Self::NoSample { error } => {
                 write!(f, "the stored sessions could not be sampled: {error}")

@@ -1,6 +1,6 @@
 //! The SQL that makes the database tell of changes.
 
-use super::{identifier::Identifier, table::Table};
+use super::{directory::missing_triggers, identifier::Identifier, table::Table};
 
 /// Writes the migration for a table; the one for the default table is the file `notify.sql`.
 ///
@@ -103,14 +103,21 @@ pub(super) fn tag(body: &str) -> String {
     format!("${tag}$")
 }
 
-/// Asks whether a trigger of the table seems to notify the channel: one row if so.
+/// Asks whether a trigger of the table seems to notify the channel: one row if so. Where one of ours
+/// is there, all of them have to be.
 pub(super) fn is_installed(table: &Table, channel: &Identifier) -> String {
+    let ours = missing_triggers(table, &function(table), &NOTIFY_TRIGGERS);
+    let names: Vec<String> = NOTIFY_TRIGGERS.iter().map(|name| literal(name)).collect();
     format!(
-        "SELECT 1 FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid \
-         WHERE t.tgrelid = to_regclass({}) AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') \
-         AND strpos(p.prosrc, 'pg_notify') > 0 AND strpos(p.prosrc, {}) > 0 LIMIT 1",
+        "WITH missing AS ({ours}), found AS (\
+             SELECT t.tgname FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid \
+             WHERE t.tgrelid = to_regclass({}) AND NOT t.tgisinternal \
+             AND t.tgenabled IN ('O', 'A') \
+             AND strpos(p.prosrc, 'pg_notify') > 0 AND strpos(p.prosrc, {}) > 0\
+         ) SELECT 1 FROM found WHERE tgname NOT IN ({}) OR NOT EXISTS (SELECT FROM missing) LIMIT 1",
         literal(&table.qualified()),
         literal(&literal(channel.name())),
+        names.join(", "),
     )
 }
 

@@ -15,6 +15,7 @@ use super::{
 };
 
 mod ownership;
+mod setup;
 
 /// The name of the type `t`, by which [`Column`] judges it: a domain is what it is made of.
 const TYPE_NAME: &str = "CASE t.typtype WHEN 'e' THEN 'enum' \
@@ -100,6 +101,9 @@ impl PostgresLookup {
             }
         }
         self.verify_index(table, name, warnings).await?;
+        if let Some(ownership) = &table.ownership {
+            self.verify_setup(table, ownership, warnings).await?;
+        }
         Ok(())
     }
 

@@ -49,6 +49,23 @@ pub struct AuditFinding {
     /// The machine that it is about; `None` for a finding about a session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,
+    /// What is missing, or how full it is, for a finding about the database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl AuditFinding {
+    /// A finding of the whole database.
+    pub(crate) fn of_database(kind: AuditKind, detail: Option<String>) -> Self {
+        Self {
+            kind,
+            session: None,
+            owner: None,
+            epoch: None,
+            machine: None,
+            detail,
+        }
+    }
 }
 
 /// Which thing is wrong. It serializes as its name.
@@ -67,6 +84,20 @@ pub enum AuditKind {
     /// `wrong-identity`: a machine beats under an id of another form than every owner's, as one does
     /// that takes its hostname for its id.
     WrongIdentity,
+    /// `migration-partly`: a trigger that raises epochs is missing or disabled, on the table or one of
+    /// its partitions. A session whose owner changes meanwhile is served by no machine.
+    MigrationPartly,
+    /// `owner-without-epoch`: the owner of an active session changed while the triggers were missing or
+    /// disabled. No machine serves it until the migration is applied again. At most 5,000 sessions
+    /// are looked at, half of them from a random owner on.
+    OwnerWithoutEpoch,
+    /// `notify-triggers`: a trigger that notifies of changes is missing or disabled.
+    NotifyTriggers,
+    /// `notify-queue`: the server's queue of notifications is full by more than a tenth. When it is
+    /// full, every write that notifies fails.
+    NotifyQueue,
+    /// `replica`: the database is a replica, so what is read there may be old.
+    Replica,
 }
 
 impl AuditKind {
@@ -77,6 +108,11 @@ impl AuditKind {
         Self::OwnerNeverSeen,
         Self::OwnerDraining,
         Self::WrongIdentity,
+        Self::MigrationPartly,
+        Self::OwnerWithoutEpoch,
+        Self::NotifyTriggers,
+        Self::NotifyQueue,
+        Self::Replica,
     ];
 
     /// The kind as it stands in JSON.
@@ -88,6 +124,11 @@ impl AuditKind {
             Self::OwnerNeverSeen => "owner-never-seen",
             Self::OwnerDraining => "owner-draining",
             Self::WrongIdentity => "wrong-identity",
+            Self::MigrationPartly => "migration-partly",
+            Self::OwnerWithoutEpoch => "owner-without-epoch",
+            Self::NotifyTriggers => "notify-triggers",
+            Self::NotifyQueue => "notify-queue",
+            Self::Replica => "replica",
         }
     }
 }
@@ -107,7 +148,15 @@ mod about {
     pub(super) const DRAINING: i16 = 4;
     pub(super) const OWNER: i16 = 5;
     pub(super) const MACHINE: i16 = 6;
+    pub(super) const DRIFTED: i16 = 7;
+    pub(super) const QUEUE: i16 = 8;
+    pub(super) const REPLICA: i16 = 9;
+    pub(super) const ALL: usize = 10;
 }
+
+/// How many sessions are looked at for the owner of their epoch: those of the first owners, and as
+/// many from a random owner on. They have to be read, which the rest of an audit spares.
+const SAMPLE: usize = 2_500;
 
 /// In the upper half of the lock's key, so that it is nobody else's: "town".
 const LOCK: u64 = 0x746f_776e << 32;
@@ -129,7 +178,10 @@ impl PostgresDirectory {
         let sql = self.audit_sql(limit);
         let rows = lookup.connections.read_much(&sql, &[], LIST).await;
         let rows = rows.map_err(Failure::into_read_error)?;
-        let audit = read(lookup, &rows, limit)?;
+        let mut audit = read(lookup, &rows, limit)?;
+        if let Some(audit) = &mut audit {
+            self.triggers(audit).await?;
+        }
         if let Some(audit) = &audit {
             meter::audited(AuditKind::ALL.iter().map(|kind| {
                 let findings = audit.findings.iter();
@@ -138,6 +190,21 @@ impl PostgresDirectory {
             }));
         }
         Ok(audit)
+    }
+
+    async fn triggers(&self, audit: &mut Audit) -> Result<(), LookupError> {
+        let deadline = self.lookup.connections.deadline();
+        let epochs = self.missing_epoch_triggers(deadline).await?;
+        let notify = self.missing_notify_triggers(deadline).await?;
+        for (kind, missing) in [
+            (AuditKind::MigrationPartly, epochs),
+            (AuditKind::NotifyTriggers, notify),
+        ] {
+            let found = missing.into_iter().map(Some);
+            let finding = |detail| AuditFinding::of_database(kind, detail);
+            audit.findings.extend(found.map(finding));
+        }
+        Ok(())
     }
 
     /// Each part returns one row more than is wanted, which tells that there are more.
@@ -179,6 +246,18 @@ impl PostgresDirectory {
              WHERE NOT {is_lost} AND (SELECT mine.got FROM mine) ORDER BY m.machine_id LIMIT {most})",
             machine = about::MACHINE
         ));
+        parts.push(self.drifted_sql(&columns(about::DRIFTED, &table.owner_text("t")), more));
+        // Asking for the usage also frees what all listeners have read.
+        parts.push(format!(
+            "SELECT NULL, {queue}::smallint, round((100 * used.share)::numeric, 1)::text, NULL \
+             FROM (SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_notification_queue_usage() END \
+                 AS share) AS used WHERE used.share > 0.1",
+            queue = about::QUEUE
+        ));
+        parts.push(format!(
+            "SELECT NULL, {replica}::smallint, NULL, NULL WHERE pg_is_in_recovery()",
+            replica = about::REPLICA
+        ));
         format!(
             "WITH RECURSIVE mine AS MATERIALIZED (\
                  SELECT pg_try_advisory_xact_lock(\
@@ -192,9 +271,48 @@ impl PostgresDirectory {
     }
 }
 
+/// Which finding a row is.
+fn kind_of(about: i16) -> Option<AuditKind> {
+    match about {
+        about::OWNER | about::MACHINE => None,
+        about::UNASSIGNED => Some(AuditKind::Unassigned),
+        about::LOST => Some(AuditKind::OwnerLost),
+        about::NEVER_SEEN => Some(AuditKind::OwnerNeverSeen),
+        about::DRIFTED => Some(AuditKind::OwnerWithoutEpoch),
+        about::QUEUE => Some(AuditKind::NotifyQueue),
+        about::REPLICA => Some(AuditKind::Replica),
+        _ => Some(AuditKind::OwnerDraining),
+    }
+}
+
+impl PostgresDirectory {
+    /// Active sessions whose owner is not the one that their epoch was set for, among some.
+    fn drifted_sql(&self, columns: &str, more: usize) -> String {
+        let (name, mine) = (self.table.qualified(), self.table.owner_text("t"));
+        let (active, of) = (self.is_in_index("t"), &self.ownership.epoch_of);
+        let drifted = self.ownership.drifted("t", &mine);
+        let (id, owner, epoch) = (&self.table.id, &self.table.owner, &self.ownership.epoch);
+        let some = |from: &str| {
+            format!(
+                "(SELECT t.{id}, t.{owner}, t.{epoch}, t.{of} FROM {name} AS t \
+                 WHERE (SELECT mine.got FROM mine) AND {active}{from} ORDER BY {mine} LIMIT {SAMPLE})"
+            )
+        };
+        let (first, others) = (
+            some(""),
+            some(&format!(
+                " AND {mine} >= (SELECT known.owner FROM known ORDER BY random() LIMIT 1)"
+            )),
+        );
+        format!(
+            "(SELECT {columns} FROM ({first} UNION {others}) AS t WHERE {drifted} LIMIT {more})"
+        )
+    }
+}
+
 fn read(lookup: &Inner, rows: &[Row], limit: usize) -> Result<Option<Audit>, LookupError> {
     let mut audit = Audit::default();
-    let mut counts = [0; 7];
+    let mut counts = [0; about::ALL];
     let mut owners = Shapes::default();
     let mut machines = Vec::new();
     for row in rows {
@@ -202,14 +320,11 @@ fn read(lookup: &Inner, rows: &[Row], limit: usize) -> Result<Option<Audit>, Loo
         let kind = match about {
             about::LOCK if value::<Option<i64>>(row, 3)? == Some(1) => continue,
             about::LOCK => return Ok(None),
-            about::OWNER | about::MACHINE => None,
-            about::UNASSIGNED => Some(AuditKind::Unassigned),
-            about::LOST => Some(AuditKind::OwnerLost),
-            about::NEVER_SEEN => Some(AuditKind::OwnerNeverSeen),
-            _ => Some(AuditKind::OwnerDraining),
+            about => kind_of(about),
         };
         let most = if kind.is_some() { limit } else { MOST_OWNERS };
-        let count: &mut usize = &mut counts[usize::try_from(about).unwrap_or(0).min(6)];
+        let count: &mut usize =
+            &mut counts[usize::try_from(about).unwrap_or(0).min(about::ALL - 1)];
         *count += 1;
         if *count > most {
             audit.truncated = true;
@@ -217,6 +332,11 @@ fn read(lookup: &Inner, rows: &[Row], limit: usize) -> Result<Option<Audit>, Loo
         }
         let name: Option<String> = value(row, 2)?;
         match (kind, name) {
+            (Some(kind @ (AuditKind::NotifyQueue | AuditKind::Replica)), used) => {
+                let detail = used.map(|used| format!("{used} % of the queue are used"));
+                let finding = AuditFinding::of_database(kind, detail);
+                audit.findings.push(finding);
+            }
             (Some(kind), owner) => audit.findings.push(AuditFinding {
                 kind,
                 // What is no id cannot be asked for; that its owner is lost is true all the same.
@@ -224,6 +344,7 @@ fn read(lookup: &Inner, rows: &[Row], limit: usize) -> Result<Option<Audit>, Loo
                 owner,
                 epoch: Some(epoch(value(row, 3)?)?),
                 machine: None,
+                detail: None,
             }),
             (None, Some(owner)) if about == about::OWNER => owners.add(&owner),
             (None, machine) => machines.extend(machine),
@@ -241,6 +362,7 @@ fn read(lookup: &Inner, rows: &[Row], limit: usize) -> Result<Option<Audit>, Loo
             owner: None,
             epoch: None,
             machine: Some(machine),
+            detail: None,
         }));
     Ok(Some(audit))
 }

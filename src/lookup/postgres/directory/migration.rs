@@ -15,8 +15,9 @@ mod index;
 mod tables;
 
 pub use apply::{LeftToDo, Migrated};
-pub(in crate::lookup::postgres) use catalog::missing_triggers;
+pub(in crate::lookup::postgres) use catalog::{missing_triggers, owner_index};
 pub(in crate::lookup::postgres) use epochs::{EPOCH_TRIGGERS, epoch_function};
+pub(in crate::lookup::postgres) use index::OwnerIndex;
 
 /// A table of up to this many bytes is filled and indexed by the file itself, while it is locked:
 /// some 200,000 rows, which take two seconds.

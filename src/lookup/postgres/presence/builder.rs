@@ -33,6 +33,7 @@ pub struct PostgresPresenceBuilder {
     also: Vec<PostgresLookup>,
     inputs: Vec<Input>,
     patience: Option<Duration>,
+    checks_triggers_every: Duration,
 }
 
 impl PostgresPresenceBuilder {
@@ -46,6 +47,7 @@ impl PostgresPresenceBuilder {
             also: Vec::new(),
             inputs: Vec::new(),
             patience: None,
+            checks_triggers_every: Duration::from_secs(30),
         }
     }
 
@@ -131,6 +133,15 @@ impl PostgresPresenceBuilder {
         self
     }
 
+    /// How often it looks, after a heartbeat, whether the triggers that raise epochs are there and
+    /// enabled. Default: 30 s. Reads the catalog only, within the [time](Self::timeout) of a heartbeat.
+    /// What is missing shows in [`health`](super::PostgresPresence::health), in the metric
+    /// `tower_ownership_triggers_missing`, and as an event of level ERROR.
+    pub fn check_triggers_every(mut self, interval: Duration) -> Self {
+        self.checks_triggers_every = interval;
+        self
+    }
+
     /// Registers the machine of a layer's [cache](crate::OwnershipLayer::cache), and begins to
     /// beat. It has left no more, and does not drain. The first machine of a fleet also writes
     /// down for how long it may rely on what it read, and no machine with another freshness of
@@ -207,6 +218,7 @@ impl PostgresPresenceBuilder {
             interval: self.interval,
             timeout: self.timeout.min(lost_after),
             counts_sessions_every: self.counts_sessions_every,
+            checks_triggers_every: self.checks_triggers_every,
         };
         layers.join(took_over);
         Ok(PostgresPresence {
@@ -229,6 +241,7 @@ impl fmt::Debug for PostgresPresenceBuilder {
             .field("interval", &self.interval)
             .field("timeout", &self.timeout)
             .field("counts_sessions_every", &self.counts_sessions_every)
+            .field("checks_triggers_every", &self.checks_triggers_every)
             .field("inputs", &self.inputs)
             .field("patience", &self.patience)
             .finish_non_exhaustive()

@@ -62,12 +62,18 @@ pub struct PresenceHealth {
     /// Whether a process that was started before this one, under the same machine id, was still
     /// there at the last beat.
     pub rival: bool,
+    /// The triggers that raise epochs and were missing or disabled at the last look, each with its
+    /// table. While any is, a session whose owner changes is served by no machine.
+    pub missing_triggers: Vec<String>,
 }
 
 impl From<&PresenceHealth> for Check {
     /// Well, if the machine is known to be alive. The age is that of the last beat that arrived.
     fn from(health: &PresenceHealth) -> Self {
         let check = match &health.state {
+            PresenceState::Present if !health.missing_triggers.is_empty() => Self::failing(
+                "ownership triggers are missing or disabled: apply the migration of the directory",
+            ),
             PresenceState::Present if health.rival => {
                 Self::ok("it beats; another process was this machine before, and is still there")
             }
@@ -99,6 +105,9 @@ pub(super) const TARGET: &str = "tower_ownership::presence";
 /// The code of two processes of one machine, in the log.
 const DUPLICATE: &str = "duplicate-identity";
 
+/// The code of missing triggers, in the log.
+const MIGRATION_PARTLY: &str = "migration-partly";
+
 /// What a presence and its handle share.
 pub(super) struct Status {
     machine: MachineId,
@@ -116,6 +125,7 @@ struct Inner {
     /// What the row last said of a process before this one.
     rival: Option<i64>,
     has_rival: bool,
+    missing_triggers: Vec<String>,
 }
 
 impl Status {
@@ -132,6 +142,7 @@ impl Status {
                 is_urgent: false,
                 rival: None,
                 has_rival: false,
+                missing_triggers: Vec::new(),
             }),
         }
     }
@@ -143,6 +154,7 @@ impl Status {
             last_beat: inner.last_beat.elapsed(),
             failures: inner.failures,
             rival: inner.has_rival,
+            missing_triggers: inner.missing_triggers.clone(),
         }
     }
 
@@ -229,6 +241,31 @@ impl Status {
             );
         }
         inner.state = PresenceState::Withheld { why };
+    }
+
+    /// These triggers are missing or disabled.
+    pub(super) fn misses(&self, triggers: Vec<String>) {
+        self.meter.misses(triggers.len());
+        let machine = self.machine.as_str();
+        let mut inner = self.lock();
+        if inner.missing_triggers == triggers {
+            return;
+        }
+        let missing = triggers.join("; ");
+        inner.missing_triggers = triggers;
+        drop(inner);
+        if missing.is_empty() {
+            info!(target: TARGET, machine, "all ownership triggers are there again");
+        } else {
+            error!(
+                target: TARGET,
+                machine,
+                code = MIGRATION_PARTLY,
+                missing,
+                "ownership triggers are missing or disabled; a session whose owner changes is not \
+                 served until the migration is applied"
+            );
+        }
     }
 
     pub(super) fn superseded(&self) {

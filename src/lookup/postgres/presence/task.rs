@@ -31,6 +31,7 @@ pub(super) struct Task {
     pub(super) interval: Duration,
     pub(super) timeout: Duration,
     pub(super) counts_sessions_every: Option<Duration>,
+    pub(super) checks_triggers_every: Duration,
 }
 
 impl Task {
@@ -65,6 +66,7 @@ impl Task {
         // What a pause has missed is not made up for.
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut counted = None;
+        let mut checked: Option<Instant> = None;
         loop {
             due.tick().await;
             if let Some(why) = self.liveness.failure() {
@@ -96,6 +98,19 @@ impl Task {
                 counted = Some(sent);
                 self.count_sessions().await;
             }
+            if checked.is_none_or(|at| at.elapsed() >= self.checks_triggers_every) {
+                checked = Some(sent);
+                self.check_triggers().await;
+            }
+        }
+    }
+
+    /// A check that fails leaves open whether they are there.
+    async fn check_triggers(&self) {
+        let deadline = Instant::now() + self.timeout;
+        let missing = self.row.directory.missing_epoch_triggers(deadline);
+        if let Ok(missing) = missing.await {
+            self.status.misses(missing);
         }
     }
 

@@ -31,6 +31,7 @@ pub struct PostgresWatchBuilder {
     heartbeat: Duration,
     deadline: Duration,
     connect_timeout: Duration,
+    send_timeout: Option<Duration>,
     caches: Vec<CacheHandle>,
     on_change: Option<Arc<OnChange>>,
 }
@@ -56,6 +57,7 @@ impl PostgresWatchBuilder {
             heartbeat: Duration::from_secs(5),
             deadline: Duration::from_secs(2),
             connect_timeout: Duration::from_secs(2),
+            send_timeout: Some(Duration::from_secs(30)),
             caches: Vec::new(),
             on_change: None,
         }
@@ -95,6 +97,15 @@ impl PostgresWatchBuilder {
     /// 2 s.
     pub fn connect_timeout(mut self, bound: Duration) -> Self {
         self.connect_timeout = bound;
+        self
+    }
+
+    /// How long the server waits for this process to take notifications before it closes the
+    /// connection (its `tcp_user_timeout`). Default: 30 s; `None`: as the server is configured, which
+    /// is usually without an end. Without it a process that is stopped while it listens holds back
+    /// VACUUM and the notification queue of the server for as long as it is stopped.
+    pub fn send_timeout(mut self, bound: impl Into<Option<Duration>>) -> Self {
+        self.send_timeout = bound.into();
         self
     }
 
@@ -194,6 +205,7 @@ impl PostgresWatchBuilder {
             },
             heartbeat: self.heartbeat.min(DAY),
             deadline: self.deadline.min(DAY),
+            send_timeout: self.send_timeout,
             is_installed,
         };
         Ok(PostgresWatch {

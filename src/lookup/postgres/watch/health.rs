@@ -208,15 +208,21 @@ impl Status {
     }
 
     pub(super) fn found_trigger(&self, found: Option<bool>) {
-        if found == Some(false) {
+        let told = found.map_or(0, |found| 1 + u64::from(found));
+        let before = self.has_trigger.swap(told, Ordering::Relaxed);
+        if let Some(found) = found {
+            meter::Watch::has_trigger(found);
+        }
+        if found == Some(true) && before == 1 {
+            info!(target: TARGET, "a trigger of the sessions' table notifies this channel again");
+        }
+        if found == Some(false) && before != told {
             warn!(
                 target: TARGET,
                 "no trigger of the sessions' table seems to notify this channel, so no change will \
                  be heard: apply the migration"
             );
         }
-        let told = found.map_or(0, |found| 1 + u64::from(found));
-        self.has_trigger.store(told, Ordering::Relaxed);
     }
 
     fn turn(&self, state: WatchState) {

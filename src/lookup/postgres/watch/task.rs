@@ -33,9 +33,14 @@ pub(super) struct Task {
     pub(super) ears: Ears,
     pub(super) heartbeat: Duration,
     pub(super) deadline: Duration,
+    /// How long the server waits for what it sends to be taken; `None`: as it is configured.
+    pub(super) send_timeout: Option<Duration>,
     /// Finds the trigger, where the table is known.
     pub(super) is_installed: Option<String>,
 }
+
+/// The trigger is looked for once in so many heartbeats: every 30 s by default.
+const LOOKS: u32 = 6;
 
 /// What listens, and whom it tells.
 pub(super) struct Ears {
@@ -50,6 +55,8 @@ type Beat = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 enum Event {
     Heard(Notification),
     Alarm,
+    /// The trigger has to be looked for.
+    Look,
     Broken(WatchError),
 }
 
@@ -96,6 +103,7 @@ impl Task {
         .await?
         .map_err(|error| WatchError::Refused(Arc::new(error)))?;
         self.prove(&mut wire).await?;
+        self.limit_sending(&mut wire).await?;
         self.look_for_trigger(&mut wire).await?;
         for cache in &self.ears.caches {
             cache.forget_all();
@@ -143,6 +151,38 @@ impl Task {
         Err(WatchError::Undelivered)
     }
 
+    /// Has the server close the connection if this process takes nothing for so long.
+    ///
+    /// A listener that is stopped is not idle to the server: its backend waits in a write, within a
+    /// transaction that holds back VACUUM and the queue of notifications of the whole server. The
+    /// kernel of a stopped process goes on answering, so no keepalive ends that. It is a setting of
+    /// the server's socket, so only the server can make it. Set after the connection has proved to be
+    /// direct, because a pooler would pass the setting on to other clients. A server that refuses is
+    /// listened to all the same.
+    async fn limit_sending(&self, wire: &mut Wire) -> Result<(), WatchError> {
+        let Some(limit) = self.send_timeout else {
+            return Ok(());
+        };
+        let limit = limit.as_millis().clamp(1, 2_147_483_647);
+        let sql = format!("SET tcp_user_timeout = {limit}");
+        let client = wire.client();
+        let ears = &self.ears;
+        let set = wire.answer(client.batch_execute(&sql), self.deadline, |heard| {
+            ears.hear(heard);
+        });
+        if let Err(error) = set.await? {
+            if error.code().is_none() {
+                return Err(WatchError::lost(error));
+            }
+            tracing::debug!(
+                target: "tower_ownership::watch",
+                %error,
+                "the server does not limit how long it waits for this process to read"
+            );
+        }
+        Ok(())
+    }
+
     async fn look_for_trigger(&self, wire: &mut Wire) -> Result<(), WatchError> {
         let Some(sql) = &self.is_installed else {
             return Ok(());
@@ -166,6 +206,8 @@ impl Task {
         let mut alarm = pin!(sleep_until(heard_at + patience));
         let mut beat: Option<Beat> = None;
         let mut is_waiting = false;
+        let every = self.heartbeat.saturating_mul(LOOKS);
+        let mut look = pin!(sleep_until(heard_at + jittered(every)));
         loop {
             let event = poll_fn(|cx| {
                 // Polled before the wire, because the first poll is what sends it.
@@ -178,11 +220,22 @@ impl Task {
                 match wire.poll_next(cx) {
                     Poll::Ready(Ok(heard)) => Poll::Ready(Event::Heard(heard)),
                     Poll::Ready(Err(error)) => Poll::Ready(Event::Broken(error)),
-                    Poll::Pending => alarm.as_mut().poll(cx).map(|()| Event::Alarm),
+                    Poll::Pending => {
+                        if alarm.as_mut().poll(cx).is_ready() {
+                            return Poll::Ready(Event::Alarm);
+                        }
+                        look.as_mut().poll(cx).map(|()| Event::Look)
+                    }
                 }
             });
             match event.await {
                 Event::Broken(error) => return error,
+                Event::Look => {
+                    if let Err(error) = self.look_for_trigger(&mut wire).await {
+                        return error;
+                    }
+                    look.as_mut().reset(Instant::now() + jittered(every));
+                }
                 Event::Heard(heard) => {
                     self.ears.hear(&heard);
                     heard_at = Instant::now();
