@@ -10,12 +10,19 @@ use crate::{BEAT, Process, builder, migrated, owned_by, row};
 
 const LONG: Duration = Duration::from_secs(20);
 
+fn freshness() -> Freshness {
+    Freshness::new().owned(Duration::from_secs(1))
+}
+
 /// A layer of machine `m1` on this lookup.
 fn layer(lookup: &PostgresLookup) -> Process {
+    Process::around("m1", lookup.clone(), |layer| layer.freshness(freshness()))
+}
+
+/// The same, which serves nothing before its presence has begun.
+fn waiting_layer(lookup: &PostgresLookup) -> Process {
     Process::around("m1", lookup.clone(), |layer| {
-        layer
-            .freshness(Freshness::new().owned(Duration::from_secs(1)))
-            .awaits_presence()
+        layer.freshness(freshness()).awaits_presence()
     })
 }
 
@@ -39,8 +46,7 @@ async fn a_drain_stops_every_layer_of_the_machine() {
     }
     let drained = presence.drain(LONG).await.unwrap();
     assert!(drained.released[0].proven);
-    let freshness = Freshness::new().owned(Duration::from_secs(1));
-    let next = Process::with("m2", builder(&database), freshness);
+    let next = Process::with("m2", builder(&database), freshness());
     let _present = next.present().await;
     next.claim(id).await;
     assert_eq!(next.answer(id).await, "epoch 3");
@@ -68,7 +74,7 @@ async fn a_release_stops_every_layer_of_the_machine() {
 async fn a_machine_that_is_gone_or_replaced_stops_every_layer() {
     let database = migrated().await;
     let shared = lookup(&database);
-    let (first, second) = (layer(&shared), layer(&shared));
+    let (first, second) = (waiting_layer(&shared), waiting_layer(&shared));
     assert_eq!(second.cache.standing(), Standing::Joining);
     let _present = first.present().await;
     assert_eq!(second.cache.standing(), Standing::Serving);

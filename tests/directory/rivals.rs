@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use tower_ownership::{Freshness, OnUnassigned, Presence, PresenceState, SessionId, Standing};
+use tower_ownership::{
+    Freshness, OnUnassigned, PostgresLookup, Presence, PresenceState, SessionId, Standing,
+};
+use uuid::Uuid;
 
-use crate::support::{database::Database, until_async};
+use crate::support::{database::Database, relay::Relay, until_async};
 use crate::{Process, builder, migrated, owned_by, row, unowned};
 
 /// A process of machine `m1`, in a fleet whose F is a second.
@@ -185,24 +188,38 @@ async fn a_process_that_begins_waits_for_a_release_on_its_way() {
 #[tokio::test]
 async fn attempts_to_register_are_of_one_process() {
     let database = migrated().await;
-    let process = process(&database);
+    let relay = Relay::to(database.port()).await;
+    let lookup = PostgresLookup::builder(database.url_through(relay.port())).ownership();
+    let freshness = Freshness::new().owned(Duration::from_secs(1));
+    let process = Process::with("m1", lookup, freshness);
     let mine = owned_by(&database, "m1").await;
-    // The first attempt times out behind the lock, and its write lands when that is gone.
-    let lock = database.client().await;
-    lock.batch_execute("BEGIN; LOCK TABLE ownership_machines IN SHARE MODE")
-        .await
-        .unwrap();
     let start = || process.directory.presence().start(process.cache.clone());
-    let error = start().await.unwrap_err();
+    // The answer to the first attempt is lost, and its write lands.
+    database
+        .execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN PERFORM pg_sleep(0.4); RETURN NEW; END $$;
+             CREATE TRIGGER slow BEFORE INSERT ON ownership_machines
+                 FOR EACH ROW EXECUTE FUNCTION slow()",
+        )
+        .await;
+    let lost = async {
+        let sleeps = "SELECT count(*) > 0 FROM pg_stat_activity
+             WHERE wait_event = 'PgSleep' AND datname = current_database()";
+        crate::eventually(&database, sleeps).await;
+        relay.black_hole().await;
+    };
+    let (failed, ()) = tokio::join!(start(), lost);
+    let error = failed.unwrap_err();
     assert!(!error.is_final(), "{error:?}");
-    lock.batch_execute("COMMIT").await.unwrap();
-    // As if it had landed: the row is that of an attempt.
-    let first = start().await.unwrap();
-    let boot_id = first.boot_id();
+    crate::eventually(&database, "SELECT count(*) = 1 FROM ownership_machines").await;
+    relay.restore().await;
+    let present = start().await.unwrap();
+    // It waits for no other process.
     assert!(process.cache.is_alone());
     assert_eq!(process.answer(mine).await, "epoch 1");
-    let row: uuid::Uuid = crate::one(&database, "SELECT boot_id FROM ownership_machines").await;
-    assert_eq!(row, boot_id);
+    let row: Uuid = crate::one(&database, "SELECT boot_id FROM ownership_machines").await;
+    assert_eq!(row, present.boot_id());
 }
 
 #[tokio::test]
