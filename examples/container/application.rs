@@ -1,10 +1,10 @@
 //! The application: what a session does, on the machine that owns it.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     Json, Router,
-    body::Body,
+    body::{Body, Bytes},
     extract::{
         Extension, Request, State, WebSocketUpgrade,
         ws::{CloseFrame, Message},
@@ -39,6 +39,15 @@ impl Application {
             .route("/session/{id}/write", post(write))
             .route("/session/{id}/ws", get(echo))
             .route("/session/{id}/events", get(events))
+            .route("/session/{id}/download", get(download))
+            .with_state(self)
+    }
+
+    /// The same for requests that name the session in a header.
+    pub fn router_by_header(self) -> Router {
+        Router::new()
+            .route("/by-header/{*rest}", any(anything))
+            .route("/by-header/write", post(write))
             .with_state(self)
     }
 
@@ -158,6 +167,14 @@ async fn events(
     });
     let response = Sse::new(events).into_response();
     response.map(|body| Body::new(owned.until_lost(body).event_stream()))
+}
+
+/// As many bytes as the client reads before the session is lost.
+async fn download(Extension(owned): Extension<Owned>) -> Response {
+    const CHUNK: Bytes = Bytes::from_static(&[b'.'; 16 * 1024]);
+    let chunks = stream::repeat_with(|| Ok::<_, Infallible>(CHUNK));
+    let body = Body::from_stream(chunks);
+    Response::new(Body::new(owned.until_lost(body)))
 }
 
 /// Nanoseconds on a clock that all processes of this host share, for whoever compares them.

@@ -16,6 +16,8 @@
 //! | `OWNERSHIP_FRESHNESS_MS` | F, the same for the whole fleet | 5000 |
 //! | `OWNERSHIP_BEAT_MS`, `OWNERSHIP_LOST_AFTER_MS` | how often it beats, and after what silence others take it for lost | 3000, 15000 |
 //! | `OWNERSHIP_DRAIN_MS` | how long giving up may take | 10000 |
+//! | `OWNERSHIP_LINGER_MS` | how long it goes on answering after that, while its proxy still sends requests | 0 |
+//! | `OWNERSHIP_HEADER` | a second layer serves `/by-header/…` and finds the session in this header | one layer, by the path |
 //! | `OWNERSHIP_AUDIT_MS` | how often a machine that beats looks for what is wrong with the fleet; 0: never | 60000 |
 //! | `OWNERSHIP_PROBE_SECRET` | at least 16 bytes, the same on all machines: they answer each other's probes. The crate has to be built with its feature `probe` | they answer none |
 //! | `OWNERSHIP_PROBE_URL`, `OWNERSHIP_PROBE_SESSION` | it probes `https://app.example.com/session/{session}`, the public address, for this session; `/health/` shows what became of it | it does not probe |
@@ -81,6 +83,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let counted = counted::install()?;
     let Ownership {
         layer,
+        by_header,
         states,
         life,
         health,
@@ -100,7 +103,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .with_state((readiness, application.process))
         .route("/metrics", get(async move || counted.render()))
         .nest_service("/health", health)
-        .merge(application.router());
+        .merge(application.clone().router());
+    if let Some(layer) = by_header {
+        app = app.merge(application.router_by_header().layer(layer));
+    }
     if let Some(token) = settings.debug_token {
         app = app.merge(explain::router(token, layer.clone()));
     }

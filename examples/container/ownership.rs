@@ -3,8 +3,8 @@
 use std::error::Error;
 
 use tower_ownership::{
-    OnLostOwner, OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, PathSegment, PostgresLookup,
-    PostgresWatch,
+    Header, OnLostOwner, OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, PathSegment,
+    PostgresLookup, PostgresWatch,
     health::{HealthBuilder, HealthService},
 };
 
@@ -19,6 +19,8 @@ use crate::{
 
 pub struct Ownership {
     pub layer: OwnershipLayer,
+    /// A second layer, which asks the same directory as the same machine.
+    pub by_header: Option<OwnershipLayer>,
     pub states: Option<States>,
     pub life: Option<Life>,
     pub health: HealthService,
@@ -29,11 +31,13 @@ pub struct Ownership {
 impl Ownership {
     pub fn build(settings: &Settings, readiness: &Readiness) -> Result<Self, Box<dyn Error>> {
         let Some(url) = &settings.database else {
-            let layer = configured(OwnershipLayer::builder(directory_in_memory()?), settings)?;
-            let layer = layer.build()?;
+            let builder = OwnershipLayer::builder(directory_in_memory()?);
+            let builder = builder.session(PathSegment::after("/session")?);
+            let layer = configured(builder, settings)?.build()?;
             return Ok(Self {
                 health: health(&layer, settings)?.build(),
                 layer,
+                by_header: None,
                 states: None,
                 life: None,
                 _watch: None,
@@ -44,20 +48,23 @@ impl Ownership {
             Some(life) => lookup.ownership().lost_after(life.lost_after).build()?,
             None => lookup.build()?,
         };
-        let mut builder = configured(OwnershipLayer::builder(lookup.clone()), settings)?;
-        if let Some(life) = settings.life {
-            builder = builder.directory(lookup.directory()?).awaits_presence();
-            if life.claims {
-                builder = builder
-                    .on_unassigned(OnUnassigned::Claim)
-                    .on_lost_owner(OnLostOwner::TakeOver);
+        let builder = || OwnershipLayer::builder(lookup.clone());
+        let by_path = builder().session(PathSegment::after("/session")?);
+        let layer = living(configured(by_path, settings)?, &lookup, settings)?.build()?;
+        let by_header = match &settings.header {
+            Some(header) => {
+                let by_header = builder().session(Header::named(header)?);
+                Some(living(configured(by_header, settings)?, &lookup, settings)?.build()?)
             }
-        }
-        let layer = builder.build()?;
+            None => None,
+        };
         // Without the triggers in the database it hears of nothing, and does no harm.
         let mut watch = lookup.watch();
         if let Some(direct) = &settings.watch {
             watch = watch.direct(direct.as_str());
+        }
+        if let Some(by_header) = &by_header {
+            watch = watch.also(by_header.cache());
         }
         let watch = watch.start(layer.cache())?;
         let life = match settings.life {
@@ -81,6 +88,7 @@ impl Ownership {
         }
         Ok(Self {
             layer,
+            by_header,
             states: Some(States::connect(url)?),
             life,
             health: health.build(),
@@ -100,6 +108,24 @@ fn health(layer: &OwnershipLayer, settings: &Settings) -> Result<HealthBuilder, 
     Ok(health)
 }
 
+/// Lets the layer change owners, as far as the settings say.
+fn living(
+    builder: OwnershipLayerBuilder,
+    lookup: &PostgresLookup,
+    settings: &Settings,
+) -> Result<OwnershipLayerBuilder, Box<dyn Error>> {
+    let Some(life) = settings.life else {
+        return Ok(builder);
+    };
+    let builder = builder.directory(lookup.directory()?).awaits_presence();
+    if !life.claims {
+        return Ok(builder);
+    }
+    Ok(builder
+        .on_unassigned(OnUnassigned::Claim)
+        .on_lost_owner(OnLostOwner::TakeOver))
+}
+
 fn configured(
     builder: OwnershipLayerBuilder,
     settings: &Settings,
@@ -109,7 +135,6 @@ fn configured(
         None => builder,
     };
     Ok(builder
-        .session(PathSegment::after("/session")?)
         .machine(settings.machine.clone())
         .freshness(settings.freshness)
         .show_internals(settings.show_internals)

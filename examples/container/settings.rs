@@ -23,6 +23,8 @@ pub struct Settings {
     pub watch: Option<String>,
     pub replay: Arc<dyn Replay>,
     pub freshness: Freshness,
+    /// The header by which a second layer finds its sessions.
+    pub header: Option<String>,
     /// Whether it takes part in the life of ownerships, beyond reading who the owner is.
     pub life: Option<Life>,
     pub probing: Option<Probing>,
@@ -39,6 +41,8 @@ pub struct Life {
     pub drain: Duration,
     /// Where it can be reached from inside, if that is known before it listens.
     pub serves_at: Option<SocketAddr>,
+    /// For how long it answers after the drain.
+    pub linger: Duration,
     /// How often it looks for what is wrong with the fleet.
     pub audit: Option<Duration>,
 }
@@ -82,6 +86,7 @@ impl Settings {
             beat: milliseconds("OWNERSHIP_BEAT_MS", 3_000)?,
             lost_after: milliseconds("OWNERSHIP_LOST_AFTER_MS", 15_000)?,
             drain: milliseconds("OWNERSHIP_DRAIN_MS", 10_000)?,
+            linger: milliseconds("OWNERSHIP_LINGER_MS", 0)?,
             audit: Some(milliseconds("OWNERSHIP_AUDIT_MS", 60_000)?)
                 .filter(|pause| !pause.is_zero()),
             serves_at: (port != 0).then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
@@ -93,6 +98,7 @@ impl Settings {
             watch: variable("OWNERSHIP_WATCH_URL"),
             replay,
             freshness: Freshness::new().owned(milliseconds("OWNERSHIP_FRESHNESS_MS", 5_000)?),
+            header: variable("OWNERSHIP_HEADER"),
             life: matches!(lives.as_deref(), Some("on" | "beat")).then_some(life),
             probing: probing()?,
             show_internals: variable("OWNERSHIP_SHOW_INTERNALS").as_deref() == Some("on"),

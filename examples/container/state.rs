@@ -3,7 +3,7 @@
 use std::{error::Error, time::Duration};
 
 use deadpool_postgres::{Manager, Pool, Runtime};
-use tokio_postgres::NoTls;
+use tokio_postgres::{Config, NoTls, config::TargetSessionAttrs};
 use tower_ownership::Owned;
 
 /// The application's own connections: it writes, and the lookup only reads.
@@ -13,7 +13,11 @@ pub struct States(Pool);
 impl States {
     pub fn connect(url: &str) -> Result<Self, Box<dyn Error>> {
         let bound = Some(Duration::from_secs(2));
-        let pool = Pool::builder(Manager::new(url.parse()?, NoTls))
+        // After a failover the name may lead to a standby for a while: a connection to that would
+        // stay, and refuse every write.
+        let mut config: Config = url.parse()?;
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        let pool = Pool::builder(Manager::new(config, NoTls))
             .runtime(Runtime::Tokio1)
             .max_size(4)
             .wait_timeout(bound)
