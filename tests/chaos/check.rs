@@ -9,9 +9,11 @@ use crate::history::History;
 
 mod accounts;
 mod codes;
+mod drains;
 mod epochs;
 mod fencing;
 mod healing;
+mod healthy;
 mod rights;
 mod rows;
 #[cfg(test)]
@@ -40,6 +42,10 @@ pub enum Rule {
     RefusalsHaveReasons,
     /// Streams end when the session goes, and say so.
     StreamsEnd,
+    /// No machine takes a session over whose owner was alive and could beat.
+    HealthyMachinesKeep,
+    /// A machine that drains gives up every session whose row is not locked.
+    DrainsGiveUp,
     /// After the last fault all is well again within the bound.
     AllHeals,
 }
@@ -81,6 +87,8 @@ pub fn check(history: &History) -> Vec<Violation> {
     accounts::check(history, &mut findings);
     codes::check(history, &mut findings);
     streams::check(history, &mut findings);
+    healthy::check(history, &mut findings);
+    drains::check(history, &mut findings);
     healing::check(history, &mut findings);
     findings.violations
 }

@@ -17,6 +17,16 @@ use crate::recorder::RequestId;
 /// After which a client takes it that nothing comes any more; longer than anything that is allowed.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// The header by which the second layer of a machine finds the session.
+pub const BY_HEADER: &str = "x-session";
+
+/// Which layer of a machine judges a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    ByPath,
+    ByHeader,
+}
+
 /// A client that believes no environment and follows nothing.
 pub fn http(patience: Duration) -> reqwest::Client {
     reqwest::Client::builder()
@@ -52,23 +62,43 @@ impl Client {
     }
 
     /// Asks the edge for a session, and writes down what becomes of it.
-    pub async fn ask(&self, session: Uuid, kind: Kind) -> Outcome {
-        self.send(&self.fleet.edge.url(""), None, session, kind)
-            .await
+    pub async fn ask(&self, session: Uuid, kind: Kind, layer: Layer) -> Outcome {
+        let edge = self.fleet.edge.url("");
+        self.send(&edge, None, session, kind, layer).await
     }
 
     /// Asks a machine past the edge.
-    pub async fn ask_directly(&self, machine: &Address, session: Uuid, kind: Kind) -> Outcome {
+    pub async fn ask_directly(
+        &self,
+        machine: &Address,
+        session: Uuid,
+        kind: Kind,
+        layer: Layer,
+    ) -> Outcome {
         let (name, addr) = machine;
         let base = format!("http://{addr}");
-        self.send(&base, Some(name), session, kind).await
+        self.send(&base, Some(name), session, kind, layer).await
     }
 
-    async fn send(&self, base: &str, machine: Option<&Name>, session: Uuid, kind: Kind) -> Outcome {
-        let url = format!("{base}/session/{session}");
+    async fn send(
+        &self,
+        base: &str,
+        machine: Option<&Name>,
+        session: Uuid,
+        kind: Kind,
+        layer: Layer,
+    ) -> Outcome {
+        let url = match layer {
+            Layer::ByPath => format!("{base}/session/{session}"),
+            Layer::ByHeader => format!("{base}/by-header"),
+        };
         let request = match kind {
             Kind::Write => self.http.post(format!("{url}/write")).body("{}"),
             _ => self.http.get(format!("{url}/read")),
+        };
+        let request = match layer {
+            Layer::ByPath => request,
+            Layer::ByHeader => request.header(BY_HEADER, session.to_string()),
         };
         let sent = At::now();
         let (outcome, id) = match request.send().await {
@@ -77,6 +107,7 @@ impl Client {
         };
         let request = Request {
             is_direct: machine.is_some(),
+            layer,
             way: machine.into_iter().cloned().collect(),
             ..asked(session, kind, sent, outcome.clone())
         };
@@ -103,6 +134,7 @@ fn asked(session: Uuid, kind: Kind, sent: At, outcome: Outcome) -> Request {
         session,
         kind,
         is_direct: false,
+        layer: Layer::ByPath,
         sent,
         done: At::now(),
         outcome,

@@ -55,10 +55,26 @@ pub enum Fault {
     AssignAhead,
     /// Somebody takes sessions from their machines by plain SQL.
     AssignToNobody,
+    /// PostgreSQL is away for longer than the silence after which a machine is lost.
+    DatabaseAway,
+    /// Another transaction locks rows of sessions.
+    LockRows,
+    /// Another transaction locks one of the tables, for up to longer than that silence.
+    LockTable,
+    /// A machine drains while some of its sessions are locked.
+    LockAndDrain,
+    /// Rows move to another partition, some together with a new owner.
+    MoveRows,
+    /// Clients of one machine read large answers slowly, and then not at all.
+    SlowReaders,
+    /// A machine's connections lead to a standby, which lags.
+    Standby,
+    /// The migration is applied while all machines run, after its triggers were dropped or not.
+    Migrate,
 }
 
 impl Fault {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 26] = [
         Self::Start,
         Self::Drain,
         Self::Kill,
@@ -77,7 +93,43 @@ impl Fault {
         Self::AssignToMachine,
         Self::AssignAhead,
         Self::AssignToNobody,
+        Self::DatabaseAway,
+        Self::LockRows,
+        Self::LockTable,
+        Self::LockAndDrain,
+        Self::MoveRows,
+        Self::SlowReaders,
+        Self::Standby,
+        Self::Migrate,
     ];
+
+    /// Those that are not drawn, since the library does not withstand them yet.
+    pub const WAITING: [Self; 2] = [Self::SlowReaders, Self::Standby];
+}
+
+/// How the table of sessions is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Plain,
+    /// `PARTITION BY LIST (status)`.
+    ByStatus,
+    /// `PARTITION BY RANGE (expires_at)`.
+    ByLife,
+}
+
+impl Shape {
+    pub const ALL: [Self; 3] = [Self::Plain, Self::ByStatus, Self::ByLife];
+}
+
+/// What a transaction locks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Locked {
+    /// Rows of so many sessions, chosen by `choice`.
+    Rows { sessions: usize, choice: u64 },
+    /// The rows of the sessions by which the machine is followed.
+    Followed(Name),
+    /// A whole table, and whether it cannot be read either.
+    Table { table: &'static str, reads: bool },
 }
 
 /// How PostgreSQL is shut down.
@@ -100,6 +152,15 @@ pub enum To {
     /// It may not have been started yet.
     Machine(Name),
     Nobody,
+}
+
+impl To {
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Machine(name) => Some(name),
+            Self::Nobody => None,
+        }
+    }
 }
 
 /// One thing that the test does.
@@ -135,11 +196,31 @@ pub enum Action {
         choice: u64,
         to: To,
     },
+    /// Begins the transaction of this number, which locks something.
+    Lock(usize, Locked),
+    Unlock(usize),
+    /// Moves the rows of `sessions` to another partition, with a new owner if there is a `to`.
+    MoveRows {
+        sessions: usize,
+        choice: u64,
+        to: Option<To>,
+    },
+    /// Begins to read sessions of the machine slowly, chosen by `choice`.
+    ReadSlowly(Name, u64),
+    StopReading(Name),
+    /// Leads a machine's new connections to the standby, and ends those that are open.
+    LeadToStandby(Name),
+    /// Leads a machine's new connections to the primary. Those that are open stay.
+    LeadToPrimary(Name),
+    /// Applies the migration, after its triggers were dropped in the same transaction or not.
+    Migrate {
+        drops_triggers: bool,
+    },
 }
 
 impl Action {
-    /// The machine whose earlier actions have to be done first; `None` is the database.
-    pub fn machine(&self) -> Option<&Name> {
+    /// Actions of one key are done one after the other: those of one machine, and of the database.
+    pub fn key(&self) -> String {
         match self {
             Self::Start(name)
             | Self::StartTwin(name)
@@ -152,9 +233,17 @@ impl Action {
             | Self::Cut(name, _)
             | Self::Follow(name, _)
             | Self::Burst(name)
-            | Self::Heal(name) => Some(name),
-            Self::Move { from, .. } => Some(from),
-            Self::StopDatabase(_) | Self::StartDatabase | Self::Assign { .. } => None,
+            | Self::ReadSlowly(name, _)
+            | Self::StopReading(name)
+            | Self::LeadToStandby(name)
+            | Self::LeadToPrimary(name)
+            | Self::Heal(name) => name.clone(),
+            Self::Move { from, .. } => from.clone(),
+            Self::Lock(number, _) | Self::Unlock(number) => format!("lock {number}"),
+            Self::StopDatabase(_) | Self::StartDatabase | Self::Migrate { .. } => {
+                "the database".to_owned()
+            }
+            Self::Assign { .. } | Self::MoveRows { .. } => "the orchestrator".to_owned(),
         }
     }
 }

@@ -9,8 +9,9 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tower_ownership::testing::FlyEdge;
 use uuid::Uuid;
 
-use crate::fault::{Action, Name, Shutdown, Step, To};
+use crate::fault::{Action, Locked, Name, Shape, Shutdown, Step, To};
 use crate::ground::Ground;
+use crate::locks::Locks;
 use crate::machine::Machine;
 use crate::orchestrator::Orchestrator;
 use crate::recorder::Recorder;
@@ -30,11 +31,12 @@ pub struct Fleet {
     outage: Lock<Option<Open>>,
     /// Sessions that were given to machines which are not there yet.
     ahead: Lock<BTreeMap<Name, Open>>,
+    locks: Locks,
 }
 
 impl Fleet {
-    pub async fn new(settings: Settings) -> Self {
-        let ground = Ground::prepare().await;
+    pub async fn new(settings: Settings, shape: Shape) -> Self {
+        let ground = Ground::prepare(shape).await;
         // Every hop of the run, for the checker.
         let edge = FlyEdge::builder().log_capacity(1_000_000);
         Self {
@@ -47,6 +49,7 @@ impl Fleet {
             tasks: Lock::default(),
             outage: Lock::default(),
             ahead: Lock::default(),
+            locks: Locks::default(),
         }
     }
 
@@ -77,11 +80,11 @@ impl Fleet {
     pub async fn suffer(self: &Arc<Self>, steps: &[Step]) {
         let began = tokio::time::Instant::now();
         // What concerns one machine is done in order, and holds up nobody else.
-        let mut last: BTreeMap<Option<Name>, JoinHandle<()>> = BTreeMap::new();
+        let mut last: BTreeMap<String, JoinHandle<()>> = BTreeMap::new();
         for step in steps {
             tokio::time::sleep_until(began + step.at).await;
             self.recorder.note(step.to_string());
-            let key = step.action.machine().cloned();
+            let key = step.action.key();
             let before = last.remove(&key);
             let (fleet, action) = (Arc::clone(self), step.action.clone());
             let task = tokio::spawn(async move {
@@ -161,6 +164,30 @@ impl Fleet {
                 let followed = machine.lock().await.followed.clone();
                 self.give(&followed, &To::Machine(to)).await;
             }
+            Action::Lock(number, what) => self.take_lock(number, what).await,
+            Action::Unlock(number) => self.locks.give_back(self, number).await,
+            Action::MoveRows {
+                sessions,
+                choice,
+                to,
+            } => self.move_rows(sessions, choice, to).await,
+            Action::ReadSlowly(name, choice) => {
+                let machine = self.machine(&name).await;
+                machine.lock().await.read_slowly(self, choice).await;
+            }
+            Action::StopReading(name) => {
+                let machine = self.machine(&name).await;
+                machine.lock().await.stop_reading(self);
+            }
+            Action::LeadToStandby(name) => {
+                let machine = self.machine(&name).await;
+                machine.lock().await.lead_to_standby(self).await;
+            }
+            Action::LeadToPrimary(name) => {
+                let machine = self.machine(&name).await;
+                machine.lock().await.lead_to_primary(self).await;
+            }
+            Action::Migrate { drops_triggers } => self.migrate(drops_triggers).await,
             Action::StopDatabase(shutdown) => self.stop_database(shutdown).await,
             Action::StartDatabase => self.start_database().await,
             Action::Assign {
@@ -205,26 +232,57 @@ impl Fleet {
         }
     }
 
+    async fn take_lock(&self, number: usize, what: Locked) {
+        let sessions = match &what {
+            Locked::Rows { sessions, choice } => self.some_sessions(*sessions, *choice),
+            Locked::Followed(name) => {
+                let machine = self.machine(name).await;
+                machine.lock().await.followed.clone()
+            }
+            Locked::Table { .. } => Vec::new(),
+        };
+        self.locks.take(self, number, what, &sessions).await;
+    }
+
+    async fn move_rows(&self, count: usize, choice: u64, to: Option<To>) {
+        let sessions = self.some_sessions(count, choice);
+        let open = self.recorder.begin_of(Trouble::RowsMove, &sessions);
+        let sql = self.ground.moves(&sessions, to.as_ref());
+        let done = self.orchestrator.all_or_none(&sql).await;
+        self.recorder.end(open);
+        let note = format!("rows moved, {to:?} gets them: {done}");
+        self.recorder.note(note);
+    }
+
+    async fn migrate(&self, drops_triggers: bool) {
+        let open = self.recorder.begin(Trouble::Unreadable, None);
+        let done = self.ground.migrate_again(drops_triggers).await;
+        self.recorder.end(open);
+        self.recorder.note(format!("migrated: {done:?}"));
+    }
+
     /// Gives some of the sessions that are there by then to somebody.
     async fn assign(&self, count: usize, choice: u64, to: To) {
+        let chosen = self.some_sessions(count, choice);
+        self.give(&chosen, &to).await;
+    }
+
+    /// Some of the sessions that are there by now.
+    fn some_sessions(&self, count: usize, choice: u64) -> Vec<Uuid> {
         let mut dice = fastrand::Rng::with_seed(choice);
         let known = self.recorder.lock().sessions.clone();
         let recent = known.len().saturating_sub(40);
-        let chosen: Vec<_> = (0..count)
+        (0..count)
             .filter_map(|turn| {
                 // Half of them are busy ones.
                 let from = if turn % 2 == 0 { recent } else { 0 };
                 (from < known.len()).then(|| known[dice.usize(from..known.len())])
             })
-            .collect();
-        self.give(&chosen, &to).await;
+            .collect()
     }
 
     async fn give(&self, sessions: &[Uuid], to: &To) {
-        let owner = match to {
-            To::Machine(name) => Some(name.as_str()),
-            To::Nobody => None,
-        };
+        let owner = to.name();
         if let Some(name) = owner.filter(|name| !self.recorder.was_started(name)) {
             let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
             let begin = || self.recorder.begin(Trouble::Ahead, Some(name));

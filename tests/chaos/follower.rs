@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::client::{Address, Client};
+use crate::client::{Address, Client, Layer};
 use crate::fleet::Fleet;
 use crate::history::{Kind, Outcome};
 
@@ -22,11 +22,15 @@ const FOLLOWS: Duration = Duration::from_secs(5);
 pub fn follow(fleet: &Arc<Fleet>, machine: &Address, sessions: &[Uuid]) {
     let until = Instant::now() + FOLLOWS;
     for &session in sessions {
-        for kind in [Kind::Read, Kind::Write] {
+        for (kind, layer) in [
+            (Kind::Read, Layer::ByPath),
+            (Kind::Write, Layer::ByPath),
+            (Kind::Read, Layer::ByHeader),
+        ] {
             let (client, machine) = (Client::new(fleet), machine.clone());
             fleet.in_background(async move {
                 while Instant::now() < until {
-                    let outcome = client.ask_directly(&machine, session, kind).await;
+                    let outcome = client.ask_directly(&machine, session, kind, layer).await;
                     if matches!(outcome, Outcome::Broken(_)) {
                         return;
                     }
@@ -37,7 +41,7 @@ pub fn follow(fleet: &Arc<Fleet>, machine: &Address, sessions: &[Uuid]) {
         let client = Client::new(fleet);
         fleet.in_background(async move {
             while Instant::now() < until {
-                client.ask(session, Kind::Read).await;
+                client.ask(session, Kind::Read, Layer::ByPath).await;
                 sleep(Duration::from_millis(50)).await;
             }
         });
@@ -50,7 +54,9 @@ pub fn burst(fleet: &Arc<Fleet>, machine: &Address, sessions: &[Uuid]) {
     for session in sessions.iter().cycle().take(BURST) {
         let (client, machine, session) = (client.clone(), machine.clone(), *session);
         fleet.in_background(async move {
-            client.ask_directly(&machine, session, Kind::Write).await;
+            client
+                .ask_directly(&machine, session, Kind::Write, Layer::ByPath)
+                .await;
         });
     }
 }
@@ -64,7 +70,15 @@ pub fn ask_elder(fleet: &Arc<Fleet>, elder: Address) {
             let sessions = client.fleet().recorder.lock().sessions.clone();
             let recent = sessions.len().saturating_sub(40);
             if let Some(session) = dice.choice(&sessions[recent..]) {
-                let outcome = client.ask_directly(&elder, *session, Kind::Read).await;
+                // Either layer of it.
+                let layer = if dice.bool() {
+                    Layer::ByPath
+                } else {
+                    Layer::ByHeader
+                };
+                let outcome = client
+                    .ask_directly(&elder, *session, Kind::Read, layer)
+                    .await;
                 if matches!(outcome, Outcome::Broken(_)) {
                     return;
                 }

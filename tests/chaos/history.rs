@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::client::Layer;
 use crate::clock::At;
 use crate::fault::Name;
 use crate::settings::Settings;
@@ -41,6 +42,7 @@ pub struct Request {
     pub kind: Kind,
     /// Whether it was sent to a machine past the edge, which so cannot have it replayed.
     pub is_direct: bool,
+    pub layer: Layer,
     pub sent: At,
     pub done: At,
     pub outcome: Outcome,
@@ -112,6 +114,8 @@ pub struct Row {
     pub session: Uuid,
     pub epoch: u64,
     pub owner: Option<Name>,
+    /// Whether the orchestrator wrote it, and no machine.
+    pub is_assigned: bool,
     /// The epoch that was made by a proven release.
     pub released: Option<u64>,
     /// When it was committed, just before others could see it.

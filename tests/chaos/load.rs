@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::{Builder, Uuid};
 
-use crate::client::Client;
+use crate::client::{Client, Layer};
 use crate::fleet::Fleet;
 use crate::history::Kind;
 use crate::listener;
@@ -105,12 +105,13 @@ async fn ask(client: Client, mut dice: Rng, over: CancellationToken) {
             continue;
         };
         streams.retain(|stream| !stream.is_finished());
+        let layer = one_of_five_by_header(&mut dice);
         match dice.u8(0..100) {
             0..55 => {
-                client.ask(session, Kind::Read).await;
+                client.ask(session, Kind::Read, layer).await;
             }
             55..92 => {
-                client.ask(session, Kind::Write).await;
+                client.ask(session, Kind::Write, layer).await;
             }
             what if streams.len() < STREAMS => {
                 let listens = Duration::from_millis(dice.u64(500..9_000));
@@ -126,6 +127,14 @@ async fn ask(client: Client, mut dice: Rng, over: CancellationToken) {
     }
     for stream in streams {
         stream.await.expect("a listener");
+    }
+}
+
+fn one_of_five_by_header(dice: &mut Rng) -> Layer {
+    if dice.u8(0..5) == 0 {
+        Layer::ByHeader
+    } else {
+        Layer::ByPath
     }
 }
 
@@ -146,7 +155,8 @@ async fn stay(client: Client, mut dice: Rng, over: CancellationToken) {
             } else {
                 Kind::Read
             };
-            client.ask(session, kind).await;
+            let layer = one_of_five_by_header(&mut dice);
+            client.ask(session, kind, layer).await;
             sleep(Duration::from_millis(100)).await;
         }
     }

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
-use crate::client::health;
+use crate::client::{BY_HEADER, health};
 use crate::clock::At;
 use crate::fault::{Cut, Name, is_deaf};
 use crate::fleet::Fleet;
@@ -16,6 +16,7 @@ use crate::follower;
 use crate::history::ProcessEnd;
 use crate::process::Container;
 use crate::running::Running;
+use crate::slow::SlowReaders;
 use crate::support::relay::Relay;
 use crate::troubles::{Open, Trouble};
 
@@ -38,6 +39,7 @@ pub struct Machine {
     troubles: Vec<(Trouble, Open)>,
     /// The sessions by which it is looked at closely.
     pub followed: Vec<Uuid>,
+    slow: Option<SlowReaders>,
 }
 
 impl Machine {
@@ -54,6 +56,7 @@ impl Machine {
             elder: None,
             troubles: Vec::new(),
             followed: Vec::new(),
+            slow: None,
         }
     }
 
@@ -76,6 +79,40 @@ impl Machine {
         for relay in self.ways() {
             relay.restore().await;
         }
+    }
+
+    /// Its connections end, and new ones reach the standby, which lags from now on.
+    pub async fn lead_to_standby(&mut self, fleet: &Fleet) {
+        fleet.ground.stop_replay().await;
+        self.trouble(fleet, Trouble::Standby);
+        for relay in self.ways() {
+            relay.lead_to(fleet.ground.standby.port());
+            relay.cut().await;
+            relay.restore().await;
+        }
+    }
+
+    /// New connections reach the primary. A machine has to end those to the standby by itself.
+    pub async fn lead_to_primary(&mut self, fleet: &Fleet) {
+        for relay in self.ways() {
+            relay.lead_to(fleet.ground.cluster.port());
+        }
+        self.over(fleet, Trouble::Standby);
+        fleet.ground.resume_replay().await;
+    }
+
+    /// Reads large answers of sessions that it owns, slowly.
+    pub async fn read_slowly(&mut self, fleet: &Arc<Fleet>, choice: u64) {
+        self.trouble(fleet, Trouble::SlowReaders);
+        let owned = self.some_of_its_own(fleet, choice).await;
+        if let Some(addr) = self.addr() {
+            self.slow = Some(SlowReaders::of(fleet, &self.name, addr, &owned));
+        }
+    }
+
+    pub fn stop_reading(&mut self, fleet: &Fleet) {
+        self.slow = None;
+        self.over(fleet, Trouble::SlowReaders);
     }
 
     /// Its ways to the database.
@@ -153,6 +190,8 @@ impl Machine {
             ("OWNERSHIP_BEAT_MS", ms(settings.beat)),
             ("OWNERSHIP_LOST_AFTER_MS", ms(settings.lost_after)),
             ("OWNERSHIP_DRAIN_MS", ms(settings.drain)),
+            ("OWNERSHIP_LINGER_MS", ms(settings.linger)),
+            ("OWNERSHIP_HEADER", BY_HEADER.to_owned()),
         ]
     }
 
@@ -178,14 +217,19 @@ impl Machine {
 
     /// Looks closely at it from now on, by sessions that it owns.
     pub async fn follow(&mut self, fleet: &Arc<Fleet>, choice: u64) {
-        let owned = fleet.orchestrator.owned_by(&self.name).await;
-        let mut owned = owned.unwrap_or_default();
-        fastrand::Rng::with_seed(choice).shuffle(&mut owned);
-        owned.truncate(FOLLOWED);
+        let owned = self.some_of_its_own(fleet, choice).await;
         if let Some(addr) = self.addr() {
             follower::follow(fleet, &(self.name.clone(), addr), &owned);
         }
         self.followed = owned;
+    }
+
+    async fn some_of_its_own(&self, fleet: &Fleet, choice: u64) -> Vec<Uuid> {
+        let owned = fleet.orchestrator.owned_by(&self.name).await;
+        let mut owned = owned.unwrap_or_default();
+        fastrand::Rng::with_seed(choice).shuffle(&mut owned);
+        owned.truncate(FOLLOWED);
+        owned
     }
 
     pub fn burst(&self, fleet: &Arc<Fleet>) {
@@ -207,7 +251,7 @@ impl Machine {
         self.trouble(fleet, Trouble::Draining);
         let asked = At::now();
         running.signal(Signal::SIGTERM);
-        let patience = fleet.settings.drain + 3 * fleet.settings.slack;
+        let patience = fleet.settings.drain + fleet.settings.linger + 3 * fleet.settings.slack;
         while !running.container.has_ended() && At::now().since(asked) < patience {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -14,6 +14,9 @@ use crate::ground::number;
 use crate::history::Sample;
 use crate::support::database::{Database, connect};
 
+/// By which its connections are known in what the database notes.
+pub const ORCHESTRATOR: &str = "orchestrator";
+
 /// For as long as anybody waits for the database here.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -27,7 +30,11 @@ pub struct Orchestrator {
 impl Orchestrator {
     pub fn new(database: &Database) -> Self {
         Self {
-            url: database.url(),
+            // A statement that waits for a lock would hold up all that comes after it.
+            url: format!(
+                "{}?application_name={ORCHESTRATOR}&options=-c%20lock_timeout%3D1s",
+                database.url()
+            ),
             client: Mutex::default(),
         }
     }
@@ -44,6 +51,15 @@ impl Orchestrator {
         let update = "UPDATE preview_sessions SET container_id = $2
              WHERE id = ANY($1) AND container_id IS DISTINCT FROM $2";
         self.execute(update, &[&sessions, &owner]).await
+    }
+
+    /// Whether these statements were done, all of them or none.
+    pub async fn all_or_none(&self, sql: &str) -> bool {
+        let Some(client) = self.client().await else {
+            return false;
+        };
+        let done = timeout(PATIENCE, client.batch_execute(sql)).await;
+        done.is_ok_and(|done| done.is_ok())
     }
 
     /// Which sessions a machine owns, in an order that does not depend on when they were made.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::fault::{Fault, Name, Step};
+use crate::fault::{Fault, Name, Shape, Step};
 use crate::settings::Settings;
 
 mod planner;
@@ -28,6 +28,7 @@ const STARTING: u64 = 2_500;
 /// A run's faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
+    pub shape: Shape,
     pub first: Vec<Name>,
     /// In the order of their times.
     pub steps: Vec<Step>,
@@ -41,8 +42,9 @@ impl Plan {
         let mut deck: Vec<Fault> = Vec::new();
         while planner.now < planner.end {
             // Every kind comes about as often as any other, in an order that is never the same.
-            if deck.len() < Fault::ALL.len() {
-                let mut more = Fault::ALL;
+            if deck.len() < Fault::ALL.len() - Fault::WAITING.len() {
+                let mut more = Fault::ALL.to_vec();
+                more.retain(|fault| !Fault::WAITING.contains(fault));
                 planner.dice.shuffle(&mut more);
                 deck.extend(more);
             }

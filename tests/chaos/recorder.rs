@@ -52,6 +52,10 @@ impl Recorder {
         self.lock().troubles.begin(trouble, machine)
     }
 
+    pub fn begin_of(&self, trouble: Trouble, sessions: &[Uuid]) -> Open {
+        self.lock().troubles.begin_of(trouble, sessions)
+    }
+
     pub fn end(&self, open: Open) {
         self.lock().troubles.end(open);
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::check::Violation;
+use crate::check::{Rule, Violation};
+use crate::client::Layer;
 use crate::clock::At;
 use crate::history::{History, Outcome, ProcessEnd, Request};
 use crate::plan::Plan;
@@ -28,12 +29,21 @@ pub fn report(history: &History, plan: &Plan, violations: &[Violation]) -> Strin
         "faults",
         &counts(plan.faults.iter().map(|(_, fault)| format!("{fault:?}"))),
     );
+    line(&mut text, "table", &format!("{:?}", plan.shape));
     let requests = &history.requests;
     let kinds = requests.iter().map(|request| format!("{:?}", request.kind));
+    let by_header = requests
+        .iter()
+        .filter(|request| request.layer == Layer::ByHeader);
     line(
         &mut text,
         "requests",
-        &format!("{} ({})", requests.len(), counts(kinds)),
+        &format!(
+            "{} ({}; {} by the second layer)",
+            requests.len(),
+            counts(kinds),
+            by_header.count()
+        ),
     );
     line(&mut text, "answers", &counts(requests.iter().map(outcome)));
     let passes = history.passes();
@@ -90,6 +100,21 @@ pub fn report(history: &History, plan: &Plan, violations: &[Violation]) -> Strin
         "violations",
         &format!("{} ({})", violations.len(), counts(rules)),
     );
+    text
+}
+
+/// For each rule that was broken how often it was, and the shortest account of it.
+pub fn explanation(violations: &[Violation]) -> String {
+    let mut rules: BTreeMap<Rule, Vec<&Violation>> = BTreeMap::new();
+    for violation in violations {
+        rules.entry(violation.rule).or_default().push(violation);
+    }
+    let mut text = String::new();
+    for (rule, of_rule) in rules {
+        let shortest = of_rule.iter().min_by_key(|violation| violation.what.len());
+        let what = shortest.map_or("", |shortest| &shortest.what);
+        let _ = writeln!(text, "{} times {rule:?}: {what}", of_rule.len());
+    }
     text
 }
 

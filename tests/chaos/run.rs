@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use tower_ownership::testing::EdgeErrorKind;
 use uuid::Uuid;
 
-use crate::client::{Client, health};
+use crate::client::{Client, Layer, health};
 use crate::clock::At;
 use crate::fault::{Action, Name};
 use crate::fleet::Fleet;
@@ -32,7 +32,7 @@ pub struct Run {
 impl Run {
     pub async fn of(settings: Settings, plan: &Plan) -> Self {
         let ticker = Ticker::start();
-        let fleet = Arc::new(Fleet::new(settings).await);
+        let fleet = Arc::new(Fleet::new(settings, plan.shape).await);
         for name in &plan.first {
             fleet.perform(Action::Start(name.clone())).await;
         }
@@ -151,7 +151,7 @@ async fn heal(fleet: &Arc<Fleet>) -> Healing {
 
 async fn until_served(client: &Client, session: Uuid, deadline: Instant) -> (Uuid, Option<At>) {
     while Instant::now() < deadline {
-        let outcome = client.ask(session, Kind::Heal).await;
+        let outcome = client.ask(session, Kind::Heal, Layer::ByPath).await;
         if matches!(outcome, Outcome::Passed(_)) {
             return (session, Some(At::now()));
         }

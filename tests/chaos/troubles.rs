@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::clock::At;
 use crate::fault::Name;
 
@@ -23,6 +25,23 @@ pub enum Trouble {
     Twin,
     /// A session was given to a machine before that started.
     Ahead,
+    /// Another transaction locks a table against writes.
+    Unwritable,
+    /// Another transaction locks a table against reads, too.
+    Unreadable,
+    /// Another transaction locks rows of these sessions.
+    RowsLocked,
+    /// Rows of these sessions move to another partition.
+    RowsMove,
+    /// Its connections lead to a standby.
+    Standby,
+    /// Clients read its answers slowly, or not at all. That excuses nothing.
+    SlowReaders,
+}
+
+impl Trouble {
+    /// What keeps all machines from beating.
+    pub const SILENCES_ALL: [Self; 3] = [Self::NoDatabase, Self::Unwritable, Self::Unreadable];
 }
 
 /// One of them.
@@ -31,6 +50,8 @@ pub struct Interval {
     pub trouble: Trouble,
     /// `None` if it concerns all.
     pub machine: Option<Name>,
+    /// If it concerns only these sessions.
+    pub sessions: Vec<Uuid>,
     pub from: At,
     pub to: At,
 }
@@ -45,9 +66,19 @@ pub struct Open(usize);
 
 impl Troubles {
     pub fn begin(&mut self, trouble: Trouble, machine: Option<&str>) -> Open {
+        self.begin_with(trouble, machine, Vec::new())
+    }
+
+    /// Of some sessions alone.
+    pub fn begin_of(&mut self, trouble: Trouble, sessions: &[Uuid]) -> Open {
+        self.begin_with(trouble, None, sessions.to_vec())
+    }
+
+    fn begin_with(&mut self, trouble: Trouble, machine: Option<&str>, sessions: Vec<Uuid>) -> Open {
         self.0.push(Interval {
             trouble,
             machine: machine.map(ToOwned::to_owned),
+            sessions,
             from: At::now(),
             to: At::NEVER,
         });
@@ -63,9 +94,17 @@ impl Troubles {
         self.0.push(Interval {
             trouble,
             machine: machine.map(ToOwned::to_owned),
+            sessions: Vec::new(),
             from,
             to,
         });
+    }
+
+    #[cfg(test)]
+    pub fn add_of(&mut self, trouble: Trouble, sessions: &[Uuid], from: At, to: At) {
+        self.add(trouble, None, from, to);
+        let added = self.0.last_mut().expect("just added");
+        added.sessions = sessions.to_vec();
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Interval> {
@@ -87,6 +126,23 @@ impl Troubles {
                 (Some(machine), Some(machines)) => machines.contains(&machine.as_str()),
             };
             concerns
+                && troubles.contains(&interval.trouble)
+                && interval.from <= to
+                && interval.to + after >= from
+        })
+    }
+
+    /// Whether one of these troubles of the session was on between the two moments, or had ended
+    /// no longer than `after` ago.
+    pub fn explain_session(
+        &self,
+        troubles: &[Trouble],
+        session: Uuid,
+        (from, to): (At, At),
+        after: Duration,
+    ) -> bool {
+        self.0.iter().any(|interval| {
+            interval.sessions.contains(&session)
                 && troubles.contains(&interval.trouble)
                 && interval.from <= to
                 && interval.to + after >= from

@@ -38,6 +38,15 @@ impl Database {
         database
     }
 
+    /// The same database in a cluster that follows this one's.
+    pub fn on(&self, standby: &Cluster) -> Self {
+        Self {
+            name: self.name.clone(),
+            dir: standby.dir().to_owned(),
+            port: standby.port(),
+        }
+    }
+
     /// Its name, which is unique in the process.
     pub fn name(&self) -> &str {
         &self.name

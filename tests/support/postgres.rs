@@ -103,6 +103,32 @@ impl Cluster {
         Err("five free ports in a row were taken by others".to_owned())
     }
 
+    /// A hot standby that follows `primary`, by streaming replication.
+    pub fn standby_of(primary: &Self) -> Self {
+        let follows = |data: &Path| {
+            fs::remove_dir_all(data).expect("the data of initdb");
+            let mut copy = Command::new(programs().join("pg_basebackup"));
+            copy.args(["--no-sync", "--checkpoint=fast", "--username=postgres"])
+                .args([
+                    "--host=127.0.0.1",
+                    &format!("--port={}", primary.port),
+                    "--pgdata",
+                ])
+                .arg(data)
+                .current_dir("/");
+            if let Some(account) = Account::unprivileged() {
+                account.run(&mut copy);
+            }
+            let output = copy.output().expect("pg_basebackup");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "pg_basebackup failed:\n{said}");
+            fs::write(data.join("standby.signal"), "").expect("standby.signal");
+            let primary = format!("host=127.0.0.1 port={} user=postgres", primary.port);
+            vec![format!("primary_conninfo={primary}")]
+        };
+        Self::prepared(follows).unwrap_or_else(|log| panic!("the standby did not start:\n{log}"))
+    }
+
     /// A fresh, empty database of this cluster.
     pub async fn database(&self) -> Database {
         Database::create(&self.dir, self.port).await

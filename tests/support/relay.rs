@@ -19,7 +19,7 @@ const LIMIT: usize = 512;
 #[derive(Debug)]
 pub struct Relay {
     address: SocketAddr,
-    server: SocketAddr,
+    server: watch::Sender<SocketAddr>,
     held: watch::Sender<bool>,
     accepted: Arc<AtomicUsize>,
     listening: Mutex<Option<Listening>>,
@@ -40,7 +40,7 @@ impl Relay {
         let address = (Ipv4Addr::LOCALHOST, super::free_port()).into();
         let relay = Self {
             address,
-            server: (Ipv4Addr::LOCALHOST, port).into(),
+            server: watch::Sender::new((Ipv4Addr::LOCALHOST, port).into()),
             held: watch::Sender::new(false),
             accepted: Arc::default(),
             listening: Mutex::default(),
@@ -57,6 +57,12 @@ impl Relay {
     /// How many connections were ever accepted.
     pub fn accepted(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Leads new connections to another port of 127.0.0.1, as a host name does after a failover.
+    /// Those that are open stay where they are.
+    pub fn lead_to(&self, port: u16) {
+        self.server.send_replace((Ipv4Addr::LOCALHOST, port).into());
     }
 
     /// Ends all connections and refuses new ones: the server's machine is up, the server is not.
@@ -88,7 +94,7 @@ impl Relay {
         }
         let listener = TcpListener::bind(self.address).await.expect("bind");
         let (stop, stopped) = oneshot::channel();
-        let (server, held) = (self.server, self.held.subscribe());
+        let (server, held) = (self.server.subscribe(), self.held.subscribe());
         let accepted = Arc::clone(&self.accepted);
         let task = tokio::spawn(accept(listener, server, held, accepted, stopped));
         *self.listening.lock().expect("relay") = Some(Listening { stop, task });
@@ -97,7 +103,7 @@ impl Relay {
 
 async fn accept(
     listener: TcpListener,
-    server: SocketAddr,
+    server: watch::Receiver<SocketAddr>,
     held: watch::Receiver<bool>,
     accepted: Arc<AtomicUsize>,
     mut stopped: oneshot::Receiver<()>,
@@ -109,6 +115,7 @@ async fn accept(
             Some(_) = connections.join_next() => {}
             Ok((client, _)) = listener.accept(), if connections.len() < LIMIT => {
                 accepted.fetch_add(1, Ordering::SeqCst);
+                let server = *server.borrow();
                 connections.spawn(carry(client, server, held.clone()));
             }
         }

@@ -7,7 +7,13 @@ use crate::history::{History, Outcome, ProcessEnd, Request};
 use crate::troubles::Trouble;
 
 /// What keeps a request waiting while it lasts.
-const HOLDS_UP: [Trouble; 3] = [Trouble::Stopped, Trouble::Cut, Trouble::NoDatabase];
+const HOLDS_UP: [Trouble; 5] = [
+    Trouble::Stopped,
+    Trouble::Cut,
+    Trouble::NoDatabase,
+    Trouble::Unwritable,
+    Trouble::Unreadable,
+];
 
 pub(super) fn check(history: &History, findings: &mut Findings) {
     for request in &history.requests {
@@ -39,7 +45,8 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
                         .within(&HOLDS_UP, process.ended - took, process.ended);
                 let stalled = history.stalls.within(process.ended - took, process.ended);
                 let settings = &history.settings;
-                status == 0 && took <= settings.drain + settings.slack + held_up + stalled
+                let drains = settings.drain + settings.linger + settings.slack;
+                status == 0 && took <= drains + held_up + stalled
             }
         };
         if !in_time {

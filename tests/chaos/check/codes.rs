@@ -10,7 +10,8 @@ use crate::clock::At;
 use crate::fault::is_deaf;
 use crate::history::{History, Kind, Outcome, Pass, Request, Row};
 use crate::troubles::Trouble::{
-    self, Ahead, Cut, Dead, Draining, NoDatabase, Starting, Stopped, Twin,
+    self, Ahead, Cut, Dead, Draining, NoDatabase, RowsLocked, RowsMove, Standby, Starting, Stopped,
+    Twin, Unreadable, Unwritable,
 };
 
 /// The statuses that go with the listed codes; whatever else the layer can say has no place here.
@@ -71,9 +72,10 @@ impl Reasons<'_> {
             "session-starting" => {
                 self.was_unassigned(request) || self.trouble(&[Starting], &here, request, recovers)
             }
-            // One that is there beats again soon after whatever kept it from it.
+            // One that is there beats again soon after whatever kept it from it, and while no
+            // machine can beat, none is lost.
             "owner-lost" => {
-                let troubles = [Dead, Draining, Stopped, Cut, NoDatabase, Starting];
+                let troubles = [Dead, Draining, Stopped, Cut, Standby, Starting];
                 self.is_gone(&owners, request)
                     || self.trouble(&troubles, &owners, request, recovers)
             }
@@ -89,17 +91,17 @@ impl Reasons<'_> {
                     &owners,
                     request,
                     heals + last_known,
-                )
+                ) || self.is_gone(&owners, request) && !self.unjudged(request, recovers).is_zero()
             }
             "owner-never-seen" => self.trouble(&[Ahead, Starting], &owners, request, recovers),
             "lookup-unavailable" => {
                 let any: Vec<&str> = request.way.iter().map(String::as_str).collect();
-                self.trouble(
-                    &[NoDatabase, Cut, Stopped, Starting],
-                    &any,
-                    request,
-                    recovers,
-                ) || self.stalled(request)
+                let troubles = [NoDatabase, Unreadable, Cut, Standby, Stopped, Starting];
+                self.trouble(&troubles, &any, request, recovers)
+                    || self.is_held(request)
+                    || self.needs_a_claim(request, &owners)
+                        && self.trouble(&[Unwritable], &any, request, recovers)
+                    || self.stalled(request)
             }
             "duplicate-identity" => self.trouble(&[Twin], &owners, request, heals),
             "replay-loop" => self.changed_during(request),
@@ -127,8 +129,14 @@ impl Reasons<'_> {
     fn against_application(&self, request: &Request) -> Option<&'static str> {
         let any: Vec<&str> = request.way.iter().map(String::as_str).collect();
         let recovers = self.history.settings.recovers_within();
+        let troubles = [
+            NoDatabase, Unwritable, Unreadable, Cut, Standby, Stopped,
+            // Its few connections wait for the locked rows, and all other writes for these.
+            RowsLocked,
+        ];
         let is_explained = request.kind == Kind::Write
-            && (self.trouble(&[NoDatabase, Cut, Stopped], &any, request, recovers)
+            && (self.trouble(&troubles, &any, request, recovers)
+                || self.is_held(request)
                 || self.stalled(request));
         (!is_explained).then_some("the application failed")
     }
@@ -143,8 +151,43 @@ impl Reasons<'_> {
         let during = (request.sent, request.done);
         // A bound that only a stalled host missed is not missed.
         let after = after + self.lost(request, after);
+        let after = after + self.unjudged(request, after);
         let troubles_of = &self.history.troubles;
         troubles_of.explain(troubles, Some(machines), during, after)
+    }
+
+    /// For how long no machine's silence counted, of the time before the request.
+    fn unjudged(&self, request: &Request, before: Duration) -> Duration {
+        let mut unjudged = Duration::ZERO;
+        // What it adds may reach back to another one.
+        for _ in 0..3 {
+            let from = request.sent - before - unjudged;
+            let troubles = &self.history.troubles;
+            let silent = troubles.within(&Trouble::SILENCES_ALL, from, request.done);
+            if !silent.is_zero() {
+                unjudged = silent + self.history.settings.judges_again_within();
+            }
+        }
+        unjudged
+    }
+
+    /// Whether another transaction held the session's row, so that nothing could be written.
+    fn is_held(&self, request: &Request) -> bool {
+        self.history.troubles.explain_session(
+            &[RowsLocked, RowsMove],
+            request.session,
+            (request.sent, request.done),
+            self.history.settings.recovers_within(),
+        )
+    }
+
+    /// Whether the session had no owner, or one that may have been lost.
+    fn needs_a_claim(&self, request: &Request, owners: &[&str]) -> bool {
+        let troubles = [Dead, Draining, Stopped, Cut, Standby, Starting];
+        let heals = self.history.settings.heals_within();
+        self.was_unassigned(request)
+            || self.is_gone(owners, request)
+            || self.trouble(&troubles, owners, request, heals)
     }
 
     /// Whether one of the machines was no process at all.
@@ -205,8 +248,8 @@ impl Reasons<'_> {
         rows.any(|row| row.committed >= since && row.committed <= request.done)
     }
 
-    /// Whether the machine may have had to wait for the owner before: not if the process that is it
-    /// has passed requests at this epoch already.
+    /// Whether the machine may have had to wait for the owner before: not if this layer of the
+    /// process that is it has passed requests at this epoch already.
     fn waits(&self, request: &Request, machine: Option<&str>) -> bool {
         let settings = &self.history.settings;
         let reach = settings.freshness + settings.lookup + self.lost(request, settings.lookup);
@@ -216,8 +259,9 @@ impl Reasons<'_> {
         let passes = self.passes.get(&request.session);
         let passes = passes.map(Vec::as_slice).unwrap_or_default();
         mine.any(|row| {
-            let mut earlier = passes.iter().filter(|(_, pass)| {
+            let mut earlier = passes.iter().filter(|(other, pass)| {
                 pass.epoch == row.epoch
+                    && other.layer == request.layer
                     && Some(pass.machine.as_str()) == machine
                     && pass.at + reach < request.sent
                     && self.is_current(pass, request.done)

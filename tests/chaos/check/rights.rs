@@ -198,6 +198,7 @@ mod tests {
         breaks_all(&[EpochsRise, OneOwnerAtATime, NobodyServesOn], |history| {
             history.requests.push(passed("a", 3, 4_300, 900));
             history.rows[4].committed = At::ms(2_500);
+            history.rows[4].is_assigned = true;
         });
     }
 

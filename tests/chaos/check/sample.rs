@@ -9,6 +9,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Rule, check};
+use crate::client::Layer;
 use crate::clock::At;
 use crate::history::{
     Healing, History, Kind, Outcome, Pass, Process, ProcessEnd, Request, Row, Sample, Write,
@@ -89,7 +90,7 @@ pub fn good() -> History {
             row(1, Some("a"), None, 2_000),
             row(2, None, Some(2), 4_000),
             row(3, Some("b"), Some(2), 4_100),
-            row(4, Some("c"), None, 9_000),
+            taken(4, "c", 9_000),
             row(5, Some("d"), None, 12_000),
         ],
         writes: vec![write(1, "a", 11), write(3, "b", 31), write(4, "c", 41)],
@@ -118,6 +119,7 @@ pub fn request(sent: u64, done: u64, machine: &str, outcome: Outcome) -> Request
         session: SESSION,
         kind: Kind::Read,
         is_direct: false,
+        layer: Layer::ByPath,
         sent: At::ms(sent),
         done: At::ms(done),
         outcome,
@@ -157,9 +159,18 @@ pub fn row(epoch: u64, owner: Option<&str>, released: Option<u64>, at: u64) -> R
         session: SESSION,
         epoch,
         owner: owner.map(ToOwned::to_owned),
+        is_assigned: true,
         released,
         committed: At::ms(at),
         number: i64::try_from(epoch * 10).unwrap(),
+    }
+}
+
+/// The row of a machine that took the session over.
+pub fn taken(epoch: u64, owner: &str, committed: u64) -> Row {
+    Row {
+        is_assigned: false,
+        ..row(epoch, Some(owner), None, committed)
     }
 }
 

@@ -18,7 +18,13 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
     let rows = history.rows_by_session();
     for stream in &history.streams {
         match &stream.end {
-            StreamEnd::Farewell(_) | StreamEnd::Left => {}
+            StreamEnd::Left => {}
+            StreamEnd::Farewell(_) => {
+                if !is_over_for_a_reason(history, &rows, stream) {
+                    let what = format!("over, and the session was not lost: {stream:?}");
+                    findings.add(Rule::StreamsEnd, what);
+                }
+            }
             _ if broke_for_a_reason(history, stream) => {}
             _ => findings.add(Rule::StreamsEnd, format!("without a farewell: {stream:?}")),
         }
@@ -61,6 +67,34 @@ fn limit(history: &History, stream: &Stream, lost: At) -> At {
     limit + history.stalls.within(lost, limit) + history.doubt
 }
 
+/// Whether the row changed, or the machine may have been unable to prove its right.
+fn is_over_for_a_reason(
+    history: &History,
+    rows: &BTreeMap<Uuid, Vec<&Row>>,
+    stream: &Stream,
+) -> bool {
+    let unproved = [
+        Trouble::NoDatabase,
+        Trouble::Unreadable,
+        Trouble::Cut,
+        Trouble::Standby,
+        Trouble::Stopped,
+        Trouble::Draining,
+        Trouble::Twin,
+        Trouble::Starting,
+    ];
+    let during = (stream.opened, stream.ended);
+    let stalled = history.stalls.within(stream.opened, stream.ended);
+    lost(rows, stream).is_some_and(|lost| lost <= stream.ended)
+        || stalled > history.settings.freshness / 10
+        || history.troubles.explain(
+            &unproved,
+            Some(&[&stream.machine]),
+            during,
+            history.settings.recovers_within(),
+        )
+}
+
 fn broke_for_a_reason(history: &History, stream: &Stream) -> bool {
     history.troubles.explain(
         &[Trouble::Dead, Trouble::Draining, Trouble::Twin],
@@ -84,6 +118,30 @@ mod tests {
             silent(history);
             let (from, to) = (At::ms(12_105), At::ms(12_200));
             history.troubles.add(Trouble::Dead, Some("c"), from, to);
+        });
+    }
+
+    #[test]
+    fn a_stream_that_is_over_while_the_session_stays_is_found() {
+        let over = |history: &mut History| {
+            history.streams[0].machine = "d".to_owned();
+            history.streams[0].opened = At::ms(30_000);
+            history.streams[0].heard = At::ms(31_000);
+            history.streams[0].ended = At::ms(31_010);
+        };
+        breaks(StreamsEnd, over);
+        is_fine(|history| {
+            over(history);
+            let (from, to) = (At::ms(30_100), At::ms(31_000));
+            history.troubles.add(Trouble::NoDatabase, None, from, to);
+        });
+        // Slow clients are no reason.
+        breaks(StreamsEnd, |history| {
+            over(history);
+            let (from, to) = (At::ms(30_100), At::ms(31_000));
+            history
+                .troubles
+                .add(Trouble::SlowReaders, Some("d"), from, to);
         });
     }
 

@@ -51,7 +51,13 @@ fn notices(history: &History, younger: &Process) -> At {
             .is_none_or(|one| *one == younger.machine);
         let keeps_it_from_noticing = matches!(
             interval.trouble,
-            Trouble::Stopped | Trouble::NoDatabase | Trouble::Starting | Trouble::Cut
+            Trouble::Stopped
+                | Trouble::NoDatabase
+                | Trouble::Unwritable
+                | Trouble::Unreadable
+                | Trouble::Starting
+                | Trouble::Cut
+                | Trouble::Standby
         );
         if concerns && keeps_it_from_noticing && interval.to > began && interval.from <= notices {
             notices = notices.max(interval.to + within);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::{AT_LEAST, LEFT_ALONE, Plan, STARTING};
-use crate::fault::{Action, Name, Step, To};
+use crate::fault::{Action, Name, Shape, Step, To};
 use crate::settings::Settings;
 
 /// The state of a plan as far as it is made.
@@ -19,6 +19,8 @@ pub(super) struct Planner {
     pub(super) machines: Vec<Machine>,
     pub(super) named: usize,
     pub(super) database_free_by: u64,
+    pub(super) standby_free_by: u64,
+    pub(super) locks: usize,
     pub(super) plan: Plan,
 }
 
@@ -36,16 +38,21 @@ impl Machine {
 
 impl Planner {
     pub(super) fn new(settings: &Settings) -> Self {
+        // The load has a generator of its own: how fast it runs must not change the plan.
+        let mut dice = Rng::with_seed(settings.seed);
+        let shape = Shape::ALL[dice.usize(0..Shape::ALL.len())];
         let mut planner = Self {
-            // The load has a generator of its own: how fast it runs must not change the plan.
-            dice: Rng::with_seed(settings.seed),
+            dice,
             settings: settings.clone(),
             now: 0,
             end: ms(settings.length),
             machines: Vec::new(),
             named: 0,
             database_free_by: 0,
+            standby_free_by: 0,
+            locks: 0,
             plan: Plan {
+                shape,
                 first: Vec::new(),
                 steps: Vec::new(),
                 faults: Vec::new(),

@@ -6,6 +6,8 @@ use super::planner::{Planner, ms};
 use super::{AT_MOST, LEFT_ALONE, STARTING};
 use crate::fault::{Action, Cut, Fault, Name, Shutdown, To};
 
+mod directory;
+
 /// For how long a machine is looked at closely before something happens to it, in ms.
 const FOLLOWED: u64 = 400;
 
@@ -18,8 +20,11 @@ impl Planner {
                 room.then(|| self.start(0))
             }
             Fault::Drain => {
-                let name = self.target(ms(self.settings.drain), true)?;
-                self.then(0, Action::Terminate(name));
+                // What it gives up is asked of it on, past the edge and by both of its layers.
+                let length = FOLLOWED + ms(self.settings.drain) + ms(self.settings.linger);
+                let name = self.target(length, true)?;
+                self.follow(&name);
+                self.then(FOLLOWED, Action::Terminate(name));
                 Some(())
             }
             Fault::Kill => {
@@ -41,6 +46,14 @@ impl Planner {
             Fault::Twin | Fault::TwinOfASleeper => self.twin(fault),
             Fault::DatabaseFast => self.restart_database(Shutdown::Fast),
             Fault::DatabaseImmediate => self.restart_database(Shutdown::Immediate),
+            Fault::DatabaseAway => self.database_away(),
+            Fault::LockRows => self.lock_rows(),
+            Fault::LockTable => self.lock_table(),
+            Fault::LockAndDrain => self.lock_and_drain(),
+            Fault::MoveRows => self.move_rows(),
+            Fault::SlowReaders => self.slow_readers(),
+            Fault::Standby => self.standby(),
+            Fault::Migrate => self.migrate(),
             Fault::CutRefused => self.cut(Cut::Refused),
             Fault::CutSilent => self.cut(Cut::Silent),
             Fault::AssignToMachine => {
@@ -70,7 +83,8 @@ impl Planner {
         let pause = self.dice.u64(0..ms(self.settings.lost_after) + 1_500);
         let (ending, takes) = match fault {
             Fault::RestartAfterDrain => {
-                (Action::Terminate as fn(Name) -> Action, self.settings.drain)
+                let takes = self.settings.drain + self.settings.linger;
+                (Action::Terminate as fn(Name) -> Action, takes)
             }
             _ => (Action::Kill as fn(Name) -> Action, Duration::ZERO),
         };
@@ -100,10 +114,13 @@ impl Planner {
 
     fn restart_database(&mut self, shutdown: Shutdown) -> Option<()> {
         let outage = self.dice.u64(0..2_500);
-        if self.database_free_by > self.now || !self.fits(outage + 1_000) {
+        self.outage(shutdown, outage)
+    }
+
+    fn outage(&mut self, shutdown: Shutdown, outage: u64) -> Option<()> {
+        if !self.database_is_free_for(outage) {
             return None;
         }
-        self.database_free_by = self.now + outage + 2_000;
         self.then(0, Action::StopDatabase(shutdown));
         self.then(outage, Action::StartDatabase);
         Some(())
@@ -172,7 +189,8 @@ impl Planner {
             return None;
         }
         let from = self.target(FOLLOWED + length, false)?;
-        let to = self.target(FOLLOWED + 500 + ms(self.settings.drain), true)?;
+        let drain = ms(self.settings.drain) + ms(self.settings.linger);
+        let to = self.target(FOLLOWED + 500 + drain, true)?;
         self.cut_and_follow(&from, length);
         let moved = FOLLOWED + self.dice.u64(5..100);
         self.then(

@@ -1,6 +1,7 @@
 use super::super::Rule::*;
 use super::super::sample::*;
 use super::*;
+use crate::client::Layer;
 use crate::history::ProcessEnd;
 
 /// When everything has long been quiet.
@@ -73,6 +74,60 @@ fn an_owner_that_is_no_more_is_lost_for_as_long_as_it_is_the_owner() {
 }
 
 #[test]
+fn a_healthy_owner_is_not_lost_after_an_outage() {
+    breaks(RefusalsHaveReasons, |history| {
+        let lost = refused("c", LATER, 503, "owner-lost");
+        history.requests.push(lost);
+        let outage = (At::ms(LATER - 5_000), At::ms(LATER - 500));
+        history.troubles.add(NoDatabase, None, outage.0, outage.1);
+    });
+}
+
+#[test]
+fn a_dead_owner_is_found_later_after_an_outage() {
+    let unreachable = |history: &mut History| {
+        let unreachable = refused("c", LATER, 503, "owner-unreachable");
+        history.requests.push(unreachable);
+        let dead = (At::ms(LATER - 18_000), At::ms(LATER - 17_000));
+        history.troubles.add(Dead, Some("d"), dead.0, dead.1);
+    };
+    breaks(RefusalsHaveReasons, unreachable);
+    is_fine(|history| {
+        unreachable(history);
+        let outage = (At::ms(LATER - 15_000), At::ms(LATER - 10_000));
+        history.troubles.add(NoDatabase, None, outage.0, outage.1);
+    });
+}
+
+#[test]
+fn a_locked_row_excuses_the_lookup_of_its_session_alone() {
+    let unavailable = |history: &mut History, session: Uuid| {
+        let unavailable = refused("d", LATER, 503, "lookup-unavailable");
+        history.requests.push(unavailable);
+        let locked = (At::ms(LATER - 1_000), At::ms(LATER + 1_000));
+        history
+            .troubles
+            .add_of(RowsLocked, &[session], locked.0, locked.1);
+    };
+    is_fine(|history| unavailable(history, SESSION));
+    breaks(RefusalsHaveReasons, |history| {
+        unavailable(history, Uuid::from_u128(2));
+    });
+}
+
+#[test]
+fn slow_readers_excuse_no_refusal() {
+    breaks(RefusalsHaveReasons, |history| {
+        let unavailable = refused("d", LATER, 503, "lookup-unavailable");
+        history.requests.push(unavailable);
+        let slow = (At::ms(LATER - 1_000), At::ms(LATER + 1_000));
+        history
+            .troubles
+            .add(Trouble::SlowReaders, Some("d"), slow.0, slow.1);
+    });
+}
+
+#[test]
 fn who_serves_already_does_not_wait_again_unless_it_was_restarted() {
     let again = |history: &mut History| {
         history
@@ -80,6 +135,19 @@ fn who_serves_already_does_not_wait_again_unless_it_was_restarted() {
             .push(refused("d", LATER, 503, "session-moving"));
     };
     breaks(RefusalsHaveReasons, again);
+    // A row that moves to another partition stays with its owner.
+    breaks(RefusalsHaveReasons, |history| {
+        again(history);
+        let moved = (At::ms(LATER - 10), At::ms(LATER - 5));
+        history
+            .troubles
+            .add_of(RowsMove, &[SESSION], moved.0, moved.1);
+    });
+    // Another layer, which waits by itself.
+    is_fine(|history| {
+        again(history);
+        history.requests.last_mut().unwrap().layer = Layer::ByHeader;
+    });
     // A process that came before the last one was served.
     is_fine(|history| {
         again(history);
