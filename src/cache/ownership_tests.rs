@@ -127,6 +127,21 @@ fn the_first_owner_and_the_next_after_a_proven_release_serve_at_once() {
     }
 }
 
+/// A row that moves to another partition arrives there without its proof.
+#[test]
+fn a_session_goes_on_when_its_row_loses_the_proof() {
+    let rig = Rig::new();
+    rig.write("me", 3, Some(2));
+    assert!(rig.right().may_serve());
+    rig.pass(F);
+    rig.write("me", 3, None);
+    rig.cache.invalidate(id());
+    assert_eq!(rig.right(), Right::Wait { left: SLACK });
+    rig.pass(SLACK);
+    rig.cache.invalidate(id());
+    assert!(rig.right().may_serve());
+}
+
 #[test]
 fn who_took_the_id_of_a_process_that_may_run_serves_nothing_until_that_one_cannot() {
     let rig = Rig::new();
