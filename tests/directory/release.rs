@@ -136,6 +136,6 @@ async fn all_are_given_up_in_one_statement_each_with_the_proof_that_it_has() {
         (Some("m2".to_owned()), 1, None)
     );
     assert_eq!(row(&database, over).await, (Some("m1".to_owned()), 1, None));
-    let updates = database.statements_with("unnest(");
+    let updates = database.statements_with("unnest($4");
     assert_eq!(updates, 1);
 }
