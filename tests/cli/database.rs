@@ -98,6 +98,9 @@ async fn a_migration_that_was_applied_in_part_is_said_beside_the_rest() {
         "migration-partly",
         "there is no trigger \"zz_tower_ownership_update\" of \"preview_sessions\".",
     );
+    // First also where the session has a trouble of its own.
+    let unknown = scene.examine(Uuid::new_v4()).await;
+    unknown.is("migration-partly", "zz_tower_ownership_update");
 }
 
 #[tokio::test]

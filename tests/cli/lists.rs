@@ -51,6 +51,36 @@ async fn an_audit_finds_what_is_wrong_and_its_status_says_that_it_did() {
 }
 
 #[tokio::test]
+async fn missing_triggers_are_a_finding_and_hide_nothing_else() {
+    let scene = fleet().await;
+    scene
+        .database
+        .execute("ALTER TABLE preview_sessions DISABLE TRIGGER ALL")
+        .await;
+    let said = ask(&scene, &["audit"]).await;
+    assert_eq!(said.status, 1, "{said:?}");
+    let audit = said.json();
+    let kinds = texts(&audit["findings"], "kind");
+    for kind in ["owner-lost", "migration-partly", "notify-triggers"] {
+        assert!(kinds.contains(&kind), "{kind}: {kinds:?}");
+    }
+    let told = run(&["audit", "--database", &scene.database.url()], &[]).await;
+    assert!(!told.out.contains("is not applied"), "{}", told.out);
+    assert_eq!(ask(&scene, &["machines"]).await.status, 0);
+
+    // Of what cannot be read, at least that.
+    scene
+        .database
+        .execute("DROP TABLE ownership_machines")
+        .await;
+    let said = ask(&scene, &["audit"]).await;
+    assert_eq!(said.status, 1, "{said:?}");
+    let audit = said.json();
+    let kinds = texts(&audit["findings"], "kind");
+    assert!(kinds.contains(&"migration-partly"), "{kinds:?}");
+}
+
+#[tokio::test]
 async fn a_fleet_in_order_is_said_to_be() {
     let scene = Scene::migrated().await;
     scene

@@ -27,6 +27,29 @@ async fn a_session_without_an_owner_is_taken() {
     });
 }
 
+/// As PostgreSQL refuses a commit whose notifications do not fit the queue.
+#[tokio::test]
+async fn a_full_notification_queue_is_named() {
+    let database = migrated().await;
+    let id = unowned(&database).await;
+    let process = Process::of("m1", &database);
+    let seen = process.read(id).await;
+    database
+        .execute(
+            "CREATE FUNCTION full_queue() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 RAISE EXCEPTION USING ERRCODE = '54000',
+                     MESSAGE = 'too many notifications in the NOTIFY queue';
+             END $$;
+             CREATE TRIGGER full_queue BEFORE UPDATE ON preview_sessions
+                 FOR EACH ROW EXECUTE FUNCTION full_queue()",
+        )
+        .await;
+    let claim = process.directory.claim(seen, me("m1")).await;
+    let error = claim.unwrap_err();
+    assert_eq!(error.kind(), LookupErrorKind::Unavailable);
+    assert!(error.to_string().contains("NOTIFY queue"), "{error}");
+}
+
 #[tokio::test]
 async fn an_unknown_session_is_nobodys() {
     let database = migrated().await;
