@@ -19,12 +19,14 @@ mod config_error;
 mod connection_string;
 mod connections;
 mod connector;
+mod detached;
 mod direct;
 mod directory;
 mod document;
 mod exchange;
 mod failure;
 mod fault;
+mod hosts;
 mod identifier;
 mod layers;
 mod lease;
@@ -137,6 +139,10 @@ use table::Table;
 /// [second form](PostgresLookupBuilder::batch_query) for that. At most 20,000 lookups wait; one
 /// more is `Unavailable`.
 ///
+/// Each query is in a task of the runtime, so a lookup that is dropped, or not polled for a while,
+/// holds no connection. A query that all have left has another 200 ms to end before its connection
+/// is closed.
+///
 /// # Poolers, replicas, TLS
 /// A connection is told both limits as it is opened, in `options`, and the session query is
 /// prepared on it: then a lookup is one message. `PgBouncer` in transaction mode, and whatever else
@@ -146,8 +152,17 @@ use table::Table;
 /// times the work. `pgbouncer=true` in the URL says so from the start; with a pool of the
 /// application's own it is always so.
 ///
-/// Read from the primary: on a replica that lags behind, a session still belongs to the machine it
-/// has just left. With several hosts in the URL, add `target_session_attrs=read-write`.
+/// On a standby that lags behind, a session still belongs to the machine it has just left. With
+/// [ownership](PostgresLookupBuilder::ownership), each query also asks whether the server is one
+/// (`pg_is_in_recovery`). Then the lookup is `Unavailable`, says so, and the pool's connections are
+/// closed, so that the next one leads to where the host name leads by then. Without ownership, a
+/// standby may be read.
+///
+/// Several hosts in the URL are tried one after another, each for
+/// [`connect_timeout`](PostgresLookupBuilder::connect_timeout), and the one that answered last goes
+/// first. With ownership, a standby is passed over. `target_session_attrs=read-write` (or `primary`,
+/// which means the same here) passes over all that take no writes, `read-only` over all others;
+/// `standby` and `prefer-standby` are errors.
 ///
 /// With the feature `tls`, `sslmode` means: `disable` no TLS; `prefer` (the driver's default) TLS
 /// if the server offers it; `require`, `verify-ca` and `verify-full` nothing but TLS. Whenever TLS
@@ -172,7 +187,7 @@ pub struct PostgresLookup {
 
 struct Inner {
     queue: Queue,
-    connections: Connections,
+    connections: Arc<Connections>,
     query: SessionQuery,
     reader: Reader,
     /// What the query was made from; `None` for a query of the application's own.
@@ -214,12 +229,16 @@ impl Inner {
         let parameters = [value.parameter()];
         let sql = self.query.sql();
         let began = Stopwatch::start();
-        let rows = self.connections.ask(sql, &parameters, deadline).await;
+        let tells_standby = self.query.tells_standby();
+        let rows = self
+            .connections
+            .ask(sql, &parameters, deadline, tells_standby)
+            .await;
         meter::queried(1, began);
         let rows = rows.map_err(Failure::into_lookup_error)?;
-        match rows.as_slice() {
-            [] => Ok(None),
-            [row] => self.read(id, row, 0).map(Some),
+        match self.query.found(&rows)? {
+            ([], _) => Ok(None),
+            ([row], at) => self.read(id, row, at).map(Some),
             _ => Err(Self::two_rows()),
         }
     }
@@ -247,12 +266,7 @@ impl Inner {
 impl SessionLookup for PostgresLookup {
     async fn session(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
         let lookup = &self.inner;
-        let deadline = lookup.connections.deadline();
-        if lookup.queue.is_open() {
-            Queue::answer(lookup, id, deadline).await
-        } else {
-            lookup.ask(id, deadline).await
-        }
+        Queue::answer(lookup, id, lookup.connections.deadline()).await
     }
 
     fn spawn(&self, refresh: Refresh) {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
-use crate::{Process, builder, machine, me, migrated, owned_by, row, unowned};
+use crate::{Process, builder, chain, machine, me, migrated, owned_by, row, unowned};
 
 #[tokio::test]
 async fn a_session_without_an_owner_is_taken() {
@@ -234,7 +234,7 @@ async fn a_table_that_was_not_migrated_is_said_so() {
     );
     let error = process.directory.claim(seen, me("m1")).await.unwrap_err();
     assert_eq!(error.kind(), LookupErrorKind::Unavailable);
-    assert!(error.to_string().contains("migration"), "{error}");
+    assert!(chain(&error).contains("migration"), "{error:?}");
 }
 
 #[tokio::test]

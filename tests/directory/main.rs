@@ -37,11 +37,13 @@ mod rivals;
 mod scale;
 mod serving;
 mod silence;
+mod slow_clients;
+mod standby;
 #[path = "../support/mod.rs"]
 mod support;
 mod verify;
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use tower_ownership::{MachineId, PostgresDirectory, PostgresLookup, PostgresLookupBuilder};
 use uuid::Uuid;
@@ -102,6 +104,17 @@ async fn row(database: &Database, id: Uuid) -> (Option<String>, i64, Option<i64>
         .await
         .unwrap();
     (row.get(0), row.get(1), row.get(2))
+}
+
+/// An error and all that caused it, as one text.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 /// The one value that a query returns.

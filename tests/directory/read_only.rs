@@ -4,7 +4,7 @@ use tower_ownership::{Freshness, LookupErrorKind, PostgresLookup};
 
 use crate::support::postgres::Cluster;
 use crate::support::until_async;
-use crate::{PostgresDirectory, Process, machine, unowned};
+use crate::{PostgresDirectory, Process, chain, machine, unowned};
 
 /// As providers do it when a disk is full, and operators before a switchover.
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn a_server_that_is_set_to_be_read_only_is_not_written() {
         .await;
         let error = error.unwrap();
         assert_eq!(error.kind(), LookupErrorKind::Unavailable);
-        let text = error.to_string();
+        let text = chain(&error);
         assert!(text.contains("default_transaction_read_only"), "{text}");
         set("off").await;
         until_async("it is claimed", async || {

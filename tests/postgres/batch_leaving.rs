@@ -173,3 +173,38 @@ fn a_runtime_may_end() {
         state(&lookup, 0, 0).await;
     });
 }
+
+/// Clients that go away after they have sent their request.
+#[tokio::test]
+async fn lookups_that_are_dropped_cost_no_connections() {
+    let (database, id) = with_session().await;
+    for query in [false, true] {
+        let lookup = PostgresLookup::builder(database.url());
+        let lookup = if query {
+            lookup.query(
+                "SELECT 'm1' AS owner, 'active' AS status FROM preview_sessions WHERE id = $1",
+            )
+        } else {
+            lookup
+        };
+        let lookup = lookup.build().unwrap();
+        found(&lookup, id).await;
+        let before = database.connections_made();
+        for polls in 0..200 {
+            let mut dropped = Box::pin(find(&lookup, id));
+            for _ in 0..=polls % 5 {
+                if futures_util::poll!(dropped.as_mut()).is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            drop(dropped);
+            if polls % 10 == 0 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+        found(&lookup, id).await;
+        let more = database.connections_made() - before;
+        assert!(more <= 3, "{more} new connections");
+    }
+}

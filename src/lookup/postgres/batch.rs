@@ -1,9 +1,13 @@
 //! Many lookups in one query.
 
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
 use futures_util::future::{Either, select};
-use tokio::{sync::oneshot::Sender, task::yield_now, time::Instant};
+use tokio::{
+    sync::oneshot::Sender,
+    task::yield_now,
+    time::{Instant, sleep},
+};
 use tokio_postgres::Row;
 
 use crate::{
@@ -17,6 +21,12 @@ use super::{
     query::SessionQuery,
     queue::{Answer, Slot, Waiting},
 };
+
+/// How long a query that nobody waits for any more may go on. Most end by then, and their
+/// connections can be used again: if a query ended with the last of those who wait for it, clients
+/// that go away would cost the server a new connection each. Shorter than a lookup's wait for a
+/// connection, so that a query which is slow fails none of those that wait behind it.
+const ABANDONED: Duration = Duration::from_millis(200);
 
 /// Everybody who waits for one session.
 struct Asked {
@@ -33,6 +43,10 @@ impl Asked {
             drop(other.send(answer.clone()));
         }
         drop(self.first.send(answer));
+    }
+
+    fn is_forsaken(&self) -> bool {
+        self.first.is_closed() && self.others.iter().all(Sender::is_closed)
     }
 
     /// Ends when nobody waits any more.
@@ -75,12 +89,16 @@ impl Inner {
     async fn answer(&self, batch: Vec<Waiting>, deadline: Instant) {
         let mut parts = vec![by_session(batch)];
         while let Some(mut part) = parts.pop() {
+            if part.iter().all(Asked::is_forsaken) {
+                continue;
+            }
             let ids: Vec<SessionId> = part.iter().map(|asked| asked.id).collect();
             let asked = {
                 let forsaken = pin!(async {
                     for asked in &mut part {
                         asked.forsaken().await;
                     }
+                    sleep(ABANDONED).await;
                 });
                 match select(pin!(self.ask_all(&ids, deadline)), forsaken).await {
                     Either::Left((answers, _)) => answers,
@@ -120,7 +138,11 @@ impl Inner {
         let (count, ids) = (ids.len(), self.query.ids(ids));
         let parameters = [ids.parameter()];
         let began = Stopwatch::start();
-        let rows = self.connections.ask(query, &parameters, deadline).await;
+        let tells_standby = self.query.tells_standby();
+        let rows = self
+            .connections
+            .ask(query, &parameters, deadline, tells_standby)
+            .await;
         meter::queried(count, began);
         rows
     }
@@ -146,11 +168,16 @@ impl Inner {
         let mut answers: Vec<Option<Answer>> = vec![None; ids.len()];
         let mut one_astray = false;
         for row in rows {
-            let id = self.query.id_of(&row);
-            let place = id.and_then(|id| Some((id, ids.binary_search(&id).ok()?)));
-            match place.and_then(|(id, at)| Some((id, answers.get_mut(at)?))) {
-                Some((_, answer @ Some(_))) => *answer = Some(Err(Self::two_rows())),
-                Some((id, answer)) => *answer = Some(self.read(id, &row, 1).map(Some)),
+            if self.query.is_without_session(&row) {
+                continue;
+            }
+            let place = self.query.id_in_batch(&row).and_then(|(id, column)| {
+                let at = ids.binary_search(&id).ok()?;
+                Some((id, column, answers.get_mut(at)?))
+            });
+            match place {
+                Some((_, _, answer @ Some(_))) => *answer = Some(Err(Self::two_rows())),
+                Some((id, column, answer)) => *answer = Some(self.read(id, &row, column).map(Some)),
                 None => one_astray = true,
             }
         }

@@ -274,8 +274,8 @@ impl PostgresLookupBuilder {
         self
     }
 
-    /// How long a new connection may take, from the name's resolution to authentication. Default:
-    /// 700 ms. One of the addresses that a name resolves to gets half of it, so that a dead one
+    /// How long a new connection may take, from the name's resolution to authentication, with each
+    /// host of the connection string. Default: 700 ms. One of the addresses that a name resolves to gets half of it, so that a dead one
     /// leaves time for the next, unless the connection string sets `connect_timeout`.
     pub fn connect_timeout(mut self, bound: Duration) -> Self {
         self.bounds.connect = bound;

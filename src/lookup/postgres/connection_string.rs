@@ -82,6 +82,9 @@ impl Seen {
                 });
                 None
             }
+            // libpq's word for a server that is no standby. The driver asks whether the session may
+            // write, which differs only where that was forbidden on the primary.
+            "target_session_attrs" if value == "primary" => Some("read-write"),
             "pgbouncer" => {
                 self.pooled = value == "true";
                 None

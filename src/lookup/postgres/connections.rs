@@ -1,6 +1,6 @@
 //! The pool, and one bounded question to it.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use deadpool_postgres::{ClientWrapper, Pool};
 use tokio::{
@@ -16,6 +16,7 @@ use crate::LookupError;
 
 use super::{
     bounds::Bounds,
+    detached::{Encoded, detached},
     direct::Direct,
     exchange::{self, Opening},
     failure::{Failure, connect_error},
@@ -69,22 +70,29 @@ impl Connections {
         }
     }
 
-    /// How many connections there may be.
-    pub(super) fn most(&self) -> usize {
-        self.pool.status().max_size
+    /// How many of them lookups may use at once. `writes`: whether the others are for writes.
+    pub(super) fn for_lookups(&self, writes: bool) -> usize {
+        let most = self.pool.status().max_size;
+        if writes {
+            most.saturating_sub(self.others.available_permits()).max(1)
+        } else {
+            most
+        }
     }
 
     /// Asks, within the overall bound.
     pub(super) async fn query(
-        &self,
+        self: &Arc<Self>,
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, LookupError> {
-        let rows = self.ask(sql, parameters, self.deadline()).await;
-        rows.map_err(Failure::into_lookup_error)
+        let rows = self.detach(Statement::Ask, sql, parameters, self.deadline());
+        rows.await.map_err(Failure::into_lookup_error)
     }
 
-    /// Asks by `deadline`.
+    /// Asks by `deadline`, in the caller's own future: for tasks that nobody can leave unpolled.
+    /// With `tells_standby`, the first column of each row says whether the server is a standby, and
+    /// there is at least one row.
     ///
     /// `deadline` goes along with every step, rather than around all of them, because a timer that
     /// is set wakes another thread of the runtime: most lookups set one, for the query.
@@ -93,74 +101,103 @@ impl Connections {
         sql: &str,
         parameters: &[Parameter<'_>],
         deadline: Instant,
+        tells_standby: bool,
     ) -> Result<Vec<Row>, Failure> {
-        self.attempt(Statement::Ask, (sql, parameters), deadline)
-            .await
+        let what = if tells_standby {
+            Statement::AskPrimary
+        } else {
+            Statement::Ask
+        };
+        self.attempt(what, (sql, parameters), deadline).await
     }
 
     /// Writes by `deadline`. What is `repeatable` (a second time, it changes nothing more) is
     /// written once more if all that failed was a connection that had been lying idle.
     pub(super) async fn write(
-        &self,
+        self: &Arc<Self>,
         sql: &str,
         parameters: &[Parameter<'_>],
         deadline: Instant,
         repeatable: bool,
     ) -> Result<Vec<Row>, Failure> {
         let what = Statement::Write { repeatable };
-        self.attempt(what, (sql, parameters), deadline).await
+        self.detach(what, sql, parameters, deadline).await
     }
 
     /// Writes by `deadline` what is repeatable and should not wait long for a lock.
     pub(super) async fn claim(
-        &self,
+        self: &Arc<Self>,
         sql: &str,
         parameters: &[Parameter<'_>],
         deadline: Instant,
     ) -> Result<Vec<Row>, Failure> {
-        self.attempt(Statement::Claim, (sql, parameters), deadline)
+        self.detach(Statement::Claim, sql, parameters, deadline)
             .await
     }
 
     /// Asks, within `limit`, what may take longer than a lookup. Never prepared: it is asked seldom,
     /// and a plan of its own serves it best.
     pub(super) async fn read_much(
-        &self,
+        self: &Arc<Self>,
         sql: &str,
         parameters: &[Parameter<'_>],
         limit: Duration,
     ) -> Result<Vec<Row>, Failure> {
         let deadline = Instant::now() + limit;
-        self.attempt(Statement::AskMuch, (sql, parameters), deadline)
+        self.detach(Statement::AskMuch, sql, parameters, deadline)
             .await
     }
 
     /// Writes by `deadline` what may take longer than other queries do.
     pub(super) async fn write_much(
-        &self,
+        self: &Arc<Self>,
         sql: &str,
         parameters: &[Parameter<'_>],
         deadline: Instant,
     ) -> Result<Vec<Row>, Failure> {
-        self.attempt(Statement::WriteMuch, (sql, parameters), deadline)
+        self.detach(Statement::WriteMuch, sql, parameters, deadline)
             .await
+    }
+
+    /// Does it in a task of its own.
+    async fn detach(
+        self: &Arc<Self>,
+        what: Statement,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        deadline: Instant,
+    ) -> Result<Vec<Row>, Failure> {
+        let (connections, sql) = (Arc::clone(self), sql.to_owned());
+        let parameters = Encoded::new(parameters)?;
+        detached(async move {
+            let parameters = parameters.parameters();
+            connections
+                .attempt(what, (&sql, &parameters), deadline)
+                .await
+        })
+        .await
     }
 
     /// Runs statements in one transaction of at most `limit`, which waits for no lock longer than
     /// `lock`.
     pub(super) async fn execute(
-        &self,
+        self: &Arc<Self>,
         sql: &str,
         lock: Duration,
         limit: Duration,
     ) -> Result<(), Failure> {
-        let _turn = self.turn(self.deadline()).await?;
-        let lease = self.lease(self.deadline()).await?;
-        let opening = Opening::write(limit).lock_timeout(lock);
-        let done = exchange::execute(lease.client()?, opening, sql).await;
-        let done = Self::judged(lease.client()?, done, limit).await;
-        lease.end(&done);
-        done
+        let (connections, sql) = (Arc::clone(self), sql.to_owned());
+        detached(async move {
+            let deadline = connections.deadline();
+            let _turn = connections.turn(deadline).await?;
+            let lease = connections.lease(deadline).await?;
+            let opening = Opening::write(limit).lock_timeout(lock);
+            let done = exchange::execute(lease.client()?, opening, &sql).await;
+            let done = Self::judged(lease.client()?, done, limit).await;
+            lease.end(&done);
+            done
+        })
+        .await
     }
 
     /// Does it, and once more if all that failed was a connection that had been lying idle: a
@@ -174,7 +211,7 @@ impl Connections {
         deadline: Instant,
     ) -> Result<Vec<Row>, Failure> {
         let _turn = match what {
-            Statement::Ask => None,
+            Statement::Ask | Statement::AskPrimary => None,
             _ => Some(self.turn(deadline).await?),
         };
         let began = Instant::now();
@@ -183,6 +220,10 @@ impl Connections {
         match self.once(lease, what, sql, deadline).await {
             Err(failure) if was_idle && what.may_repeat(&failure) => {
                 self.drop_what_is_older(began);
+            }
+            Err(failure) if failure.is_standby() => {
+                self.drop_what_is_older(Instant::now());
+                return Err(failure);
             }
             // A statement that cannot be prepared has done nothing.
             Err(failure) if self.direct.holds() && failure.is_of_a_prepared_statement() => {
@@ -194,7 +235,9 @@ impl Connections {
         self.once(lease, what, sql, deadline).await
     }
 
-    /// What was opened before a connection that had died is likely to have died with it.
+    /// What was opened before a connection that had died is likely to have died with it, and what
+    /// leads to a standby is not the only one that does. In its place one is opened that leads to
+    /// where the name leads by now.
     fn drop_what_is_older(&self, began: Instant) {
         let began = began.into_std();
         drop(self.pool.retain(|_, metrics| metrics.created > began));
@@ -210,14 +253,14 @@ impl Connections {
         let client = lease.client()?;
         let limit = self.bounds.statement().min(left(deadline));
         let opening = match what {
-            Statement::Ask => Opening::read(limit),
+            Statement::Ask | Statement::AskPrimary => Opening::read(limit),
             Statement::AskMuch => Opening::read(left(deadline)),
             Statement::Write { .. } => Opening::write(limit),
             Statement::Claim => Opening::write(limit).lock_timeout(CLAIM_LOCK),
             Statement::WriteMuch => Opening::write(left(deadline)),
         };
         let answer = match what {
-            Statement::Ask if self.direct.holds() => {
+            Statement::Ask | Statement::AskPrimary if self.direct.holds() => {
                 exchange::ask_prepared(client, limit, sql, parameters).await
             }
             Statement::Write { .. } | Statement::Claim if self.direct.holds() => {
@@ -225,7 +268,10 @@ impl Connections {
             }
             _ => exchange::transact(client, opening, sql, parameters).await,
         };
-        let answer = Self::judged(client, answer, left(deadline)).await;
+        let answer = match (what, answer) {
+            (Statement::AskPrimary, Ok(rows)) => of_the_primary(rows),
+            (_, answer) => Self::judged(client, answer, left(deadline)).await,
+        };
         lease.end(&answer);
         answer
     }
@@ -285,12 +331,17 @@ impl Connections {
 
     /// How long a connection may take, of the pool or a new one.
     pub(super) fn patience(&self) -> Duration {
-        self.bounds.pool + self.bounds.connect
+        let connect = self.pool.timeouts().create;
+        self.bounds.pool + connect.unwrap_or(self.bounds.connect)
     }
 
     /// When a lookup that begins now has to have its answer.
     pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.bounds.overall
+    }
+
+    pub(super) fn none_became_free() -> LookupError {
+        LookupError::timeout("no connection to PostgreSQL became free in time")
     }
 
     pub(super) fn too_late() -> LookupError {
@@ -302,6 +353,8 @@ impl Connections {
 #[derive(Clone, Copy, Debug)]
 enum Statement {
     Ask,
+    /// What says of the server whether it is a standby, and is not believed if it is one.
+    AskPrimary,
     /// What may take until the deadline, and is not worth a plan that is kept.
     AskMuch,
     Write {
@@ -315,12 +368,22 @@ impl Statement {
     /// Whether a fresh connection may do what one that had been lying idle did not.
     fn may_repeat(self, failure: &Failure) -> bool {
         let repeatable = match self {
-            Self::Ask | Self::AskMuch | Self::Claim => true,
+            Self::Ask | Self::AskPrimary | Self::AskMuch | Self::Claim => true,
             Self::Write { repeatable } => repeatable,
             Self::WriteMuch => false,
         };
         // A standby has written nothing.
         failure.is_standby() || repeatable && failure.is_stale()
+    }
+}
+
+/// The rows, whose first column says whether the server is a standby. One that says nothing is not
+/// believed either.
+pub(super) fn of_the_primary(rows: Vec<Row>) -> Result<Vec<Row>, Failure> {
+    match rows.first().map(|row| row.try_get(0)) {
+        Some(Ok(false)) => Ok(rows),
+        Some(Err(error)) => Err(Failure::Server(error)),
+        Some(Ok(true)) | None => Err(Failure::Standby(None)),
     }
 }
 

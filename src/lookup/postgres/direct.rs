@@ -19,6 +19,8 @@ use tokio_postgres::{
     tls::{MakeTlsConnect, TlsConnect},
 };
 
+use super::hosts::Hosts;
+
 /// Whether connections have a server process of their own, so that settings and prepared
 /// statements last as long as they do.
 ///
@@ -32,27 +34,27 @@ pub(super) struct Direct(Arc<State>);
 struct State {
     shared: AtomicBool,
     limit: Duration,
-    reads_only: bool,
+    writes: bool,
 }
 
 impl Direct {
-    /// `limit` is how long the server may work on one statement. With `reads_only`, a connection
-    /// cannot write.
+    /// `limit` is how long the server may work on one statement. Without `writes`, a
+    /// connection can only read.
     ///
     /// A directory writes over the same connections. They keep the server's own default, because a
     /// transaction that is opened as `READ WRITE` past a default of ours would also pass that of an
     /// operator or a provider who has stopped all writers (`default_transaction_read_only`).
-    pub(super) fn new(limit: Duration, reads_only: bool) -> Self {
+    pub(super) fn new(limit: Duration, writes: bool) -> Self {
         Self(Arc::new(State {
             shared: AtomicBool::new(false),
             limit,
-            reads_only,
+            writes,
         }))
     }
 
     /// For connections that others opened, of which nothing is known.
     pub(super) fn never() -> Self {
-        let direct = Self::new(Duration::ZERO, false);
+        let direct = Self::new(Duration::ZERO, true);
         direct.give_up();
         direct
     }
@@ -67,9 +69,10 @@ impl Direct {
         self.0.shared.store(true, Ordering::Release);
     }
 
-    pub(super) fn connector<T>(&self, tls: T) -> DirectConnector<T> {
+    pub(super) fn connector<T>(&self, tls: T, hosts: Hosts) -> DirectConnector<T> {
         DirectConnector {
             tls,
+            hosts,
             direct: self.clone(),
         }
     }
@@ -93,10 +96,19 @@ pub(super) fn statement_timeout(limit: Duration) -> u128 {
 /// Opens connections, and finds out.
 pub(super) struct DirectConnector<T> {
     tls: T,
+    hosts: Hosts,
     direct: Direct,
 }
 
-type Opened = Result<(Client, JoinHandle<()>), Error>;
+type Opened = Result<Connected, Error>;
+
+type Connected = (Client, JoinHandle<()>);
+
+struct Reached {
+    opened: Connected,
+    /// Whether the server follows another one.
+    follows: bool,
+}
 
 impl<T> Connect for DirectConnector<T>
 where
@@ -105,18 +117,31 @@ where
     T::TlsConnect: Send + Sync,
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
-    fn connect(&self, config: &Config) -> Pin<Box<dyn Future<Output = Opened> + Send + '_>> {
-        let config = config.clone();
+    /// Tries the hosts one after another; the pool's own configuration names all of them. Where
+    /// ownership is kept, a standby is only what is left when no host is a primary: the lookups
+    /// that meet it say what is wrong.
+    fn connect(&self, _: &Config) -> Pin<Box<dyn Future<Output = Opened> + Send + '_>> {
         Box::pin(async move {
-            if self.direct.holds() {
-                match self.connect_directly(&config).await {
-                    Err(error) if is_refused(&error) => {}
-                    opened => return opened,
+            let (mut failed, mut standby) = (None, None);
+            for attempt in self.hosts.in_turn() {
+                match attempt.connect(self.connect_to(attempt.config)).await {
+                    Some(Ok(Reached { opened, follows })) if follows && self.direct.0.writes => {
+                        standby = Some(opened);
+                    }
+                    Some(Ok(Reached { opened, .. })) => {
+                        attempt.answered();
+                        return Ok(opened);
+                    }
+                    Some(Err(error)) => failed = Some(error),
+                    None => {}
                 }
             }
-            let opened = self.open(&config).await?;
-            self.direct.give_up();
-            Ok(opened)
+            match (failed, standby) {
+                (_, Some(standby)) => Ok(standby),
+                (Some(error), None) => Err(error),
+                // There is at least one host, and the last has no bound of its own.
+                (None, None) => std::future::pending().await,
+            }
         })
     }
 }
@@ -128,7 +153,21 @@ where
     T::TlsConnect: Send + Sync,
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
-    async fn connect_directly(&self, config: &Config) -> Opened {
+    async fn connect_to(&self, config: &Config) -> Result<Reached, Error> {
+        if self.direct.holds() {
+            match self.connect_directly(config).await {
+                Err(error) if is_refused(&error) => {}
+                reached => return reached,
+            }
+        }
+        let opened = self.open(config).await?;
+        self.direct.give_up();
+        // What is behind a pooler may be another server with each transaction.
+        let follows = false;
+        Ok(Reached { opened, follows })
+    }
+
+    async fn connect_directly(&self, config: &Config) -> Result<Reached, Error> {
         let mark = RandomState::new().build_hasher().finish();
         let mark = format!("{mark:016x}");
         let options = format!(
@@ -139,30 +178,36 @@ where
         // Among the options, the read-only default would make every primary fail the driver's check
         // of `target_session_attrs`. It is set only on a connection that has the mark: what is
         // behind a pooler is used by others, too.
-        let set = if self.direct.0.reads_only {
-            "set_config('default_transaction_read_only', 'on', false)"
-        } else {
+        let set = if self.direct.0.writes {
             "NULL"
+        } else {
+            "set_config('default_transaction_read_only', 'on', false)"
         };
         let look = format!(
-            "SELECT mark, CASE WHEN mark = '{mark}' THEN {set} END \
+            "SELECT mark, pg_is_in_recovery(), CASE WHEN mark = '{mark}' THEN {set} END \
              FROM current_setting('{MARK}', true) AS mark"
         );
         let mut config = config.clone();
         let (client, task) = self.open(config.options(options)).await?;
-        let marked = match client.simple_query(&look).await {
-            Ok(messages) => messages.iter().any(|message| match message {
-                SimpleQueryMessage::Row(row) => row.get(0) == Some(&mark),
-                _ => false,
-            }),
-            Err(error) if is_refused(&error) => false,
+        let (marked, follows) = match client.simple_query(&look).await {
+            Ok(messages) => {
+                let mut rows = messages.iter().filter_map(|message| match message {
+                    SimpleQueryMessage::Row(row) => Some(row),
+                    _ => None,
+                });
+                let told = rows.next();
+                let told = told.map(|row| (row.get(0) == Some(&mark), row.get(1) == Some("t")));
+                told.unwrap_or_default()
+            }
+            Err(error) if is_refused(&error) => (false, false),
             // A connection that ends as soon as it is there tells nothing of the next.
             Err(error) => return Err(error),
         };
         if !marked {
             self.direct.give_up();
         }
-        Ok((client, task))
+        let opened = (client, task);
+        Ok(Reached { opened, follows })
     }
 
     async fn open(&self, config: &Config) -> Opened {

@@ -4,7 +4,9 @@ use std::{error::Error, io};
 
 use deadpool_postgres::{PoolError, TimeoutType};
 
-use crate::LookupError;
+use crate::{LookupError, LookupErrorKind};
+
+use super::connections::Connections;
 
 /// Why a question has no answer.
 #[derive(Debug)]
@@ -133,6 +135,26 @@ impl Failure {
         self.caused(error)
     }
 
+    /// The same for a claim: the lookup before it worked, which an error of the directory alone would
+    /// leave open.
+    pub(super) fn into_claim_error(self) -> LookupError {
+        let is_locked = self.sqlstate() == Some("55P03");
+        let error = self.into_write_error();
+        let claim = match error.kind() {
+            _ if is_locked => LookupError::timeout(
+                "the claim of the session was given up: another transaction holds its row",
+            ),
+            LookupErrorKind::Timeout => {
+                LookupError::timeout("the claim of the session took too long")
+            }
+            LookupErrorKind::Corrupt => {
+                LookupError::corrupt("the claim of the session cannot be written")
+            }
+            _ => LookupError::unavailable("the claim of the session was refused"),
+        };
+        claim.with_source(error)
+    }
+
     /// The same for what an operator would have read.
     pub(super) fn into_read_error(self) -> LookupError {
         let code = self.sqlstate().unwrap_or_default();
@@ -208,7 +230,7 @@ fn standby() -> LookupError {
 pub(super) fn connect_error(error: PoolError) -> LookupError {
     match error {
         PoolError::Timeout(TimeoutType::Wait) => {
-            LookupError::timeout("no connection to PostgreSQL became free in time")
+            Connections::none_became_free()
         }
         PoolError::Timeout(TimeoutType::Create) => {
             LookupError::timeout("PostgreSQL did not accept a connection in time")

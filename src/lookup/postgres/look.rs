@@ -5,7 +5,7 @@ use tokio_postgres::{Row, types::FromSql, types::Type};
 
 use crate::{LookupError, Presence, Session, SessionId};
 
-use super::{Inner, PostgresLookup, ownership::Ownership};
+use super::{Inner, PostgresLookup, failure::Failure, ownership::Ownership};
 
 mod plain;
 
@@ -47,17 +47,23 @@ impl PostgresLookup {
         let inner = &self.inner;
         let value = inner.query.id(id);
         let sql = inner.query.sql();
-        let rows = inner.connections.query(sql, &[value.parameter()]).await?;
-        let row = match rows.as_slice() {
-            [] => return Ok(None),
-            [row] => row,
+        let tells_standby = inner.query.tells_standby();
+        let deadline = inner.connections.deadline();
+        let rows = inner
+            .connections
+            .ask(sql, &[value.parameter()], deadline, tells_standby)
+            .await
+            .map_err(Failure::into_lookup_error)?;
+        let (row, at) = match inner.query.found(&rows)? {
+            ([], _) => return Ok(None),
+            ([row], at) => (row, at),
             _ => return Err(Inner::two_rows()),
         };
-        let session = inner.read(id, row, 0);
+        let session = inner.read(id, row, at);
         let Some(columns) = inner.query.columns() else {
             return Ok(Some(SeenRow::of(session)));
         };
-        let facts = columns.facts(row, 0)?;
+        let facts = columns.facts(row, at)?;
         Ok(Some(SeenRow {
             owner: facts.owner.map(str::to_owned),
             status: facts.status.map(str::to_owned),

@@ -6,7 +6,7 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-use crate::SessionId;
+use crate::{LookupError, SessionId};
 
 use super::{
     PostgresConfigError, columns::Columns, connections::Parameter, queue::Slot, table::Table,
@@ -43,6 +43,8 @@ pub(super) struct SessionQuery {
     /// How a row is read; `None`: it is one JSON document.
     columns: Option<Columns>,
     id_type: IdType,
+    /// Whether each row begins with whether the server is a standby, and there is one in any case.
+    tells_standby: bool,
 }
 
 impl SessionQuery {
@@ -59,6 +61,7 @@ impl SessionQuery {
             inner,
             columns: Some(table.columns()),
             id_type,
+            tells_standby: table.ownership.is_some(),
         }
     }
 
@@ -92,6 +95,7 @@ impl SessionQuery {
             batch,
             columns: None,
             id_type,
+            tells_standby: false,
         })
     }
 
@@ -101,6 +105,24 @@ impl SessionQuery {
 
     pub(super) fn batch(&self) -> Option<&str> {
         self.batch.as_deref()
+    }
+
+    pub(super) fn tells_standby(&self) -> bool {
+        self.tells_standby
+    }
+
+    /// The rows of a lookup that are a session's, and the column that each of them begins with.
+    pub(super) fn found<'a>(&self, rows: &'a [Row]) -> Result<(&'a [Row], usize), LookupError> {
+        if !self.tells_standby {
+            return Ok((rows, 0));
+        }
+        let is_there = match rows {
+            [row] => row.try_get(1).map_err(|error| {
+                LookupError::corrupt("the session's row cannot be read").with_source(error)
+            })?,
+            _ => true,
+        };
+        Ok((if is_there { rows } else { &[] }, 2))
     }
 
     pub(super) fn columns(&self) -> Option<Columns> {
@@ -131,11 +153,30 @@ impl SessionQuery {
         }
     }
 
-    /// Whose row it is, of a batch.
+    /// The row of a batch that there is if none of its sessions is.
+    pub(super) fn is_without_session(&self, row: &Row) -> bool {
+        let id = match self.id_type {
+            IdType::Uuid => row.try_get::<_, Option<Uuid>>(1).map(|id| id.is_none()),
+            IdType::Text => row.try_get::<_, Option<&str>>(1).map(|id| id.is_none()),
+        };
+        self.tells_standby && id.unwrap_or(false)
+    }
+
+    /// Whose row it is, of a batch, and the column that its session begins with.
+    pub(super) fn id_in_batch(&self, row: &Row) -> Option<(SessionId, usize)> {
+        let at = usize::from(self.tells_standby);
+        Some((self.id_at(row, at)?, at + 1))
+    }
+
+    /// The session that the first column of a row names.
     pub(super) fn id_of(&self, row: &Row) -> Option<SessionId> {
+        self.id_at(row, 0)
+    }
+
+    fn id_at(&self, row: &Row, at: usize) -> Option<SessionId> {
         match self.id_type {
-            IdType::Uuid => row.try_get(0).ok().map(SessionId::new),
-            IdType::Text => SessionId::parse(row.try_get(0).ok()?).ok(),
+            IdType::Uuid => row.try_get(at).ok().map(SessionId::new),
+            IdType::Text => SessionId::parse(row.try_get(at).ok()?).ok(),
         }
     }
 }

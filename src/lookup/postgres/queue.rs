@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
@@ -14,7 +15,7 @@ use tokio::{
 
 use crate::{LookupError, Session, SessionId};
 
-use super::{Inner, connections::Connections};
+use super::{Inner, connections::Connections, detached::runtime_has_ended};
 
 /// Lookups that may wait at once: bounded memory, about 2 MB. The server answers so many in a
 /// fraction of the time that a lookup may take, so more than this would mostly time out.
@@ -25,10 +26,13 @@ pub(super) type Answer = Result<Option<Session>, LookupError>;
 /// A few slots, each of which has at most one query in flight, and a queue before them.
 ///
 /// Nobody ever waits for company. Whoever finds a free slot goes out at once and alone; whoever
-/// finds none queues, and all who queued go out together when a slot becomes free.
+/// finds none queues, and all who queued go out together when a slot becomes free, or one by one
+/// where the query has no form for many.
 pub(super) struct Queue {
     state: Mutex<State>,
     slots: usize,
+    /// How many lookups go out in one query.
+    together: usize,
     most_waiting: usize,
 }
 
@@ -46,6 +50,19 @@ pub(super) struct Waiting {
     runtime: Handle,
 }
 
+impl Waiting {
+    fn new(id: SessionId) -> (Self, oneshot::Receiver<Answer>) {
+        let (answer, receiver) = oneshot::channel();
+        let runtime = Handle::current();
+        let waiting = Self {
+            id,
+            answer,
+            runtime,
+        };
+        (waiting, receiver)
+    }
+}
+
 /// What a lookup may do.
 enum Turn {
     /// Ask, at once.
@@ -57,7 +74,8 @@ enum Turn {
 }
 
 impl Queue {
-    pub(super) fn new(slots: usize) -> Self {
+    /// Beyond [`MOST`](Slot::MOST), what goes out `together` is no quicker.
+    pub(super) fn new(slots: usize, together: usize) -> Self {
         Self {
             state: Mutex::new(State {
                 free: slots,
@@ -65,6 +83,7 @@ impl Queue {
                 last: 0,
             }),
             slots,
+            together: together.min(Slot::MOST),
             most_waiting: MOST_WAITING,
         }
     }
@@ -83,14 +102,9 @@ impl Queue {
         if state.waiting.len() >= queue.most_waiting {
             return Turn::Never;
         }
-        let (sender, receiver) = oneshot::channel();
+        let (waiting, receiver) = Waiting::new(id);
         state.last += 1;
         let number = state.last;
-        let waiting = Waiting {
-            id,
-            answer: sender,
-            runtime: Handle::current(),
-        };
         state.waiting.insert(number, waiting);
         drop(state);
         Turn::Later(Ticket {
@@ -101,12 +115,28 @@ impl Queue {
     }
 
     /// Answers one lookup, in its turn and by `deadline`.
+    ///
+    /// Its query is in a task in any case, and only the answer is waited for here: this future may
+    /// not be polled for as long as a client reads slowly, and must not hold a slot meanwhile.
     pub(super) async fn answer(lookup: &Arc<Inner>, id: SessionId, deadline: Instant) -> Answer {
         loop {
             match Self::enter(lookup, id) {
-                Turn::Now(_slot) => return lookup.ask(id, deadline).await,
+                Turn::Now(slot) => {
+                    let (alone, answer) = Waiting::new(id);
+                    // The task answers by the deadline.
+                    drop(tokio::spawn(slot.serve(vec![alone])));
+                    return answer.await.unwrap_or_else(|_| Err(runtime_has_ended()));
+                }
                 Turn::Later(mut ticket) => {
-                    match timeout_at(deadline, &mut ticket.answer).await {
+                    let patience = deadline.min(Instant::now() + lookup.queue.patience(lookup));
+                    let answer = match timeout_at(patience, &mut ticket.answer).await {
+                        Err(_) if patience < deadline && ticket.waits() => {
+                            return Err(Connections::none_became_free());
+                        }
+                        Err(_) => timeout_at(deadline, &mut ticket.answer).await,
+                        answered => answered,
+                    };
+                    match answer {
                         Ok(Ok(answer)) => return answer,
                         // Whoever had the slot is gone with its runtime. So the slot is free, or
                         // will be, and this lookup takes its turn again.
@@ -122,9 +152,14 @@ impl Queue {
         }
     }
 
-    /// Whether lookups go through here at all.
-    pub(super) fn is_open(&self) -> bool {
-        self.slots > 0
+    /// How long a lookup waits for its query to go out: where each needs a connection of its own, as
+    /// long as for one.
+    fn patience(&self, lookup: &Inner) -> Duration {
+        if self.together == 1 {
+            lookup.connections.bounds.pool
+        } else {
+            lookup.connections.bounds.overall
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -169,7 +204,8 @@ impl Slot {
 
     /// All who queued by now, up to [`MOST`](Self::MOST).
     pub(super) fn take(&self) -> Vec<Waiting> {
-        self.lookup.queue.lock().take(Self::MOST)
+        let queue = &self.lookup.queue;
+        queue.lock().take(queue.together)
     }
 
     pub(super) fn lookup(&self) -> &Inner {
@@ -180,7 +216,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut state = self.lookup.queue.lock();
-        let batch = state.take(Self::MOST);
+        let batch = state.take(self.lookup.queue.together);
         let Some(first) = batch.first() else {
             // Under the same lock, so that nobody can queue for a slot that is free.
             state.free += 1;
@@ -205,6 +241,14 @@ struct Ticket {
     answer: oneshot::Receiver<Answer>,
 }
 
+impl Ticket {
+    /// Whether its query has not gone out yet.
+    fn waits(&self) -> bool {
+        let state = self.lookup.queue.lock();
+        state.waiting.contains_key(&self.number)
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         let left = self.lookup.queue.lock().waiting.remove(&self.number);
@@ -223,7 +267,7 @@ mod tests {
         let lookup = PostgresLookup::builder("postgres://127.0.0.1:1/nothing").build();
         let mut lookup = lookup.unwrap().inner;
         let inner = Arc::get_mut(&mut lookup).unwrap();
-        inner.queue = Queue::new(slots);
+        inner.queue = Queue::new(slots, Slot::MOST);
         inner.queue.most_waiting = most_waiting;
         lookup
     }

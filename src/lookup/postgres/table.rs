@@ -167,16 +167,38 @@ impl Table {
     /// that the driver does not know makes it prepare a statement, which a pooler in transaction
     /// mode answers with an error.
     pub(super) fn select(&self) -> String {
-        self.select_where(Vec::new(), "$1")
+        self.select_where(format!("t.{} IS NOT NULL AS is_there", self.id), "$1")
     }
 
     /// The same for each of the ids in the array `$1`, with the id in column `id`.
     pub(super) fn select_any(&self, id_type: IdType) -> String {
-        let id = format!("t.{}::{} AS id", self.id, id_type.name());
-        self.select_where(vec![id], "ANY($1)")
+        let id_column = format!("t.{}::{} AS id", self.id, id_type.name());
+        let any = "ANY($1)";
+        match &self.ownership {
+            Some(_) => self.select_where(id_column, any),
+            None => self.select_plainly(vec![id_column], any),
+        }
     }
 
-    fn select_where(&self, first: Vec<String>, id: &str) -> String {
+    /// With ownership, each row begins with whether the server is a standby, and there is one even
+    /// if there is no session: what a standby says of an owner may have been true some time ago,
+    /// and a machine would serve by it for as long as the standby lags. The same statement tells
+    /// it, since a pooler may send the next one to another server. An outer join, because a
+    /// condition that depends on no table is not looked at where the planner knows that there is no
+    /// row.
+    fn select_where(&self, first: String, id: &str) -> String {
+        if self.ownership.is_none() {
+            return self.select_plainly(Vec::new(), id);
+        }
+        let source = format!(
+            "(SELECT pg_is_in_recovery() AS standby) AS here LEFT JOIN {}",
+            self.qualified()
+        );
+        let session = self.session_of(vec!["here.standby".to_owned(), first], &source);
+        format!("{session} ON t.{} = {id}", self.id)
+    }
+
+    fn select_plainly(&self, first: Vec<String>, id: &str) -> String {
         let session = self.session_of(first, &self.qualified());
         format!("{session} WHERE t.{} = {id}", self.id)
     }

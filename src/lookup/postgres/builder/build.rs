@@ -1,6 +1,6 @@
 //! From what the builder was told to a lookup: all checks, and no network.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use deadpool_postgres::{Pool, Runtime};
 use tokio_postgres::{Config, config::SslMode};
@@ -13,6 +13,7 @@ use crate::lookup::postgres::{
     connector::Connector,
     direct::Direct,
     document::Reader,
+    hosts::Hosts,
     processes::Processes,
     query::SessionQuery,
     queue::Queue,
@@ -29,6 +30,7 @@ const MAX_CONNECTIONS: usize = 4;
 /// A server, and how to connect to it.
 pub(in crate::lookup::postgres) struct Server {
     pub(in crate::lookup::postgres) config: Config,
+    pub(in crate::lookup::postgres) hosts: Hosts,
     pub(in crate::lookup::postgres) connector: Connector,
     /// Whether a pooler is said to be in between.
     pooled: bool,
@@ -64,14 +66,18 @@ impl PostgresLookupBuilder {
         let watch = PostgresWatchBuilder::of(&self, table.clone());
         let max_batches = self.max_batches;
         let connections = self.connections()?;
+        let writes = table
+            .as_ref()
+            .is_some_and(|table| table.ownership.is_some());
         // A slot without a connection would only fail those who queue for it.
-        let slots = match query.batch() {
-            Some(_) => max_batches.min(connections.most()),
-            None => 0,
+        let most = connections.for_lookups(writes);
+        let queue = match query.batch() {
+            Some(_) if max_batches > 0 => Queue::new(max_batches.min(most), usize::MAX),
+            _ => Queue::new(most, 1),
         };
         Ok(PostgresLookup::new(Inner {
-            queue: Queue::new(slots),
-            connections,
+            queue,
+            connections: Arc::new(connections),
             query,
             reader,
             table,
@@ -88,24 +94,28 @@ impl PostgresLookupBuilder {
         }
         let max_size = self.max_connections.unwrap_or(MAX_CONNECTIONS);
         let bounds = self.bounds;
-        let reads_only = self.names.ownership.is_none();
+        let writes = self.names.ownership.is_some();
         let server = self.server("tower-ownership")?;
         if max_size == 0 {
             return Err(PostgresConfigError::Zero {
                 what: "max_connections",
             });
         }
-        let direct = Direct::new(bounds.statement(), reads_only);
+        let direct = Direct::new(bounds.statement(), writes);
         if server.pooled {
             direct.give_up();
         }
-        let opener = server.connector.opener(&direct);
+        let (hosts, limit) = (server.hosts.clone(), server.hosts.bound());
+        let opener = server.connector.opener(hosts, &direct);
         let reserved = Reserved::new(opener, server.config.clone());
-        let pool = Pool::builder(server.connector.manager(server.config, &direct))
+        let manager = server
+            .connector
+            .manager(server.config, server.hosts, &direct);
+        let pool = Pool::builder(manager)
             .runtime(Runtime::Tokio1)
             .max_size(max_size)
             .wait_timeout(Some(bounds.pool))
-            .create_timeout(Some(bounds.connect))
+            .create_timeout(Some(limit))
             .build()
             .map_err(PostgresConfigError::Pool)?;
         Ok(Connections::new(pool, reserved, direct, bounds))
@@ -140,8 +150,10 @@ impl PostgresLookupBuilder {
         if config.get_application_name().is_none() {
             config.application_name(application);
         }
+        let bound = self.bounds.connect;
         let connector = self.connector(&mut config, read.names_ssl_mode, read.roots.as_ref())?;
         Ok(Server {
+            hosts: Hosts::new(&config, bound),
             config,
             connector,
             pooled: read.pooled,

@@ -44,7 +44,7 @@ impl SessionDirectory for PostgresDirectory {
                 lookup.connections.deadline(),
             )
             .await
-            .map_err(Failure::into_write_error)?;
+            .map_err(Failure::into_claim_error)?;
         match rows.as_slice() {
             [] => Ok(None),
             [row] => lookup.read(seen.id(), row, 0).map(Some),

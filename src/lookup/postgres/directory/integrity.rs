@@ -42,7 +42,8 @@ impl PostgresDirectory {
         deadline: Instant,
     ) -> Result<Vec<String>, LookupError> {
         let sql = missing_triggers(&self.table, function, names);
-        let rows = self.lookup.connections.ask(&sql, &[], deadline).await;
+        let connections = &self.lookup.connections;
+        let rows = connections.ask(&sql, &[], deadline, false).await;
         let rows = rows.map_err(Failure::into_read_error)?;
         rows.iter()
             .map(|row| {

@@ -8,7 +8,7 @@ use tokio_postgres::{Row, types::Type};
 use super::{PostgresDirectory, epoch, migration::active, value};
 use crate::{
     CacheHandle, LookupError, MachineId, SessionId, Standing,
-    lookup::postgres::{Inner, failure::Failure, layers::Layers},
+    lookup::postgres::{Inner, failure::Failure, layers::Layers, queue::Queue},
 };
 
 /// A session that nobody owns any more.
@@ -72,7 +72,7 @@ impl PostgresDirectory {
     ) -> Result<Option<Released>, LookupError> {
         let (lookup, me) = (self.lookup(), layers.machine());
         let deadline = lookup.connections.deadline();
-        let found = lookup.ask(session, deadline).await?;
+        let found = Queue::answer(lookup, session, deadline).await?;
         let found = found.filter(|found| found.owner() == Some(me));
         let Some(found) = found.filter(|found| found.epoch().is_none_or(|epoch| epoch <= last))
         else {

@@ -224,22 +224,28 @@ impl MachineRow {
 
     /// Whether no active session is this machine's.
     pub(super) async fn owns_nothing(&self, deadline: Instant) -> Result<bool, LookupError> {
-        let sql = format!("{} LIMIT 1", self.directory.owns_sql("1"));
-        let connections = &self.directory.lookup().connections;
-        let [machine, _] = self.process();
-        let rows = connections.ask(&sql, &[machine], deadline).await;
-        let rows = rows.map_err(Failure::into_lookup_error)?;
-        Ok(rows.is_empty())
+        let owns = format!("NOT EXISTS ({})", self.directory.owns_sql("1"));
+        self.read(&owns, deadline).await
     }
 
     /// How many active sessions are this machine's.
     pub(super) async fn owned(&self, deadline: Instant) -> Result<usize, LookupError> {
-        let sql = self.directory.owns_sql("count(*)");
+        let count = format!("({})", self.directory.owns_sql("count(*)"));
+        let count: i64 = self.read(&count, deadline).await?;
+        Ok(usize::try_from(count).unwrap_or_default())
+    }
+
+    /// What the primary says of this machine.
+    async fn read<T: for<'a> FromSql<'a>>(
+        &self,
+        expression: &str,
+        deadline: Instant,
+    ) -> Result<T, LookupError> {
+        let sql = format!("SELECT pg_is_in_recovery(), {expression}");
         let connections = &self.directory.lookup().connections;
         let [machine, _] = self.process();
-        let rows = connections.ask(&sql, &[machine], deadline).await;
-        let count: i64 = only(&rows.map_err(Failure::into_lookup_error)?)?;
-        Ok(usize::try_from(count).unwrap_or_default())
+        let rows = connections.read_presence(&sql, &[machine], deadline).await;
+        column(&rows.map_err(Failure::into_lookup_error)?, 1)
     }
 
     fn process(&self) -> [Parameter<'_>; 2] {
@@ -295,11 +301,15 @@ impl MachineRow {
 
 /// The first column of the first row.
 fn only<'a, T: FromSql<'a>>(rows: &'a [Row]) -> Result<T, LookupError> {
+    column(rows, 0)
+}
+
+fn column<'a, T: FromSql<'a>>(rows: &'a [Row], at: usize) -> Result<T, LookupError> {
     let unexpected = "the table of machines holds something unexpected";
     let row = rows
         .first()
         .ok_or_else(|| LookupError::corrupt(unexpected))?;
-    row.try_get(0)
+    row.try_get(at)
         .map_err(|error| LookupError::corrupt(unexpected).with_source(error))
 }
 

@@ -194,9 +194,8 @@ impl PostgresWatchBuilder {
         let (stop, stopped) = oneshot::channel();
         let task = Task {
             endpoint: Endpoint {
-                config: server.config,
+                hosts: server.hosts,
                 connector: server.connector,
-                connect_timeout: self.connect_timeout,
             },
             ears: Ears {
                 channel,

@@ -12,10 +12,10 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::timeout,
 };
-use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, Notification};
+use tokio_postgres::{AsyncMessage, Client, Connection, Error, Notification};
 
 use super::error::WatchError;
-use crate::lookup::postgres::{connector::Connector, failure::caused_by_tls};
+use crate::lookup::postgres::{connector::Connector, failure::caused_by_tls, hosts::Hosts};
 
 /// A driver's connection, whatever it goes through. Unlike a pool's, which throws notifications
 /// away, it hands them out.
@@ -35,9 +35,8 @@ where
 
 /// Where connections come from.
 pub(super) struct Endpoint {
-    pub(super) config: Config,
+    pub(super) hosts: Hosts,
     pub(super) connector: Connector,
-    pub(super) connect_timeout: Duration,
 }
 
 /// A client and its connection. Nothing moves unless one of the methods is being polled.
@@ -48,8 +47,8 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) async fn connect(endpoint: &Endpoint) -> Result<Self, WatchError> {
-        let connecting = endpoint.connector.connect(&endpoint.config);
-        let connected = timeout(endpoint.connect_timeout, connecting).await;
+        let connecting = endpoint.connector.connect(&endpoint.hosts);
+        let connected = timeout(endpoint.hosts.bound(), connecting).await;
         let (client, connection) =
             connected
                 .map_err(|_| WatchError::ConnectTimeout)?
