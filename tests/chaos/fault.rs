@@ -102,9 +102,6 @@ impl Fault {
         Self::Standby,
         Self::Migrate,
     ];
-
-    /// Those that are not drawn, since the library does not withstand them yet.
-    pub const WAITING: [Self; 2] = [Self::SlowReaders, Self::Standby];
 }
 
 /// How the table of sessions is stored.

@@ -42,9 +42,8 @@ impl Plan {
         let mut deck: Vec<Fault> = Vec::new();
         while planner.now < planner.end {
             // Every kind comes about as often as any other, in an order that is never the same.
-            if deck.len() < Fault::ALL.len() - Fault::WAITING.len() {
-                let mut more = Fault::ALL.to_vec();
-                more.retain(|fault| !Fault::WAITING.contains(fault));
+            if deck.len() < Fault::ALL.len() {
+                let mut more = Fault::ALL;
                 planner.dice.shuffle(&mut more);
                 deck.extend(more);
             }
