@@ -47,7 +47,7 @@ async fn a_full_notification_queue_is_named() {
     let claim = process.directory.claim(seen, me("m1")).await;
     let error = claim.unwrap_err();
     assert_eq!(error.kind(), LookupErrorKind::Unavailable);
-    assert!(error.to_string().contains("NOTIFY queue"), "{error}");
+    assert!(chain(&error).contains("NOTIFY queue"), "{error:?}");
 }
 
 #[tokio::test]
