@@ -83,6 +83,32 @@ async fn a_row_keeps_its_epoch_in_another_partition() {
     }
 }
 
+/// Without its proof, the epoch would look like one that has to wait.
+#[tokio::test]
+async fn an_owner_after_a_release_serves_on_when_the_row_moves() {
+    let database = by_life().await;
+    database.execute(PostgresDirectory::MIGRATION).await;
+    let of = |machine| Process::with(machine, builder(&database), Freshness::new().owned(F));
+    let (m1, m2) = (of("m1"), of("m2"));
+    let (_one, _two) = (m1.present().await, m2.present().await);
+    let id = owned_by(&database, "m1").await;
+    assert_eq!(m1.answer(id).await, "epoch 1");
+    let released = m1.directory.release(SessionId::new(id), &m1.cache);
+    assert!(released.await.unwrap().unwrap().proven);
+    let moves = set(&database, id, "expires_at = '2101-01-01'").await;
+    assert_eq!(moves, (None, 2, Some(2)));
+    set(&database, id, "container_id = 'm2'").await;
+    assert_eq!(m2.answer(id).await, "epoch 3");
+    let moves = set(&database, id, "expires_at = '2099-01-01'").await;
+    assert_eq!(moves, (Some("m2".to_owned()), 3, Some(2)));
+    m2.cache.forget_all();
+    assert_eq!(m2.answer(id).await, "epoch 3");
+    // And the release is no proof for the owner after that.
+    let moves = "container_id = 'm1', expires_at = '2101-01-01'";
+    set(&database, id, moves).await;
+    assert_eq!(m1.answer(id).await, "session-moving");
+}
+
 /// The next owner of a session that moves with its row waits for the one before.
 #[tokio::test]
 async fn a_moved_row_is_served_by_one_machine() {

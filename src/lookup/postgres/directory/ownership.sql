@@ -50,7 +50,13 @@ BEGIN
             NEW."owner_epoch" := NEW."owner_epoch" + 1;
         END IF;
         NEW."owner_epoch" := GREATEST(NEW."owner_epoch", CASE WHEN NEW."container_id" IS NULL THEN 0 ELSE 1 END);
-        NEW."owner_released" := NULL;
+        -- Such a row brings its proof along, without which its owner would wait again. One that
+        -- names no owner for its epoch, or another one, is not such a row.
+        IF NEW."owner_epoch_of" COLLATE "C" IS DISTINCT FROM NEW."container_id"::text COLLATE "C"
+            OR NEW."owner_released" > NEW."owner_epoch" - (CASE WHEN NEW."container_id" IS NULL THEN 0 ELSE 1 END)
+        THEN
+            NEW."owner_released" := NULL;
+        END IF;
     ELSIF OLD."id"::text COLLATE "C" IS DISTINCT FROM NEW."id"::text COLLATE "C" THEN
         -- Rows may swap ids, and the row that had this id before may be at any epoch. The clock is
         -- ahead of all epochs that were counted, and of those that an earlier change of id made.

@@ -39,7 +39,13 @@ BEGIN
             NEW.{epoch} := NEW.{epoch} + 1;
         END IF;
         NEW.{epoch} := GREATEST(NEW.{epoch}, CASE WHEN NEW.{owner} IS NULL THEN 0 ELSE 1 END);
-        NEW.{released} := NULL;
+        -- Such a row brings its proof along, without which its owner would wait again. One that
+        -- names no owner for its epoch, or another one, is not such a row.
+        IF NEW.{of} COLLATE "C" IS DISTINCT FROM NEW.{owner}::text COLLATE "C"
+            OR NEW.{released} > NEW.{epoch} - (CASE WHEN NEW.{owner} IS NULL THEN 0 ELSE 1 END)
+        THEN
+            NEW.{released} := NULL;
+        END IF;
     ELSIF {id_differs} THEN
         -- Rows may swap ids, and the row that had this id before may be at any epoch. The clock is
         -- ahead of all epochs that were counted, and of those that an earlier change of id made.
