@@ -40,6 +40,28 @@ pub(crate) enum Action {
     StandsStill(usize),
     /// The row is deleted, and inserted again with an owner.
     Replaces(usize, Id),
+    /// The row moves to another partition, with the owner that it has or another one.
+    Moves(usize, Option<Id>),
+    /// The standby comes up with the row.
+    Replicates(usize),
+    /// What a machine sent reaches the standby instead.
+    ReachesStandby(usize, usize, usize),
+    DropsTriggers,
+    AppliesTriggers,
+    /// The row is written, by whatever does not change its owner.
+    Touches(usize),
+    /// A request is judged, and may pass.
+    Decides(usize, usize),
+    /// It reaches the handler, if it still may.
+    Passes(usize, usize),
+    /// The cache loses count of how long it has known that it owns the session.
+    Evicts(usize, usize),
+    /// The process says that it has left, and ends.
+    Leaves(usize),
+    /// The row of the machine is deleted.
+    DeletesMachine,
+    /// The process that misses it puts it back.
+    PutsBack(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

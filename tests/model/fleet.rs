@@ -1,5 +1,7 @@
 //! A fleet, as a model.
 
+use std::ops::Range;
+
 use stateright::{Model, Property};
 
 use crate::{
@@ -9,7 +11,8 @@ use crate::{
     row::Row,
     rule::Rule,
     share::Share,
-    state::State,
+    state::{Seat, State},
+    world::World,
 };
 
 /// `M` processes, mostly of as many machines, and `S` sessions.
@@ -18,16 +21,14 @@ pub(crate) struct Fleet<const M: usize, const S: usize> {
     pub(crate) rule: Rule,
     /// How many questions about one session a process may have on their way.
     pub(crate) flights: usize,
-    /// Whether the last process has the id of the first one, and may run beside it.
-    pub(crate) twins: bool,
+    pub(crate) world: World,
     /// Whether states remember what happened, to tell a story by.
     pub(crate) remembers: bool,
 }
 
-pub(crate) const ONE_SERVES: &str = "no two machines may serve one session";
-pub(crate) const ONE_PROCESS_SERVES: &str = "no two processes may serve one session";
-pub(crate) const EPOCHS_SERVED_RISE: &str =
-    "who may serve, may at no earlier epoch than others did";
+/// Judged only where epochs rise, which it builds on.
+pub(crate) const ONE_SERVES: &str =
+    "no two processes may serve a session, and none at an epoch before another one's";
 pub(crate) const EPOCHS_RISE: &str = "epochs rise with every change of owner, and never fall";
 
 impl<const M: usize, const S: usize> Fleet<M, S> {
@@ -35,20 +36,55 @@ impl<const M: usize, const S: usize> Fleet<M, S> {
         Self {
             rule,
             flights: 1,
-            twins: false,
+            world: World::Plain,
             remembers: false,
+        }
+    }
+
+    pub(crate) fn within(self, world: World) -> Self {
+        Self { world, ..self }
+    }
+
+    /// The process that a cache is part of.
+    pub(crate) fn process_of(&self, cache: usize) -> usize {
+        match self.world {
+            World::Layers if cache == 1 => 0,
+            _ => cache,
+        }
+    }
+
+    /// The caches of a process.
+    pub(crate) fn caches_of(&self, process: usize) -> Range<usize> {
+        match self.world {
+            World::Layers if process == 0 => 0..2,
+            _ => process..process + 1,
         }
     }
 
     /// What an action makes of a state.
     pub(crate) fn after(&self, before: &State<M, S>, action: Action) -> State<M, S> {
         let mut state = *before;
+        for share in &mut state.sessions {
+            for view in &mut share.views {
+                view.passes = false;
+            }
+        }
         self.act(&mut state, action);
         for (now, before) in state.sessions.iter().zip(&before.sessions) {
-            let changed = now.row.owner != before.row.owner;
+            // While the triggers are missing, an owner has no epoch.
+            let changed = now.row.stamp != before.row.stamp;
             state.fell |= now.row.epoch < before.row.epoch + u8::from(changed);
         }
         state
+    }
+
+    pub(crate) fn one_serves(&self, state: &State<M, S>, session: usize) -> bool {
+        let mut serving = state.serving(session, self.rule);
+        let process = |cache: usize| self.process_of(cache);
+        let is_one = serving
+            .next()
+            .is_none_or(|one| serving.all(|other| process(one) == process(other)));
+        is_one && state.epochs_served_rise(session, self.rule)
     }
 
     fn remember(&self, state: &mut State<M, S>) {
@@ -71,7 +107,10 @@ impl<const M: usize, const S: usize> Model for Fleet<M, S> {
         }
         let mut processes =
             std::array::from_fn(|machine| Process::new(machine.try_into().unwrap()));
-        if self.twins {
+        if self.world == World::Layers {
+            processes[1].id = processes[0].id;
+        }
+        if self.world.has_twins() {
             processes[0].has_twin = true;
             processes[0].known_for = self.rule.freshness();
             processes[M - 1] = Process {
@@ -85,6 +124,11 @@ impl<const M: usize, const S: usize> Model for Fleet<M, S> {
             sessions: [Share::new(row); S],
             fell: false,
             was_late: [false; 3],
+            seat: Seat {
+                is_missing: false,
+                left: false,
+                took_over: false,
+            },
         };
         vec![state(Row::born(None)), state(owned)]
     }
@@ -107,27 +151,10 @@ impl<const M: usize, const S: usize> Model for Fleet<M, S> {
     fn properties(&self) -> Vec<Property<Self>> {
         let mut properties = vec![
             Property::always(ONE_SERVES, |fleet: &Self, state: &State<M, S>| {
-                (0..S).all(|session| {
-                    let mut serving = state.serving(session, fleet.rule);
-                    let id = |machine: usize| state.processes[machine].id;
-                    serving
-                        .next()
-                        .is_none_or(|one| serving.all(|other| id(one) == id(other)))
-                })
-            }),
-            Property::always(EPOCHS_SERVED_RISE, |fleet: &Self, state: &State<M, S>| {
-                (0..S).all(|session| state.epochs_served_rise(session, fleet.rule))
+                state.fell || (0..S).all(|session| fleet.one_serves(state, session))
             }),
             Property::always(EPOCHS_RISE, |_, state: &State<M, S>| !state.fell),
         ];
-        if self.twins {
-            properties.push(Property::always(
-                ONE_PROCESS_SERVES,
-                |fleet: &Self, state: &State<M, S>| {
-                    (0..S).all(|session| state.serving(session, fleet.rule).count() < 2)
-                },
-            ));
-        }
         if self.remembers {
             properties.extend(Self::stories());
         }

@@ -11,24 +11,31 @@
 //! any owner, or none, at any time. A write that was sent is carried out whenever it likes, if the
 //! row is then as it asks for, also when its sender has long given up on it or is gone.
 //!
-//! Anybody may be taken for lost and be relieved of what it owns: nothing about presence keeps two
-//! machines apart, only the rule does.
+//! Any machine may be taken for lost and be relieved of what it owns: presence keeps no two machines
+//! apart, only the rule does. What presence is for, that no session of a healthy machine is taken, is
+//! checked by itself, in `beats`.
+//!
+//! What happens seldom is in fleets of its own (`World`), so that each stays small enough to go
+//! through all of its states: two layers in a process, rows that move between partitions, a standby,
+//! triggers that are missing, a hook that takes its time, terms that are evicted, processes that
+//! leave, and a machine's row that is deleted.
 //!
 //! # What is taken for granted
 //! - Clocks run, and equally fast; none shows the same time as another. What they may be wrong by
 //!   is what `Bound`'s slack is for, and no matter of order.
-//! - A row is one row for good: who deletes it and inserts it again starts its epochs anew.
-//! - A read shows all that was committed before it was sent: no replica, no commit that is lost.
-//! - A process serves in no time. One that is stopped in the middle of it is what epochs are for.
-//! - No two processes run under one id, but in `twins`: an old one and its successor, at F = 1.
-//! - No process leaves and says so; that its successor then has nobody to wait for is tested with a
-//!   real directory.
+//! - A row is one row for good: one that is deleted and inserted again starts its epochs anew.
+//! - A read of the primary shows all that was committed before it was sent: no commit is lost.
+//! - A handler runs in no time. One that is stopped in the middle of it is what epochs are for.
+//! - Two processes run under one id only in `twins` and its like, at F = 1. None begins while the row
+//!   of its machine is deleted.
+//! - While the triggers are missing, no machine drains or crashes.
 //!
 //! # Which claims are checked where
 //! | | |
 //! | --- | --- |
-//! | `safety` | nobody serves while, or at an earlier epoch than, somebody else does |
-//! | `mistakes` | each part of the rule is needed, and so is most of what is taken for granted |
+//! | `safety` | no process serves while, or at an earlier epoch than, another one does |
+//! | `mistakes` | the table of rules: each one is needed, and for what |
+//! | `beats` | no session of a healthy machine is taken, and a dead one is found out |
 //! | `stories` | the model lives through what a fleet does |
 //! | `liveness` | a session is served again, and within which time |
 //! | `plain` | what is left out to keep the model finite is not missed |
@@ -36,6 +43,7 @@
 #![allow(clippy::unwrap_used)] // Helpers are tests, too.
 
 mod action;
+mod beats;
 mod choices;
 mod fleet;
 mod late;
@@ -56,3 +64,4 @@ mod step;
 mod stories;
 mod twins;
 mod view;
+mod world;

@@ -1,84 +1,184 @@
-//! Each part of the rule is needed: without it, two machines serve one session. And so is each
-//! thing that the rule takes for granted.
+//! Each rule is needed: without it, the invariant that it is there for breaks, and no other one.
+//!
+//! The tests run the table. With `--nocapture` they print how many states there were, how deep they
+//! lie, and how it comes to each breach.
+
+use std::collections::BTreeMap;
 
 use crate::{
-    fleet::{Fleet, ONE_SERVES},
-    mistake::Mistake,
-    report::check,
+    beats::{Beats, FOUND_OUT, KEPT},
+    fleet::{EPOCHS_RISE, Fleet, ONE_SERVES},
+    liveness::prompt,
+    mistake::Mistake::{self, *},
+    prompt::{IN_TIME, Prompt, TIME_PASSES},
+    report::{Found, check},
     rule::Rule,
+    world::World,
 };
 
-fn two_serve(name: &str, mistake: Mistake) {
-    let fleet = Fleet::<2, 1>::new(Rule::new(2).with(mistake));
-    check(name, fleet, &[ONE_SERVES], None).has(ONE_SERVES);
+/// A fleet that is small enough to go through all of its states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Scene {
+    /// Two machines, F = 1.
+    Pair,
+    /// The same with F = 2, for what is about a part of it.
+    Ticks,
+    /// Two processes of one machine, F = 1.
+    Twins,
+    TwinsThatLeave,
+    TwinsWithoutARow,
+    /// A process of two layers, and another one, F = 1.
+    Layers,
+    /// Two machines, F = 1, in that world.
+    Partitions,
+    Standby,
+    Triggers,
+    Hooks,
+    /// Two machines that do in time what they have to do, of which one stays healthy; F = 3.
+    Prompt,
+    Forgetful,
+    /// The same with rows that move between partitions.
+    Moving,
+    /// Two machines that beat, beside a database that is away for a while.
+    Beats,
+}
+
+struct Line {
+    rule: &'static str,
+    mistake: Mistake,
+    /// What breaks without the rule.
+    breaks: &'static str,
+    scene: Scene,
+}
+
+const fn line(rule: &'static str, mistake: Mistake, breaks: &'static str, scene: Scene) -> Line {
+    Line {
+        rule,
+        mistake,
+        breaks,
+        scene,
+    }
+}
+
+/// Lines with `(granted)` are about what the rule takes for granted.
+#[rustfmt::skip]
+const TABLE: &[Line] = &[
+    // When an owner may serve.
+    line("a wait is as long as a read is relied on",             WaitsLess,            ONE_SERVES,  Scene::Ticks),
+    line("an owner waits for the one before",                    NeverWaits,           ONE_SERVES,  Scene::Pair),
+    line("a wait begins when the read is complete",              WaitsFromTheQuestion, ONE_SERVES,  Scene::Ticks),
+    line("a wait holds for one epoch",                           WaitsCarryOver,       ONE_SERVES,  Scene::Ticks),
+    line("a read ages from when it was sent",                    AgesFromTheAnswer,    ONE_SERVES,  Scene::Ticks),
+    line("a request is judged again before it passes",           PassesAsDecided,      ONE_SERVES,  Scene::Hooks),
+    line("a wait goes on with the next read",                    WaitsAnew,            IN_TIME,     Scene::Prompt),
+    line("a cache keeps what it waits for",                      ForgetsAWait,         IN_TIME,     Scene::Forgetful),
+    // Releases.
+    line("an owner that waits proves nothing",                   EveryReleaseProves,   ONE_SERVES,  Scene::Pair),
+    line("an owner that is set to NULL has proved nothing",      NullProves,           ONE_SERVES,  Scene::Pair),
+    line("a proof is for the next epoch",                        ProofsLast,           ONE_SERVES,  Scene::Pair),
+    line("what was given up is remembered",                      ForgetsWhatItGaveUp,  ONE_SERVES,  Scene::Pair),
+    line("an owner stops before it writes",                      WritesBeforeItStops,  ONE_SERVES,  Scene::Pair),
+    line("a release is for the process that sent it",            ReleasesForTheId,     ONE_SERVES,  Scene::Pair),
+    line("a release stops all layers of the process",            StopsOneLayer,        ONE_SERVES,  Scene::Layers),
+    // Processes of one id.
+    line("a read is for the process that sent it",               ReadsForTheId,        ONE_SERVES,  Scene::Twins),
+    line("a successor waits",                                    SuccessorsDoNotWait,  ONE_SERVES,  Scene::Twins),
+    line("no read counts before the process is known",           ReadsBeforeItIsKnown, ONE_SERVES,  Scene::Pair),
+    line("a process stops before it leaves",                     LeavesBeforeItStops,  ONE_SERVES,  Scene::TwinsThatLeave),
+    line("a process leaves for itself alone",                    LeavesForOthers,      ONE_SERVES,  Scene::TwinsThatLeave),
+    line("a process that puts its row back waits",               PutsBackAtOnce,       ONE_SERVES,  Scene::TwinsWithoutARow),
+    line("no read counts without a machine's row",               ReadsWithoutARow,     ONE_SERVES,  Scene::TwinsWithoutARow),
+    // Rows.
+    line("a row that moves keeps its epoch",                     MovedRowsBeginAnew,   EPOCHS_RISE, Scene::Partitions),
+    line("and its proof",                                        MovedRowsLoseProofs,  IN_TIME,     Scene::Moving),
+    line("reads of a standby are refused",                       StandbysAreRead,      ONE_SERVES,  Scene::Standby),
+    line("an epoch is for the owner in its stamp",               StampIsIgnored,       ONE_SERVES,  Scene::Triggers),
+    line("a change without triggers raises the epoch after all", DriftKeepsTheEpoch,   EPOCHS_RISE, Scene::Triggers),
+    line("and clears the proof",                                 DriftKeepsTheProof,   ONE_SERVES,  Scene::Triggers),
+    line("no proof is ahead of the epoch",                       ProofsAheadAreKept,   ONE_SERVES,  Scene::Triggers),
+    line("an owner from before the epochs is at the first",      OwnedAtZero,          ONE_SERVES,  Scene::Pair),
+    line("(granted) a row is one row for good",                  RowIsReplaced,        EPOCHS_RISE, Scene::Pair),
+    line("(granted) clocks run",                                 ClockStandsStill,     ONE_SERVES,  Scene::Pair),
+    // Presence.
+    line("a silence needs a witness",                            SilenceAlone,         KEPT,        Scene::Beats),
+    line("a witness was heard all through it",                   WitnessesMayBeNew,    KEPT,        Scene::Beats),
+    line("half a silence is a gap",                              GapsAreWhole,         KEPT,        Scene::Beats),
+    line("a witness was heard after the silence began",          WitnessesMayBeAsOld,  KEPT,        Scene::Beats),
+    line("a witness stays one",                                  NoneIsSteady,         FOUND_OUT,   Scene::Beats),
+];
+
+/// What each scene is checked for. Without a mistake, that is in all of its states; with one, after
+/// so many actions as a breach may take.
+fn run(scene: Scene, mistake: Option<Mistake>) -> Found {
+    let name = match mistake {
+        Some(mistake) => format!("    {mistake:?}"),
+        None => format!("{scene:?}"),
+    };
+    let rule = |freshness| {
+        let rule = Rule::new(freshness);
+        mistake.map_or(rule, |mistake| rule.with(mistake))
+    };
+    let fleet = |world| Fleet::<2, 1>::new(rule(1)).within(world);
+    let all = [ONE_SERVES, EPOCHS_RISE];
+    let enough = match scene {
+        Scene::Triggers => 18,
+        Scene::Pair | Scene::Layers | Scene::Partitions | Scene::Standby | Scene::Hooks => 13,
+        _ => 15,
+    };
+    let depth = mistake.map(|_| enough);
+    let two = |fleet: Fleet<2, 1>| check(&name, fleet, &all, depth);
+    match scene {
+        Scene::Pair => two(fleet(World::Plain)),
+        Scene::Ticks => two(Fleet::new(rule(2))),
+        Scene::Twins => two(fleet(World::Twins)),
+        Scene::TwinsThatLeave => two(fleet(World::TwinsThatLeave)),
+        Scene::TwinsWithoutARow => two(fleet(World::TwinsWithoutARow)),
+        Scene::Layers => {
+            let fleet = Fleet::<3, 1>::new(rule(1)).within(World::Layers);
+            check(&name, fleet, &all, depth)
+        }
+        Scene::Partitions => two(fleet(World::Partitions)),
+        Scene::Standby => two(fleet(World::Standby)),
+        Scene::Triggers => two(fleet(World::Triggers)),
+        Scene::Hooks => two(fleet(World::Hooks)),
+        Scene::Prompt | Scene::Forgetful | Scene::Moving => {
+            let mut prompt: Prompt<2> = prompt(rule(3), 1, 0, 0);
+            prompt.fleet.world = match scene {
+                Scene::Forgetful => World::Forgetful,
+                Scene::Moving => World::Partitions,
+                _ => World::Plain,
+            };
+            check(&name, prompt, &[IN_TIME, TIME_PASSES], None)
+        }
+        Scene::Beats => check(&name, Beats::<2>::new(mistake), &[KEPT, FOUND_OUT], None),
+    }
 }
 
 #[test]
-fn two_serve_if_the_wait_is_shorter_than_a_read_is_relied_on() {
-    two_serve("a shorter wait", Mistake::WaitsLess);
+fn each_mistake_of_a_pair_breaks_what_its_rule_is_for() {
+    run_table(|scene| scene <= Scene::Ticks);
 }
 
 #[test]
-fn two_serve_if_nobody_waits() {
-    two_serve("no wait", Mistake::NeverWaits);
+fn each_mistake_of_twins_breaks_what_its_rule_is_for() {
+    run_table(|scene| (Scene::Twins..=Scene::TwinsWithoutARow).contains(&scene));
 }
 
 #[test]
-fn two_serve_if_the_wait_begins_before_the_machine_knows() {
-    two_serve("a wait from the question on", Mistake::WaitsFromTheQuestion);
+fn each_mistake_of_another_fleet_breaks_what_its_rule_is_for() {
+    run_table(|scene| scene > Scene::TwinsWithoutARow);
 }
 
-#[test]
-fn two_serve_if_reads_are_young_when_they_arrive() {
-    two_serve("age from the answer on", Mistake::AgesFromTheAnswer);
-}
-
-#[test]
-fn two_serve_if_a_machine_that_waits_can_prove_a_release() {
-    two_serve("every release a proof", Mistake::EveryReleaseProves);
-}
-
-#[test]
-fn two_serve_if_no_owner_is_taken_for_a_release() {
-    two_serve("NULL a proof", Mistake::NullProves);
-}
-
-#[test]
-fn two_serve_if_a_proof_outlives_the_next_owner() {
-    two_serve("proofs that last", Mistake::ProofsLast);
-}
-
-#[test]
-fn two_serve_if_what_was_given_up_is_forgotten() {
-    two_serve("nothing given up", Mistake::ForgetsWhatItGaveUp);
-}
-
-#[test]
-fn two_serve_if_a_machine_writes_before_it_stops() {
-    two_serve("a write first", Mistake::WritesBeforeItStops);
-}
-
-#[test]
-fn two_serve_if_a_release_speaks_for_a_process_that_was_started_since() {
-    two_serve("releases for an id", Mistake::ReleasesForTheId);
-}
-
-#[test]
-fn two_serve_if_a_process_serves_from_what_it_read_before_it_was_known() {
-    two_serve("reads before it is known", Mistake::ReadsBeforeItIsKnown);
-}
-
-#[test]
-fn two_serve_if_a_clock_stands_still() {
-    two_serve("a clock that stands still", Mistake::ClockStandsStill);
-}
-
-#[test]
-fn two_serve_if_a_row_is_replaced() {
-    two_serve("a row that is replaced", Mistake::RowIsReplaced);
-}
-
-#[test]
-fn two_serve_if_an_owned_row_starts_at_zero() {
-    two_serve("owned at zero", Mistake::OwnedAtZero);
+fn run_table(is_one: impl Fn(Scene) -> bool) {
+    let mut scenes: BTreeMap<Scene, Vec<&Line>> = BTreeMap::new();
+    for line in TABLE.iter().filter(|line| is_one(line.scene)) {
+        scenes.entry(line.scene).or_default().push(line);
+    }
+    for (scene, lines) in scenes {
+        run(scene, None).has_only(&[]);
+        for line in lines {
+            println!("  {}:", line.rule);
+            run(scene, Some(line.mistake)).has_only(&[line.breaks]);
+        }
+    }
 }

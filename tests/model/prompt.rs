@@ -111,7 +111,7 @@ impl<const M: usize> Model for Prompt<M> {
         }
         let after = self.fleet.next_state(&moment.state, action);
         moment.state = after.unwrap_or(moment.state);
-        if is_mishap(action, &before.state) {
+        if is_mishap(action, &before.state, self.fleet.rule.freshness()) {
             moment.left = self.allowed(&moment.state);
         }
         for machine in 0..M {
@@ -141,7 +141,7 @@ impl<const M: usize> Prompt<M> {
             // There is one that stays healthy.
             Action::Crashes(machine) | Action::BeginsToDrain(machine) => machine < M - 1,
             // Nobody gives a session to a machine that is not there.
-            Action::Assigns(_, Some(owner)) => {
+            Action::Assigns(_, Some(owner)) | Action::Moves(_, Some(owner)) => {
                 let process = moment.state.processes[usize::from(owner)];
                 process.life == Life::Up && process.known == Known::Now
             }
@@ -188,7 +188,7 @@ impl<const M: usize> Prompt<M> {
     }
 
     fn tick(&self, moment: &mut Moment<M>) {
-        let Share { row, views } = &moment.state.sessions[0];
+        let Share { row, views, .. } = &moment.state.sessions[0];
         let serving = moment.state.serving(0, self.fleet.rule);
         let epochs = serving.filter_map(|machine| Some(views[machine].cache?.epoch));
         match epochs.max() {
@@ -210,7 +210,7 @@ impl<const M: usize> Prompt<M> {
     /// A machine that cannot serve asks again with the next request, which comes in the next tick.
     fn ask(&self, moment: &mut Moment<M>, machine: usize, is_next_tick: bool) {
         let process = moment.state.processes[machine];
-        let Share { row, views } = &moment.state.sessions[0];
+        let Share { row, views, .. } = &moment.state.sessions[0];
         let is_busy = views[machine].flights[0] != Flight::None;
         let serves = moment.state.serves(machine, 0, self.fleet.rule);
         if is_next_tick && process.life == Life::Up && !is_busy && !serves {
@@ -258,7 +258,7 @@ impl<const M: usize> Prompt<M> {
     }
 }
 
-fn is_mishap<const M: usize>(action: Action, before: &State<M, 1>) -> bool {
+fn is_mishap<const M: usize>(action: Action, before: &State<M, 1>, freshness: u8) -> bool {
     let owns = |machine: usize| before.sessions[0].row.owner == Some(before.processes[machine].id);
     match action {
         Action::Crashes(machine) | Action::BeginsToDrain(machine) => owns(machine),
@@ -269,6 +269,12 @@ fn is_mishap<const M: usize>(action: Action, before: &State<M, 1>) -> bool {
         | Action::ClaimsLate(..)
         | Action::ReleasesLate(..)
         | Action::DrainsLate(..) => true,
+        Action::Moves(session, owner) => before.sessions[session].row.owner != owner,
+        // What has waited waits again. What waits is never forgotten.
+        Action::Evicts(machine, _) => {
+            let since = before.sessions[0].views[machine].since;
+            since.is_some_and(|since| since.age >= freshness)
+        }
         _ => false,
     }
 }

@@ -4,15 +4,14 @@ use std::{collections::BTreeSet, fmt::Debug, hash::Hash, time::Instant};
 
 use stateright::{Checker as _, HasDiscoveries, Model};
 
-use crate::action::Action;
-
 /// What was found, by property, and a short way there.
-pub(crate) struct Found(Vec<(&'static str, Vec<Action>)>);
+pub(crate) struct Found(Vec<(&'static str, String)>);
 
 /// Looks for `wanted` until all of it is found, or there is no state left within `depth` actions.
 pub(crate) fn check<M>(name: &str, model: M, wanted: &[&'static str], depth: Option<usize>) -> Found
 where
-    M: Model<Action = Action> + Send + Sync + 'static,
+    M: Model + Send + Sync + 'static,
+    M::Action: Clone + Debug + PartialEq,
     M::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
 {
     let began = Instant::now();
@@ -33,7 +32,7 @@ where
     let paths = checker.discoveries().into_iter();
     Found(
         paths
-            .map(|(name, path)| (name, path.into_actions()))
+            .map(|(name, path)| (name, format!("{:?}", path.into_actions())))
             .collect(),
     )
 }
@@ -43,16 +42,26 @@ impl Found {
     pub(crate) fn has(&self, property: &str) {
         let actions = self.way_to(property);
         let actions = actions.unwrap_or_else(|| panic!("never found: {property}"));
-        println!("  {property}: {actions:?}");
+        println!("      {property}: {actions}");
     }
 
     /// Asserts that it never comes to this.
     pub(crate) fn has_not(&self, property: &str) {
         let actions = self.way_to(property);
-        assert!(actions.is_none(), "{property}: {actions:#?}");
+        assert!(actions.is_none(), "{property}: {actions:?}");
     }
 
-    fn way_to(&self, property: &str) -> Option<&[Action]> {
+    /// Asserts that it comes to all of this, and to nothing else.
+    pub(crate) fn has_only(&self, properties: &[&str]) {
+        for (property, actions) in &self.0 {
+            assert!(properties.contains(property), "{property}: {actions}");
+        }
+        for property in properties {
+            self.has(property);
+        }
+    }
+
+    fn way_to(&self, property: &str) -> Option<&str> {
         let mut all = self.0.iter();
         let (_, actions) = all.find(|(name, _)| *name == property)?;
         Some(actions)

@@ -54,7 +54,9 @@ impl Rule {
     /// Whether a read lets its owner serve `ahead` ticks from now.
     pub(crate) fn serves(self, read: Read, since: Option<Since>, ahead: u8) -> bool {
         let from = if self.waits(read.epoch, read.released) {
-            let Some(since) = since.filter(|since| since.epoch == read.epoch) else {
+            let counts =
+                |since: &Since| since.epoch == read.epoch || self.makes(Mistake::WaitsCarryOver);
+            let Some(since) = since.filter(counts) else {
                 return false;
             };
             let less = u64::from(self.makes(Mistake::WaitsLess));

@@ -3,13 +3,13 @@
 //! There is no bound on time or on the number of changes, except where a depth is named.
 
 use crate::{
-    fleet::{EPOCHS_RISE, EPOCHS_SERVED_RISE, Fleet, ONE_SERVES},
+    fleet::{EPOCHS_RISE, Fleet, ONE_SERVES},
     report::check,
     rule::Rule,
 };
 
 fn holds<const M: usize, const S: usize>(name: &str, fleet: Fleet<M, S>, depth: Option<usize>) {
-    let all = [ONE_SERVES, EPOCHS_SERVED_RISE, EPOCHS_RISE];
+    let all = [ONE_SERVES, EPOCHS_RISE];
     let found = check(name, fleet, &all, depth);
     for property in all {
         found.has_not(property);

@@ -4,6 +4,7 @@
 //! `plain` checks that nothing is lost by it.
 
 use crate::{
+    mistake::Mistake,
     row::Row,
     rule::Rule,
     view::{Flight, Read, View},
@@ -38,7 +39,8 @@ impl View {
         }
         let matters =
             |epoch: u8| epoch == row.epoch || self.reads().any(|read| read.epoch == epoch);
-        if !self.since.is_some_and(|since| matters(since.epoch)) {
+        let carries = rule.makes(Mistake::WaitsCarryOver);
+        if !carries && !self.since.is_some_and(|since| matters(since.epoch)) {
             self.since = None;
         }
         // All that a machine may still be told is of later epochs.
@@ -72,9 +74,8 @@ impl View {
     fn rename(&mut self, name: impl Fn(u8) -> u8) {
         self.each_read(|read| {
             let epoch = name(read.epoch);
-            read.released = read
-                .released
-                .map(|released| before(epoch, read.epoch - released));
+            let old = read.epoch;
+            read.released = read.released.map(|released| renamed(released, old, epoch));
             read.epoch = epoch;
         });
         if let Some(since) = &mut self.since {
@@ -89,7 +90,7 @@ impl View {
 /// The rule asks three things of them: whether one is the first or earlier, which of two is later,
 /// and whether a release made the one just before. So the latest is always called the same, and
 /// those before it that are still known somewhere follow without gaps.
-pub(crate) fn rename(row: &mut Row, views: &mut [View]) {
+pub(crate) fn rename(row: &mut Row, standby: &mut Row, views: &mut [View]) {
     let latest = row.epoch;
     if latest < 2 {
         return;
@@ -97,6 +98,7 @@ pub(crate) fn rename(row: &mut Row, views: &mut [View]) {
     let known = views
         .iter()
         .flat_map(View::epochs)
+        .chain([standby.epoch])
         .fold(0_u64, |known, epoch| known | 1 << epoch);
     let name = |epoch: u8| {
         let later = (epoch..latest)
@@ -108,15 +110,18 @@ pub(crate) fn rename(row: &mut Row, views: &mut [View]) {
             TOP - u8::try_from(later).unwrap()
         }
     };
-    row.epoch = TOP;
-    row.released = row.released.map(|released| before(TOP, latest - released));
+    for row in [row, standby] {
+        let (old, new) = (row.epoch, name(row.epoch));
+        row.released = row.released.map(|released| renamed(released, old, new));
+        row.epoch = new;
+    }
     for view in views {
         view.rename(name);
     }
 }
 
-/// The name of an epoch that is some epochs before another one: how many, does not matter from two
-/// on.
-fn before(epoch: u8, by: u8) -> u8 {
-    epoch - by.min(2)
+/// The name of a release beside the `old` epoch, which is called `new`. From two epochs before it
+/// on, it does not matter how many; and it is one ahead at most.
+fn renamed(released: u8, old: u8, new: u8) -> u8 {
+    (new + 1).saturating_sub((old + 1 - released).min(3))
 }

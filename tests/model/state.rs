@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 
 use crate::{
     process::{Known, Life, Process},
-    row::Row,
+    row::{Id, Row},
     rule::Rule,
     share::Share,
     view::{Flight, Read, View},
@@ -19,6 +19,18 @@ pub(crate) struct State<const M: usize, const S: usize> {
     /// Whether a claim, a release or a drain was ever carried out late. Kept only to tell a story
     /// by.
     pub(crate) was_late: [bool; 3],
+    /// What the directory says of the machine's id that two processes have; see `twins`.
+    pub(crate) seat: Seat,
+}
+
+/// The row of a machine, beside which process it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Seat {
+    pub(crate) is_missing: bool,
+    /// The process that it names has left.
+    pub(crate) left: bool,
+    /// A process before that one may be running.
+    pub(crate) took_over: bool,
 }
 
 impl<const M: usize, const S: usize> State<M, S> {
@@ -28,6 +40,7 @@ impl<const M: usize, const S: usize> State<M, S> {
             && process.known != Known::NotYet
             && process.is_alone(rule)
             && self.sessions[session].views[machine].serves(rule)
+            || self.sessions[session].views[machine].passes
     }
 
     /// Those that may serve a session now.
@@ -52,22 +65,32 @@ impl<const M: usize, const S: usize> State<M, S> {
     }
 
     /// What tells this state from others in all but the order of machines and of sessions.
-    fn code(&self, order: [usize; S]) -> ([u16; S], [(u16, [u64; S]); M]) {
+    fn code(&self, order: [usize; S]) -> Code<M, S> {
         let mut machines = std::array::from_fn(|machine| {
             let owner = Some(self.processes[machine].id);
             let views = order.map(|session| {
                 let share = &self.sessions[session];
-                share.views[machine].code(share.row.owner == owner)
+                let names = |named: Option<Id>| named == owner;
+                let Row {
+                    owner: now, stamp, ..
+                } = share.row;
+                share.views[machine].code([now, stamp, share.standby.owner].map(names))
             });
             (self.processes[machine].code(), views)
         });
         machines.sort_unstable();
         (
-            order.map(|session| self.sessions[session].row.code()),
+            order.map(|session| {
+                let share = &self.sessions[session];
+                (share.row.code(), share.standby.code(), share.is_bare)
+            }),
             machines,
         )
     }
 }
+
+/// Of the rows, and of the machines with what each knows of the sessions.
+type Code<const M: usize, const S: usize> = ([(u16, u16, bool); S], [(u16, [u64; S]); M]);
 
 /// Machines are alike, and so are sessions: of states that differ only in who is who, the checker
 /// looks at one. By hash alone, so that what it finds has real names in it.
@@ -80,56 +103,58 @@ impl<const M: usize, const S: usize> Hash for State<M, S> {
             order.reverse();
             code = code.min(self.code(order));
         }
-        (code, self.fell, self.was_late).hash(state);
+        (code, self.fell, self.was_late, self.seat).hash(state);
     }
 }
 
 impl Row {
     fn code(self) -> u16 {
-        u16::from(self.epoch) << 3
-            | u16::from(lag(self.epoch, self.released)) << 1
+        u16::from(self.epoch) << 5
+            | u16::from(lag(self.epoch, self.released)) << 2
+            | u16::from(self.stamp.is_some()) << 1
             | u16::from(self.owner.is_some())
     }
 }
 
 impl View {
     /// All of it in one number, in which the order of flights does not show.
-    fn code(&self, owns: bool) -> u64 {
+    fn code(&self, names_it: [bool; 3]) -> u64 {
         let [one, other] = self.flights.map(|flight| match flight {
             Flight::None => 0,
             Flight::Asked { age, claims } => u64::from(age) << 2 | u64::from(claims) << 1 | 1,
-            Flight::Answered(read) => 1 << 11 | read.code(),
+            Flight::Answered(read) => 1 << 12 | read.code(),
         });
         let since = self.since.map_or(0, |since| {
             u64::from(since.age) << 6 | u64::from(since.epoch) << 1 | 1
         });
         let proves = |release: Option<bool>| release.map_or(0, |proves| 1 + u64::from(proves));
         let parts = [
-            (self.cache.map_or(0, Read::code), 11),
-            (one.min(other), 12),
-            (one.max(other), 12),
+            (self.cache.map_or(0, Read::code), 12),
+            (one.min(other), 13),
+            (one.max(other), 13),
             (since, 9),
             (self.given_up.map_or(0, u64::from), 5),
             (proves(self.release), 2),
             (u64::from(self.late.claim), 1),
             (proves(self.late.release), 2),
             (proves(self.late.drain), 2),
-            (u64::from(owns), 1),
+            (u64::from(self.decided) << 1 | u64::from(self.passes), 2),
         ];
-        parts
+        let parts = parts
             .into_iter()
-            .fold(0, |code, (part, bits)| code << bits | part)
+            .chain(names_it.map(|names| (u64::from(names), 1)));
+        parts.fold(0, |code, (part, bits)| code << bits | part)
     }
 }
 
 impl Read {
-    /// In eleven bits.
+    /// In twelve bits.
     fn code(self) -> u64 {
         let lag = u64::from(lag(self.epoch, self.released));
-        u64::from(self.age) << 8 | lag << 6 | u64::from(self.epoch) << 1 | 1
+        u64::from(self.age) << 9 | lag << 6 | u64::from(self.epoch) << 1 | 1
     }
 }
 
 fn lag(epoch: u8, released: Option<u8>) -> u8 {
-    released.map_or(0, |released| 1 + epoch - released)
+    released.map_or(0, |released| 2 + epoch - released)
 }

@@ -1,59 +1,33 @@
-//! Two processes under one id: an old one that somebody took for dead, and its successor.
+//! Two processes under one id: an old one that was taken for dead, and its successor.
 //!
 //! A read counts only for the process that the directory knows when it is made, and a process that
 //! took over an id serves nothing, and proves nothing, until F after that.
 
 use crate::{
-    fleet::{EPOCHS_RISE, EPOCHS_SERVED_RISE, Fleet, ONE_PROCESS_SERVES, ONE_SERVES},
-    mistake::Mistake,
+    fleet::{EPOCHS_RISE, Fleet, ONE_SERVES},
     report::check,
     rule::Rule,
     stories::{IN_TURN, RESTARTED},
+    world::World,
 };
 
-fn twins(rule: Rule) -> Fleet<3, 1> {
-    Fleet {
-        twins: true,
-        ..Fleet::new(rule)
-    }
+fn twins() -> Fleet<3, 1> {
+    Fleet::new(Rule::new(1)).within(World::Twins)
 }
 
 #[test]
-fn one_process_serves_whoever_else_runs_as_its_machine() {
-    let all = [
-        ONE_SERVES,
-        ONE_PROCESS_SERVES,
-        EPOCHS_SERVED_RISE,
-        EPOCHS_RISE,
-    ];
-    let found = check("twins", twins(Rule::new(1)), &all, None);
+fn one_process_serves_whichever_other_one_runs_as_its_machine() {
+    let all = [ONE_SERVES, EPOCHS_RISE];
+    let found = check("twins", twins(), &all, None);
     for property in all {
         found.has_not(property);
     }
-    // Not because nobody serves.
+    // Not because none serves.
     let fleet = Fleet {
         remembers: true,
-        ..twins(Rule::new(1))
+        ..twins()
     };
     let found = check("twins in turn", fleet, &[IN_TURN, RESTARTED], None);
     found.has(IN_TURN);
     found.has(RESTARTED);
-}
-
-/// The old process serves until it notices, and so does who owns what the new one gave up.
-#[test]
-fn two_serve_if_a_read_counts_for_whoever_has_the_id() {
-    two_serve("reads for an id", Mistake::ReadsForTheId);
-}
-
-#[test]
-fn two_serve_if_a_successor_does_not_wait() {
-    two_serve("no wait for a process", Mistake::SuccessorsDoNotWait);
-}
-
-fn two_serve(name: &str, mistake: Mistake) {
-    let fleet = twins(Rule::new(1).with(mistake));
-    let found = check(name, fleet, &[ONE_PROCESS_SERVES, ONE_SERVES], None);
-    found.has(ONE_PROCESS_SERVES);
-    found.has(ONE_SERVES);
 }

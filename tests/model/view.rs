@@ -44,6 +44,10 @@ pub(crate) struct View {
     /// A release on its way, and whether it carries the proof.
     pub(crate) release: Option<bool>,
     pub(crate) late: Late,
+    /// A request was judged, and has not reached the handler.
+    pub(crate) decided: bool,
+    /// A request reaches the handler at this moment.
+    pub(crate) passes: bool,
 }
 
 impl View {
@@ -54,6 +58,8 @@ impl View {
         given_up: None,
         release: None,
         late: Late::NOTHING,
+        decided: false,
+        passes: false,
     };
 
     pub(crate) fn serves(&self, rule: Rule) -> bool {
@@ -132,7 +138,8 @@ impl View {
             return;
         }
         let anew = rule.makes(Mistake::WaitsAnew);
-        let is_known = |since: Since| since.epoch == read.epoch && !anew;
+        let carries = rule.makes(Mistake::WaitsCarryOver);
+        let is_known = |since: Since| (since.epoch == read.epoch || carries) && !anew;
         if rule.waits(read.epoch, read.released) && !self.since.is_some_and(is_known) {
             let from_the_question = rule.makes(Mistake::WaitsFromTheQuestion);
             self.since = Some(Since {
@@ -154,7 +161,7 @@ impl View {
         self.flights[slot] = Flight::None;
     }
 
-    /// Stops serving, and then sends a release.
+    /// Stops serving, before a release is sent.
     pub(crate) fn give_up(&mut self, row: Row, rule: Rule) {
         if !rule.makes(Mistake::ForgetsWhatItGaveUp) {
             self.given_up = Some(row.epoch);
@@ -162,15 +169,11 @@ impl View {
         if !rule.makes(Mistake::WritesBeforeItStops) {
             self.cache = None;
         }
-        let proves = rule.proves(row, rule.has_waited(row, self.since));
-        // The stronger one stands for both: without proof, it is as if the orchestrator did it.
-        self.release = self.release.max(Some(proves));
     }
 
     /// The process ends, and all that it knew with it. What it wrote stays on its way.
-    pub(crate) fn crash(&mut self, drains: bool, row: Row, rule: Rule) {
+    pub(crate) fn crash(&mut self, drain: Option<bool>) {
         let claims = |flight: &Flight| matches!(flight, Flight::Asked { claims: true, .. });
-        let drain = drains.then(|| rule.has_waited(row, self.since));
         let late = Late {
             claim: self.late.claim || self.flights.iter().any(claims),
             release: self.late.release.max(self.release),
