@@ -11,20 +11,27 @@
 //!   real containers (`examples/container`) behind the crate's `FlyEdge`, whose requests land on
 //!   any machine that listens, and one client that asks again as soon as it was refused. Build
 //!   the example first: `cargo build --profile bench --all-features --example container`.
+//! - A machine of up to 200,000 sessions dies among four, and 256 clients ask the others for all of
+//!   them: how long until the last one is served, what it costs the server, and whether requests
+//!   for healthy sessions are refused. All machines are in this process, without a network.
 //!
 //! More or fewer rounds: `ROUNDS=15` for the first three, `KILLS=10`, `KILLS_BY_DEFAULT=3` and
-//! `DRAINS=20` for the last. The server does not wait for its disk.
+//! `DRAINS=20` for the fourth, `DEATHS=3` and `DEATHS_OF_AT_MOST=200000` sessions for the last. The
+//! parts `claims`, `releases`, `misses`, `moves` and `deaths` run alone if they are named, as in
+//! `cargo bench --bench ownership -- deaths`. The server does not wait for its disk.
 
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
     reason = "a benchmark that cannot run has to say why and stop"
 )]
-#![allow(clippy::cast_precision_loss, reason = "counts of a few thousand")]
+#![allow(clippy::cast_precision_loss, reason = "counts of a few million")]
 
 mod claims;
 #[path = "../common/mod.rs"]
 mod common;
+mod crowd;
+mod deaths;
 mod fleet;
 mod misses;
 mod moves;
@@ -32,6 +39,7 @@ mod moves;
 #[allow(dead_code, unreachable_pub)]
 mod process;
 mod releases;
+mod server;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
@@ -46,6 +54,9 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
+    let mut parts: Vec<_> = std::env::args().skip(1).collect();
+    parts.retain(|part| !part.starts_with("--"));
+    let measures = |part: &str| parts.is_empty() || parts.iter().any(|one| one == part);
     table::begin(BENCH);
     let quiet = [
         "shared_buffers=256MB",
@@ -56,10 +67,21 @@ fn main() {
     let cluster = cluster.expect("PostgreSQL");
     let runtime = Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        claims::measure(&cluster).await.publish();
-        releases::measure(&cluster).await.publish();
-        misses::measure(&cluster).await.publish();
-        moves::measure(&cluster).await.publish();
+        if measures("claims") {
+            claims::measure(&cluster).await.publish();
+        }
+        if measures("releases") {
+            releases::measure(&cluster).await.publish();
+        }
+        if measures("misses") {
+            misses::measure(&cluster).await.publish();
+        }
+        if measures("moves") {
+            moves::measure(&cluster).await.publish();
+        }
+        if measures("deaths") {
+            deaths::measure(&cluster).await.publish();
+        }
     });
 }
 
