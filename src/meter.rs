@@ -121,7 +121,7 @@ impl Verdicts {
                 }
             }
         }
-        let operators = Code::ALL.iter().filter(|code| code.concerns_the_operator());
+        let operators = Code::ALL.iter().filter(|code| code.entry().operator);
         Self {
             requests: all,
             replayed: Each::new(

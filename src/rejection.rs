@@ -1,8 +1,9 @@
 //! Why a request was refused: data on a response, not an error.
 
-mod code;
+mod codes;
 
-pub use code::Code;
+pub use codes::Code;
+pub(crate) use codes::{Grpc, Page};
 
 use std::{borrow::Cow, time::Duration};
 
@@ -63,14 +64,6 @@ impl Rejection {
         failed: Option<LookupErrorKind>,
     ) -> Self {
         let detail: Cow<'static, str> = match code {
-            Code::SessionUnknown => "The session directory answered, and it knows no session with this id.".into(),
-            Code::SessionOver => "The session was ended, or the time it was given has run out.".into(),
-            Code::SessionForbidden => "The application does not let this request near this session.".into(),
-            Code::SessionStarting => "The session exists, and no machine is ready to serve it yet. Ask again in a moment.".into(),
-            Code::SessionMoving => "The session was given to this machine, which waits until the one before it, or its own process before this one, can no longer be serving; or this machine is giving its sessions up. Ask again in a moment.".into(),
-            Code::OwnerLost => "The session's machine has not been heard of for too long, or has left. So the request was not sent there.".into(),
-            Code::OwnerNeverSeen => "The session's machine is not in the table of machines: it has not registered yet, it was not created, or its row was deleted and comes back with its next heartbeat. The session itself is on record.".into(),
-            Code::DuplicateIdentity => "Another process says that it is the machine that you reached, and began after this one, which therefore serves no session any more.".into(),
             Code::OwnerUnreachable => unreachable_detail(arrival, owner).into(),
             Code::ReplayLoop => {
                 let times = match arrival.hops() {
@@ -79,15 +72,10 @@ impl Rejection {
                 };
                 format!("The request was replayed {times}, and the machine it arrived at still does not own the session.").into()
             }
-            Code::DirectoryCorrupt => {
-                "The session's owner or address, as the session directory holds it, is not one that can be used.".into()
-            }
             Code::LookupUnavailable if failed == Some(LookupErrorKind::Timeout) => {
                 "The session directory did not answer in time. This says nothing about the session itself.".into()
             }
-            Code::LookupUnavailable => "The session directory could not be asked. This says nothing about the session itself.".into(),
-            Code::SessionAbsent => "The machine that owns the session says that it does not hold it, as happens after a restart.".into(),
-            other => other.title().into(),
+            code => code.entry().detail.into(),
         };
         Self::new(code, machine, detail)
     }
@@ -102,12 +90,13 @@ impl Rejection {
 
     /// What the client reads when no proxy acted on the replay.
     pub(crate) fn not_honoured(machine: MachineId, status: StatusCode) -> Self {
-        let detail = "The session is served by another machine. This answer asks the proxy in front to take the request there \
-                      (on Fly.io by its `fly-replay` header), and you read it because no proxy honoured that: the request did \
-                      not come through one that does, or the proxy could not.";
         Self {
             status,
-            ..Self::new(Code::ReplayNotHonoured, machine, detail)
+            ..Self::new(
+                Code::ReplayNotHonoured,
+                machine,
+                Code::ReplayNotHonoured.entry().detail,
+            )
         }
     }
 
@@ -156,6 +145,12 @@ impl Rejection {
         self
     }
 
+    pub(crate) fn for_no_session(mut self) -> Self {
+        self.session = None;
+        self.owner = None;
+        self
+    }
+
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -166,6 +161,29 @@ impl Rejection {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// The words of the page.
+    pub(crate) fn page(&self) -> Page {
+        if self.is_too_large() {
+            Page::TOO_LARGE
+        } else {
+            self.code.entry().page
+        }
+    }
+
+    /// The status that a gRPC client reads.
+    pub(crate) fn grpc(&self) -> Grpc {
+        if self.is_too_large() {
+            Grpc::ResourceExhausted
+        } else {
+            self.code.entry().grpc
+        }
+    }
+
+    /// Whether the size of the body is the reason, of all that a replay cannot carry.
+    fn is_too_large(&self) -> bool {
+        self.code == Code::NotReplayable && self.status == StatusCode::PAYLOAD_TOO_LARGE
     }
 
     /// What happened here, in plain sentences. Holds no machine id and nothing of the database's.
@@ -210,10 +228,7 @@ fn unreachable_detail(arrival: &Arrival, owner: Option<&MachineId>) -> String {
                 .to_owned();
         }
         Arrival::Failed(failure) => (failure.reason, failure.elapsed),
-        _ => {
-            return "The proxy was asked for the session's machine and could not use it."
-                .to_owned();
-        }
+        _ => return Code::OwnerUnreachable.entry().detail.to_owned(),
     };
     let why = match reason {
         FailureReason::Timeout => "it did not answer in time (timeout)",

@@ -2,12 +2,10 @@
 
 mod default;
 mod grpc;
-mod mould;
 mod negotiate;
 mod page;
 mod problem;
 mod template;
-mod words;
 
 pub use default::DefaultRenderer;
 

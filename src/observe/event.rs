@@ -38,7 +38,7 @@ impl Observed<'_> {
             Verdict::Claim => event!(debug, "the session is claimed"),
             Verdict::Pass => event!(debug, "the session is served here"),
             Verdict::Replay => event!(info, "the request is handed to the session's owner"),
-            Verdict::Reject(code) if code.concerns_the_operator() => match say(code) {
+            Verdict::Reject(code) if code.entry().operator => match say(code) {
                 Say::Aloud { held_back } => {
                     event!(warn, "the request is refused", held.back = held_back);
                 }

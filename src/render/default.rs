@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{Form, Reader, Render, grpc, mould::Mould, page, problem};
-use crate::{Code, MachineId, Rejection, SessionId};
+use super::{Form, Reader, Render, grpc, page, problem};
+use crate::{Code, MachineId, Rejection};
 
 /// Where each [`Code`](crate::Code) is explained, in the manual; the code follows as the fragment.
 const PROBLEM_BASE: &str =
@@ -52,6 +52,9 @@ const VARY: HeaderValue = HeaderValue::from_static("Accept, Content-Type");
 /// milliseconds); `sessionId` where the client named one; `retryAfter` in seconds where waiting
 /// helps; `machine` and `owner` where [internals are shown](Self::show_internals).
 ///
+/// `replay-not-honoured` goes along with every replay, and is read only where no proxy acts on one.
+/// It is written once, so it has no `sessionId` and no `timestamp`, unless internals are shown.
+///
 /// # The page
 /// One file without any external resource, in light and dark. Where waiting helps and the request
 /// was a GET, it reloads itself in growing pauses of at most half a minute. Its
@@ -75,8 +78,9 @@ const VARY: HeaderValue = HeaderValue::from_static("Accept, Content-Type");
 pub struct DefaultRenderer {
     problem_base: Cow<'static, str>,
     show_internals: bool,
-    /// The answers that go along with replays, by what is read; made when first needed.
-    moulds: [OnceLock<Mould>; 4],
+    /// The answers that go along with replays, by form, each with the status it was asked for;
+    /// written when first needed.
+    unread: [OnceLock<(StatusCode, Response<Bytes>)>; 4],
 }
 
 /// The machines behind an answer, as far as the reader may know them.
@@ -93,7 +97,7 @@ impl DefaultRenderer {
         Self {
             problem_base: Cow::Borrowed(PROBLEM_BASE),
             show_internals: false,
-            moulds: [const { OnceLock::new() }; 4],
+            unread: [const { OnceLock::new() }; 4],
         }
     }
 
@@ -117,7 +121,7 @@ impl DefaultRenderer {
         let escaped = utf8_percent_encode(base.as_ref(), NOT_IN_A_URI).to_string();
         self.problem_base = Cow::Owned(escaped);
         // A clone of a renderer that was used brings what it was written with.
-        self.moulds = [const { OnceLock::new() }; 4];
+        self.unread = [const { OnceLock::new() }; 4];
         self
     }
 
@@ -132,37 +136,43 @@ impl DefaultRenderer {
         }
     }
 
-    /// The answer that goes along with a replay, from its mould.
-    fn moulded(
+    /// The answer that goes along with a replay, for a client behind no proxy that acts on it. Every
+    /// replay carries one, and in a healthy fleet no client reads any: so it is written once, without
+    /// the session and the time.
+    fn unread(&self, rejection: &Rejection, reader: Reader) -> Option<Response<Bytes>> {
+        if rejection.code() != Code::ReplayNotHonoured || self.show_internals || reader.head_only {
+            return None;
+        }
+        let unread = match (reader.form, reader.may_repeat) {
+            (Form::Problem, _) => &self.unread[0],
+            (Form::Html, true) => &self.unread[1],
+            (Form::Html, false) => &self.unread[2],
+            (Form::Grpc, _) => &self.unread[3],
+        };
+        let unread = unread.get_or_init(|| {
+            let general = rejection.clone().for_no_session();
+            (rejection.status(), self.render_at(&general, reader, None))
+        });
+        // A layer has one replay, and that one status; a renderer may serve several layers.
+        (unread.0 == rejection.status()).then(|| {
+            let mut response = Response::new(unread.1.body().clone());
+            *response.status_mut() = unread.1.status();
+            // A clone of the map would be full, and grow when the replay adds its own headers.
+            let headers = response.headers_mut();
+            headers.reserve(unread.1.headers().len() + 3);
+            for (name, value) in unread.1.headers() {
+                headers.append(name, value.clone());
+            }
+            response
+        })
+    }
+
+    fn render_at(
         &self,
         rejection: &Rejection,
         reader: Reader,
-        session: SessionId,
-        now: SystemTime,
-    ) -> Option<Response<Bytes>> {
-        let moulded = rejection.code() == Code::ReplayNotHonoured;
-        if !moulded || self.show_internals || reader.head_only {
-            return None;
-        }
-        let mould = match (reader.form, reader.may_repeat) {
-            (Form::Problem, _) => &self.moulds[0],
-            (Form::Html, true) => &self.moulds[1],
-            (Form::Html, false) => &self.moulds[2],
-            (Form::Grpc, _) => &self.moulds[3],
-        };
-        let mould = mould.get_or_init(|| {
-            Mould::of(rejection.status(), |session, moment| {
-                let marked = rejection.clone().for_session(session, None);
-                self.render_at(&marked, reader, moment)
-            })
-        });
-        // A layer has one replay, and that one status; a renderer may serve several layers.
-        mould
-            .is_for(rejection.status())
-            .then(|| mould.fill(session, now))
-    }
-
-    fn render_at(&self, rejection: &Rejection, reader: Reader, now: SystemTime) -> Response<Bytes> {
+        now: Option<SystemTime>,
+    ) -> Response<Bytes> {
         let internals = self.internals(rejection);
         let mut headers = HeaderMap::with_capacity(12);
         common(rejection, internals, &mut headers);
@@ -207,11 +217,8 @@ impl Default for DefaultRenderer {
 
 impl Render for DefaultRenderer {
     fn render(&self, rejection: &Rejection, reader: Reader) -> Response<Bytes> {
-        let now = SystemTime::now();
-        let moulded = rejection
-            .session()
-            .and_then(|session| self.moulded(rejection, reader, session, now));
-        moulded.unwrap_or_else(|| self.render_at(rejection, reader, now))
+        self.unread(rejection, reader)
+            .unwrap_or_else(|| self.render_at(rejection, reader, Some(SystemTime::now())))
     }
 }
 

@@ -1,9 +1,9 @@
 //! The answer of a gRPC call that was refused: everything in the header block ("Trailers-Only").
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::{Code, Rejection};
+use crate::Rejection;
 
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -15,19 +15,11 @@ const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 /// What the gRPC specification leaves as it stands: space to `~`, without `%`.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
-const INVALID_ARGUMENT: u8 = 3;
-const NOT_FOUND: u8 = 5;
-const PERMISSION_DENIED: u8 = 7;
-const RESOURCE_EXHAUSTED: u8 = 8;
-const FAILED_PRECONDITION: u8 = 9;
-const INTERNAL: u8 = 13;
-const UNAVAILABLE: u8 = 14;
-
 /// Writes the headers that make a gRPC status of it. The HTTP status has to be 200: with any
 /// other one, clients make up a status from it and drop the message.
 pub(super) fn write(rejection: &Rejection, headers: &mut HeaderMap) {
     headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
-    headers.insert(STATUS, HeaderValue::from(u16::from(status(rejection))));
+    headers.insert(STATUS, HeaderValue::from(rejection.grpc() as u16));
     // The code comes first because many clients log the message and nothing else.
     let text = format!("{}: {}", rejection.code().as_str(), rejection.detail());
     // What was escaped is a valid header; a message that were none would still leave the status.
@@ -44,33 +36,10 @@ fn escape(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string()
 }
 
-/// The table, with its reasons, stands in the docs of `DefaultRenderer`.
-fn status(rejection: &Rejection) -> u8 {
-    match rejection.code() {
-        Code::SessionMalformed => INVALID_ARGUMENT,
-        Code::SessionUnknown => NOT_FOUND,
-        Code::SessionForbidden => PERMISSION_DENIED,
-        Code::SessionStarting
-        | Code::SessionMoving
-        | Code::OwnerLost
-        | Code::OwnerNeverSeen
-        | Code::DuplicateIdentity
-        | Code::OwnerUnreachable
-        | Code::LookupUnavailable => UNAVAILABLE,
-        Code::NotReplayable if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            RESOURCE_EXHAUSTED
-        }
-        Code::SessionOver | Code::SessionAbsent | Code::NotReplayable | Code::ReplayNotHonoured => {
-            FAILED_PRECONDITION
-        }
-        Code::ReplayLoop | Code::DirectoryCorrupt => INTERNAL,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{MachineId, NotReplayable};
+    use crate::{Code, MachineId, NotReplayable};
 
     fn machine() -> MachineId {
         MachineId::parse("m1").unwrap()

@@ -11,9 +11,7 @@ use http::HeaderValue;
 use super::{
     Reader,
     default::{Internals, whole_seconds},
-    mould::clock,
     template::Template,
-    words::Words,
 };
 use crate::{Rejection, SessionId};
 
@@ -38,13 +36,13 @@ pub(super) fn write(
     rejection: &Rejection,
     reader: Reader,
     internals: Internals<'_>,
-    now: SystemTime,
+    now: Option<SystemTime>,
 ) -> String {
-    let words = Words::of(rejection);
+    let words = rejection.page();
     let wait = rejection.retry_after().filter(|_| reader.may_repeat);
     let again = reader.may_repeat && words.may_change;
     let session = rejection.session().as_ref().map(SessionId::to_string);
-    let time = humantime::format_rfc3339_seconds(now).to_string();
+    let time = now.map(|now| humantime::format_rfc3339_seconds(now).to_string());
     TEMPLATE.fill(|name| {
         Some(match name {
             "mood" => words.mood.as_str().into(),
@@ -54,8 +52,12 @@ pub(super) fn write(
             "advice" => words.after_sending.into(),
             "detail" => rejection.detail().into(),
             "code" => rejection.code().as_str().into(),
-            "time" => time.as_str().into(),
-            "clock" => clock(now).into(),
+            "time" => time.as_deref()?.into(),
+            "clock" => time
+                .as_deref()?
+                .replace('T', " ")
+                .replace('Z', " UTC")
+                .into(),
             "session" => session.as_deref()?.into(),
             "machine" => internals.machine?.into(),
             "owner" => internals.owner?.into(),

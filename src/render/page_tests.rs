@@ -4,7 +4,7 @@ use http::StatusCode;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::{Arrival, Code, Form, MachineId, NotReplayable, render::words::Mood};
+use crate::{Arrival, Code, Form, MachineId, NotReplayable};
 
 const SOURCE: &str = include_str!("page.html");
 
@@ -30,7 +30,7 @@ fn page(rejection: &Rejection, may_repeat: bool) -> String {
         may_repeat,
         head_only: false,
     };
-    write(rejection, reader, Internals::default(), UNIX_EPOCH)
+    write(rejection, reader, Internals::default(), Some(UNIX_EPOCH))
 }
 
 /// What stands between the only `<name>` and its end.
@@ -122,7 +122,7 @@ fn the_page_reloads_itself_only_where_that_helps_and_does_no_harm() {
         assert!(!page(&rejection, false).contains("by itself"), "{code:?}");
         assert_eq!(
             waits,
-            Words::of(&rejection).mood == Mood::Passing,
+            rejection.page().mood.as_str() == "passing",
             "{code:?}"
         );
     }
@@ -150,7 +150,7 @@ fn a_person_can_read_it_and_support_can_use_it() {
     let mut headlines = BTreeSet::new();
     for rejection in rejections() {
         let page = page(&rejection, true);
-        let words = Words::of(&rejection);
+        let words = rejection.page();
         for part in [
             "<html lang=\"en\">",
             "name=\"viewport\"",

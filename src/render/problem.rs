@@ -21,7 +21,8 @@ struct Problem<'a> {
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<String>,
-    timestamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +36,7 @@ pub(super) fn write(
     rejection: &Rejection,
     base: &str,
     internals: Internals<'_>,
-    now: SystemTime,
+    now: Option<SystemTime>,
 ) -> Vec<u8> {
     let code = rejection.code();
     let problem = Problem {
@@ -45,7 +46,7 @@ pub(super) fn write(
         detail: rejection.detail(),
         code: code.as_str(),
         session_id: rejection.session().as_ref().map(SessionId::to_string),
-        timestamp: humantime::format_rfc3339_millis(now).to_string(),
+        timestamp: now.map(|now| humantime::format_rfc3339_millis(now).to_string()),
         retry_after: rejection.retry_after().map(super::default::whole_seconds),
         machine: internals.machine,
         owner: internals.owner,
