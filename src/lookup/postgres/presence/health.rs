@@ -71,8 +71,11 @@ impl From<&PresenceHealth> for Check {
     /// Well, if the machine is known to be alive. The age is that of the last beat that arrived.
     fn from(health: &PresenceHealth) -> Self {
         let check = match &health.state {
-            PresenceState::Present if !health.missing_triggers.is_empty() => Self::failing(
-                "ownership triggers are missing or disabled: apply the migration of the directory",
+            // Every machine of the fleet sees the same, so a failing check would take all of them out
+            // of service, and most of their sessions are fine.
+            PresenceState::Present if !health.missing_triggers.is_empty() => Self::ok(
+                "it beats; ownership triggers are missing or disabled: apply the migration of the \
+                 directory",
             ),
             PresenceState::Present if health.rival => {
                 Self::ok("it beats; another process was this machine before, and is still there")
