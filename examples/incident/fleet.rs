@@ -33,6 +33,10 @@ impl Fleet {
     /// F: five seconds by default.
     pub const FRESHNESS: Duration = Duration::from_secs(1);
 
+    /// How long a new owner waits where the previous one may still be serving: F, a fifth of it for
+    /// clocks that stand still, and a few milliseconds.
+    pub const WAIT: Duration = Duration::from_millis(1_205);
+
     /// Machines that only read who the owner is.
     pub async fn that_reads(directory: &Directory, edge: FlyEdgeBuilder) -> Result<Self> {
         Self::of(&[OWNER, LANDED], directory, edge, None).await

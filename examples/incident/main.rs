@@ -119,13 +119,13 @@ async fn the_owner_dies(directory: &Directory) -> Result<()> {
     tokio::time::sleep(Directory::LOST_AFTER + Duration::from_millis(300)).await;
     ask(&fleet.edge, SESSION).await?;
     say(&format!(
-        "{LANDED} has taken the session over, and waits {:?} (5 s by default) before it serves:",
-        Fleet::FRESHNESS
+        "{LANDED} has taken the session over, and waits {:.1} s (6 s by default) before it serves:",
+        Fleet::WAIT.as_secs_f64()
     ));
-    say("who does not beat may still be serving, for no longer than that.");
+    say("a machine whose heartbeats have stopped may still be serving, for no longer than that.");
     // The owner comes back, and waits for its killed self meanwhile.
     fleet.add(OWNER).await?;
-    tokio::time::sleep(Fleet::FRESHNESS + Duration::from_millis(100)).await;
+    tokio::time::sleep(Fleet::WAIT + Duration::from_millis(150)).await;
     ask(&fleet.edge, SESSION).await?;
     say(&format!(
         "Served again {:.1} s after the owner was killed.",

@@ -12,7 +12,7 @@ use crate::{MachineId, Presence, SessionId, SessionStatus, session::Facts};
 ///
 /// No bound reaches past the end of a session's life: by then it may have been put off.
 ///
-/// Every bound is shortened by an eighth to a quarter, differently for each session, so that what was
+/// Every bound is shortened by a sixteenth to an eighth, differently for each session, so that what was
 /// read together is not read again together. Ages are counted from before the read was sent, on
 /// a clock that moves in ticks of a few milliseconds, and that may stand still while the machine is
 /// suspended. A request that waited for a read uses it, however long that took: at most twice the
@@ -150,15 +150,14 @@ fn milliseconds(bound: Duration) -> u32 {
 pub(crate) struct Stamp(u64);
 
 impl Stamp {
-    /// Shortens the bound by an eighth to a quarter. By at least an eighth, because the right to
+    /// Shortens the bound by a sixteenth to an eighth. By at least a sixteenth, because the right to
     /// serve is judged again right before the handler: a request that finds an entry in its last
     /// milliseconds would be refused if anything held it up in between. The rest differs: the id's
-    /// own bits are as good as dice here, and the
-    /// moment keeps two machines from choosing alike.
+    /// own bits are as good as dice here, and the moment keeps two machines from choosing alike.
     pub(crate) fn new(id: SessionId, asked_at: super::Tick, bound: u32) -> Self {
         let dice = id.as_uuid().as_u64_pair().1 ^ asked_at.0;
-        let eighth = u64::from(bound / 8);
-        let shorter = eighth + ((eighth * (dice.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56)) >> 8);
+        let part = u64::from(bound / 16);
+        let shorter = part + ((part * (dice.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56)) >> 8);
         Self(asked_at.0 << 20 | (u64::from(bound) - shorter))
     }
 
@@ -177,14 +176,14 @@ mod tests {
     use crate::cache::Tick;
 
     #[test]
-    fn bounds_are_shortened_by_an_eighth_to_a_quarter() {
+    fn bounds_are_shortened_by_a_sixteenth_to_an_eighth() {
         let mut seen = std::collections::HashSet::new();
         for n in 0..1000_u128 {
             let id = SessionId::new(uuid::Uuid::from_u128(n << 64 | n));
             let stamp = Stamp::new(id, Tick(1_234_567), 8_000);
             assert_eq!(stamp.asked_at(), Tick(1_234_567));
             assert!(
-                (6_000..=7_000).contains(&stamp.bound()),
+                (7_000..=7_500).contains(&stamp.bound()),
                 "{}",
                 stamp.bound()
             );

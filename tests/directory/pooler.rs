@@ -61,6 +61,10 @@ async fn lives(database: Database, fleet: PostgresLookupBuilder) {
     assert_eq!((assigned.epoch, assigned.previous), (4, Some(me("m2"))));
 
     machine(&database, "lost", 60.0, "").await;
+    // Only a machine that was heard all the while makes another one lost.
+    database
+        .execute("UPDATE ownership_machines SET steady_since = now() - interval '1 hour' WHERE machine_id <> 'lost'")
+        .await;
     let lost = owned_by(&database, "lost").await;
     let audit = m2.directory.audit(10).await.unwrap().unwrap();
     assert_eq!(audit.findings.len(), 1, "{audit:?}");
