@@ -11,12 +11,15 @@ use crate::support::{until, until_async};
 const NOBODY: &str = "90801679a10038";
 
 impl Place {
-    /// Waits until [`OWNER`] has been silent for so long that others take it for lost.
+    /// Waits until [`OWNER`] has been silent for so long, while another machine was heard, that
+    /// others take it for lost.
     async fn owner_is_lost(&self) {
         let client = self.database.client().await;
         let sql = format!(
-            "SELECT beat_at < now() - interval '{LOST_AFTER} ms' FROM ownership_machines
-                 WHERE machine_id = $1"
+            "SELECT EXISTS (SELECT FROM ownership_machines AS w
+                 WHERE w.beat_at > o.beat_at + interval '{LOST_AFTER} ms'
+                 AND w.steady_since <= w.beat_at - interval '{LOST_AFTER} ms')
+                 FROM ownership_machines AS o WHERE machine_id = $1"
         );
         until_async("the owner is lost", async || {
             client.query_one(&sql, &[&OWNER]).await.unwrap().get(0)
