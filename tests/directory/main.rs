@@ -17,6 +17,7 @@ mod fencing;
 mod fleet;
 mod half_sent;
 mod health;
+mod hosts;
 mod layers;
 mod lists;
 mod liveness;

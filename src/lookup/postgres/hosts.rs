@@ -64,6 +64,7 @@ impl Hosts {
                 at,
                 config: self.each.get(at)?,
                 is_last: step + 1 == count,
+                has_answered: false,
             })
         })
     }
@@ -76,19 +77,15 @@ pub(super) struct Attempt<'a> {
     pub(super) config: &'a Config,
     /// Whether there is none left after it.
     pub(super) is_last: bool,
+    has_answered: bool,
 }
 
 impl Attempt<'_> {
     /// Connects; `None` if that takes too long. The last host has what is left of the caller's time.
-    ///
-    /// Until it has answered, the next host is first: a caller that gives up meanwhile does not wait
-    /// for this one again.
     pub(super) async fn connect<T, E>(
         &self,
         connecting: impl Future<Output = Result<T, E>>,
     ) -> Option<Result<T, E>> {
-        let next = (self.at + 1) % self.hosts.each.len();
-        self.hosts.first.store(next, Ordering::Relaxed);
         if self.is_last {
             return Some(connecting.await);
         }
@@ -96,8 +93,24 @@ impl Attempt<'_> {
     }
 
     /// Goes first from now on.
-    pub(super) fn answered(&self) {
+    pub(super) fn answered(mut self) {
+        self.has_answered = true;
         self.hosts.first.store(self.at, Ordering::Relaxed);
+    }
+}
+
+/// A host that failed, or did not answer before its caller gave up, is no longer first.
+///
+/// It stays first while it is tried: if each attempt made the next host first until its own
+/// answered, a second connection beside it would begin with a frozen host that was left before.
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.has_answered {
+            let next = (self.at + 1) % self.hosts.each.len();
+            let first = &self.hosts.first;
+            // If another one is first by now, this attempt has no say in it.
+            let _ = first.compare_exchange(self.at, next, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 }
 
@@ -201,6 +214,28 @@ mod tests {
         // One port stands for all hosts.
         let each = hosts("host=a,b port=3 hostaddr=10.0.0.1,10.0.0.2").each;
         assert_eq!(each[1], "host=b port=3 hostaddr=10.0.0.2".parse().unwrap());
+    }
+
+    /// Read apart from the attempts, which move the first host.
+    fn first(hosts: &Hosts) -> usize {
+        hosts.first.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn a_host_is_left_when_its_attempt_ends_without_an_answer() {
+        let hosts = hosts("postgres://a,b/db");
+        hosts.in_turn().nth(1).unwrap().answered();
+        let one = hosts.in_turn().next().unwrap();
+        let mut connecting = Box::pin(one.connect(std::future::pending::<Result<(), ()>>()));
+        assert!(futures_util::poll!(connecting.as_mut()).is_pending());
+        let beside = hosts.in_turn().next().unwrap();
+        assert_eq!((one.at, beside.at), (1, 1));
+        drop(connecting);
+        drop(one);
+        assert_eq!(first(&hosts), 0);
+        // Two attempts that leave it do not make it first again.
+        drop(beside);
+        assert_eq!(first(&hosts), 0);
     }
 
     #[test]
