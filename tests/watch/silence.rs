@@ -95,6 +95,27 @@ async fn a_half_open_connection_is_found_and_replaced() {
     machine.becomes(id, "to m3").await;
 }
 
+/// Of several hosts, one of which accepts connections and never answers.
+#[tokio::test]
+async fn notifications_pass_over_a_frozen_host() {
+    let (database, id) = with_session().await;
+    let frozen = Relay::to(database.port()).await;
+    frozen.black_hole().await;
+    let (frozen, alive) = (frozen.port(), database.port());
+    for (first, second, owner) in [(frozen, alive, "m2"), (alive, frozen, "m3")] {
+        let direct = database.url_through(first);
+        let direct = direct.replace(
+            &format!(":{first}/"),
+            &format!(":{first},127.0.0.1:{second}/"),
+        );
+        let set = |watch: PostgresWatchBuilder| hasty(watch.direct(direct));
+        let machine = Machine::with("m1", &database, long(), set).await;
+        machine.ask(id).await;
+        give(&database, id, owner).await;
+        machine.becomes(id, &format!("to {owner}")).await;
+    }
+}
+
 #[tokio::test]
 async fn a_frozen_server_is_found_and_returned_to() {
     let cluster = Cluster::private();
