@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
-use crate::{Process, builder, me, one, owned_by, row};
+use crate::{Process, builder, eventually, me, one, owned_by, row, unowned};
 
 const F: Duration = Duration::from_secs(1);
 
@@ -81,6 +81,30 @@ async fn a_row_keeps_its_epoch_in_another_partition() {
             is(Some("m1"), 5)
         );
     }
+}
+
+#[tokio::test]
+async fn a_claim_finds_a_row_that_moves_meanwhile() {
+    let database = by_life().await;
+    database.execute(PostgresDirectory::MIGRATION).await;
+    let process = Process::of("m1", &database);
+    let id = unowned(&database).await;
+    let seen = process.read(id).await;
+    let mover = database.client().await;
+    mover
+        .batch_execute("BEGIN; UPDATE preview_sessions SET expires_at = '2101-01-01'")
+        .await
+        .unwrap();
+    let (claimed, moved) = tokio::join!(process.try_claim(seen), async {
+        eventually(
+            &database,
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'transactionid')",
+        )
+        .await;
+        mover.batch_execute("COMMIT").await
+    });
+    moved.unwrap();
+    assert_eq!(claimed.unwrap().epoch(), Some(1));
 }
 
 /// Without its proof, the epoch would look like one that has to wait.

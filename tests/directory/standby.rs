@@ -166,6 +166,16 @@ async fn a_write_that_meets_a_standby_closes_the_connection() {
         let seen = process(&pair.database.url(), "m2").read(id).await;
         let error = here.try_claim(seen.clone()).await.unwrap_err();
         names_the_standby(&error);
+        let error = here
+            .directory
+            .presence()
+            .start(here.cache.clone())
+            .await
+            .unwrap_err();
+        let text = chain(&error);
+        assert!(text.contains("standby"), "{text}");
+        // No statement ends a transaction that the server has not begun, which it would warn of.
+        assert!(!pair.behind.has_logged("no transaction in progress"));
         relay.lead_to(pair.database.port());
         assert_eq!(here.try_claim(seen).await.unwrap().epoch(), Some(1));
     }

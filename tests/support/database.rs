@@ -121,6 +121,11 @@ impl Database {
         statements.iter().filter(|sql| sql.contains(part)).count()
     }
 
+    /// Whether the server's log holds this text, in an entry of whatever level and database.
+    pub fn has_logged(&self, text: &str) -> bool {
+        read_log(&self.dir).contains(text)
+    }
+
     /// The `LOG` entries of this database that begin with `begin`.
     fn log(&self, begin: &str) -> Vec<String> {
         let prefix = format!("{}|LOG:  ", self.name);

@@ -225,6 +225,7 @@ impl Connections {
                 self.drop_what_is_older(Instant::now());
                 return Err(failure);
             }
+            Err(failure) if matches!(what, Statement::Claim) && failure.is_of_a_moved_row() => {}
             // A statement that cannot be prepared has done nothing.
             Err(failure) if self.direct.holds() && failure.is_of_a_prepared_statement() => {
                 self.direct.give_up();

@@ -36,10 +36,11 @@ impl Failure {
             // No answer of the server's at all: the connection is gone.
             (Self::Server(error), None) => error.is_closed() || caused_by_io(error),
             // Ended by an administrator, by another backend's crash, or for lying idle, also in a
-            // transaction whose end this process was too late to send; and connection exceptions, which poolers report for the servers behind them. A stale
-            // plan (0A000) is not among them: every column of a statement has a type of its own
-            // choosing, so no change of the table makes one. Nor is a lost statement (26000),
-            // which says that the connection is shared.
+            // transaction whose end this process was too late to send; and connection exceptions,
+            // which poolers report for the servers behind them. A stale plan (0A000) is not among
+            // them: every column of a statement has a type of its own choosing, so no change of the
+            // table makes one. Nor is a lost statement (26000), which says that the connection is
+            // shared.
             (_, Some(code)) => {
                 code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P05" | "25P03")
             }
@@ -80,6 +81,12 @@ impl Failure {
     /// shared after all.
     pub(super) fn is_of_a_prepared_statement(&self) -> bool {
         matches!(self.sqlstate(), Some("26000" | "42P05"))
+    }
+
+    /// Whether a concurrent transaction moved the row to another partition. Nothing was done, and a
+    /// second attempt finds the row where it is now.
+    pub(super) fn is_of_a_moved_row(&self) -> bool {
+        self.sqlstate() == Some("40001")
     }
 
     /// Whether one row of several may be the reason: a value that cannot be converted, a view or a
