@@ -78,6 +78,12 @@ impl Owned {
         Duration::from_millis(self.cache.proved_for(self.read_at))
     }
 
+    /// Whether the machine, which could serve when the read was judged, can for certain do so still.
+    #[inline]
+    pub(crate) fn still_serves(&self) -> bool {
+        self.cache.still_serves(self.read_at)
+    }
+
     /// What the read allows this machine now.
     pub(crate) fn right_now(&self) -> Right {
         self.cache

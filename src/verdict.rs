@@ -116,7 +116,9 @@ pub fn decide(record: Record<'_>, here: Here<'_>, arrival: &Arrival) -> Verdict 
         None if is_others_and_lost(session, here.machine) => Verdict::Reject(Code::OwnerLost),
         None => Verdict::Reject(Code::SessionStarting),
         Some(owner) if owner == here.machine => match session.presence() {
-            Presence::Superseded => mine(Standing::Duplicate, right),
+            Presence::Superseded if !is_before_joining(here.standing, right) => {
+                mine(Standing::Duplicate, right)
+            }
             _ => mine(here.standing, right),
         },
         Some(owner) => match session.presence() {
@@ -128,6 +130,12 @@ pub fn decide(record: Record<'_>, here: Here<'_>, arrival: &Arrival) -> Verdict 
             }
         },
     }
+}
+
+/// Whether a read that tells of another process was made before this one had registered: then the
+/// other is the one before, and this one is no duplicate.
+fn is_before_joining(standing: Standing, right: Right) -> bool {
+    standing == Standing::Joining || (standing == Standing::Serving && right == Right::Expired)
 }
 
 fn is_others_and_lost(session: &Session, me: &MachineId) -> bool {

@@ -110,6 +110,19 @@ impl Cache {
         Right::of(0, wait, age, bound)
     }
 
+    /// Whether a read that allowed this machine to serve a moment ago does so for certain still.
+    ///
+    /// What may have changed since is looked at, and nothing else: a wait that was over is over. Not
+    /// the whole of [`right_now`](Self::right_now), which every request would pay for twice; where
+    /// this cannot tell, that decides.
+    #[inline]
+    pub(crate) fn still_serves(&self, read_at: Tick) -> bool {
+        self.standing() == Standing::Serving
+            && self.is_trusted(read_at)
+            && !self.tenures.gave_any_up()
+            && is_clear_of(self.bound(), self.clock.now().since(read_at), 0)
+    }
+
     /// For how many milliseconds a read that was sent at `read_at` still proves anything.
     pub(crate) fn proved_for(&self, read_at: Tick) -> u64 {
         if !self.is_trusted(read_at) {

@@ -227,9 +227,14 @@ impl Tenures {
         })
     }
 
+    /// Whether this machine has ever given a session up.
+    pub(super) fn gave_any_up(&self) -> bool {
+        self.any_given_up.load(Ordering::Acquire)
+    }
+
     /// Whether this machine may not serve the session at this epoch any more.
     pub(super) fn was_given_up(&self, id: SessionId, epoch: u64) -> bool {
-        self.any_given_up.load(Ordering::Acquire)
+        self.gave_any_up()
             && lock(&self.given_up)
                 .get(&id)
                 .is_some_and(|one| epoch <= one.epoch)

@@ -25,6 +25,9 @@ impl Policy {
     /// what the decision was made from.
     #[inline]
     pub(crate) fn confirm(&self, owned: &Owned) -> Result<(), Lapsed> {
+        if owned.still_serves() {
+            return Ok(());
+        }
         let (standing, right) = (self.cache.standing(), owned.right_now());
         if standing == Standing::Serving && right.may_serve() {
             return Ok(());
