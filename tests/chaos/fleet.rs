@@ -246,6 +246,7 @@ impl Fleet {
 
     async fn move_rows(&self, count: usize, choice: u64, to: Option<To>) {
         let sessions = self.some_sessions(count, choice);
+        self.note_if_ahead(to.as_ref().and_then(To::name));
         let open = self.recorder.begin_of(Trouble::RowsMove, &sessions);
         let sql = self.ground.moves(&sessions, to.as_ref());
         let done = self.orchestrator.all_or_none(&sql).await;
@@ -283,14 +284,19 @@ impl Fleet {
 
     async fn give(&self, sessions: &[Uuid], to: &To) {
         let owner = to.name();
+        self.note_if_ahead(owner);
+        let given = self.orchestrator.assign(sessions, owner).await;
+        let given = given.map_or_else(|| "perhaps some".to_owned(), |count| count.to_string());
+        self.recorder.note(format!("{to:?} got sessions: {given}"));
+    }
+
+    /// Notes that a machine owns sessions before it has started.
+    fn note_if_ahead(&self, owner: Option<&str>) {
         if let Some(name) = owner.filter(|name| !self.recorder.was_started(name)) {
             let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
             let begin = || self.recorder.begin(Trouble::Ahead, Some(name));
             ahead.entry(name.to_owned()).or_insert_with(begin);
         }
-        let given = self.orchestrator.assign(sessions, owner).await;
-        let given = given.map_or_else(|| "perhaps some".to_owned(), |count| count.to_string());
-        self.recorder.note(format!("{to:?} got sessions: {given}"));
     }
 
     /// Does something beside the faults and the load.
