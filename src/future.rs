@@ -18,7 +18,7 @@ use crate::{
     Owned, Reader, SessionAbsent, SessionId,
     cache::Pending,
     observe::RequestSpan,
-    policy::{Act, Lapsed, Policy, Question},
+    policy::{Act, Policy, Question},
 };
 
 pin_project! {
@@ -131,25 +131,22 @@ fn serve<S: Service<Request<B>>, B>(
         reader: Reader::of(&head),
         span,
     };
-    let call = || {
-        policy.confirm(&owned)?;
-        if policy.tells_owned {
-            head.extensions.insert(owned);
-        }
-        Ok(service.call(Request::from_parts(head, body)))
-    };
-    let called: Result<_, Lapsed> = match served.span.get() {
-        Some(span) => span.in_scope(call),
-        None => call(),
-    };
-    match called {
-        Ok(inner) => State::Pass {
-            inner,
-            owned: Some(served),
-        },
-        Err(lapsed) => State::Answer {
+    // Entered before the last look: the span's subscriber may block, too.
+    let entered = served.span.get().map(|span| span.enter());
+    if let Err(lapsed) = policy.confirm(&owned) {
+        drop(entered);
+        return State::Answer {
             response: Some(policy.lapsed(&lapsed, &served.span, served.reader)),
-        },
+        };
+    }
+    if policy.tells_owned {
+        head.extensions.insert(owned);
+    }
+    let inner = service.call(Request::from_parts(head, body));
+    drop(entered);
+    State::Pass {
+        inner,
+        owned: Some(served),
     }
 }
 

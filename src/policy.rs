@@ -20,8 +20,6 @@ mod confirm;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use confirm::Lapsed;
-
 /// Says whether this request may come near this session.
 pub(crate) type Guard = dyn Fn(&Parts, &Session) -> bool + Send + Sync;
 

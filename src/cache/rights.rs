@@ -82,6 +82,7 @@ impl Cache {
     }
 
     /// The same, of a read that was sent at `asked_at`.
+    #[inline]
     pub(crate) fn right_now(&self, session: &Session, asked_at: Tick, source: Source) -> Right {
         let bound = self.tenures.bound();
         // What was read before may have been released since, by a process of this machine whose

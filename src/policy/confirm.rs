@@ -24,19 +24,24 @@ impl Policy {
     /// can be relied on. To tell of the verdict before it is reached was rejected: the event holds
     /// what the decision was made from.
     #[inline]
-    pub(crate) fn confirm(&self, owned: &Owned) -> Result<(), Lapsed> {
+    pub(crate) fn confirm(&self, owned: &Owned) -> Result<(), Box<Lapsed>> {
         if owned.still_serves() {
             return Ok(());
         }
+        self.judge_again(owned)
+    }
+
+    #[cold]
+    fn judge_again(&self, owned: &Owned) -> Result<(), Box<Lapsed>> {
         let (standing, right) = (self.cache.standing(), owned.right_now());
         if standing == Standing::Serving && right.may_serve() {
             return Ok(());
         }
-        Err(Lapsed {
+        Err(Box::new(Lapsed {
             session: owned.session().clone(),
             standing,
             right,
-        })
+        }))
     }
 
     /// Refuses a request that may not pass any more: a second verdict, which corrects the first.

@@ -95,7 +95,7 @@ async fn a_claim_finds_a_row_that_moves_meanwhile() {
         .batch_execute("BEGIN; UPDATE preview_sessions SET expires_at = '2101-01-01'")
         .await
         .unwrap();
-    let (claimed, moved) = tokio::join!(process.try_claim(seen), async {
+    let (claimed, committed) = tokio::join!(process.try_claim(seen), async {
         eventually(
             &database,
             "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'transactionid')",
@@ -103,7 +103,7 @@ async fn a_claim_finds_a_row_that_moves_meanwhile() {
         .await;
         mover.batch_execute("COMMIT").await
     });
-    moved.unwrap();
+    committed.unwrap();
     assert_eq!(claimed.unwrap().epoch(), Some(1));
 }
 
