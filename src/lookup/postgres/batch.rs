@@ -22,7 +22,7 @@ use super::{
     queue::{Answer, Slot, Waiting},
 };
 
-/// How long a query that nobody waits for any more may go on. Most end by then, and their
+/// How long a query whose callers have all gone may go on. Most end by then, and their
 /// connections can be used again: if a query ended with the last of those who wait for it, clients
 /// that go away would cost the server a new connection each. Shorter than a lookup's wait for a
 /// connection, so that a query which is slow fails none of those that wait behind it.

@@ -90,7 +90,7 @@ impl Connections {
         rows.await.map_err(Failure::into_lookup_error)
     }
 
-    /// Asks by `deadline`, in the caller's own future: for tasks that nobody can leave unpolled.
+    /// Asks by `deadline`, in the caller's own future: for tasks, which the runtime polls.
     /// With `tells_standby`, the first column of each row says whether the server is a standby, and
     /// there is at least one row.
     ///
@@ -201,7 +201,7 @@ impl Connections {
     }
 
     /// Does it, and once more if all that failed was a connection that had been lying idle: a
-    /// restarted server, or a name that leads to another one by now, then costs nobody an error.
+    /// restarted server, or a name that leads to another one by now, then costs no request an error.
     /// The failure of a fresh connection is the server's, and a second attempt would only double its
     /// load.
     async fn attempt(
@@ -302,7 +302,7 @@ impl Connections {
         let deadline = deadline.min(Instant::now() + self.bounds.pool);
         match timeout_at(deadline, self.others.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),
-            // Nobody closes it.
+            // The semaphore is never closed.
             Ok(Err(_)) | Err(_) => Err(Failure::Unasked(LookupError::timeout(
                 "no connection to PostgreSQL became free in time: other writes, which get half of \
                  `max_connections`, hold them",

@@ -43,8 +43,8 @@ impl Connector {
         }
     }
 
-    /// One connection outside of a pool, to the first of the hosts that answers, for whoever reads
-    /// what the server says unasked.
+    /// Opens a connection outside of a pool, to the first of the hosts that answers, whose
+    /// notifications are read.
     pub(super) async fn connect(&self, hosts: &Hosts) -> Result<Followed, Error> {
         let mut failed = None;
         for attempt in hosts.in_turn() {

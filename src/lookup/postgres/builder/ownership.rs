@@ -52,7 +52,7 @@ impl PostgresLookupBuilder {
     /// After how long without a beat a machine is [lost](crate::Presence::Lost), by the
     /// database's clock. Default: 15 s, five beats; at most a day. It counts only while another
     /// machine was heard for as long without a gap of more than half of it: an outage of the
-    /// database makes no machine lost. Nobody serves wrongly if it is too short: a session that is
+    /// database makes no machine lost. No machine serves wrongly if it is too short: a session that is
     /// taken from a machine which is alive costs its clients a wait of the fleet's freshness.
     /// Switches [`ownership`](Self::ownership) on.
     pub fn lost_after(mut self, silence: Duration) -> Self {

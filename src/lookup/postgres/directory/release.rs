@@ -136,8 +136,8 @@ impl PostgresDirectory {
         Ok(released)
     }
 
-    /// Gives up what nobody has locked, bite by bite, and adds to `released` what it was. Whether
-    /// some were left.
+    /// Gives up the rows that no other transaction has locked, bite by bite, and adds them to
+    /// `released`. Whether some were left.
     ///
     /// One statement for all would wait for the first row that another transaction has locked, for
     /// all of the drain's time, and then nothing would be given up.
