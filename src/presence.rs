@@ -6,14 +6,16 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Presence {
-    /// Nothing is known: nobody owns the session, the fleet keeps no presence, or the owner is
-    /// silent and so was every other machine, as after an outage of the directory.
+    /// Nothing is known: the session has no owner, or the fleet keeps no presence.
     #[default]
     Unknown,
     /// It beats.
     Alive,
     /// It beats, and gives its sessions up.
     Draining,
+    /// It has not beaten for too long, but no other machine was heard while it was silent, as
+    /// after an outage of the directory. It becomes [`Lost`](Self::Lost) once another one was.
+    Silent,
     /// It has not beaten for too long while another machine has, has left, or was declared gone.
     Lost,
     /// The fleet keeps presence, and this machine is not in the table of machines.
@@ -31,6 +33,7 @@ impl Presence {
             Self::Unknown => "unknown",
             Self::Alive => "alive",
             Self::Draining => "draining",
+            Self::Silent => "silent",
             Self::Lost => "lost",
             Self::NeverSeen => "never-seen",
             Self::Superseded => "superseded",

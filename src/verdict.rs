@@ -125,9 +125,11 @@ pub fn decide(record: Record<'_>, here: Here<'_>, arrival: &Arrival) -> Verdict 
             Presence::Lost if here.takes_over && serves => Verdict::Claim,
             Presence::Lost => Verdict::Reject(Code::OwnerLost),
             Presence::NeverSeen => Verdict::Reject(Code::OwnerNeverSeen),
-            Presence::Unknown | Presence::Alive | Presence::Draining | Presence::Superseded => {
-                elsewhere(owner, arrival, here.max_hops)
-            }
+            Presence::Unknown
+            | Presence::Alive
+            | Presence::Draining
+            | Presence::Silent
+            | Presence::Superseded => elsewhere(owner, arrival, here.max_hops),
         },
     }
 }

@@ -182,7 +182,12 @@ async fn a_lost_owner_and_one_never_seen_are_told_apart_before_any_replay_is_was
         answer.is_refused(code);
         assert_eq!(answer.retry_after(), Some(5));
     }
-    for presence in [Presence::Unknown, Presence::Alive, Presence::Draining] {
+    for presence in [
+        Presence::Unknown,
+        Presence::Alive,
+        Presence::Draining,
+        Presence::Silent,
+    ] {
         let layer = builder(&owner_is(presence)).build().unwrap();
         let answer = get(&layer).await;
         assert!(

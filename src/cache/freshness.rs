@@ -70,7 +70,8 @@ impl Freshness {
         self
     }
 
-    /// A session that is unknown, or that nobody owns yet; 1 s by default.
+    /// A session that is unknown, that has no owner yet, or whose owner is silent, lost or was
+    /// never seen; 1 s by default.
     pub fn unknown(mut self, bound: Duration) -> Self {
         self.unknown = milliseconds(bound);
         self
@@ -107,8 +108,8 @@ impl Freshness {
             _ if over => return self.owned,
             None => self.unknown,
             Some(owner) if owner == me => self.owned,
-            // It may come back, or somebody else may take it over.
-            Some(_) if was_away(facts) => self.unknown,
+            // The owner may come back, or another machine may take the session over.
+            Some(_) if was_away(facts) || facts.presence() == Presence::Silent => self.unknown,
             Some(_) => self.elsewhere,
         };
         // Whoever comes after the end of its life asks whether it was put off meanwhile.

@@ -583,6 +583,23 @@ fn that_an_owner_was_away_is_no_hint_while_the_lookup_fails() {
 }
 
 #[test]
+fn a_silent_owner_is_asked_about_again_soon() {
+    let rig = Rig::new(Freshness::new());
+    let session = owned_by(1, "other").unwrap().unwrap();
+    let silent = || Ok(Some(session.clone().with_presence(Presence::Silent)));
+    rig.learn(id(1), silent());
+    rig.pass(1_000);
+    assert_eq!(rig.learn(id(1), silent()).source, Source::Lookup);
+    rig.pass(2_000);
+    let found = rig.learn(id(1), down());
+    assert_eq!(
+        found.source,
+        Source::Stale,
+        "an outage of the directory makes owners silent, and they still serve"
+    );
+}
+
+#[test]
 fn an_old_hint_is_not_used_for_a_replayed_request_nor_for_a_corrupt_row() {
     let rig = Rig::new(Freshness::new());
     rig.learn(id(1), owned_by(1, "other"));

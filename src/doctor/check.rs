@@ -172,6 +172,10 @@ fn of_presence(findings: &Findings, owner: &str, answered: &Answered) -> Check {
         ),
         (Presence::Alive, None) => (Fine, "alive".to_owned()),
         (Presence::Draining, _) => (Problem, "draining: it gives its sessions up".to_owned()),
+        (Presence::Silent, _) => (
+            Problem,
+            "silent: it does not beat, and no other machine did meanwhile".to_owned(),
+        ),
         (Presence::Lost, Some(machine)) => (
             Problem,
             format!("lost since {}", seconds(machine.beat_seconds_ago)),

@@ -206,7 +206,7 @@ impl Findings {
         let code = self.got().and_then(|got| got.code.as_deref());
         match (told, code) {
             (Presence::Unknown, Some("owner-never-seen")) => Presence::NeverSeen,
-            (Presence::Unknown, Some("owner-lost")) => Presence::Lost,
+            (Presence::Unknown | Presence::Silent, Some("owner-lost")) => Presence::Lost,
             (told, _) => told,
         }
     }

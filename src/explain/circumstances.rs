@@ -201,7 +201,7 @@ impl Circumstances<'_> {
         let unreachable = [Code::OwnerUnreachable, Code::ReplayLoop].map(Verdict::Reject);
         match presence {
             Presence::NeverSeen => true,
-            Presence::Unknown => unreachable.contains(&self.verdict),
+            Presence::Unknown | Presence::Silent => unreachable.contains(&self.verdict),
             _ => false,
         }
     }

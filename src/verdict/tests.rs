@@ -138,6 +138,7 @@ fn sessions() -> Vec<Session> {
             Presence::Unknown,
             Presence::Alive,
             Presence::Draining,
+            Presence::Silent,
             Presence::Lost,
             Presence::NeverSeen,
             Presence::Superseded,
@@ -243,7 +244,7 @@ fn every_combination_of_record_machine_and_arrival_has_its_verdict() {
             }
         }
     }
-    assert_eq!(rows, 2 * 20 * 10 * (3 + 1 + 3 * 7 * 3 * 6));
+    assert_eq!(rows, 2 * 20 * 10 * (3 + 1 + 3 * 8 * 3 * 6));
 }
 
 #[test]

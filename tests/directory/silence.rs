@@ -98,21 +98,21 @@ async fn a_silent_owner_is_lost_only_if_a_witness_was_heard() {
         (1.0, 1.0, 60.0, Presence::Alive),
         (1.0, 60.0, 60.0, Presence::Alive),
         // Both are silent.
-        (60.0, 60.0, 120.0, Presence::Unknown),
+        (60.0, 60.0, 120.0, Presence::Silent),
         // The witness was heard again a moment ago, or for less than the silence.
-        (60.0, 0.0, 0.0, Presence::Unknown),
-        (60.0, 1.0, 14.0, Presence::Unknown),
+        (60.0, 0.0, 0.0, Presence::Silent),
+        (60.0, 1.0, 14.0, Presence::Silent),
         // It was heard for long enough, but not while the owner was silent.
-        (16.0, 3.0, 60.0, Presence::Unknown),
+        (16.0, 3.0, 60.0, Presence::Silent),
         (16.0, 0.5, 60.0, Presence::Lost),
         (60.0, 1.0, 17.0, Presence::Lost),
         // The clock was set back, and the owner has not beaten since.
-        (-60.0, 1.0, 14.0, Presence::Unknown),
+        (-60.0, 1.0, 14.0, Presence::Silent),
         (-60.0, 1.0, 17.0, Presence::Lost),
         (-10.0, 1.0, 60.0, Presence::Alive),
         // Another one's beat is from before the clock was set back.
         (1.0, -60.0, 120.0, Presence::Alive),
-        (60.0, -60.0, 120.0, Presence::Unknown),
+        (60.0, -60.0, 120.0, Presence::Silent),
     ] {
         machine(&database, "m1", owner, "").await;
         let since = format!(", steady_since = now() - interval '{steady} s'");

@@ -50,6 +50,7 @@ pub struct Sessions {
 pub enum OwnersAre {
     Alive,
     Draining,
+    Silent,
     Lost,
     NeverSeen,
     Unknown,
@@ -60,6 +61,7 @@ impl OwnersAre {
         match self {
             Self::Alive => Presence::Alive,
             Self::Draining => Presence::Draining,
+            Self::Silent => Presence::Silent,
             Self::Lost => Presence::Lost,
             Self::NeverSeen => Presence::NeverSeen,
             Self::Unknown => Presence::Unknown,

@@ -35,6 +35,7 @@ pub(super) fn presence(presence: Presence) -> &'static str {
     match presence {
         Presence::Alive => ", which is alive",
         Presence::Draining => ", which drains",
+        Presence::Silent => ", which is silent",
         Presence::Lost => ", which is lost",
         Presence::NeverSeen => ", which was never seen",
         _ => ", of whose presence nothing is kept",

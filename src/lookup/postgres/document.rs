@@ -207,10 +207,11 @@ fn no_release() -> LookupError {
 }
 
 fn presence(document: &Map<String, Value>) -> Result<Presence, LookupError> {
-    const ALL: [Presence; 5] = [
+    const ALL: [Presence; 6] = [
         Presence::Unknown,
         Presence::Alive,
         Presence::Draining,
+        Presence::Silent,
         Presence::Lost,
         Presence::NeverSeen,
     ];
@@ -222,7 +223,7 @@ fn presence(document: &Map<String, Value>) -> Result<Presence, LookupError> {
     let known = ALL.into_iter().find(|known| known.as_str() == word);
     known.ok_or_else(|| {
         LookupError::corrupt(
-            "the owner's presence is none of alive, draining, lost, never-seen and unknown",
+            "the owner's presence is none of alive, draining, silent, lost, never-seen and unknown",
         )
     })
 }

@@ -150,7 +150,7 @@ impl Ownership {
         let (is_lost, is_heard) = (self.is_lost(machine), self.is_heard(machine));
         format!(
             "CASE WHEN {is_lost} THEN 3 WHEN {machine}.draining THEN 2 WHEN {is_heard} THEN 1 \
-             ELSE 0 END"
+             ELSE 5 END"
         )
     }
 
@@ -210,6 +210,7 @@ pub(super) fn code_of(presence: Presence) -> i16 {
         Presence::Draining => 2,
         Presence::Lost => 3,
         Presence::NeverSeen => 4,
+        Presence::Silent => 5,
     }
 }
 
@@ -238,6 +239,7 @@ pub(super) fn presence_of(code: i16) -> Presence {
         2 => Presence::Draining,
         3 => Presence::Lost,
         4 => Presence::NeverSeen,
+        5 => Presence::Silent,
         _ => Presence::Unknown,
     }
 }
