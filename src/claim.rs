@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use http::request::Parts;
+use http::{HeaderName, request::Parts};
+
+/// Marks a probe of the fleet's own.
+pub(crate) const PROBE: HeaderName = HeaderName::from_static("ownership-probe");
 
 /// What becomes of a request for a session that nobody owns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -39,11 +42,15 @@ impl Rule {
         Self::By(Box::new(rule))
     }
 
+    /// Never for a request that is marked as a probe: it asks who serves, and must not change that.
+    /// The mark is not verified here. A client that forges it gets what a machine that claims
+    /// nothing would answer.
     pub(crate) fn allows(&self, head: &Parts) -> bool {
-        match self {
+        let allowed = match self {
             Self::Always(allowed) => *allowed,
             Self::By(rule) => rule(head),
-        }
+        };
+        allowed && !head.headers.contains_key(PROBE)
     }
 
     /// Whether it may ever allow anything.

@@ -17,7 +17,6 @@ use crate::{
     meter,
     observe::Warnings,
     policy::{Guard, Policy},
-    probe::Answering,
 };
 
 /// Makes services that serve only the sessions of this machine.
@@ -67,7 +66,6 @@ impl OwnershipLayer {
             show_internals: false,
             observe: None,
             warn_every: Self::DEFAULT_WARN_EVERY,
-            answering: Answering::none(),
         }
     }
 
@@ -125,7 +123,6 @@ pub struct OwnershipLayerBuilder {
     show_internals: bool,
     observe: Option<Box<dyn Observe>>,
     warn_every: Duration,
-    answering: Answering,
 }
 
 impl OwnershipLayerBuilder {
@@ -281,13 +278,6 @@ impl OwnershipLayerBuilder {
         self
     }
 
-    /// How probes are answered, where they are.
-    #[cfg(feature = "probe")]
-    pub(crate) fn answering(mut self, answering: Answering) -> Self {
-        self.answering = answering;
-        self
-    }
-
     /// Builds the layer, or says what is missing or cannot work.
     pub fn build(self) -> Result<OwnershipLayer, BuildError> {
         self.build_with(Clock::start())
@@ -336,7 +326,6 @@ impl OwnershipLayerBuilder {
             observe: self.observe,
             warnings: Warnings::every(self.warn_every),
             meter: meter::Verdicts::new(),
-            answering: self.answering,
         };
         lookup.attach_layer(&CacheHandle::new(&policy.cache));
         Ok(OwnershipLayer {

@@ -123,9 +123,6 @@ mod policy;
 mod presence;
 #[cfg(feature = "probe")]
 pub mod probe;
-#[cfg(not(feature = "probe"))]
-#[path = "probe/without.rs"]
-mod probe;
 mod rejection;
 mod render;
 mod replay;

@@ -13,7 +13,6 @@ use crate::{
     claim::Rule,
     decide, meter,
     observe::{RequestSpan, Say, Warnings},
-    probe::{Answering, Asked},
 };
 
 mod confirm;
@@ -40,7 +39,6 @@ pub(crate) struct Policy {
     pub(crate) observe: Option<Box<dyn Observe>>,
     pub(crate) warnings: Warnings,
     pub(crate) meter: meter::Verdicts,
-    pub(crate) answering: Answering,
 }
 
 /// A request's question: which session, and how the request came here.
@@ -50,9 +48,6 @@ pub(crate) struct Question {
     pub(crate) arrival: Arrival,
     /// Whether a claim was made for it already: one has to be enough.
     pub(crate) claimed: bool,
-    /// Whether it is a probe of the fleet's own. Such a request reaches no application and claims
-    /// nothing.
-    pub(crate) probe: Option<Asked>,
 }
 
 impl Question {
@@ -90,14 +85,10 @@ impl Policy {
     /// What the request asks for; `None` if it is for no session.
     pub(crate) fn question(&self, head: &Parts) -> Result<Option<Question>, MalformedSession> {
         let session = self.extract.session(head)?;
-        Ok(session.map(|session| {
-            let probe = self.answering.asked(head, session);
-            Question {
-                session,
-                arrival: self.replay.arrival(head),
-                claimed: probe.is_some(),
-                probe,
-            }
+        Ok(session.map(|session| Question {
+            session,
+            arrival: self.replay.arrival(head),
+            claimed: false,
         }))
     }
 
@@ -127,19 +118,6 @@ impl Policy {
         found: Found,
         span: &RequestSpan,
     ) -> Act {
-        let act = self.act(head, question, found, span);
-        match (&question.probe, act) {
-            (Some(probe), Act::Pass(_)) => {
-                Act::Answer(probe.arrived(&self.machine, &question.arrival))
-            }
-            (Some(probe), Act::Answer(response)) => {
-                Act::Answer(probe.signed(response, &self.machine))
-            }
-            (_, act) => act,
-        }
-    }
-
-    fn act(&self, head: &Parts, question: &Question, found: Found, span: &RequestSpan) -> Act {
         let arrival = &question.arrival;
         let Weighed { verdict, right, .. } = self.weigh(head, question, &found);
         let seen = Observed {
@@ -187,9 +165,8 @@ impl Policy {
                 };
                 let failed = error.map(LookupError::kind);
                 let rejection = self.rejection(code, seen.owner, arrival, failed, right);
-                let was_claim = question.claimed && question.probe.is_none();
                 let rejection = match failed {
-                    Some(kind) if was_claim && code == Code::LookupUnavailable => {
+                    Some(kind) if question.claimed && code == Code::LookupUnavailable => {
                         rejection.of_a_claim(kind)
                     }
                     _ => rejection,
@@ -207,9 +184,8 @@ impl Policy {
             Err(error) => Record::Failed(error.kind()),
             Ok(None) => Record::Unknown,
             Ok(Some(session)) => {
-                // A probe brings nothing that a guard could know, and gets nothing of the session.
-                let lets_pass = question.probe.is_some()
-                    || self.guard.as_ref().is_none_or(|guard| guard(head, session));
+                let guard = self.guard.as_ref();
+                let lets_pass = guard.is_none_or(|guard| guard(head, session));
                 let allows = self.cache.right(found, session);
                 (allowed, right) = (Some(lets_pass), Some(allows));
                 Record::known(session, found.age, lets_pass, allows)

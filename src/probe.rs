@@ -1,9 +1,9 @@
-//! Whether requests really get to the session's owner, asked from the outside.
+//! Asks the public address whether requests get to a session's owner.
 //!
-//! Everything in a fleet may be well, and requests not arrive: the address does not lead through the
-//! proxy, a service is not on the right port, a replay is ignored. That shows only where clients
-//! are. A [`Probe`] goes there: it asks the public address for a session that *another* machine
-//! owns, and tells whether it arrived at that machine, or why not.
+//! Every component of a fleet may be healthy while requests do not arrive: the address bypasses the
+//! proxy, a service listens on another port, a replay is ignored. Only a client sees that. A
+//! [`Probe`] is such a client: it requests a session that *another* machine owns from the public
+//! address, and reports whether it arrived there, or why not.
 //!
 //! ```no_run
 //! use tower_ownership::{
@@ -13,15 +13,16 @@
 //!
 //! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
 //! # let lookup = PostgresLookup::builder("postgres://app@db.internal/app").build()?;
+//! # let router = axum::Router::<()>::new();
+//! let secret = ProbeSecret::new(std::env::var("PROBE_SECRET")?)?; // the same on every machine
 //! let layer = OwnershipLayer::builder(lookup)
 //!     .session(PathSegment::after("/session")?)
 //!     .replay(FlyReplay::new())
-//!     // The same on every machine.
-//!     .probe_secret(ProbeSecret::new(std::env::var("PROBE_SECRET")?)?)
 //!     .build()?;
+//! let app = router.layer(layer.answer_probes(secret.clone()));
 //!
 //! let canary = "1f0c5a52-3c1f-4d57-9a50-0d4c8f2f6b11".parse()?;
-//! let probe = Probe::new("http://app.example.com/session/{session}", canary)?;
+//! let probe = Probe::new("http://app.example.com/session/{session}", canary, secret)?;
 //! match probe.run(&layer).await {
 //!     ProbeOutcome::Arrived { machine, .. } => println!("{machine} is reached"),
 //!     wrong => eprintln!("{wrong}"),
@@ -30,37 +31,37 @@
 //! # }
 //! ```
 //!
-//! # How it knows who answered
+//! # How it knows which machine answered
 //! A probe carries the header `ownership-probe`: a random number, and its keyed digest
-//! (HMAC-SHA-256) under a secret that all machines of the fleet are given. A layer that recognises
-//! it answers in the application's place, and each of its answers says what it is, with a digest
-//! over the number, the answer and the machine's id. So the prober, which knows whom it expects,
-//! can tell whether that machine wrote the answer.
+//! (HMAC-SHA-256) under a secret that all machines of the fleet share. A machine that serves the
+//! session answers it in the application's place, with a digest over the number, the answer and the
+//! machine's id. The prober knows which machine owns the session, and checks the digest for that id.
+//! Every other answer is read as any client reads it: by its status and its `Ownership-Code`.
 //!
 //! # Why that is safe
-//! - Without the secret the header is nothing: the request is one like any other, and its answer
-//!   tells nothing.
-//! - With it, the request is judged by the same rules, and it makes no machine serve: it never
-//!   reaches the application, and claims nothing. The one rule that it passes is the guard, since
-//!   it reads nothing of the session.
-//! - The secret is not sent, and no answer names a machine. Who sees a probe's header on its way
-//!   could send it again, for the same session only, and learn what it learnt: whether that session
-//!   is reached.
+//! - Without the secret, a request with the header is a request like any other.
+//! - With it, the request is judged by the same rules. It never reaches the application. A request
+//!   with the header, authentic or not, claims and takes over nothing.
+//! - The secret is not sent, and no answer names a machine. A header that is overheard can be sent
+//!   again, for the same session only, and shows only whether that session is reached.
+//! - A [guard](crate::OwnershipLayerBuilder::guard) has to let probes pass:
+//!   [`ProbeSecret::is_probe`]. Otherwise they are refused with `session-forbidden`.
 //!
 //! # What it takes
 //! A session that lives for as long as machines do and belongs to another machine than the one
-//! which probes, such as a row that each machine keeps for itself. The directory is asked who owns
-//! it, each time. With [`Redirect`](crate::Redirect), the redirect is followed. Requests that come
-//! to the owner at once prove nothing of replays ([`Arrived::replayed`](ProbeOutcome::Arrived));
-//! on Fly.io, the header `fly-prefer-instance-id` with this machine's id lets them land here first.
+//! which probes, such as a row that each machine keeps for itself. The directory is asked for its
+//! owner each time. With [`Redirect`](crate::Redirect), the redirect is followed. A probe that
+//! comes to the owner at once proves nothing about replays
+//! ([`Arrived::replayed`](ProbeOutcome::Arrived)); on Fly.io, the header `fly-prefer-instance-id`
+//! with this machine's id makes it land here first.
 //!
 //! HTTPS needs the feature `tls`, and then HTTP/2 is spoken where the server prefers it. Probes
 //! need tokio.
 
-mod answering;
 mod client;
 mod judge;
 mod outcome;
+mod responder;
 mod secret;
 #[cfg(feature = "tls")]
 mod tls;
@@ -70,45 +71,37 @@ use std::{io, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::timeout;
 
-pub(crate) use answering::{Answering, Asked};
 pub use outcome::ProbeOutcome;
+pub use responder::{ProbeFuture, ProbeResponder, ProbedLayer};
 pub use secret::ProbeSecret;
 
-use answering::PROBE;
 use client::Client;
-use judge::{Judge, Next};
+use judge::{Expected, Next};
 use secret::Nonce;
 
-use crate::{Address, MachineId, OwnershipLayer, OwnershipLayerBuilder, SessionId, observe::Chain};
+use crate::{Address, MachineId, OwnershipLayer, SessionId, claim::PROBE, observe::Chain};
 
 /// How many redirects are followed.
 const REDIRECTS: u8 = 4;
 
-impl OwnershipLayerBuilder {
-    /// Answers [probes](crate::probe) that know this secret; none by default.
-    pub fn probe_secret(self, secret: ProbeSecret) -> Self {
-        self.answering(Answering::with(secret))
-    }
-}
-
-/// Asks the public address for a session of another machine; see the [module](self).
+/// Requests a session of another machine from the public address; see the [module](self).
 #[derive(Clone, Debug)]
 pub struct Probe {
     address: Address,
     session: SessionId,
+    secret: ProbeSecret,
     headers: HeaderMap,
     limit: Duration,
     client: Client,
 }
 
 impl Probe {
-    /// The longest wait for an answer unless [said otherwise](Self::timeout): longer than the proxy
-    /// is given to wake a machine.
+    /// Default [timeout](Self::timeout): longer than the proxy waits for a machine to wake.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// A probe of `session` at `url`, in which `{session}` stands for its id. Where the session is
-    /// not in the URL, say so with [`header`](Self::header).
-    pub fn new(url: &str, session: SessionId) -> Result<Self, InvalidProbe> {
+    /// Makes a probe of `session` at `url`, in which `{session}` stands for its id. A session that
+    /// is not in the URL is sent by a [`header`](Self::header).
+    pub fn new(url: &str, session: SessionId, secret: ProbeSecret) -> Result<Self, InvalidProbe> {
         let filled = url.replace("{session}", &session.to_string());
         let address = Address::parse(&filled).map_err(|_| InvalidProbe::NotAUrl {
             url: url.to_owned(),
@@ -119,13 +112,14 @@ impl Probe {
         Ok(Self {
             address,
             session,
+            secret,
             headers: HeaderMap::new(),
             limit: Self::DEFAULT_TIMEOUT,
             client: Client::default(),
         })
     }
 
-    /// Adds a header: a cookie with the session, or what a layer outside of ours wants to see.
+    /// Adds a header: a cookie with the session, or what a layer outside of this one requires.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
@@ -156,36 +150,33 @@ impl Probe {
         Ok(self)
     }
 
-    /// Probes from the machine of this layer, for whoever the directory names now.
+    /// Probes from the machine of this layer, for the owner that the directory names now.
     ///
-    /// The directory is asked anew, and nothing is remembered of its answer. If the session moved
-    /// while the probe was on its way, another one is sent.
+    /// The cache is neither read nor written. If the session moved while the probe was on its way,
+    /// another one is sent.
     pub async fn run(&self, layer: &OwnershipLayer) -> ProbeOutcome {
-        let Some(secret) = layer.policy().answering.secret() else {
-            return inconclusive("this machine's layer was built without a probe secret");
-        };
         let me = layer.machine();
         let owner = match self.owner(layer).await {
             Ok(owner) => owner,
             Err(reason) => return inconclusive(reason),
         };
-        let outcome = self.deliver(&owner, Some(me), secret).await;
+        let outcome = self.deliver(&owner, Some(me)).await;
         if outcome.has_arrived() {
             return outcome;
         }
         match self.owner(layer).await {
-            Ok(now) if now != owner => self.deliver(&now, Some(me), secret).await,
+            Ok(now) if now != owner => self.deliver(&now, Some(me)).await,
             Ok(_) => outcome,
             Err(reason) => inconclusive(reason),
         }
     }
 
     /// Probes from anywhere, for a machine that is known to own the session.
-    pub async fn send(&self, owner: &MachineId, secret: &ProbeSecret) -> ProbeOutcome {
-        self.deliver(owner, None, secret).await
+    pub async fn send(&self, owner: &MachineId) -> ProbeOutcome {
+        self.deliver(owner, None).await
     }
 
-    /// Who owns the session now, if it is another machine.
+    /// The session's owner, if it is another machine.
     async fn owner(&self, layer: &OwnershipLayer) -> Result<MachineId, &'static str> {
         let cache = &layer.policy().cache;
         let found = cache.ask_apart(self.session, cache.timeout()).await;
@@ -196,23 +187,18 @@ impl Probe {
         match session.serving_owner() {
             Some(owner) if owner == layer.machine() => Err("this machine owns the session itself"),
             Some(owner) if !session.is_over(found.age) => Ok(owner.clone()),
-            _ => Err("nobody owns the session, or it is over"),
+            _ => Err("the session has no owner, or is over"),
         }
     }
 
-    async fn deliver(
-        &self,
-        owner: &MachineId,
-        me: Option<&MachineId>,
-        secret: &ProbeSecret,
-    ) -> ProbeOutcome {
-        let judge = Judge {
-            secret,
+    async fn deliver(&self, owner: &MachineId, me: Option<&MachineId>) -> ProbeOutcome {
+        let expected = Expected {
+            secret: &self.secret,
             session: self.session,
             owner,
             me,
         };
-        match timeout(self.limit, self.follow(&judge)).await {
+        match timeout(self.limit, self.follow(&expected)).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => ProbeOutcome::NoConnection {
                 reason: Chain(&error).to_string(),
@@ -221,14 +207,14 @@ impl Probe {
         }
     }
 
-    /// Asks, and goes where the answers lead.
-    async fn follow(&self, judge: &Judge<'_>) -> io::Result<ProbeOutcome> {
+    /// Sends the request, and follows redirects.
+    async fn follow(&self, expected: &Expected<'_>) -> io::Result<ProbeOutcome> {
         let mut address = self.address.clone();
         for redirects in 0..=REDIRECTS {
             let nonce = Nonce::new();
-            let headers = self.headers(judge.secret.ask(nonce, self.session))?;
+            let headers = self.headers(nonce)?;
             let answer = self.client.get(&address, headers).await?;
-            match judge.read(&answer, nonce, redirects > 0) {
+            match expected.read(&answer, nonce, redirects > 0) {
                 Next::Done(outcome) => return Ok(outcome),
                 Next::Follow(next) => address = next,
             }
@@ -236,13 +222,14 @@ impl Probe {
         Ok(ProbeOutcome::Looped)
     }
 
-    fn headers(&self, ask: String) -> io::Result<HeaderMap> {
+    fn headers(&self, nonce: Nonce) -> io::Result<HeaderMap> {
         let mut headers = self.headers.clone();
+        let ask = self.secret.ask(nonce, self.session);
         let ask = HeaderValue::try_from(ask).map_err(io::Error::other)?;
         headers.insert(PROBE, ask);
         for (name, value) in [
             (header::ACCEPT, "application/problem+json"),
-            // Whoever keeps answers may not answer this.
+            // A cache on the way would prove nothing.
             (header::CACHE_CONTROL, "no-cache"),
         ] {
             let value = HeaderValue::from_static(value);
@@ -258,11 +245,11 @@ fn inconclusive(reason: &str) -> ProbeOutcome {
     }
 }
 
-/// Why a probe cannot be made.
+/// Why a [`Probe`] or its secret is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidProbe {
-    /// The address is none.
+    /// The address is no URL that can be probed.
     #[error("{url:?} is no absolute http or https URL without user information")]
     NotAUrl {
         /// The address.

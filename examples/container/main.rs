@@ -105,12 +105,13 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .nest_service("/health", health)
         .merge(application.clone().router());
     if let Some(layer) = by_header {
-        app = app.merge(application.router_by_header().layer(layer));
+        let router = application.router_by_header();
+        app = app.merge(probing::layered(router, &layer, &settings)?);
     }
-    if let Some(token) = settings.debug_token {
-        app = app.merge(explain::router(token, layer.clone()));
+    if let Some(token) = &settings.debug_token {
+        app = app.merge(explain::router(token.clone(), layer.clone()));
     }
-    let app = app.layer(layer);
+    let app = probing::layered(app, &layer, &settings)?;
     tracing::info!(machine = %settings.machine, address = %listener.local_addr()?, "serving");
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {

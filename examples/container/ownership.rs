@@ -33,7 +33,7 @@ impl Ownership {
         let Some(url) = &settings.database else {
             let builder = OwnershipLayer::builder(directory_in_memory()?);
             let builder = builder.session(PathSegment::after("/session")?);
-            let layer = configured(builder, settings)?.build()?;
+            let layer = configured(builder, settings).build()?;
             return Ok(Self {
                 health: health(&layer, settings)?.build(),
                 layer,
@@ -50,11 +50,11 @@ impl Ownership {
         };
         let builder = || OwnershipLayer::builder(lookup.clone());
         let by_path = builder().session(PathSegment::after("/session")?);
-        let layer = living(configured(by_path, settings)?, &lookup, settings)?.build()?;
+        let layer = living(configured(by_path, settings), &lookup, settings)?.build()?;
         let by_header = match &settings.header {
             Some(header) => {
                 let by_header = builder().session(Header::named(header)?);
-                Some(living(configured(by_header, settings)?, &lookup, settings)?.build()?)
+                Some(living(configured(by_header, settings), &lookup, settings)?.build()?)
             }
             None => None,
         };
@@ -126,17 +126,10 @@ fn living(
         .on_lost_owner(OnLostOwner::TakeOver))
 }
 
-fn configured(
-    builder: OwnershipLayerBuilder,
-    settings: &Settings,
-) -> Result<OwnershipLayerBuilder, Box<dyn Error>> {
-    let builder = match &settings.probing {
-        Some(probing) => probing::answering(builder, probing)?,
-        None => builder,
-    };
-    Ok(builder
+fn configured(builder: OwnershipLayerBuilder, settings: &Settings) -> OwnershipLayerBuilder {
+    builder
         .machine(settings.machine.clone())
         .freshness(settings.freshness)
         .show_internals(settings.show_internals)
-        .replay(settings.replay.clone()))
+        .replay(settings.replay.clone())
 }

@@ -2,18 +2,31 @@
 
 use std::{error::Error, sync::Arc};
 
-use tower_ownership::{OwnershipLayer, OwnershipLayerBuilder, health::HealthCheck};
+use axum::Router;
+use tower_ownership::{OwnershipLayer, health::HealthCheck};
 
-use crate::settings::Probing;
+use crate::settings::{Probing, Settings};
 
-/// Lets this machine answer the probes of its fleet.
+/// Puts the layer around the router; it answers the fleet's probes if the settings say so.
+pub fn layered(
+    router: Router,
+    layer: &OwnershipLayer,
+    settings: &Settings,
+) -> Result<Router, Box<dyn Error>> {
+    match &settings.probing {
+        Some(probing) => answering(router, layer, probing),
+        None => Ok(router.layer(layer.clone())),
+    }
+}
+
 #[cfg(feature = "probe")]
-pub fn answering(
-    builder: OwnershipLayerBuilder,
+fn answering(
+    router: Router,
+    layer: &OwnershipLayer,
     probing: &Probing,
-) -> Result<OwnershipLayerBuilder, Box<dyn Error>> {
+) -> Result<Router, Box<dyn Error>> {
     let secret = tower_ownership::probe::ProbeSecret::new(&probing.secret)?;
-    Ok(builder.probe_secret(secret))
+    Ok(router.layer(layer.answer_probes(secret)))
 }
 
 /// Probes again and again, if there is an address; returns what became of the last probe.
@@ -24,7 +37,10 @@ pub fn begin(
 ) -> Result<Option<Arc<dyn HealthCheck>>, Box<dyn Error>> {
     use http::{HeaderName, HeaderValue};
     use tokio::{sync::watch, time::Instant};
-    use tower_ownership::{health::Check, probe::Probe};
+    use tower_ownership::{
+        health::Check,
+        probe::{Probe, ProbeSecret},
+    };
 
     let Some(target) = &probing.target else {
         return Ok(None);
@@ -32,7 +48,8 @@ pub fn begin(
     // Fly's proxy then brings it here first, so that it has to be replayed. Others do not read it.
     let here = HeaderValue::from_str(layer.machine().as_str())?;
     let prefers = HeaderName::from_static("fly-prefer-instance-id");
-    let probe = Probe::new(&target.url, target.session)?.header(prefers, here);
+    let secret = ProbeSecret::new(&probing.secret)?;
+    let probe = Probe::new(&target.url, target.session, secret)?.header(prefers, here);
     let (layer, every) = (layer.clone(), probing.every);
     let nothing = (Check::ok("nothing was probed yet"), Instant::now());
     let (told, latest) = watch::channel(nothing);
@@ -45,7 +62,7 @@ pub fn begin(
                 tracing::warn!(%outcome, "a probe did not get to the session's owner");
             }
             if told.send((check, Instant::now())).is_err() {
-                // Nobody shows it any more.
+                // The health pages are gone.
                 return;
             }
         }
@@ -62,10 +79,7 @@ const NOT_BUILT: &str =
     "OWNERSHIP_PROBE_SECRET: this container was built without the feature probe";
 
 #[cfg(not(feature = "probe"))]
-pub fn answering(
-    _: OwnershipLayerBuilder,
-    _: &Probing,
-) -> Result<OwnershipLayerBuilder, Box<dyn Error>> {
+fn answering(_: Router, _: &OwnershipLayer, _: &Probing) -> Result<Router, Box<dyn Error>> {
     Err(NOT_BUILT.into())
 }
 

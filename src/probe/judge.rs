@@ -1,17 +1,17 @@
-//! From an answer to what became of the probe. No socket, no clock.
+//! From an answer to the outcome of a probe. No socket, no clock.
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::{
-    ProbeOutcome,
-    answering::{ARRIVED, PROBE, REPLAY, REPLAYED},
+    ProbeOutcome, ProbeSecret,
     client::Answer,
-    secret::{Nonce, ProbeSecret},
+    responder::{ARRIVED, REPLAYED},
+    secret::Nonce,
 };
-use crate::{Address, Code, MachineId, SessionId};
+use crate::{Address, Code, MachineId, SessionId, claim::PROBE};
 
-/// Who probes what, and for whom.
-pub(super) struct Judge<'a> {
+/// What a probe expects.
+pub(super) struct Expected<'a> {
     pub(super) secret: &'a ProbeSecret,
     pub(super) session: SessionId,
     pub(super) owner: &'a MachineId,
@@ -27,29 +27,41 @@ pub(super) enum Next {
     Follow(Address),
 }
 
-impl Judge<'_> {
-    /// Reads an answer. `followed`: a redirect led to whoever gave it.
-    pub(super) fn read(&self, answer: &Answer, nonce: Nonce, followed: bool) -> Next {
-        let said = answer
-            .headers
-            .get(PROBE)
-            .and_then(|said| said.to_str().ok());
-        let Some((what, proof)) = said.and_then(|said| said.split_once(' ')) else {
-            return Next::Done(not_ours(answer));
-        };
+impl Expected<'_> {
+    /// Reads an answer. `redirected`: a redirect led to it.
+    ///
+    /// Only an arrival is signed. A refusal makes the probe fail, whichever component wrote it, so
+    /// its `Ownership-Code` is read as any client reads it.
+    pub(super) fn read(&self, answer: &Answer, nonce: Nonce, redirected: bool) -> Next {
+        if let Some(outcome) = self.arrival(&answer.headers, nonce, redirected) {
+            return Next::Done(outcome);
+        }
+        if let Some(address) = redirect(answer) {
+            return Next::Follow(address);
+        }
+        Next::Done(match text(&answer.headers, "ownership-code") {
+            Some(code) => refused(code, answer),
+            None => not_ours(answer.status),
+        })
+    }
+
+    fn arrival(&self, headers: &HeaderMap, nonce: Nonce, redirected: bool) -> Option<ProbeOutcome> {
+        let (what, proof) = text(headers, PROBE)?.split_once(' ')?;
+        if what != ARRIVED && what != REPLAYED {
+            return None;
+        }
         let is_by =
             |machine: &&MachineId| self.secret.is_by(nonce, self.session, what, proof, machine);
-        match what {
-            ARRIVED | REPLAYED if is_by(&self.owner) => Next::Done(ProbeOutcome::Arrived {
+        Some(if is_by(&self.owner) {
+            ProbeOutcome::Arrived {
                 machine: self.owner.clone(),
-                replayed: followed || what == REPLAYED,
-            }),
-            ARRIVED | REPLAYED => Next::Done(ProbeOutcome::WrongMachine {
+                replayed: redirected || what == REPLAYED,
+            }
+        } else {
+            ProbeOutcome::WrongMachine {
                 machine: self.me.filter(is_by).cloned(),
-            }),
-            REPLAY => redirect(answer).map_or(Next::Done(ProbeOutcome::NotHonoured), Next::Follow),
-            code => Next::Done(refused(code, answer)),
-        }
+            }
+        })
     }
 }
 
@@ -58,18 +70,18 @@ fn redirect(answer: &Answer) -> Option<Address> {
         StatusCode::TEMPORARY_REDIRECT,
         StatusCode::PERMANENT_REDIRECT,
     ];
-    let location = text(&answer.headers, &header::LOCATION)?;
-    let address = Address::parse(location).ok()?;
+    let address = Address::parse(text(&answer.headers, header::LOCATION)?).ok()?;
     follow.contains(&answer.status).then_some(address)
 }
 
 fn refused(code: &str, answer: &Answer) -> ProbeOutcome {
     let known = Code::ALL.iter().find(|known| known.as_str() == code);
     let reason = || {
-        let title = known.map_or("it does not say why", |known| known.title());
+        let title = known.map_or("the answer does not say why", |known| known.title());
         detail(&answer.body).unwrap_or_else(|| title.to_owned())
     };
     match known {
+        Some(Code::ReplayNotHonoured) => ProbeOutcome::NotHonoured,
         Some(Code::OwnerUnreachable) => ProbeOutcome::Unreachable { reason: reason() },
         Some(Code::ReplayLoop) => ProbeOutcome::Looped,
         Some(Code::OwnerLost) => ProbeOutcome::OwnerLost,
@@ -81,21 +93,16 @@ fn refused(code: &str, answer: &Answer) -> ProbeOutcome {
     }
 }
 
-fn not_ours(answer: &Answer) -> ProbeOutcome {
-    let code = answer.headers.get("ownership-code");
-    let reason = match code.and_then(|code| code.to_str().ok()) {
-        Some(code) => format!(
-            "a layer wrote it ({code}) that does not know the secret, or whose request names no \
-             session"
-        ),
-        None if answer.status.is_server_error() => {
-            "a proxy could not hand the probe on, or an application failed".to_owned()
-        }
-        None => "the application answered, or somebody before the layer".to_owned(),
+fn not_ours(status: StatusCode) -> ProbeOutcome {
+    let reason = if status.is_server_error() {
+        "the proxy could not deliver the probe, or the application failed"
+    } else {
+        "the application or a component in front of the layer answered; the layer may be missing \
+         on this path, or have another secret"
     };
     ProbeOutcome::NotOurs {
-        status: answer.status.as_u16(),
-        reason,
+        status: status.as_u16(),
+        reason: reason.to_owned(),
     }
 }
 
@@ -105,6 +112,6 @@ fn detail(body: &[u8]) -> Option<String> {
     problem.get("detail")?.as_str().map(str::to_owned)
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
+fn text(headers: &HeaderMap, name: impl TryInto<HeaderName>) -> Option<&str> {
+    headers.get(name.try_into().ok()?)?.to_str().ok()
 }

@@ -3,24 +3,25 @@
 use std::{fmt, sync::Arc};
 
 use hmac::{Hmac, KeyInit, Mac};
+use http::{HeaderMap, request::Parts};
 use sha2::Sha256;
 use uuid::Uuid;
 
 use super::InvalidProbe;
-use crate::{MachineId, SessionId};
+use crate::{MachineId, SessionId, claim::PROBE};
 
-/// What the machines of a fleet, and nobody else, know of each other's probes.
+/// A secret of the fleet's machines, by which they authenticate probes and their answers.
 ///
-/// It never leaves a machine: headers carry keyed digests (HMAC-SHA-256) of it.
+/// It is never sent: headers carry keyed digests (HMAC-SHA-256) made with it.
 #[derive(Clone)]
 pub struct ProbeSecret(Arc<Hmac<Sha256>>);
 
 impl ProbeSecret {
-    /// The fewest bytes that are a secret.
+    /// The fewest bytes that a secret may have.
     pub const SHORTEST: usize = 16;
 
-    /// Any bytes that are hard to guess, the same on every machine, and used for nothing else:
-    /// 32 random ones, for example. Shorter than [16](Self::SHORTEST) is refused.
+    /// Takes bytes that are hard to guess, the same on every machine, and used for nothing else:
+    /// 32 random ones, for example. Fewer than [16](Self::SHORTEST) are an error.
     pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, InvalidProbe> {
         let secret = secret.as_ref();
         if secret.len() < Self::SHORTEST {
@@ -31,21 +32,43 @@ impl ProbeSecret {
         Ok(Self(Arc::new(keyed)))
     }
 
-    /// What a probe's header says: a number that is used once, and the proof that it is ours.
+    /// Whether a request is an authentic probe of this session, for a
+    /// [guard](crate::OwnershipLayerBuilder::guard) that should let probes pass.
+    ///
+    /// A probe carries no credentials of the application, and it reads nothing of the session:
+    /// where the layer [answers probes](crate::OwnershipLayer::answer_probes) with this secret, it
+    /// never reaches the application.
+    ///
+    /// ```
+    /// # use tower_ownership::{MemoryLookup, OwnershipLayer, probe::ProbeSecret};
+    /// # let secret = ProbeSecret::new("0123456789abcdef").unwrap();
+    /// let layer = OwnershipLayer::builder(MemoryLookup::new()).guard({
+    ///     let secret = secret.clone();
+    ///     move |head, session| {
+    ///         head.headers.contains_key("authorization") || secret.is_probe(head, session.id())
+    ///     }
+    /// });
+    /// ```
+    #[must_use]
+    pub fn is_probe(&self, head: &Parts, session: SessionId) -> bool {
+        self.asked(&head.headers, session).is_some()
+    }
+
+    /// The value of a probe's header: a number that is used once, and its proof.
     pub(super) fn ask(&self, nonce: Nonce, session: SessionId) -> String {
         let proof = self.proof(&["ask", &nonce.text(), &session.to_string()]);
         format!("{} {proof}", nonce.text())
     }
 
-    /// Reads such a header; nothing if it is not ours.
-    pub(super) fn asked(&self, header: &str, session: SessionId) -> Option<Nonce> {
-        let (nonce, proof) = header.split_once(' ')?;
+    /// The number of an authentic probe of this session.
+    pub(super) fn asked(&self, headers: &HeaderMap, session: SessionId) -> Option<Nonce> {
+        let (nonce, proof) = headers.get(PROBE)?.to_str().ok()?.split_once(' ')?;
         let nonce = Nonce(Uuid::try_parse(nonce).ok()?);
         self.verify(&["ask", &nonce.text(), &session.to_string()], proof)
             .then_some(nonce)
     }
 
-    /// What the answer of `machine` says.
+    /// The header of the answer of `machine`.
     pub(super) fn answer(
         &self,
         nonce: Nonce,
@@ -60,7 +83,7 @@ impl ProbeSecret {
         )
     }
 
-    /// Whether `machine` said this in an answer.
+    /// Whether `machine` signed this answer.
     pub(super) fn is_by(
         &self,
         nonce: Nonce,
@@ -119,7 +142,7 @@ impl fmt::Debug for ProbeSecret {
     }
 }
 
-/// A number that is used once: it tells an answer to this probe from one that somebody kept.
+/// A number that is used once, so that an answer to another probe is not taken for one to this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Nonce(Uuid);
 
@@ -146,13 +169,18 @@ mod tests {
     }
 
     #[test]
-    fn only_who_knows_the_secret_asks_and_only_about_that_session() {
+    fn a_proof_holds_for_one_secret_and_one_session() {
         let ours = secret("a secret of the fleet");
         let nonce = Nonce::new();
         let header = ours.ask(nonce, id(1));
-        assert_eq!(ours.asked(&header, id(1)), Some(nonce));
-        assert_eq!(ours.asked(&header, id(2)), None);
-        assert_eq!(secret("a secret of others").asked(&header, id(1)), None);
+        let asked = |secret: &ProbeSecret, header: &str, session| {
+            let value = http::HeaderValue::from_bytes(header.as_bytes()).unwrap();
+            secret.asked(&HeaderMap::from_iter([(PROBE, value)]), session)
+        };
+        assert_eq!(asked(&ours, &header, id(1)), Some(nonce));
+        assert_eq!(asked(&ours, &header, id(2)), None);
+        let others = secret("a secret of others");
+        assert_eq!(asked(&others, &header, id(1)), None);
         let (nonce, proof) = header.split_once(' ').unwrap();
         for forged in [
             String::new(),
@@ -163,7 +191,7 @@ mod tests {
             format!("{nonce} {proof}0"),
             format!("{} {proof}", Nonce::new().text()),
         ] {
-            assert_eq!(ours.asked(&forged, id(1)), None, "{forged}");
+            assert_eq!(asked(&ours, &forged, id(1)), None, "{forged}");
         }
     }
 

@@ -97,8 +97,17 @@ pub struct Machine {
 
 impl Machine {
     pub async fn start(id: &'static str, layer: OwnershipLayerBuilder) -> Self {
+        Self::mounted(id, layer, &|router, layer| router.layer(layer.clone())).await
+    }
+
+    /// A machine whose layer stands around the application as `mount` says.
+    pub async fn mounted(
+        id: &'static str,
+        layer: OwnershipLayerBuilder,
+        mount: &dyn Fn(Router, &OwnershipLayer) -> Router,
+    ) -> Self {
         let application = Application::on(id);
-        let router = application.router().layer(layer.build().unwrap());
+        let router = mount(application.router(), &layer.build().unwrap());
         Self {
             id,
             application,
@@ -130,8 +139,17 @@ impl Fleet {
         edge: FlyEdgeBuilder,
         layer: impl Fn(&'static str, MemoryLookup) -> OwnershipLayerBuilder,
     ) -> Self {
+        Self::mounted(edge, layer, |router, layer| router.layer(layer.clone())).await
+    }
+
+    /// A fleet whose layers stand around the applications as `mount` says.
+    pub async fn mounted(
+        edge: FlyEdgeBuilder,
+        layer: impl Fn(&'static str, MemoryLookup) -> OwnershipLayerBuilder,
+        mount: impl Fn(Router, &OwnershipLayer) -> Router,
+    ) -> Self {
         let sessions = MemoryLookup::new();
-        let start = |id| Machine::start(id, layer(id, sessions.clone()));
+        let start = |id| Machine::mounted(id, layer(id, sessions.clone()), &mount);
         let (wrong, owner, third) = (start(WRONG).await, start(OWNER).await, start(THIRD).await);
         let edge = edge.start().await.unwrap();
         for machine in [&wrong, &owner, &third] {

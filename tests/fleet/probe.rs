@@ -1,4 +1,4 @@
-//! Probes through the public address: what they find, and what nobody learns by them.
+//! Probes through the public address: their outcomes, and what they must not reveal or change.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -12,10 +12,10 @@ use hyper_util::service::TowerToHyperService;
 use reqwest::Method;
 use tokio::net::TcpListener;
 use tower_ownership::probe::{InvalidProbe, Probe, ProbeOutcome, ProbeSecret};
-use tower_ownership::testing::{EdgeMachine, FlyEdge, HopKind};
+use tower_ownership::testing::{EdgeMachine, FlyEdge, FlyEdgeBuilder, HopKind};
 use tower_ownership::{
-    Address, Fallback, FlyReplay, Header, MemoryLookup, OnUnassigned, OwnershipLayer, Presence,
-    Redirect, Session, SessionId, SessionStatus, health::Check,
+    Address, Fallback, FlyReplay, Header, MemoryLookup, OnLostOwner, OnUnassigned, OwnershipLayer,
+    OwnershipLayerBuilder, Presence, Redirect, Session, SessionId, SessionStatus, health::Check,
 };
 
 use crate::client::{SOON, get, request, send};
@@ -34,22 +34,34 @@ fn secret() -> ProbeSecret {
 
 /// Every machine answers probes, and refuses everything else that shows no credentials.
 async fn fleet() -> Fleet {
-    Fleet::with(edge(), |machine, sessions| {
-        layer(machine, sessions)
-            .probe_secret(secret())
-            .guard(|head, _| head.headers.contains_key("authorization"))
+    probed(edge(), |machine, sessions| {
+        let secret = secret();
+        layer(machine, sessions).guard(move |head, session| {
+            head.headers.contains_key("authorization") || secret.is_probe(head, session.id())
+        })
     })
     .await
 }
 
+/// A fleet whose machines answer probes.
+async fn probed(
+    edge: FlyEdgeBuilder,
+    layer: impl Fn(&'static str, MemoryLookup) -> OwnershipLayerBuilder,
+) -> Fleet {
+    Fleet::mounted(edge, layer, answering).await
+}
+
+fn answering(router: Router, layer: &OwnershipLayer) -> Router {
+    router.layer(layer.answer_probes(secret()))
+}
+
 /// The layer of the machine that probes, with the fleet's directory.
 fn prober(sessions: &MemoryLookup) -> OwnershipLayer {
-    let layer = layer(WRONG, sessions.clone()).probe_secret(secret());
-    layer.build().unwrap()
+    layer(WRONG, sessions.clone()).build().unwrap()
 }
 
 fn probe(edge: &FlyEdge, session: SessionId) -> Probe {
-    Probe::new(&edge.url("/session/{session}"), session).unwrap()
+    Probe::new(&edge.url("/session/{session}"), session, secret()).unwrap()
 }
 
 async fn run(fleet: &Fleet, session: SessionId) -> ProbeOutcome {
@@ -172,16 +184,14 @@ async fn a_probe_that_comes_to_the_owner_at_once_says_that_it_proves_little() {
 
 #[tokio::test]
 async fn a_proxy_that_ignores_replays_is_found_out() {
-    let fleet = Fleet::with(edge().honour_replay(false), |machine, sessions| {
-        layer(machine, sessions).probe_secret(secret())
-    })
-    .await;
+    let fleet = probed(edge().honour_replay(false), layer).await;
     let session = fleet.session();
     let outcome = run(&fleet, session).await;
     assert_eq!(outcome, ProbeOutcome::NotHonoured);
     assert!(!Check::from(&outcome).is_ok());
     // As is somebody who goes past the proxy.
-    let past = Probe::new(&fleet.wrong.server.url("/session/{session}"), session).unwrap();
+    let past = fleet.wrong.server.url("/session/{session}");
+    let past = Probe::new(&past, session, secret()).unwrap();
     let past = past.run(&prober(&fleet.sessions)).await;
     assert_eq!(past, ProbeOutcome::NotHonoured);
 }
@@ -194,9 +204,8 @@ async fn directories_that_contradict_each_other_are_found_out() {
         sessions.insert(Session::owned_by(session, machine_id(owner)));
         sessions
     };
-    let machine = async |id, owner: &str| {
-        Machine::start(id, layer(id, knows(owner)).probe_secret(secret())).await
-    };
+    let machine =
+        async |id, owner: &str| Machine::mounted(id, layer(id, knows(owner)), &answering).await;
     let wrong = machine(WRONG, OWNER).await;
     let owner = machine(OWNER, WRONG).await;
     let edge = edge().start().await.unwrap();
@@ -218,7 +227,7 @@ async fn directories_that_contradict_each_other_are_found_out() {
         "{outcome}"
     );
     // That is the one which probes.
-    let me = layer(THIRD, knows(OWNER)).probe_secret(secret());
+    let me = layer(THIRD, knows(OWNER));
     let outcome = probe.run(&me.build().unwrap()).await;
     let ProbeOutcome::WrongMachine { machine, .. } = outcome else {
         panic!("{outcome}");
@@ -241,10 +250,8 @@ async fn an_owner_that_is_dead_is_told_with_the_proxys_reason() {
     let outcome = run(&fleet, session).await;
     assert!(outcome.to_string().contains("no_candidate"), "{outcome}");
     // Without a fallback, nobody of ours gets to say it.
-    let bare = Fleet::with(edge(), |machine, sessions| {
-        layer(machine, sessions)
-            .probe_secret(secret())
-            .replay(FlyReplay::new().fallback(Fallback::Nobody))
+    let bare = probed(edge(), |machine, sessions| {
+        layer(machine, sessions).replay(FlyReplay::new().fallback(Fallback::Nobody))
     })
     .await;
     bare.edge.remove(OWNER);
@@ -284,12 +291,12 @@ async fn a_probe_waits_for_as_long_as_it_was_told() {
         "http://{}/session/{{session}}",
         silent.local_addr().unwrap()
     );
-    let brief = Probe::new(&url, session).unwrap();
+    let brief = Probe::new(&url, session, secret()).unwrap();
     let brief = brief.timeout(Duration::from_millis(50));
-    let outcome = brief.send(&machine_id(OWNER), &secret()).await;
+    let outcome = brief.send(&machine_id(OWNER)).await;
     assert_eq!(outcome, ProbeOutcome::TimedOut);
     drop(silent);
-    let outcome = brief.send(&machine_id(OWNER), &secret()).await;
+    let outcome = brief.send(&machine_id(OWNER)).await;
     assert!(
         matches!(outcome, ProbeOutcome::NoConnection { .. }),
         "{outcome}"
@@ -300,29 +307,29 @@ async fn a_probe_waits_for_as_long_as_it_was_told() {
 async fn an_answer_of_somebody_else_is_told_from_ours() {
     let session = new_session();
     let stranger = Server::start(Router::new()).await;
-    let probe = Probe::new(&stranger.url("/session/{session}"), session).unwrap();
-    let outcome = probe.send(&machine_id(OWNER), &secret()).await;
+    let probe = Probe::new(&stranger.url("/session/{session}"), session, secret()).unwrap();
+    let outcome = probe.send(&machine_id(OWNER)).await;
     assert!(
         matches!(outcome, ProbeOutcome::NotOurs { status: 404, .. }),
         "{outcome}"
     );
-    // One of ours that has another secret, or none, treats it as any request.
+    // A layer that has another secret treats it as any request: the guard refuses it.
     let fleet = fleet().await;
     let others = ProbeSecret::new("a secret of some others").unwrap();
-    let probe = self::probe(&fleet.edge, fleet.session());
-    let outcome = probe.send(&machine_id(OWNER), &others).await;
-    let ProbeOutcome::NotOurs { status, reason, .. } = &outcome else {
+    let url = fleet.edge.url("/session/{session}");
+    let probe = Probe::new(&url, fleet.session(), others).unwrap();
+    let outcome = probe.send(&machine_id(OWNER)).await;
+    let ProbeOutcome::Refused { code, .. } = &outcome else {
         panic!("{outcome}");
     };
-    assert_eq!(*status, 403);
-    assert!(reason.contains("session-forbidden"), "{reason}");
+    assert_eq!(code, "session-forbidden");
 }
 
 #[tokio::test]
 async fn a_refusal_is_told_with_its_code() {
     let fleet = fleet().await;
     let probe = probe(&fleet.edge, new_session());
-    let outcome = probe.send(&machine_id(OWNER), &secret()).await;
+    let outcome = probe.send(&machine_id(OWNER)).await;
     let ProbeOutcome::Refused { code, reason, .. } = &outcome else {
         panic!("{outcome}");
     };
@@ -346,39 +353,43 @@ async fn what_cannot_be_probed_is_inconclusive() {
         );
         assert!(Check::from(&outcome).is_ok());
     }
-    let without = layer(WRONG, fleet.sessions.clone()).build().unwrap();
-    let outcome = probe(&fleet.edge, fleet.session()).run(&without).await;
-    assert!(outcome.to_string().contains("probe secret"), "{outcome}");
     assert!(fleet.edge.hops().is_empty(), "nothing was sent");
 }
 
 #[tokio::test]
-async fn a_probe_claims_nothing() {
+async fn a_probe_claims_and_takes_over_nothing() {
     let sessions = MemoryLookup::new();
-    let session = new_session();
-    let unassigned = Session::new(session, SessionStatus::Active);
-    sessions.insert(unassigned.clone());
     let claims = layer(WRONG, sessions.clone())
-        .probe_secret(secret())
         .directory(sessions.clone())
-        .on_unassigned(OnUnassigned::Claim);
-    let machine = Machine::start(WRONG, claims).await;
-    let probe = Probe::new(&machine.server.url("/session/{session}"), session).unwrap();
-    let outcome = probe.send(&machine_id(OWNER), &secret()).await;
-    let ProbeOutcome::Refused { code, .. } = &outcome else {
-        panic!("{outcome}");
-    };
-    assert_eq!(code, "session-starting");
-    assert_eq!(sessions.get(session), Some(unassigned));
+        .on_unassigned(OnUnassigned::Claim)
+        .on_lost_owner_by(|_| OnLostOwner::TakeOver);
+    let machine = Machine::mounted(WRONG, claims, &answering).await;
+    let (unassigned, lost) = (new_session(), new_session());
+    for (session, outcome) in [
+        (
+            Session::new(unassigned, SessionStatus::Active),
+            "session-starting",
+        ),
+        (
+            Session::owned_by(lost, machine_id(OWNER)).with_presence(Presence::Lost),
+            "owner-lost",
+        ),
+    ] {
+        sessions.insert(session.clone());
+        let url = machine.server.url("/session/{session}");
+        let probe = Probe::new(&url, session.id(), secret()).unwrap();
+        let probed = serde_json::to_value(probe.send(&machine_id(OWNER)).await).unwrap();
+        let said = probed.get("code").unwrap_or(&probed["outcome"]);
+        assert_eq!(said, outcome);
+        assert_eq!(sessions.get(session.id()), Some(session));
+    }
 }
 
 #[tokio::test]
 async fn a_redirect_is_followed_to_the_owner() {
-    let fleet = Fleet::with(edge(), |machine, sessions| {
+    let fleet = probed(edge(), |machine, sessions| {
         let to_owner = Redirect::to_session_address(["127.0.0.1"]).unwrap();
-        layer(machine, sessions)
-            .probe_secret(secret())
-            .replay(to_owner)
+        layer(machine, sessions).replay(to_owner)
     })
     .await;
     let session = new_session();
@@ -389,7 +400,7 @@ async fn a_redirect_is_followed_to_the_owner() {
     };
     lives_at(&fleet.owner.server);
     let url = fleet.wrong.server.url("/session/{session}");
-    let probe = Probe::new(&url, session).unwrap();
+    let probe = Probe::new(&url, session, secret()).unwrap();
     let outcome = probe.run(&prober(&fleet.sessions)).await;
     assert_eq!(arrived(&outcome), (OWNER, true));
     // Two that send it to each other.
@@ -420,16 +431,14 @@ async fn a_session_that_is_not_in_the_url_is_probed_by_a_header_over_http_1_and_
     let by_header = OwnershipLayer::builder(sessions)
         .session(Header::mcp_session_id())
         .machine(machine_id(OWNER))
-        .replay(FlyReplay::new())
-        .probe_secret(secret());
-    let server = serve(Router::new().layer(by_header.build().unwrap())).await;
+        .replay(FlyReplay::new());
+    let server = serve(answering(Router::new(), &by_header.build().unwrap())).await;
     for http2 in [false, true] {
         let id = HeaderValue::try_from(session.to_string()).unwrap();
-        let probe = Probe::new(&server.url("/mcp"), session)
-            .unwrap()
-            .http2(http2);
+        let probe = Probe::new(&server.url("/mcp"), session, secret()).unwrap();
+        let probe = probe.http2(http2);
         let probe = probe.header(HeaderName::from_static("mcp-session-id"), id);
-        let outcome = probe.send(&machine_id(OWNER), &secret()).await;
+        let outcome = probe.send(&machine_id(OWNER)).await;
         assert_eq!(arrived(&outcome), (OWNER, false), "{http2}");
     }
 }
@@ -442,8 +451,8 @@ async fn overheard(session: SessionId) -> HeaderMap {
         *listener.lock().unwrap() = headers;
     });
     let server = Server::start(router).await;
-    let probe = Probe::new(&server.url("/session/{session}"), session).unwrap();
-    let outcome = probe.send(&machine_id(OWNER), &secret()).await;
+    let probe = Probe::new(&server.url("/session/{session}"), session, secret()).unwrap();
+    let outcome = probe.send(&machine_id(OWNER)).await;
     assert!(
         matches!(outcome, ProbeOutcome::NotOurs { status: 200, .. }),
         "{outcome}"
@@ -467,7 +476,7 @@ async fn a_header_that_was_overheard_opens_no_session_and_names_no_machine() {
     let said = again.header(PROBE).unwrap().to_owned();
     assert!(!said.contains(OWNER) && !said.contains(WRONG), "{said}");
     assert!(again.text.is_empty());
-    // Of another session, it is nothing: the guard refuses, and nobody signs that.
+    // It proves nothing for another session: the guard refuses it.
     let elsewhere = ask(other).await;
     assert_eq!(elsewhere.status, 403);
     assert_eq!(elsewhere.header(PROBE), None);
@@ -479,10 +488,7 @@ async fn a_header_that_was_overheard_opens_no_session_and_names_no_machine() {
 
 #[tokio::test]
 async fn a_request_with_a_made_up_header_is_a_request_like_any_other() {
-    let fleet = Fleet::with(edge(), |machine, sessions| {
-        layer(machine, sessions).probe_secret(secret())
-    })
-    .await;
+    let fleet = probed(edge(), layer).await;
     let session = fleet.session();
     let url = fleet.edge.url(&format!("/session/{session}"));
     for forged in [
@@ -502,9 +508,9 @@ async fn a_request_with_a_made_up_header_is_a_request_like_any_other() {
 fn what_cannot_be_probed_is_refused_when_it_is_made() {
     let session = new_session();
     for url in ["", "/session/{session}", "ftp://example.com", "http://a@b/"] {
-        let refused = Probe::new(url, session).unwrap_err();
+        let refused = Probe::new(url, session, secret()).unwrap_err();
         assert!(matches!(refused, InvalidProbe::NotAUrl { .. }), "{url}");
     }
-    let https = Probe::new("https://example.com/{session}", session);
+    let https = Probe::new("https://example.com/{session}", session, secret());
     assert_eq!(https.is_ok(), cfg!(feature = "tls"));
 }

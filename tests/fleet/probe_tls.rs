@@ -59,23 +59,23 @@ async fn a_probe_speaks_what_the_server_prefers_and_trusts_whom_it_was_told_to()
     let sessions = MemoryLookup::new();
     let session = new_session();
     sessions.insert(Session::owned_by(session, machine_id(OWNER)));
-    let layer = layer(OWNER, sessions).probe_secret(secret.clone());
-    let router = Router::new().layer(layer.build().unwrap());
+    let layer = layer(OWNER, sessions).build().unwrap();
+    let router = Router::new().layer(layer.answer_probes(secret.clone()));
     for protocols in [&["h2", "http/1.1"][..], &["http/1.1"], &[]] {
         let (server, authority) = serve(router.clone(), protocols).await;
         for host in ["localhost", "127.0.0.1"] {
             let port = server.addr.port();
             let url = format!("https://{host}:{port}/session/{{session}}");
-            let probe = Probe::new(&url, session).unwrap();
+            let probe = Probe::new(&url, session, secret.clone()).unwrap();
             let probe = probe.root_certificates(authority.as_bytes()).unwrap();
-            let outcome = probe.send(&machine_id(OWNER), &secret).await;
+            let outcome = probe.send(&machine_id(OWNER)).await;
             assert!(outcome.has_arrived(), "{host} {protocols:?}: {outcome}");
         }
         let (_, stranger) = serve(router.clone(), protocols).await;
         let url = server.url("/session/{session}").replace("http", "https");
-        let probe = Probe::new(&url, session).unwrap();
+        let probe = Probe::new(&url, session, secret.clone()).unwrap();
         let probe = probe.root_certificates(stranger.as_bytes()).unwrap();
-        let outcome = probe.send(&machine_id(OWNER), &secret).await;
+        let outcome = probe.send(&machine_id(OWNER)).await;
         let ProbeOutcome::NoConnection { reason, .. } = &outcome else {
             panic!("{outcome}");
         };
@@ -85,7 +85,8 @@ async fn a_probe_speaks_what_the_server_prefers_and_trusts_whom_it_was_told_to()
 
 #[test]
 fn what_is_no_certificate_is_refused_when_the_probe_is_made() {
-    let probe = Probe::new("https://example.com/{session}", new_session()).unwrap();
+    let secret = ProbeSecret::new("a secret of these tests").unwrap();
+    let probe = Probe::new("https://example.com/{session}", new_session(), secret).unwrap();
     for pem in ["", "no certificate"] {
         let refused = probe.clone().root_certificates(pem.as_bytes()).unwrap_err();
         assert!(
