@@ -144,9 +144,12 @@ async fn a_plain_table_is_listed_and_what_it_cannot_tell_is_said() {
     scene.owned().await;
     let unassigned = scene.session(|s| s.container_id = None).await;
     scene.session(|s| s.expires_in = Some(-1.0)).await;
+    scene
+        .session(|s| (s.status, s.container_id) = ("creating".into(), Some("zz".into())))
+        .await;
     let listed = ask(&scene, &["sessions"]).await.json();
     assert_eq!(listed["ownershipKept"], false);
-    assert_eq!(texts(&listed["sessions"], "owner"), [OWNER, "-"]);
+    assert_eq!(texts(&listed["sessions"], "owner"), [OWNER, "zz", "-"]);
     assert_eq!(listed["sessions"][0]["epoch"], Value::Null);
     let one = ask(&scene, &["sessions", "--owner", OWNER]).await.json();
     assert_eq!(texts(&one["sessions"], "owner"), [OWNER]);

@@ -1,11 +1,16 @@
 //! What is wrong with a fleet.
 
+use std::time::Duration;
+
 use serde_json::json;
-use tower_ownership::{Audit, AuditKind, Freshness, SessionId};
+use tower_ownership::{
+    Audit, AuditKind, Freshness, PostgresDirectory, Presence, SessionFilter, SessionId,
+};
+use uuid::Uuid;
 
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
-use crate::{Process, builder, machine, migrated, owned_by, row, unowned};
+use crate::{Process, builder, machine, migrated, one, owned_by, row, unowned};
 
 const FLY: &str = "e2863555a91708";
 const OTHER: &str = "148ed599c14189";
@@ -66,6 +71,157 @@ async fn each_kind_is_found_and_told_as_json() {
     let found = audit(&process, 10).await;
     let expected = json!({"findings": expected, "truncated": false});
     assert_eq!(serde_json::to_value(&found).unwrap(), expected);
+}
+
+/// A session that is being created by a machine that is lost is refused `owner-lost`, so it is found.
+#[tokio::test]
+async fn a_starting_session_of_a_lost_owner_is_found() {
+    let database = migrated().await;
+    let process = Process::of("m1", &database);
+    machine(&database, FLY, 1.0, "").await;
+    machine(&database, OTHER, 60.0, "").await;
+    machine(&database, "a2863555a91708", 1.0, ", draining = true").await;
+    // What is being created by a machine that is not there yet, or that drains, may well come.
+    for owner in [
+        None,
+        Some(FLY),
+        Some("a2863555a91708"),
+        Some("b2863555a91708"),
+    ] {
+        let mut session = PreviewSession::owned_by("nobody");
+        session.container_id = owner.map(str::to_owned);
+        session.status = "creating".to_owned();
+        database.insert(&session).await;
+    }
+    for status in ["creating", "starting", "pending", "provisioning"] {
+        let mut session = PreviewSession::owned_by(OTHER);
+        session.status = status.to_owned();
+        let id = database.insert(&session).await;
+        let (mut ended, mut expired) = (session.clone(), session);
+        (ended.id, ended.ended_ago) = (Uuid::new_v4(), Some(1.0));
+        (expired.id, expired.expires_in) = (Uuid::new_v4(), Some(-1.0));
+        database.insert(&ended).await;
+        database.insert(&expired).await;
+        assert_eq!(lost(&process).await, [id], "{status}");
+        let id = SessionId::new(id);
+        for filter in [
+            SessionFilter::OwnersAre(Presence::Lost),
+            SessionFilter::OwnedBy(OTHER.parse().unwrap()),
+        ] {
+            let listed = process.directory.sessions(&filter, 10).await.unwrap();
+            let listed: Vec<_> = listed.iter().map(|one| (one.id, &one.status)).collect();
+            assert_eq!(listed, [(id, &Some(status.to_owned()))], "{filter:?}");
+        }
+        database
+            .execute(&format!("DELETE FROM preview_sessions WHERE id = '{id}'"))
+            .await;
+    }
+    assert_eq!(audit(&process, 10).await, Audit::default());
+}
+
+/// The sessions that the audit finds, all of which have to be those of lost owners.
+async fn lost(process: &Process) -> Vec<Uuid> {
+    let found = audit(process, 10).await.findings;
+    assert!(
+        found.iter().all(|one| one.kind == AuditKind::OwnerLost),
+        "{found:?}"
+    );
+    let sessions = found.iter().filter_map(|one| one.session);
+    sessions.map(|id| *id.as_uuid()).collect()
+}
+
+/// The server rejects each statement that compares an enum with a word that it does not have.
+#[tokio::test]
+async fn an_enum_without_the_starting_words_is_audited() {
+    for (labels, starts) in [
+        ("'active', 'creating', 'stopped'", true),
+        ("'active', 'stopped'", false),
+    ] {
+        let database = Database::fresh().await;
+        database.incident_table().await;
+        database
+            .execute(&format!(
+                "CREATE TYPE state AS ENUM ({labels});
+                 ALTER TABLE preview_sessions ALTER status TYPE state USING status::state"
+            ))
+            .await;
+        for _ in 0..2 {
+            database.execute(PostgresDirectory::MIGRATION).await;
+        }
+        let process = Process::of("m1", &database);
+        let migrated = process.directory.migrate().await.unwrap();
+        assert_eq!((migrated.done, migrated.left), (vec![], vec![]), "{labels}");
+        let verified = process.lookup.verify(&FLY.parse().unwrap()).await.unwrap();
+        assert_eq!(verified.warnings(), []);
+        machine(&database, FLY, 1.0, "").await;
+        machine(&database, OTHER, 3_700.0, "").await;
+        let status = if starts { "creating" } else { "active" };
+        database
+            .execute(&format!(
+                "INSERT INTO preview_sessions (id, status, container_id, expires_at)
+                 VALUES (gen_random_uuid(), '{status}', '{OTHER}', now() + interval '1 day')"
+            ))
+            .await;
+        let id: Uuid = one(&database, "SELECT id FROM preview_sessions").await;
+        assert_eq!(lost(&process).await, [id], "{labels}");
+        let filter = SessionFilter::OwnersAre(Presence::Lost);
+        let listed = process.directory.sessions(&filter, 10).await.unwrap();
+        assert_eq!(listed[0].id, SessionId::new(id), "{labels}");
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(
+            process.directory.reap(hour, 10).await.unwrap().machines,
+            [""; 0]
+        );
+    }
+}
+
+/// Until the migration is applied again, an index of active sessions only is what is asked.
+#[tokio::test]
+async fn an_index_of_active_sessions_is_used_and_replaced() {
+    let old = "DROP INDEX preview_sessions_tower_ownership_owner;
+         CREATE INDEX preview_sessions_tower_ownership_owner
+             ON preview_sessions ((container_id COLLATE \"C\")) WHERE status IN ('active')";
+    let database = migrated().await;
+    let process = Process::of("m1", &database);
+    machine(&database, FLY, 1.0, "").await;
+    machine(&database, OTHER, 3_700.0, "").await;
+    let mut session = PreviewSession::owned_by(OTHER);
+    session.status = "creating".to_owned();
+    let starting = database.insert(&session).await;
+    for by_file in [true, false] {
+        database.execute(old).await;
+        let verified = process.lookup.verify(&FLY.parse().unwrap()).await.unwrap();
+        let warnings: Vec<String> = verified
+            .warnings()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert!(
+            warnings.len() == 1 && warnings[0].contains("not hold exactly the active and starting"),
+            "{warnings:?}"
+        );
+        let active = owned_by(&database, OTHER).await;
+        assert_eq!(lost(&process).await, [active]);
+        database
+            .execute(&format!(
+                "DELETE FROM preview_sessions WHERE id = '{active}'"
+            ))
+            .await;
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(
+            process.directory.reap(hour, 10).await.unwrap().machines,
+            [""; 0]
+        );
+        if by_file {
+            database.execute(PostgresDirectory::MIGRATION).await;
+        } else {
+            let migrated = process.directory.migrate().await.unwrap();
+            assert_eq!(migrated.done, ["index of owners"]);
+            assert_eq!(migrated.left, []);
+        }
+        process.lookup.verify(&FLY.parse().unwrap()).await.unwrap();
+        assert_eq!(lost(&process).await, [starting]);
+    }
 }
 
 #[tokio::test]

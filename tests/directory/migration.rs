@@ -295,6 +295,28 @@ async fn a_large_table_is_filled_in_beside_its_readers_and_its_index_is_left() {
     assert_eq!((migrated.done, migrated.left), (Vec::new(), Vec::new()));
     let epochs = "SELECT count(*) FROM preview_sessions WHERE owner_epoch <> 1";
     assert_eq!(one::<i64>(&database, epochs).await, 0);
+    // An index that holds other rows serves until the new one is built.
+    let others = builder(&database).starting_statuses(["booting"]);
+    let process = Process::with("m1", others, Freshness::new());
+    let migrated = process.directory.migrate().await.unwrap();
+    assert_eq!((migrated.done.len(), migrated.left.len()), (0, 1));
+    let statements: Vec<&str> = migrated.left[0].sql.split(";\n").collect();
+    for (sql, begin) in statements.iter().zip([
+        "ALTER INDEX \"preview_sessions_tower_ownership_owner\" RENAME",
+        "CREATE INDEX CONCURRENTLY \"preview_sessions_tower_ownership_owner\"",
+        "DROP INDEX CONCURRENTLY",
+    ]) {
+        assert!(sql.starts_with(begin), "{statements:?}");
+        database.execute(sql).await;
+    }
+    let migrated = process.directory.migrate().await.unwrap();
+    assert_eq!((migrated.done, migrated.left), (Vec::new(), Vec::new()));
+    // Nor does the file replace it, on a table of this size.
+    database.execute(PostgresDirectory::MIGRATION).await;
+    let indexes = "SELECT string_agg(pg_get_expr(indpred, indrelid), '; ') FROM pg_index
+         WHERE indrelid = 'preview_sessions'::regclass AND indpred IS NOT NULL";
+    let rows = "(status = ANY (ARRAY['active'::text, 'booting'::text]))";
+    assert_eq!(one::<String>(&database, indexes).await, rows);
 }
 
 #[tokio::test]
@@ -303,19 +325,51 @@ async fn an_index_that_does_not_fit_is_left_with_its_statement() {
     owned_by(&database, "m1").await;
     let both = builder(&database).active_statuses(["active", "running"]);
     let process = Process::with("m1", both, Freshness::new());
+    database
+        .execute("ALTER INDEX preview_sessions_tower_ownership_owner RENAME TO by_hand")
+        .await;
     let migrated = process.directory.migrate().await.unwrap();
     let [left] = migrated.left.as_slice() else {
         panic!("{migrated:?}");
     };
     let statements: Vec<&str> = left.sql.split(";\n").collect();
-    assert!(
-        statements[0].starts_with("DROP INDEX CONCURRENTLY"),
-        "{left:?}"
-    );
+    assert_eq!(statements[1], "DROP INDEX CONCURRENTLY \"by_hand\"");
     for sql in statements {
         database.execute(sql).await;
     }
     assert_eq!(process.directory.migrate().await.unwrap().left, []);
+}
+
+/// The server drops no index of a partitioned table concurrently.
+#[tokio::test]
+async fn an_index_of_a_partitioned_table_is_replaced() {
+    let database = Database::fresh().await;
+    database.incident_table().await;
+    database
+        .execute(
+            "ALTER TABLE preview_sessions RENAME TO rows;
+             CREATE TABLE preview_sessions (LIKE rows) PARTITION BY HASH (id);
+             CREATE TABLE part PARTITION OF preview_sessions
+                 FOR VALUES WITH (MODULUS 1, REMAINDER 0)",
+        )
+        .await;
+    database.execute(PostgresDirectory::MIGRATION).await;
+    let rename = "ALTER INDEX preview_sessions_tower_ownership_owner RENAME TO by_hand";
+    for (active, rename) in [("running", rename), ("up", "SELECT")] {
+        let other = builder(&database).active_statuses([active]);
+        let process = Process::with("m1", other, Freshness::new());
+        database.execute(rename).await;
+        let migrated = process.directory.migrate().await.unwrap();
+        for left in &migrated.left {
+            for sql in left.sql.split(";\n") {
+                database.execute(sql).await;
+            }
+        }
+        assert_eq!(process.directory.migrate().await.unwrap().left, []);
+    }
+    let indexes = "SELECT count(*) FROM pg_index WHERE indpred IS NOT NULL AND
+         indrelid IN ('preview_sessions'::regclass, 'part'::regclass)";
+    assert_eq!(one::<i64>(&database, indexes).await, 2);
 }
 
 /// An exchange of tables leaves the name of the index with the old one.

@@ -82,7 +82,7 @@ async fn what_ownership_writes_must_be_kept_seen_and_permitted() {
             "DROP INDEX preview_sessions_tower_ownership_owner;
              CREATE INDEX ON preview_sessions ((container_id COLLATE \"C\"))
                  WHERE status IN ('active', 'paused')",
-            "does not hold exactly the active sessions",
+            "does not hold exactly the active and starting sessions",
         ),
         (
             "ALTER TABLE preview_sessions SET UNLOGGED",

@@ -18,7 +18,7 @@ use crate::{
 /// Say what is wrong with the whole fleet.
 ///
 /// Finds active sessions that nobody owns, or whose owner is lost, was never seen or drains;
-/// machines that call themselves otherwise than owners are stored; triggers that are missing or disabled, sessions whose owner changed meanwhile, a queue of notifications that fills up, and a replica. Where the ownership migration is not applied, only sessions without an owner are found.
+/// starting sessions whose owner is lost; machines that call themselves otherwise than owners are stored; triggers that are missing or disabled, sessions whose owner changed meanwhile, a queue of notifications that fills up, and a replica. Where the ownership migration is not applied, only sessions without an owner are found.
 ///
 /// With --json: ownershipKept, findings (each with kind, which is unassigned, owner-lost,
 /// owner-never-seen, owner-draining, wrong-identity, migration-partly, owner-without-epoch,

@@ -14,15 +14,16 @@ use crate::{
     watch::{Seen, Watch},
 };
 
-/// List active sessions.
+/// List active and starting sessions.
 ///
-/// They come in the order of their owners.
+/// They come in the order of their owners. Starting ones are left out while the index of owners is
+/// one of active sessions only, as an earlier version made it: `ownership migrate --run` replaces it.
 ///
 /// With --json: ownershipKept (whether epochs and presence are known here), sessions (each with id,
 /// status, owner, epoch, presence and remainingSeconds), and truncated (whether there are more).
 #[derive(Debug, Args)]
 pub struct Sessions {
-    /// Only those that nobody owns
+    /// Only the active ones without an owner
     #[arg(long, conflicts_with_all = ["owner", "presence"])]
     unassigned: bool,
 

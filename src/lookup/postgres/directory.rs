@@ -206,8 +206,8 @@ impl PostgresDirectory {
         all_of(conditions)
     }
 
-    /// Whether the row `alias` is that of an active session, as the index of owners has it, and
-    /// its life has not ended.
+    /// Whether the row `alias` is that of an active session, so that the planner sees that the index
+    /// of owners holds it, and its life has not ended.
     fn is_active(&self, alias: &str) -> String {
         let active = migration::active(&self.table, self.statuses(), Some(alias));
         all_of(active.into_iter().chain(self.has_not_ended(alias)))

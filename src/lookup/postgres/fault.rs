@@ -103,8 +103,9 @@ pub enum PostgresWarning {
         /// The other trigger.
         trigger: String,
     },
-    /// The index of the owners of active sessions is not as the migration makes it: drains, audits and
-    /// lists read the table.
+    /// The index of the owners of active and starting sessions is not as the migration makes it.
+    /// Without one, drains, audits and lists read the table; with one of active sessions only, audits
+    /// and lists leave out starting sessions.
     OwnerIndex {
         /// The table, quoted.
         table: String,

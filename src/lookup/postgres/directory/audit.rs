@@ -4,7 +4,11 @@ use serde::{Serialize, Serializer};
 use tokio_postgres::Row;
 
 use super::{
-    PostgresDirectory, epoch, json, machines::LIST, owners::MOST_OWNERS, sessions::MOST, value,
+    PostgresDirectory, epoch, json,
+    machines::LIST,
+    owners::{Living, MOST_OWNERS},
+    sessions::MOST,
+    value,
 };
 use crate::{
     LookupError, Presence, SessionId,
@@ -75,7 +79,8 @@ pub enum AuditKind {
     /// `unassigned`: a session is active, and nobody owns it.
     Unassigned,
     /// `owner-lost`: the session's owner has not beaten for too long, has left, or was declared
-    /// gone.
+    /// gone. The only kind that starting sessions are looked at for as well, as long as the index of
+    /// owners holds them: their owner does not finish them any more.
     OwnerLost,
     /// `owner-never-seen`: other machines keep their presence, and the session's owner never did.
     OwnerNeverSeen,
@@ -87,7 +92,7 @@ pub enum AuditKind {
     /// `migration-partly`: a trigger that raises epochs is missing or disabled, on the table or one of
     /// its partitions. A session whose owner changes meanwhile is served by no machine.
     MigrationPartly,
-    /// `owner-without-epoch`: the owner of an active session changed while the triggers were missing or
+    /// `owner-without-epoch`: the owner of an active or starting session changed while the triggers were missing or
     /// disabled. No machine serves it until the migration is applied again. At most 5,000 sessions
     /// are looked at, half of them from a random owner on.
     OwnerWithoutEpoch,
@@ -163,8 +168,8 @@ const LOCK: u64 = 0x746f_776e << 32;
 
 impl PostgresDirectory {
     /// Looks for what is wrong with the fleet, within 10 s: active sessions that nobody owns, or
-    /// whose owner is lost, was never seen, or drains; and machines that beat under an id which
-    /// looks like no owner's. Of each kind at most `limit` (cut to 10,000) are found.
+    /// whose owner is lost, was never seen, or drains; starting sessions whose owner is lost; and
+    /// machines that beat under an id which looks like no owner's. Of each kind at most `limit` (cut to 10,000) are found.
     ///
     /// `None`: another connection audits the same table at this moment. So every machine of a fleet
     /// may ask from time to time.
@@ -175,7 +180,7 @@ impl PostgresDirectory {
     pub async fn audit(&self, limit: usize) -> Result<Option<Audit>, LookupError> {
         let lookup = self.lookup();
         let limit = limit.min(MOST);
-        let sql = self.audit_sql(limit);
+        let sql = self.audit_sql(limit, &self.living().await?);
         let rows = lookup.connections.read_much(&sql, &[], LIST).await;
         let rows = rows.map_err(Failure::into_read_error)?;
         let mut audit = read(lookup, &rows, limit)?;
@@ -208,14 +213,14 @@ impl PostgresDirectory {
     }
 
     /// Each part returns one row more than is wanted, which tells that there are more.
-    fn audit_sql(&self, limit: usize) -> String {
+    fn audit_sql(&self, limit: usize, living: &Living) -> String {
         let (table, ownership) = (&self.table, &self.ownership);
         let (machines, is_lost) = (&ownership.machines, ownership.is_lost("m"));
         let (id, id_type) = (&table.id, self.lookup.query.id_type().name());
         let relation = literal(&table.qualified());
         let (more, most) = (limit + 1, MOST_OWNERS + 1);
         let epoch = &ownership.epoch;
-        let owners = self.owners("(SELECT mine.got FROM mine)");
+        let owners = self.owners("(SELECT mine.got FROM mine)", living);
         let columns = |about: i16, owner: &str| {
             format!("t.{id}::{id_type}, {about}::smallint, {owner}::text, t.{epoch}::bigint")
         };
@@ -225,13 +230,17 @@ impl PostgresDirectory {
             more,
         );
         let mut parts = vec![format!("({unowned})")];
-        for (about, presence) in [
-            (about::LOST, Presence::Lost),
-            (about::NEVER_SEEN, Presence::NeverSeen),
-            (about::DRAINING, Presence::Draining),
+        // A machine that is being created for a session has not beaten yet, and a drain leaves a
+        // starting session to the machine that creates it.
+        let (is_active, is_living) = (self.is_active("t"), self.is_living("t", living));
+        for (about, presence, which) in [
+            (about::LOST, Presence::Lost, &is_living),
+            (about::NEVER_SEEN, Presence::NeverSeen, &is_active),
+            (about::DRAINING, Presence::Draining, &is_active),
         ] {
             let code = ownership::code_of(presence);
-            let theirs = self.sessions_of(&columns(about, "known.owner"), "known.owner", more);
+            let columns = columns(about, "known.owner");
+            let theirs = self.sessions_of(&columns, "known.owner", which, more);
             parts.push(format!(
                 "(SELECT s.* FROM known CROSS JOIN LATERAL ({theirs}) AS s \
                  WHERE known.code = {code} LIMIT {more})"
@@ -246,7 +255,8 @@ impl PostgresDirectory {
              WHERE NOT {is_lost} AND (SELECT mine.got FROM mine) ORDER BY m.machine_id LIMIT {most})",
             machine = about::MACHINE
         ));
-        parts.push(self.drifted_sql(&columns(about::DRIFTED, &table.owner_text("t")), more));
+        let drifted = columns(about::DRIFTED, &table.owner_text("t"));
+        parts.push(self.drifted_sql(&drifted, more, living));
         // Asking for the usage also frees what all listeners have read.
         parts.push(format!(
             "SELECT NULL, {queue}::smallint, round((100 * used.share)::numeric, 1)::text, NULL \
@@ -286,16 +296,16 @@ fn kind_of(about: i16) -> Option<AuditKind> {
 }
 
 impl PostgresDirectory {
-    /// Active sessions whose owner is not the one that their epoch was set for, among some.
-    fn drifted_sql(&self, columns: &str, more: usize) -> String {
+    /// Sessions whose owner is not the one that their epoch was set for, among some.
+    fn drifted_sql(&self, columns: &str, more: usize, living: &Living) -> String {
         let (name, mine) = (self.table.qualified(), self.table.owner_text("t"));
-        let (active, of) = (self.is_in_index("t"), &self.ownership.epoch_of);
+        let (living, of) = (self.is_in_index("t", living), &self.ownership.epoch_of);
         let drifted = self.ownership.drifted("t", &mine);
         let (id, owner, epoch) = (&self.table.id, &self.table.owner, &self.ownership.epoch);
         let some = |from: &str| {
             format!(
                 "(SELECT t.{id}, t.{owner}, t.{epoch}, t.{of} FROM {name} AS t \
-                 WHERE (SELECT mine.got FROM mine) AND {active}{from} ORDER BY {mine} LIMIT {SAMPLE})"
+                 WHERE (SELECT mine.got FROM mine) AND {living}{from} ORDER BY {mine} LIMIT {SAMPLE})"
             )
         };
         let (first, others) = (

@@ -15,7 +15,7 @@ mod index;
 mod tables;
 
 pub use apply::{LeftToDo, Migrated};
-pub(in crate::lookup::postgres) use catalog::{missing_triggers, owner_index};
+pub(in crate::lookup::postgres) use catalog::{FoundIndex, missing_triggers, owner_index};
 pub(in crate::lookup::postgres) use epochs::{EPOCH_TRIGGERS, epoch_function};
 pub(in crate::lookup::postgres) use index::OwnerIndex;
 
@@ -74,18 +74,24 @@ fn what_takes_long(table: &Table, ownership: &Ownership, statuses: Option<&Statu
     let name = table.qualified();
     let relation = literal(&name);
     let fill = fill(table, ownership, &name, None);
-    let index = |how| {
-        let create = format!("CREATE INDEX {how} {}", index::name(table));
-        index::statement(table, statuses, &create, &name)
-    };
-    let (now, by_hand) = (index("IF NOT EXISTS"), index("CONCURRENTLY"));
-    let (filling, indexing) = (
-        literal(&format!("left to do, in bites: {fill}")),
-        literal(&format!("left to do: {by_hand}")),
+    let filling = literal(&format!("left to do, in bites: {fill}"));
+    let (ours, old) = (index::name(table), index::old_name(table));
+    let (qualified, qualified_old) = (
+        index::qualified_name(table),
+        index::qualified_old_name(table),
     );
-    let exists = literal(&index::qualified_name(table));
+    let exists = literal(&qualified);
+    let create = |how: &str| literal(&format!("{how} {ours} ON "));
+    let now = create("CREATE INDEX IF NOT EXISTS");
+    let by_hand = create("left to do: CREATE INDEX CONCURRENTLY");
+    let again = create(&format!(
+        "left to do: ALTER INDEX {qualified} RENAME TO {old}; CREATE INDEX CONCURRENTLY"
+    ));
+    let last = literal(&format!("; DROP INDEX CONCURRENTLY {qualified_old}"));
+    let variables = variables(table, statuses);
     let body = format!(
         r"
+{variables}
 BEGIN
     IF (
         SELECT sum(pg_catalog.pg_relation_size(relid)) FROM (
@@ -93,14 +99,19 @@ BEGIN
             UNION SELECT relid FROM pg_catalog.pg_partition_tree({relation}::regclass)
         ) AS tree
     ) <= {SMALL} THEN
-        {now};
+        IF holds_others THEN
+            DROP INDEX {qualified};
+        END IF;
+        EXECUTE {now} || indexed;
         {fill};
     ELSE
         IF EXISTS (SELECT FROM {name} AS t WHERE {due}) THEN
             RAISE WARNING USING MESSAGE = {filling};
         END IF;
         IF to_regclass({exists}) IS NULL THEN
-            RAISE WARNING USING MESSAGE = {indexing};
+            RAISE WARNING USING MESSAGE = {by_hand} || indexed;
+        ELSIF holds_others THEN
+            RAISE WARNING USING MESSAGE = {again} || indexed || {last};
         END IF;
     END IF;
 END
@@ -109,7 +120,47 @@ END
     );
     let tag = tag(&body);
     format!(
-        "-- For giving up all sessions of a machine, and for looking after all that are owned.\nDO {tag}{body}{tag};\n"
+        "-- For giving up all sessions of a machine, and for looking after all that are owned, those that\n-- are being created among them.\nDO {tag}{body}{tag};\n"
+    )
+}
+
+/// What the file knows only when it runs: which rows the index is to hold, and whether the one that
+/// is there holds others, as an earlier form of it did.
+fn variables(table: &Table, statuses: Option<&Statuses>) -> String {
+    let name = table.qualified();
+    let indexed = literal(&index::indexed(table, &name));
+    let (Some(status), Some(statuses)) = (&table.status, statuses) else {
+        return format!(
+            "DECLARE
+    indexed text := {indexed};
+    holds_others boolean := false;"
+        );
+    };
+    let (relation, ours) = (literal(&name), literal(&index::qualified_name(table)));
+    let rows = literal(&format!(" WHERE {status} IN ("));
+    let labels = index::labels(&relation, &literal(status.name()));
+    let all = index::wanted(statuses, &[]);
+    let all: Vec<String> = all.iter().map(|word| literal(word)).collect();
+    format!(
+        r"DECLARE
+    -- An enum rejects every word that is not one of its labels.
+    labels text[] := ARRAY({labels});
+    words text[] := ARRAY(
+        SELECT known.word FROM unnest(ARRAY[{all}]) WITH ORDINALITY AS known(word, place)
+        WHERE known.place <= {active} OR labels = ARRAY[]::text[] OR known.word = ANY(labels)
+        ORDER BY known.place
+    );
+    indexed text := {indexed} || {rows} || (
+        SELECT string_agg(quote_literal(known.word), ', ' ORDER BY known.place)
+        FROM unnest(words) WITH ORDINALITY AS known(word, place)
+    ) || ')';
+    holds_others boolean := EXISTS (
+        SELECT FROM pg_catalog.pg_index AS i CROSS JOIN unnest(words) AS known(word)
+        WHERE i.indexrelid = to_regclass({ours}) AND i.indrelid = {relation}::regclass
+        AND strpos(pg_get_expr(i.indpred, i.indrelid), quote_literal(known.word)) = 0
+    );",
+        all = all.join(", "),
+        active = statuses.active.len(),
     )
 }
 
@@ -139,8 +190,18 @@ pub(super) fn active(
     statuses: Option<&Statuses>,
     alias: Option<&str>,
 ) -> Option<String> {
-    let (status, statuses) = (table.status.as_ref()?, statuses?);
-    let words: Vec<String> = statuses.active.iter().map(|word| literal(word)).collect();
+    let words = statuses.map(|statuses| statuses.active.as_slice());
+    is_one_of(table, words, alias)
+}
+
+/// The same of other words.
+pub(super) fn is_one_of(
+    table: &Table,
+    words: Option<&[String]>,
+    alias: Option<&str>,
+) -> Option<String> {
+    let (status, words) = (table.status.as_ref()?, words?);
+    let words: Vec<String> = words.iter().map(|word| literal(word)).collect();
     let alias = alias.map(|alias| format!("{alias}.")).unwrap_or_default();
     Some(format!("{alias}{status} IN ({})", words.join(", ")))
 }

@@ -180,8 +180,30 @@ CREATE TABLE IF NOT EXISTS "ownership_fleet" (
 ALTER TABLE "ownership_fleet"
     ADD COLUMN IF NOT EXISTS freshness_ms bigint NOT NULL CHECK (freshness_ms > 0);
 
--- For giving up all sessions of a machine, and for looking after all that are owned.
+-- For giving up all sessions of a machine, and for looking after all that are owned, those that
+-- are being created among them.
 DO $tower_ownership$
+DECLARE
+    -- An enum rejects every word that is not one of its labels.
+    labels text[] := ARRAY(
+        SELECT e.enumlabel::text FROM pg_catalog.pg_attribute AS a
+        JOIN pg_catalog.pg_enum AS e ON e.enumtypid = a.atttypid
+        WHERE a.attrelid = to_regclass('"preview_sessions"') AND a.attname = 'status'
+    );
+    words text[] := ARRAY(
+        SELECT known.word FROM unnest(ARRAY['active', 'creating', 'starting', 'pending', 'provisioning']) WITH ORDINALITY AS known(word, place)
+        WHERE known.place <= 1 OR labels = ARRAY[]::text[] OR known.word = ANY(labels)
+        ORDER BY known.place
+    );
+    indexed text := '"preview_sessions" (("container_id"::text COLLATE "C"))' || ' WHERE "status" IN (' || (
+        SELECT string_agg(quote_literal(known.word), ', ' ORDER BY known.place)
+        FROM unnest(words) WITH ORDINALITY AS known(word, place)
+    ) || ')';
+    holds_others boolean := EXISTS (
+        SELECT FROM pg_catalog.pg_index AS i CROSS JOIN unnest(words) AS known(word)
+        WHERE i.indexrelid = to_regclass('"preview_sessions_tower_ownership_owner"') AND i.indrelid = '"preview_sessions"'::regclass
+        AND strpos(pg_get_expr(i.indpred, i.indrelid), quote_literal(known.word)) = 0
+    );
 BEGIN
     IF (
         SELECT sum(pg_catalog.pg_relation_size(relid)) FROM (
@@ -189,14 +211,19 @@ BEGIN
             UNION SELECT relid FROM pg_catalog.pg_partition_tree('"preview_sessions"'::regclass)
         ) AS tree
     ) <= 33554432 THEN
-        CREATE INDEX IF NOT EXISTS "preview_sessions_tower_ownership_owner" ON "preview_sessions" (("container_id"::text COLLATE "C")) WHERE "status" IN ('active');
+        IF holds_others THEN
+            DROP INDEX "preview_sessions_tower_ownership_owner";
+        END IF;
+        EXECUTE 'CREATE INDEX IF NOT EXISTS "preview_sessions_tower_ownership_owner" ON ' || indexed;
         UPDATE "preview_sessions" AS t SET "owner_epoch" = t."owner_epoch", "owner_epoch_of" = t."container_id"::text WHERE t."owner_epoch_of" COLLATE "C" IS DISTINCT FROM t."container_id"::text COLLATE "C";
     ELSE
         IF EXISTS (SELECT FROM "preview_sessions" AS t WHERE t."owner_epoch_of" COLLATE "C" IS DISTINCT FROM t."container_id"::text COLLATE "C") THEN
             RAISE WARNING USING MESSAGE = 'left to do, in bites: UPDATE "preview_sessions" AS t SET "owner_epoch" = t."owner_epoch", "owner_epoch_of" = t."container_id"::text WHERE t."owner_epoch_of" COLLATE "C" IS DISTINCT FROM t."container_id"::text COLLATE "C"';
         END IF;
         IF to_regclass('"preview_sessions_tower_ownership_owner"') IS NULL THEN
-            RAISE WARNING USING MESSAGE = 'left to do: CREATE INDEX CONCURRENTLY "preview_sessions_tower_ownership_owner" ON "preview_sessions" (("container_id"::text COLLATE "C")) WHERE "status" IN (''active'')';
+            RAISE WARNING USING MESSAGE = 'left to do: CREATE INDEX CONCURRENTLY "preview_sessions_tower_ownership_owner" ON ' || indexed;
+        ELSIF holds_others THEN
+            RAISE WARNING USING MESSAGE = 'left to do: ALTER INDEX "preview_sessions_tower_ownership_owner" RENAME TO "preview_sessions_tower_ownership_owner_old"; CREATE INDEX CONCURRENTLY "preview_sessions_tower_ownership_owner" ON ' || indexed || '; DROP INDEX CONCURRENTLY "preview_sessions_tower_ownership_owner_old"';
         END IF;
     END IF;
 END

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{PostgresDirectory, epoch, json, sessions::MOST, value};
+use super::{
+    PostgresDirectory, epoch, json, migration::active, owners::Living, sessions::MOST, value,
+};
 use crate::{LookupError, SessionId, lookup::postgres::failure::Failure};
 
 /// What was [deleted](PostgresDirectory::reap).
@@ -73,7 +75,7 @@ impl PostgresDirectory {
                 }
             }
         }
-        let sql = self.reap_machines_sql(retention, limit);
+        let sql = self.reap_machines_sql(retention, limit, &self.living().await?);
         let rows = lookup.connections.write_much(&sql, &[], deadline).await;
         for row in rows.map_err(Failure::into_write_error)? {
             reaped.machines.push(value(&row, 0)?);
@@ -97,33 +99,44 @@ impl PostgresDirectory {
         ))
     }
 
-    fn reap_machines_sql(&self, retention: Duration, limit: usize) -> String {
+    fn reap_machines_sql(&self, retention: Duration, limit: usize, living: &Living) -> String {
         let (name, mine) = (self.table.qualified(), self.table.owner_text("t"));
         let (machines, is_lost) = (&self.ownership.machines, self.ownership.is_lost("m"));
-        let (before, active) = (before(retention), self.is_in_index("t"));
+        let before = before(retention);
+        let active = active(&self.table, self.statuses(), Some("t"));
+        let active = active.unwrap_or_else(|| "true".to_owned());
         let is_old = format!(
             "{is_lost} AND m.gone_at IS NULL AND GREATEST(m.beat_at, m.left_at) < {before}"
         );
-        // The index has active sessions only. Those that are starting are read from the table, once
-        // for all machines, and only if the index left any: deleted, their machine would count as
-        // never seen for as long as they live.
-        let starting = self.is_starting("t").map_or_else(String::new, |starting| {
+        let owns_none = |of: &str| {
             format!(
-                "AND i.machine_id NOT IN (\
-                     SELECT {mine} FROM {name} AS t WHERE {mine} IS NOT NULL AND {starting}\
-                 ) "
+                " AND (SELECT true FROM {name} AS t \
+                     WHERE {mine} >= m.machine_id AND {mine} <= m.machine_id AND {of} \
+                     ORDER BY {mine} LIMIT 1) IS NULL"
             )
-        });
+        };
+        // Nor is a machine deleted whose session is starting: it would count as never seen for as long
+        // as that session lives.
+        let (mut idle, mut again) = (owns_none(&active), String::new());
+        match self.is_starting("t") {
+            Some(_) if living.is_complete => idle += &owns_none(&self.is_living("t", living)),
+            // The index has active sessions only. The others are read from the table, once for all
+            // machines, and only if the index left any.
+            Some(is_starting) => {
+                again = format!(
+                    " AND i.machine_id NOT IN (\
+                         SELECT {mine} FROM {name} AS t WHERE {mine} IS NOT NULL AND {is_starting}\
+                     )"
+                );
+            }
+            None => {}
+        }
         format!(
             "WITH idle AS MATERIALIZED (\
-                 SELECT m.machine_id FROM {machines} AS m WHERE {is_old} \
-                 AND (SELECT true FROM {name} AS t \
-                     WHERE {mine} >= m.machine_id AND {mine} <= m.machine_id AND {active} \
-                     ORDER BY {mine} LIMIT 1) IS NULL\
+                 SELECT m.machine_id FROM {machines} AS m WHERE {is_old}{idle}\
              ), old AS MATERIALIZED (\
                  SELECT m.machine_id FROM idle AS i JOIN {machines} AS m USING (machine_id) \
-                 WHERE {is_old} {starting}\
-                 LIMIT {limit} FOR UPDATE OF m SKIP LOCKED\
+                 WHERE {is_old}{again} LIMIT {limit} FOR UPDATE OF m SKIP LOCKED\
              ) DELETE FROM {machines} AS m USING old WHERE m.machine_id = old.machine_id \
              RETURNING m.machine_id"
         )

@@ -5,24 +5,25 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio_postgres::{Row, types::Type};
 
-use super::{PostgresDirectory, epoch, json, machines::LIST, value};
+use super::{PostgresDirectory, epoch, json, machines::LIST, owners::Living, value};
 use crate::{
     LookupError, MachineId, Presence, SessionId,
     lookup::postgres::{Inner, connections::Parameter, failure::Failure, ownership},
 };
 
-/// Which active sessions are [listed](PostgresDirectory::sessions).
+/// Which active and starting sessions are [listed](PostgresDirectory::sessions).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionFilter {
     /// All of them.
     #[default]
     All,
-    /// Those that nobody owns.
+    /// The active ones that nobody owns.
     Unassigned,
     /// Those of one machine.
     OwnedBy(MachineId),
-    /// Those whose owners are so. [`Unknown`](Presence::Unknown): also those that nobody owns.
+    /// Those whose owners are so. [`Unknown`](Presence::Unknown): also the active ones that nobody
+    /// owns.
     OwnersAre(Presence),
 }
 
@@ -56,10 +57,12 @@ pub struct ListedSession {
 pub(super) const MOST: usize = 10_000;
 
 impl PostgresDirectory {
-    /// Active sessions that have not ended, in the order of their owners, those without one last:
-    /// at most `limit` (cut to 10,000), within 10 s.
+    /// Active and starting sessions that have not ended, in the order of their owners, those without
+    /// one last: at most `limit` (cut to 10,000), within 10 s.
     ///
-    /// It reads them through the index of the [migration](Self::migration), so that a short list
+    /// Starting ones are left out while the index of owners is one of active sessions only, as an
+    /// earlier version made it: [`verify`](crate::PostgresLookup::verify) warns of it, and
+    /// [`migrate`](Self::migrate) replaces it. It reads them through the index of the [migration](Self::migration), so that a short list
     /// is cheap however many sessions there are.
     pub async fn sessions(
         &self,
@@ -67,7 +70,7 @@ impl PostgresDirectory {
         limit: usize,
     ) -> Result<Vec<ListedSession>, LookupError> {
         let lookup = self.lookup();
-        let sql = self.sessions_sql(filter, limit.min(MOST));
+        let sql = self.sessions_sql(filter, limit.min(MOST), &self.living().await?);
         let owner = match filter {
             SessionFilter::OwnedBy(machine) => Some(machine.as_str()),
             _ => None,
@@ -80,23 +83,24 @@ impl PostgresDirectory {
         sessions.collect()
     }
 
-    fn sessions_sql(&self, filter: &SessionFilter, limit: usize) -> String {
+    fn sessions_sql(&self, filter: &SessionFilter, limit: usize, living: &Living) -> String {
         let (table, ownership) = (&self.table, &self.ownership);
         let mine = table.owner_text("t");
-        let columns = self.listed();
+        let (columns, is_living) = (self.listed(), self.is_living("t", living));
         let mut with = String::new();
         let listed = match filter {
             SessionFilter::All => {
-                let (name, active) = (table.qualified(), self.is_active("t"));
+                let name = table.qualified();
                 format!(
-                    "SELECT {columns} FROM {name} AS t WHERE {active} ORDER BY {mine} LIMIT {limit}"
+                    "SELECT {columns} FROM {name} AS t WHERE {is_living} \
+                     ORDER BY {mine} LIMIT {limit}"
                 )
             }
             SessionFilter::Unassigned => self.unowned(&columns, "true", limit),
-            SessionFilter::OwnedBy(_) => self.sessions_of(&columns, "$1", limit),
+            SessionFilter::OwnedBy(_) => self.sessions_of(&columns, "$1", &is_living, limit),
             SessionFilter::OwnersAre(presence) => {
-                with = format!("WITH RECURSIVE {} ", self.owners("true"));
-                let owned = self.sessions_of(&columns, "known.owner", limit);
+                with = format!("WITH RECURSIVE {} ", self.owners("true", living));
+                let owned = self.sessions_of(&columns, "known.owner", &is_living, limit);
                 let code = ownership::code_of(*presence);
                 let unowned = if *presence == Presence::Unknown {
                     let unowned = self.unowned(&columns, "true", limit);

@@ -31,8 +31,9 @@ pub(crate) enum PlainFilter<'a> {
 }
 
 impl PostgresLookup {
-    /// Active sessions that have not ended, in the order of their owners. None of a query of the
-    /// application's own, of which no table is known.
+    /// Active and starting sessions that have not ended, in the order of their owners. Without an
+    /// owner, active ones only if that is what is asked for: a starting one may get its owner yet.
+    /// None of a query of the application's own, of which no table is known.
     pub(crate) async fn see_sessions(
         &self,
         filter: PlainFilter<'_>,
@@ -59,10 +60,13 @@ impl PostgresLookup {
             }
         }
         let words = self.inner.reader.statuses.as_ref();
-        let active = words.map(|statuses| statuses.active.clone());
-        let status = match (&table.status, &active) {
-            (Some(status), Some(active)) => {
-                parameters.push((active, Type::TEXT_ARRAY));
+        let words = words.map(|statuses| match filter {
+            PlainFilter::Unassigned => statuses.active.clone(),
+            PlainFilter::All | PlainFilter::OwnedBy(_) => statuses.living(),
+        });
+        let status = match (&table.status, &words) {
+            (Some(status), Some(words)) => {
+                parameters.push((words, Type::TEXT_ARRAY));
                 let place = parameters.len();
                 conditions.push(format!("t.{status}::text = ANY(${place})"));
                 format!("t.{status}::text")

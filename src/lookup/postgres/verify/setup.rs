@@ -23,12 +23,11 @@ impl PostgresLookup {
         ownership: &Ownership,
         warnings: &mut Vec<PostgresWarning>,
     ) -> Result<(), LookupError> {
-        let (index, _) = owner_index(&self.inner, table).await?;
-        let how = match index {
+        let how = match owner_index(&self.inner, table).await?.how {
             OwnerIndex::Fits => None,
             OwnerIndex::Missing => Some("is missing"),
             OwnerIndex::Invalid => Some("is invalid: its build failed or goes on"),
-            OwnerIndex::OtherRows => Some("does not hold exactly the active sessions"),
+            OwnerIndex::OtherRows => Some("does not hold exactly the active and starting sessions"),
         };
         if let Some(how) = how {
             let table = table.qualified();

@@ -179,28 +179,38 @@ impl PostgresDirectory {
         deadline: Instant,
         migrated: &mut Migrated,
     ) -> Result<(), LookupError> {
-        let (found, name) = owner_index(&self.lookup, &self.table).await?;
-        let what = match found {
+        let found = owner_index(&self.lookup, &self.table).await?;
+        let (how, name, words) = (found.how, found.name, found.wanted);
+        let what = match how {
             OwnerIndex::Fits => return Ok(()),
             OwnerIndex::Missing => "the index of owners, because the table is large or in use",
-            OwnerIndex::OtherRows => "an index of owners that holds exactly the active sessions",
+            OwnerIndex::OtherRows => {
+                "an index of owners that holds exactly the active and starting sessions"
+            }
             OwnerIndex::Invalid => "the index of owners, whose build failed or goes on",
         };
         let ours = index::name(&self.table);
+        let is_ours = name.as_deref() == Some(ours.name());
         // After an exchange of tables an index of the old one may have the name.
-        let is_free = name.as_deref() == Some(ours.name()) || self.is_free().await?;
+        let is_free = is_ours || self.is_free().await?;
         let create = |how: &str, on: &str| {
             let named = if is_free && on == self.table.qualified() {
                 format!("CREATE INDEX{how} {ours}")
             } else {
                 format!("CREATE INDEX{how}")
             };
-            index::statement(&self.table, self.statuses(), &named, on)
+            index::statement(&self.table, words.as_deref(), &named, on)
         };
         let table = self.table.qualified();
         let pages: i64 = leaves.iter().map(|leaf| leaf.pages).sum();
-        if found == OwnerIndex::Missing && pages <= SMALL_PAGES {
-            match self.run(&create("", &table), deadline).await {
+        let replaces = is_ours && how == OwnerIndex::OtherRows;
+        if (how == OwnerIndex::Missing || replaces) && pages <= SMALL_PAGES {
+            let mut sql = create("", &table);
+            if replaces {
+                let ours = index::qualified_name(&self.table);
+                sql = format!("DROP INDEX {ours}; {sql}");
+            }
+            match self.run(&sql, deadline).await {
                 Ok(()) => {
                     migrated.done.push("index of owners".to_owned());
                     return Ok(());
@@ -209,14 +219,26 @@ impl PostgresDirectory {
                 Err(error) => return Err(error),
             }
         }
-        let mut sql = Vec::new();
+        // The server drops no index of a partitioned table concurrently.
+        let concurrently = if partitioned { "" } else { " CONCURRENTLY" };
+        let (mut sql, mut last) = (Vec::new(), None);
         if let Some(name) = name {
             let schema = self.table.schema();
             let schema = schema
                 .map(|schema| format!("{schema}."))
                 .unwrap_or_default();
-            let name = name.replace('"', "\"\"");
-            sql.push(format!("DROP INDEX CONCURRENTLY {schema}\"{name}\""));
+            let name = format!("{schema}\"{}\"", name.replace('"', "\"\""));
+            let drop = |name: &str| format!("DROP INDEX{concurrently} {name}");
+            if how == OwnerIndex::Invalid {
+                sql.push(drop(&name));
+            } else if is_ours {
+                // Drains and audits use it until the other one is built.
+                let old = index::old_name(&self.table);
+                sql.push(format!("ALTER INDEX {name} RENAME TO {old}"));
+                last = Some(drop(&index::qualified_old_name(&self.table)));
+            } else {
+                last = Some(drop(&name));
+            }
         }
         if partitioned {
             // The server builds no index of a partitioned table concurrently. It takes an index that
@@ -230,6 +252,7 @@ impl PostgresDirectory {
         } else {
             sql.push(create(" CONCURRENTLY", &table));
         }
+        sql.extend(last);
         migrated.left.push(LeftToDo {
             what: what.to_owned(),
             sql: sql.join(";\n"),

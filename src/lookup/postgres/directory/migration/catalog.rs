@@ -203,27 +203,75 @@ impl PostgresDirectory {
     }
 }
 
-/// How the index of owners of the lookup's table is, and what the index is called.
+/// The index of owners, as it is.
+pub(in crate::lookup::postgres) struct FoundIndex {
+    pub(in crate::lookup::postgres) how: OwnerIndex,
+    pub(super) name: Option<String>,
+    /// The statuses that it is to hold; `None`: no status tells a session's state.
+    pub(in crate::lookup::postgres) wanted: Option<Vec<String>>,
+    /// Those of them that statements may ask for: with any other, the planner uses no index that is
+    /// there, and reads the whole table for each owner.
+    pub(in crate::lookup::postgres) usable: Option<Vec<String>>,
+}
+
+/// Reads how the index of owners of the lookup's table is.
 pub(in crate::lookup::postgres) async fn owner_index(
     lookup: &Inner,
     table: &Table,
-) -> Result<(OwnerIndex, Option<String>), LookupError> {
+) -> Result<FoundIndex, LookupError> {
     let (place, owner) = (table.qualified(), table.owner.name());
     let parameters = [(&place as _, Type::TEXT), (&owner as _, Type::TEXT)];
     let rows = lookup
         .connections
         .query(index::INDEXES, &parameters)
         .await?;
-    let statuses = table.status.as_ref().and(lookup.reader.statuses.as_ref());
-    let mut best = (OwnerIndex::Missing, None);
+    let statuses = lookup.reader.statuses.as_ref();
+    let statuses = table.status.as_ref().zip(statuses);
+    let wanted = match statuses {
+        Some((status, statuses)) => {
+            let labels = labels_of(lookup, &place, status).await?;
+            Some(index::wanted(statuses, &labels))
+        }
+        None => None,
+    };
+    let active = statuses.map_or(&[][..], |(_, statuses)| &statuses.active);
+    let (mut how, mut name, mut usable) = (OwnerIndex::Missing, None, None);
     for row in rows {
-        let predicate: Option<String> = value(&row, 2)?;
-        let found = index::judge(value(&row, 1)?, predicate.as_deref(), statuses);
-        if found > best.0 {
-            best = (found, Some(value(&row, 0)?));
+        let (valid, predicate): (bool, Option<String>) = (value(&row, 1)?, value(&row, 2)?);
+        let found = index::judge(valid, predicate.as_deref(), wanted.as_deref());
+        if found > how {
+            (how, name) = (found, Some(value(&row, 0)?));
+        }
+        let held = index::held(predicate.as_deref(), wanted.as_deref().unwrap_or_default());
+        let serves = valid && active.iter().all(|word| held.contains(word));
+        if serves
+            && usable
+                .as_ref()
+                .is_none_or(|best: &Vec<_>| best.len() < held.len())
+        {
+            usable = Some(held);
         }
     }
-    Ok(best)
+    // Without an index, a statement that asks for all is no slower.
+    let usable = wanted.clone().map(|wanted| usable.unwrap_or(wanted));
+    Ok(FoundIndex {
+        how,
+        name,
+        wanted,
+        usable,
+    })
+}
+
+async fn labels_of(
+    lookup: &Inner,
+    place: &str,
+    status: &Identifier,
+) -> Result<Vec<String>, LookupError> {
+    let status = status.name();
+    let parameters = [(&place as _, Type::TEXT), (&status as _, Type::TEXT)];
+    let sql = index::labels("$1", "$2");
+    let rows = lookup.connections.query(&sql, &parameters).await?;
+    rows.iter().map(|row| value(row, 0)).collect()
 }
 
 fn value<'a, T: tokio_postgres::types::FromSql<'a>>(

@@ -1,30 +1,31 @@
-//! The index of the owners of active sessions.
+//! The index of the owners of sessions that are not over.
 
 use crate::lookup::postgres::{
     identifier::Identifier, migration::qualified, statuses::Statuses, table::Table,
 };
 
 const SUFFIX: &str = "_tower_ownership_owner";
+const OLD_SUFFIX: &str = "_tower_ownership_owner_old";
 
 /// Its name, with the schema of the table.
 pub(super) fn qualified_name(table: &Table) -> String {
     qualified(table, SUFFIX)
 }
 
-/// Makes the index of the relation `on`, which is the table or one of its partitions. Only active
-/// sessions are in it: a table holds many more that are over.
-pub(super) fn statement(
-    table: &Table,
-    statuses: Option<&Statuses>,
-    create: &str,
-    on: &str,
-) -> String {
-    let owner = &table.owner;
-    let active = match super::active(table, statuses, None) {
-        Some(active) => format!(" WHERE {active}"),
+/// Makes the index of the relation `on`, which is the table or one of its partitions. It holds only
+/// sessions with one of the statuses `words`: a table holds many more that are over.
+pub(super) fn statement(table: &Table, words: Option<&[String]>, create: &str, on: &str) -> String {
+    let indexed = indexed(table, on);
+    let rows = match super::is_one_of(table, words, None) {
+        Some(is_one_of) => format!(" WHERE {is_one_of}"),
         None => String::new(),
     };
-    format!("{create} ON {on} (({owner}::text COLLATE \"C\")){active}")
+    format!("{create} ON {indexed}{rows}")
+}
+
+/// The relation and the key of the index.
+pub(super) fn indexed(table: &Table, on: &str) -> String {
+    format!("{on} (({}::text COLLATE \"C\"))", table.owner)
 }
 
 /// The name of the index.
@@ -32,11 +33,44 @@ pub(super) fn name(table: &Table) -> Identifier {
     table.suffixed(SUFFIX)
 }
 
+/// The name under which an index that holds other rows serves until the new one is built.
+pub(super) fn old_name(table: &Table) -> Identifier {
+    table.suffixed(OLD_SUFFIX)
+}
+
+/// The same with the schema of the table.
+pub(super) fn qualified_old_name(table: &Table) -> String {
+    qualified(table, OLD_SUFFIX)
+}
+
+/// Asks for the labels of the enum that the column is of; no row: it is none. A domain over an enum
+/// has no `=`, so the migration of such a table fails anyhow.
+///
+/// A statement has to compare an enum with values of the enum: its cast to text is `STABLE`, which
+/// no index predicate may be. And a word that is not one of the labels fails the statement.
+pub(super) fn labels(relation: &str, column: &str) -> String {
+    format!(
+        r"
+        SELECT e.enumlabel::text FROM pg_catalog.pg_attribute AS a
+        JOIN pg_catalog.pg_enum AS e ON e.enumtypid = a.atttypid
+        WHERE a.attrelid = to_regclass({relation}) AND a.attname = {column}
+    "
+    )
+}
+
+/// The statuses that the index is to hold: the active ones, and those of the starting ones that the
+/// column can hold.
+pub(super) fn wanted(statuses: &Statuses, labels: &[String]) -> Vec<String> {
+    let can_be = |word: &&String| labels.is_empty() || labels.contains(word);
+    let starting = statuses.starting.iter().filter(can_be);
+    statuses.active.iter().chain(starting).cloned().collect()
+}
+
 /// How the index that the statements need is, from worst to best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::lookup::postgres) enum OwnerIndex {
     Missing,
-    /// An index of the owner is there, and does not hold exactly the active sessions.
+    /// An index of the owner is there, and does not hold exactly the active and starting sessions.
     OtherRows,
     /// The index is there, and its build failed or goes on.
     Invalid,
@@ -55,24 +89,30 @@ pub(super) const INDEXES: &str = "SELECT c.relname::text, i.indisvalid, \
          IN (quote_ident($2), quote_ident($2) || '::text')";
 
 /// Judges one of them.
-pub(super) fn judge(
-    valid: bool,
-    predicate: Option<&str>,
-    statuses: Option<&Statuses>,
-) -> OwnerIndex {
+pub(super) fn judge(valid: bool, predicate: Option<&str>, wanted: Option<&[String]>) -> OwnerIndex {
     let mut held = predicate.map(literals).unwrap_or_default();
-    let mut wanted = statuses.map_or_else(Vec::new, |statuses| statuses.active.clone());
-    for words in [&mut held, &mut wanted] {
+    let mut words = wanted.unwrap_or_default().to_vec();
+    for words in [&mut held, &mut words] {
         words.sort_unstable();
         words.dedup();
     }
-    if held != wanted || predicate.is_some() != statuses.is_some() {
+    if held != words || predicate.is_some() != wanted.is_some() {
         OwnerIndex::OtherRows
     } else if valid {
         OwnerIndex::Fits
     } else {
         OwnerIndex::Invalid
     }
+}
+
+/// Those of the `wanted` words whose rows the index holds.
+pub(super) fn held(predicate: Option<&str>, wanted: &[String]) -> Vec<String> {
+    let Some(predicate) = predicate else {
+        return wanted.to_vec();
+    };
+    let held = literals(predicate);
+    let wanted = wanted.iter().filter(|word| held.contains(word));
+    wanted.cloned().collect()
 }
 
 /// The texts in an expression, as `pg_get_expr` writes them.
@@ -109,11 +149,8 @@ mod tests {
 
     #[test]
     fn an_index_of_other_rows_does_not_fit() {
-        let statuses = Statuses {
-            active: vec!["it's up".to_owned(), r"a\b".to_owned()],
-            ..Statuses::default()
-        };
-        let judged = |predicate| judge(true, predicate, Some(&statuses));
+        let wanted = ["it's up".to_owned(), r"a\b".to_owned()];
+        let judged = |predicate| judge(true, predicate, Some(&wanted));
         for fits in [
             r"(status = ANY (ARRAY['it''s up'::text, E'a\\b'::text]))",
             r"((status)::text = ANY ((ARRAY[E'a\\b'::character varying, 'it''s up'::text])::text[]))",
@@ -123,6 +160,11 @@ mod tests {
         for other in [None, Some("(status = 'it''s up'::text)"), Some("(a > 1)")] {
             assert_eq!(judged(other), OwnerIndex::OtherRows, "{other:?}");
         }
+        assert_eq!(
+            held(Some("(status = 'it''s up'::text)"), &wanted),
+            ["it's up"]
+        );
+        assert_eq!(held(None, &wanted), wanted);
         assert_eq!(judge(true, None, None), OwnerIndex::Fits);
         assert_eq!(judge(false, None, None), OwnerIndex::Invalid);
         assert_eq!(judge(true, Some("(a > 1)"), None), OwnerIndex::OtherRows);
