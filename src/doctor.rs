@@ -36,10 +36,8 @@ mod directory;
 mod findings;
 mod fleet;
 mod fly_api;
-mod fly_dns;
-mod http_client;
 mod judge;
-mod probe;
+mod request;
 mod url;
 
 pub use cause::{Cause, Severity};
@@ -47,10 +45,9 @@ pub use check::{Check, CheckState};
 pub use diagnosis::{Complaint, Diagnosis};
 pub use fleet::{Fleet, FleetAudit, FleetError, FleetSession, FleetSessions};
 pub use fly_api::FlyApi;
-pub use fly_dns::FlyDns;
 pub use url::InvalidUrl;
 
-use findings::{Answer, Directory, Findings, Platform, PlatformMachine};
+use findings::{Answer, Directory, Findings, Platform};
 use judge::seconds;
 use url::UrlTemplate;
 
@@ -62,7 +59,6 @@ pub struct Doctor {
     url: Option<UrlTemplate>,
     machine_header: Option<String>,
     fly_api: Option<FlyApi>,
-    fly_dns: Option<FlyDns>,
     timeout: Duration,
     #[cfg(feature = "testing")]
     hops: Option<crate::testing::HopsOf>,
@@ -98,7 +94,6 @@ impl Doctor {
             url: None,
             machine_header: None,
             fly_api: None,
-            fly_dns: None,
             timeout: Duration::from_secs(15),
             #[cfg(feature = "testing")]
             hops: None,
@@ -123,13 +118,6 @@ impl Doctor {
     /// Asks Fly's Machines API for the owner.
     pub fn fly_api(mut self, api: FlyApi) -> Self {
         self.fly_api = Some(api);
-        self
-    }
-
-    /// Asks the DNS of Fly's private network for the owner, where the Machines API is not asked or
-    /// gives no answer.
-    pub fn fly_dns(mut self, dns: FlyDns) -> Self {
-        self.fly_dns = Some(dns);
         self
     }
 
@@ -166,13 +154,13 @@ impl Doctor {
         // Before the request, which may wake the owner.
         self.look_for_the_owner(&mut findings).await;
         if let Some(url) = &self.url {
-            let asked = probe::Probe {
+            let request = request::PublicRequest {
                 url: url.of(id),
                 machine_header: self.machine_header.as_deref(),
                 app: self.app(),
                 timeout: self.timeout,
             };
-            findings.answer = asked.ask().await;
+            findings.answer = request.send().await;
             #[cfg(feature = "testing")]
             self.add_hops(&mut findings.answer);
             if findings.served_elsewhere().is_some() {
@@ -183,10 +171,8 @@ impl Doctor {
     }
 
     async fn look_for_the_owner(&self, findings: &mut Findings) {
-        if let Some(owner) = findings.owner() {
-            let (source, machine) = self.ask_the_platform(owner).await;
-            findings.platform.source = source;
-            findings.platform.machine = machine;
+        if let (Some(owner), Some(api)) = (findings.owner(), &self.fly_api) {
+            findings.platform.machine = api.machine(owner, self.timeout).await;
         }
     }
 
@@ -202,26 +188,8 @@ impl Doctor {
         }
     }
 
-    async fn ask_the_platform(&self, owner: &str) -> (Option<&'static str>, PlatformMachine) {
-        let mut answer = (None, PlatformMachine::NotAsked);
-        if let Some(api) = &self.fly_api {
-            answer = (Some("machines-api"), api.machine(owner, self.timeout).await);
-            if !matches!(answer.1, PlatformMachine::NotAnswered { .. }) {
-                return answer;
-            }
-        }
-        if let Some(dns) = &self.fly_dns {
-            let told = dns.machine(owner, self.timeout).await;
-            if !matches!(told, PlatformMachine::NotAnswered { .. }) || self.fly_api.is_none() {
-                answer = (Some("dns"), told);
-            }
-        }
-        answer
-    }
-
     fn app(&self) -> Option<&str> {
-        let api = self.fly_api.as_ref().map(FlyApi::app);
-        api.or_else(|| self.fly_dns.as_ref().map(FlyDns::app))
+        self.fly_api.as_ref().map(FlyApi::app)
     }
 
     #[cfg(feature = "testing")]
@@ -242,7 +210,6 @@ impl fmt::Debug for Doctor {
         f.debug_struct("Doctor")
             .field("url", &self.url)
             .field("fly_api", &self.fly_api)
-            .field("fly_dns", &self.fly_dns)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }

@@ -108,6 +108,8 @@ pub mod explain;
 mod extract;
 mod future;
 pub mod health;
+#[cfg(any(feature = "probe", feature = "doctor"))]
+mod http_client;
 pub mod identity;
 mod layer;
 mod lookup;
@@ -132,6 +134,8 @@ mod session;
 mod standing;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "tls")]
+mod tls;
 mod verdict;
 
 pub use address::{Address, InvalidAddress};

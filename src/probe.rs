@@ -58,31 +58,23 @@
 //! HTTPS needs the feature `tls`, and then HTTP/2 is spoken where the server prefers it. Probes
 //! need tokio.
 
-mod client;
 mod judge;
 mod outcome;
 mod responder;
 mod secret;
-#[cfg(feature = "tls")]
-mod tls;
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use tokio::time::timeout;
 
 pub use outcome::ProbeOutcome;
 pub use responder::{ProbeFuture, ProbeResponder, ProbedLayer};
 pub use secret::ProbeSecret;
 
-use client::Client;
-use judge::{Expected, Next};
+use judge::Expected;
 use secret::Nonce;
 
-use crate::{Address, MachineId, OwnershipLayer, SessionId, claim::PROBE, observe::Chain};
-
-/// How many redirects are followed.
-const REDIRECTS: u8 = 4;
+use crate::{Address, MachineId, OwnershipLayer, SessionId, claim::PROBE, http_client::HttpClient};
 
 /// Requests a session of another machine from the public address; see the [module](self).
 #[derive(Clone, Debug)]
@@ -92,7 +84,7 @@ pub struct Probe {
     secret: ProbeSecret,
     headers: HeaderMap,
     limit: Duration,
-    client: Client,
+    client: HttpClient,
 }
 
 impl Probe {
@@ -115,7 +107,7 @@ impl Probe {
             secret,
             headers: HeaderMap::new(),
             limit: Self::DEFAULT_TIMEOUT,
-            client: Client::default(),
+            client: HttpClient::default(),
         })
     }
 
@@ -143,10 +135,9 @@ impl Probe {
     /// Trusts these certificate authorities (PEM) and no others; the system's by default.
     #[cfg(feature = "tls")]
     pub fn root_certificates(mut self, pem: &[u8]) -> Result<Self, InvalidProbe> {
-        let tls = tls::Tls::of_pem(pem).map_err(|error| InvalidProbe::RootCertificates {
-            reason: error.to_string(),
-        })?;
-        self.client.tls = Some(tls);
+        let roots = crate::tls::roots_of_pem(pem)
+            .map_err(|reason| InvalidProbe::RootCertificates { reason })?;
+        self.client.roots = Some(roots.into());
         Ok(self)
     }
 
@@ -192,44 +183,38 @@ impl Probe {
     }
 
     async fn deliver(&self, owner: &MachineId, me: Option<&MachineId>) -> ProbeOutcome {
+        let nonce = Nonce::new();
+        let headers = match self.headers(nonce) {
+            Ok(headers) => headers,
+            Err(error) => return inconclusive(&error.to_string()),
+        };
+        let url = self.address.as_uri();
+        let mut redirects = Vec::new();
+        let answer = self
+            .client
+            .follow(url, &headers, self.limit, &mut redirects);
         let expected = Expected {
             secret: &self.secret,
             session: self.session,
             owner,
             me,
         };
-        match timeout(self.limit, self.follow(&expected)).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => ProbeOutcome::NoConnection {
-                reason: Chain(&error).to_string(),
+        match answer.await {
+            Ok(answer) => expected.read(&answer, nonce, !redirects.is_empty()),
+            Err(failed) if failed.why == "timeout" => ProbeOutcome::TimedOut,
+            Err(failed) => ProbeOutcome::NoConnection {
+                reason: failed.error,
             },
-            Err(_) => ProbeOutcome::TimedOut,
         }
     }
 
-    /// Sends the request, and follows redirects.
-    async fn follow(&self, expected: &Expected<'_>) -> io::Result<ProbeOutcome> {
-        let mut address = self.address.clone();
-        for redirects in 0..=REDIRECTS {
-            let nonce = Nonce::new();
-            let headers = self.headers(nonce)?;
-            let answer = self.client.get(&address, headers).await?;
-            match expected.read(&answer, nonce, redirects > 0) {
-                Next::Done(outcome) => return Ok(outcome),
-                Next::Follow(next) => address = next,
-            }
-        }
-        Ok(ProbeOutcome::Looped)
-    }
-
-    fn headers(&self, nonce: Nonce) -> io::Result<HeaderMap> {
+    fn headers(&self, nonce: Nonce) -> Result<HeaderMap, header::InvalidHeaderValue> {
         let mut headers = self.headers.clone();
         let ask = self.secret.ask(nonce, self.session);
-        let ask = HeaderValue::try_from(ask).map_err(io::Error::other)?;
-        headers.insert(PROBE, ask);
+        headers.insert(PROBE, HeaderValue::try_from(ask)?);
         for (name, value) in [
             (header::ACCEPT, "application/problem+json"),
-            // A cache on the way would prove nothing.
+            // An answer from a cache would prove nothing.
             (header::CACHE_CONTROL, "no-cache"),
         ] {
             let value = HeaderValue::from_static(value);

@@ -191,7 +191,6 @@ fn of_presence(findings: &Findings, owner: &str, answered: &Answered) -> Check {
 }
 
 fn of_platform(findings: &Findings) -> Check {
-    let source = findings.platform.source.unwrap_or_default();
     let in_region = |region: &Option<String>| {
         region
             .as_deref()
@@ -206,20 +205,13 @@ fn of_platform(findings: &Findings) -> Check {
     let (state, text) = match &findings.platform.machine {
         PlatformMachine::NotAsked => (
             Unknown,
-            "not asked: it takes FLY_API_TOKEN and --app, or Fly's private network".to_owned(),
+            "not asked: it takes FLY_API_TOKEN and --app".to_owned(),
         ),
         PlatformMachine::NotAnswered { why } => (Unknown, why.clone()),
-        PlatformMachine::Gone => (Problem, format!("no such machine ({source})")),
-        PlatformMachine::NotRunning { region } => (
-            stopped,
-            format!("exists and does not run{} ({source})", in_region(region)),
-        ),
-        PlatformMachine::Running { region } => {
-            (Fine, format!("started{} ({source})", in_region(region)))
-        }
+        PlatformMachine::Gone => (Problem, "no such machine (machines-api)".to_owned()),
         PlatformMachine::Known { word, region, .. } => {
             let state = if word == "started" { Fine } else { stopped };
-            (state, format!("{word}{} ({source})", in_region(region)))
+            (state, format!("{word}{} (machines-api)", in_region(region)))
         }
     };
     Check::new(PLATFORM, "machine", state, text)

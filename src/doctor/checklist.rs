@@ -226,11 +226,7 @@ fn same_app(findings: &Findings) -> Point {
             Problem,
             format!("the owner is no machine of {app}; of another app, the replay must name it"),
         ),
-        PlatformMachine::Known { .. }
-        | PlatformMachine::Running { .. }
-        | PlatformMachine::NotRunning { .. } => {
-            point(Fine, format!("the owner is a machine of {app}"))
-        }
+        PlatformMachine::Known { .. } => point(Fine, format!("the owner is a machine of {app}")),
         PlatformMachine::NotAsked | PlatformMachine::NotAnswered { .. } => {
             point(Unknown, format!("{NOT_FROM_HERE}: {NEEDS_API}"))
         }
@@ -271,9 +267,7 @@ fn loops(got: &Got) -> Point {
 fn regions(findings: &Findings, got: &Got) -> Point {
     let edge = got.request_id.as_deref().and_then(|id| id.rsplit_once('-'));
     let owner = match &findings.platform.machine {
-        PlatformMachine::Known { region, .. }
-        | PlatformMachine::Running { region }
-        | PlatformMachine::NotRunning { region } => region.as_deref(),
+        PlatformMachine::Known { region, .. } => region.as_deref(),
         _ => None,
     };
     let owner = owner.or_else(|| {

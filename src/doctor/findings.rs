@@ -117,8 +117,6 @@ pub(super) enum FaultKind {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Platform {
     pub(super) app: Option<String>,
-    /// `machines-api` or `dns`.
-    pub(super) source: Option<&'static str>,
     pub(super) machine: PlatformMachine,
 }
 
@@ -132,18 +130,9 @@ pub(super) enum PlatformMachine {
     #[default]
     NotAsked,
     /// It was asked, and this came of it.
-    NotAnswered {
-        why: String,
-    },
+    NotAnswered { why: String },
     /// There is none of this id in the app.
     Gone,
-    /// It is there and does not run; more is not known.
-    NotRunning {
-        region: Option<String>,
-    },
-    Running {
-        region: Option<String>,
-    },
     Known {
         /// In the platform's words.
         word: String,

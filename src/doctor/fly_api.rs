@@ -9,9 +9,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     findings::{PlatformMachine, Service},
-    http_client::get,
     url::{InvalidUrl, checked},
 };
+use crate::http_client::HttpClient;
 
 /// Where the API is outside of Fly's private network.
 const PUBLIC: &str = "https://api.machines.dev";
@@ -86,11 +86,14 @@ impl FlyApi {
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", self.token))
             .map_err(|_| "the token holds what no header can".to_owned())?;
         bearer.set_sensitive(true);
+        let headers =
+            HeaderMap::from_iter([(header::ACCEPT, accept), (header::AUTHORIZATION, bearer)]);
+        let client = HttpClient::default();
         loop {
-            let answer = get(&url, accept.clone(), Some(bearer.clone()), limit).await;
+            let answer = client.get(&url, headers.clone(), limit).await;
             let answer = answer
                 .map_err(|none| format!("the Machines API cannot be asked: {}", none.error))?;
-            let status = answer.head.status;
+            let status = answer.status;
             match status {
                 StatusCode::OK => {
                     return read(&answer.body).ok_or_else(|| {
@@ -106,7 +109,7 @@ impl FlyApi {
                     ));
                 }
                 StatusCode::TOO_MANY_REQUESTS => {
-                    let pause = retry_after(&answer.head.headers);
+                    let pause = retry_after(&answer.headers);
                     if Instant::now() + pause >= deadline {
                         return Err(format!(
                             "the Machines API is asked too often (429), and wants a pause of {pause:?}"

@@ -61,8 +61,6 @@ pub use presence::{
     PresenceState,
 };
 pub use source::PostgresSource;
-#[cfg(feature = "doctor")]
-pub(crate) use tls::client_config_of_the_system as client_config;
 pub use watch::{PostgresWatch, PostgresWatchBuilder, WatchError, WatchHealth, WatchState};
 
 use connections::Connections;

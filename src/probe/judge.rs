@@ -1,14 +1,13 @@
 //! From an answer to the outcome of a probe. No socket, no clock.
 
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::{
     ProbeOutcome, ProbeSecret,
-    client::Answer,
     responder::{ARRIVED, REPLAYED},
     secret::Nonce,
 };
-use crate::{Address, Code, MachineId, SessionId, claim::PROBE};
+use crate::{Code, MachineId, SessionId, claim::PROBE, http_client::Answer};
 
 /// What a probe expects.
 pub(super) struct Expected<'a> {
@@ -19,30 +18,22 @@ pub(super) struct Expected<'a> {
     pub(super) me: Option<&'a MachineId>,
 }
 
-/// What comes next.
-#[derive(Debug, PartialEq)]
-pub(super) enum Next {
-    Done(ProbeOutcome),
-    /// The owner is said to be at this address.
-    Follow(Address),
-}
-
 impl Expected<'_> {
     /// Reads an answer. `redirected`: a redirect led to it.
     ///
     /// Only an arrival is signed. A refusal makes the probe fail, whichever component wrote it, so
     /// its `Ownership-Code` is read as any client reads it.
-    pub(super) fn read(&self, answer: &Answer, nonce: Nonce, redirected: bool) -> Next {
-        if let Some(outcome) = self.arrival(&answer.headers, nonce, redirected) {
-            return Next::Done(outcome);
+    pub(super) fn read(&self, answer: &Answer, nonce: Nonce, redirected: bool) -> ProbeOutcome {
+        if let Some(arrival) = self.arrival(&answer.headers, nonce, redirected) {
+            return arrival;
         }
-        if let Some(address) = redirect(answer) {
-            return Next::Follow(address);
+        if answer.redirect.is_some() {
+            return ProbeOutcome::Looped;
         }
-        Next::Done(match text(&answer.headers, "ownership-code") {
+        match text(&answer.headers, "ownership-code") {
             Some(code) => refused(code, answer),
             None => not_ours(answer.status),
-        })
+        }
     }
 
     fn arrival(&self, headers: &HeaderMap, nonce: Nonce, redirected: bool) -> Option<ProbeOutcome> {
@@ -63,15 +54,6 @@ impl Expected<'_> {
             }
         })
     }
-}
-
-fn redirect(answer: &Answer) -> Option<Address> {
-    let follow = [
-        StatusCode::TEMPORARY_REDIRECT,
-        StatusCode::PERMANENT_REDIRECT,
-    ];
-    let address = Address::parse(text(&answer.headers, header::LOCATION)?).ok()?;
-    follow.contains(&answer.status).then_some(address)
 }
 
 fn refused(code: &str, answer: &Answer) -> ProbeOutcome {

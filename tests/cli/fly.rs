@@ -1,11 +1,9 @@
-//! What Fly's Machines API and its private network's DNS tell of an owner.
+//! What Fly's Machines API tells of an owner.
 
 mod api;
-mod dns;
 
 use crate::scene::{LANDED, OWNER, Scene};
 use api::MachinesApi;
-use dns::PrivateDns;
 
 const APP: &str = "previews";
 const TOKEN: &str = "fo1_of-the-test";
@@ -151,66 +149,4 @@ async fn an_api_that_is_not_there_leaves_the_owner_s_state_unknown() {
     let (state, text) = diagnosed.check("machine");
     assert_eq!(state, "unknown");
     assert!(text.contains("cannot be asked"), "{text}");
-}
-
-/// The same without a token, inside the private network.
-async fn with_dns(dns: &PrivateDns) -> Scene {
-    let mut scene = Scene::plain().await;
-    scene.arguments = vec![format!("--app={APP}"), format!("--fly-dns={}", dns.addr())];
-    scene
-}
-
-#[tokio::test]
-async fn without_a_token_the_private_network_tells_started_stopped_and_gone_apart() {
-    let dns = PrivateDns::start().await;
-    let other = format!("{LANDED} ord");
-    let scene = with_dns(&dns).await;
-    let session = scene.owned().await;
-
-    let both = format!("{other},{OWNER} iad");
-    dns.put("all.vms.previews.internal.", &both);
-    dns.put("vms.previews.internal.", &both);
-    let diagnosed = scene.examine(session).await;
-    diagnosed.ends(0, "fine", OWNER);
-    assert_eq!(diagnosed.check("machine"), ("fine", "started in iad (dns)"));
-
-    dns.put("vms.previews.internal.", &other);
-    let diagnosed = scene.examine(session).await;
-    diagnosed.is("owner-stopped", "does not run");
-    assert_eq!(
-        diagnosed.check("machine"),
-        ("problem", "exists and does not run in iad (dns)")
-    );
-
-    dns.put("all.vms.previews.internal.", &other);
-    scene
-        .examine(session)
-        .await
-        .is("owner-gone", "is no machine of the app");
-}
-
-#[tokio::test]
-async fn a_list_that_fills_several_strings_is_one_list() {
-    let dns = PrivateDns::start().await;
-    let many: Vec<String> = (0..60)
-        .map(|at| format!("{:014x} iad", 0x1000 + at))
-        .collect();
-    let list = format!("{},{OWNER} iad", many.join(","));
-    assert!(list.len() > 3 * 255);
-    dns.put("all.vms.previews.internal.", &list);
-    dns.put("vms.previews.internal.", &list);
-    let scene = with_dns(&dns).await;
-    let diagnosed = scene.examine(scene.owned().await).await;
-    assert_eq!(diagnosed.check("machine"), ("fine", "started in iad (dns)"));
-}
-
-#[tokio::test]
-async fn a_network_that_knows_no_such_app_tells_nothing() {
-    let dns = PrivateDns::start().await;
-    let scene = with_dns(&dns).await;
-    let diagnosed = scene.examine(scene.owned().await).await;
-    diagnosed.ends(0, "fine", OWNER);
-    let (state, text) = diagnosed.check("machine");
-    assert_eq!(state, "unknown");
-    assert!(text.contains("tells nothing of previews"), "{text}");
 }

@@ -1,13 +1,9 @@
 //! `ownership doctor`.
 
-use std::{
-    env,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::time::Duration;
 
 use clap::Args;
-use tower_ownership::doctor::{self, CheckState, Diagnosis, FlyApi, FlyDns, Severity};
+use tower_ownership::doctor::{self, CheckState, Diagnosis, FlyApi, Severity};
 
 use crate::{
     database::Database,
@@ -74,11 +70,6 @@ struct Fly {
     /// Where the Machines API is [default: `https://api.machines.dev`]
     #[arg(long = "fly-api", value_name = "URL")]
     api: Option<String>,
-
-    /// The DNS server of the private network, asked where the API is not [default: the system's,
-    /// on a machine of Fly's]
-    #[arg(long = "fly-dns", value_name = "ADDRESS", value_parser = dns_server)]
-    dns: Option<SocketAddr>,
 }
 
 impl Doctor {
@@ -128,24 +119,8 @@ impl Fly {
             }
             doctor = doctor.fly_api(api);
         }
-        // Elsewhere the names of the private network lead nowhere, or to somebody else.
-        let in_the_private_network = env::var_os("FLY_PRIVATE_IP").is_some();
-        match self.dns {
-            Some(server) => doctor = doctor.fly_dns(FlyDns::new(&app).server(server)),
-            None if in_the_private_network => doctor = doctor.fly_dns(FlyDns::new(&app)),
-            None => {}
-        }
         Ok(doctor)
     }
-}
-
-/// An address, with or without a port.
-fn dns_server(text: &str) -> Result<SocketAddr, String> {
-    text.parse().or_else(|_| {
-        let ip: Result<IpAddr, _> = text.parse();
-        ip.map(|ip| SocketAddr::new(ip, 53))
-            .map_err(|error| error.to_string())
-    })
 }
 
 fn told(diagnosis: &Diagnosis) -> String {

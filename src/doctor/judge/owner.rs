@@ -98,12 +98,7 @@ fn of_the_owner(
             let never_starts = autostart.clone().count() > 0 && autostart.clone().all(|on| !on);
             return Some(not_running(&so_far, owner, word, never_starts));
         }
-        PlatformMachine::NotRunning { .. } if !served => {
-            return Some(not_running(&so_far, owner, "stopped", false));
-        }
-        PlatformMachine::Known { .. } | PlatformMachine::Running { .. }
-            if presence == Presence::NeverSeen =>
-        {
+        PlatformMachine::Known { .. } if presence == Presence::NeverSeen => {
             return Some(Judgement::new(
                 Cause::OwnerNeverSeen,
                 format!(

@@ -1,15 +1,12 @@
 //! Who is trusted on the other end of a TLS connection.
 
-use std::{fmt, fs, sync::Arc};
+use std::{fmt, fs};
 
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, pem::PemObject as _},
-};
+use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{PostgresConfigError, connection_string::RootCertificates, connector::Connector};
+use crate::tls::{client_config, roots_of_pem, roots_of_the_system};
 
 /// What the builder was told about TLS.
 #[derive(Clone, Default)]
@@ -30,7 +27,8 @@ impl TlsSettings {
         roots: Option<&RootCertificates>,
         required: bool,
     ) -> Result<Connector, PostgresConfigError> {
-        let config = match (self.config, roots) {
+        let unusable = |reason| PostgresConfigError::RootCertificates { reason };
+        let roots = match (self.config, roots) {
             (Some(_), _) if !self.root_certificates.is_empty() => {
                 return Err(PostgresConfigError::Conflict {
                     one: "tls",
@@ -38,9 +36,9 @@ impl TlsSettings {
                     reason: "a rustls configuration brings its own roots",
                 });
             }
-            (Some(config), _) => config,
+            (Some(config), _) => return Ok(Connector::Tls(MakeRustlsConnect::new(config))),
             (None, _) if !self.root_certificates.is_empty() => {
-                client_config(from_pem(&self.root_certificates)?)?
+                roots_of_pem(&self.root_certificates).map_err(unusable)?
             }
             (None, Some(RootCertificates::File(path))) => {
                 let pem =
@@ -48,10 +46,14 @@ impl TlsSettings {
                         path: path.clone(),
                         source,
                     })?;
-                client_config(from_pem(&pem)?)?
+                roots_of_pem(&pem).map_err(unusable)?
             }
-            (None, None | Some(RootCertificates::System)) => client_config(system(required)?)?,
+            (None, None | Some(RootCertificates::System)) => match roots_of_the_system() {
+                Err(reason) if required => return Err(unusable(reason)),
+                roots => roots.unwrap_or_else(|_| RootCertStore::empty()),
+            },
         };
+        let config = client_config(roots).map_err(PostgresConfigError::Tls)?;
         Ok(Connector::Tls(MakeRustlsConnect::new(config)))
     }
 }
@@ -63,52 +65,4 @@ impl fmt::Debug for TlsSettings {
             .field("root_certificates", &!self.root_certificates.is_empty())
             .finish()
     }
-}
-
-/// The provider is named, because a process-wide default may be missing or ambiguous, and then
-/// rustls panics at the first connection.
-fn client_config(roots: RootCertStore) -> Result<ClientConfig, PostgresConfigError> {
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(PostgresConfigError::Tls)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
-}
-
-/// What a client of other servers trusts: whatever the system does.
-#[cfg(feature = "doctor")]
-pub(crate) fn client_config_of_the_system() -> Result<ClientConfig, PostgresConfigError> {
-    client_config(system(false)?)
-}
-
-fn from_pem(pem: &[u8]) -> Result<RootCertStore, PostgresConfigError> {
-    let unusable = |reason: String| PostgresConfigError::RootCertificates { reason };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-        roots
-            .add(certificate)
-            .map_err(|error| unusable(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(unusable(
-            "there is no certificate in the PEM text".to_owned(),
-        ));
-    }
-    Ok(roots)
-}
-
-fn system(required: bool) -> Result<RootCertStore, PostgresConfigError> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    // A system's store may hold what rustls cannot use; what it can use is enough.
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() && required {
-        let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
-        return Err(PostgresConfigError::RootCertificates {
-            reason: format!("this system has none {}", errors.join("; ")),
-        });
-    }
-    Ok(roots)
 }

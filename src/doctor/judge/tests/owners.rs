@@ -23,11 +23,6 @@ pub(super) fn lines() -> Vec<Line> {
             "the owner `e2863555a91708` does not run: the platform says \"stopped\"",
         ),
         (
-            on_the_platform(findings(), PlatformMachine::NotRunning { region: None }),
-            Cause::OwnerStopped,
-            "does not run",
-        ),
-        (
             on_the_platform(findings(), known("created")),
             Cause::OwnerNotStarted,
             "exists and does not run: the platform says \"created\"",
