@@ -25,47 +25,35 @@ use futures_util::{FutureExt, future::select};
 use quick_cache::sync::Cache as Table;
 
 use crate::{
-    MachineId, Session, SessionId, Standing,
-    directory::DynDirectory,
+    MachineId, Session, SessionId,
+    clock::{Clock, Tick},
     lookup::{DynLookup, Refresh},
     meter,
     session::Facts,
-    standing::AtomicStanding,
 };
 
 mod apart;
-mod claim_pause;
-mod clock;
-mod flights;
 mod found;
 mod freshness;
-mod handle;
 mod hold_down;
 mod kept;
 mod listeners;
+mod lookups;
 mod pending;
 mod reached;
-mod rights;
-mod tenures;
+mod single_flight;
 
 pub(crate) use apart::Remembered;
-pub(crate) use clock::{Clock, Tick};
-pub(crate) use flights::{Answer, Flight};
 pub(crate) use found::Found;
 pub use found::Source;
 pub use freshness::Freshness;
 pub(crate) use freshness::Stamp;
-pub use handle::CacheHandle;
-#[cfg(feature = "postgres")]
-pub(crate) use handle::WeakCacheHandle;
 pub(crate) use pending::Pending;
+pub(crate) use single_flight::{Answer, Call, Caller, Flight, Join, SingleFlight};
 
-use claim_pause::ClaimPauses;
-use flights::{Ask, Boarding, Flights};
 use hold_down::HoldDown;
 use listeners::{Listeners, Listening};
 use reached::Reached;
-use tenures::Tenures;
 
 /// One part in so many of the capacity is for ids that nobody knows.
 const UNKNOWN_SHARE: usize = 8;
@@ -73,29 +61,32 @@ const UNKNOWN_SHARE: usize = 8;
 /// For how many milliseconds no refresh is tried after one that was dropped.
 const NO_REFRESH: u64 = 1_000;
 
+/// What is to be known of each session that was read, when it was.
+pub(crate) trait OnRead: Send + Sync {
+    /// The read was sent at `read_at` and completed `now`.
+    fn on_read(&self, session: &Session, read_at: Tick, now: Tick);
+}
+
+/// What a layer's cache is made of.
+pub(crate) struct CachePart {
+    pub(crate) lookup: DynLookup,
+    pub(crate) timeout: Duration,
+    pub(crate) freshness: Freshness,
+    pub(crate) capacity: usize,
+}
+
 pub(crate) struct Cache {
     me: MachineId,
     freshness: Freshness,
     timeout: Duration,
     lookup: DynLookup,
-    directory: Option<DynDirectory>,
     clock: Clock,
     known: Table<SessionId, Entry>,
     unknown: Table<SessionId, Stamp>,
-    flights: Flights,
-    /// Claims under way. Whoever needs both locks takes this one's first.
-    claims: Flights,
-    claim_pauses: ClaimPauses,
+    lookups: SingleFlight,
     hold_down: HoldDown,
     reached: Reached,
-    tenures: Tenures,
-    standing: AtomicStanding,
-    /// From when on a read has to have been sent to prove anything, in milliseconds.
-    trusted_from: AtomicU64,
-    /// When this process joined its fleet, in milliseconds; zero if it never did.
-    joined_at: AtomicU64,
-    /// When no other process of this machine can be serving any more, in milliseconds.
-    alone_from: AtomicU64,
+    on_read: Box<dyn OnRead>,
     listeners: Arc<Listeners>,
     no_refresh_before: AtomicU64,
     owners: RwLock<HashSet<MachineId>>,
@@ -114,37 +105,28 @@ struct Peeked {
 }
 
 impl Cache {
+    /// `me`: whose sessions count as [owned](Freshness::owned).
     pub(crate) fn new(
         me: MachineId,
-        lookup: DynLookup,
-        directory: Option<DynDirectory>,
-        timeout: Duration,
-        freshness: Freshness,
-        capacity: usize,
         clock: Clock,
+        part: CachePart,
+        on_read: Box<dyn OnRead>,
     ) -> Self {
-        let unknown = (capacity / UNKNOWN_SHARE).max(1);
+        let unknown = (part.capacity / UNKNOWN_SHARE).max(1);
         Self {
             owners: RwLock::new(HashSet::from([me.clone()])),
             me,
-            freshness,
-            timeout,
-            lookup,
-            directory,
+            freshness: part.freshness,
+            timeout: part.timeout,
+            lookup: part.lookup,
             clock,
-            known: Table::new(capacity.saturating_sub(unknown).max(1)),
+            known: Table::new(part.capacity.saturating_sub(unknown).max(1)),
             unknown: Table::new(unknown),
-            flights: Flights::default(),
-            claims: Flights::default(),
-            claim_pauses: ClaimPauses::new(),
-            trusted_from: AtomicU64::new(0),
-            joined_at: AtomicU64::new(0),
-            alone_from: AtomicU64::new(0),
+            lookups: SingleFlight::default(),
+            on_read,
             listeners: Arc::default(),
             hold_down: HoldDown::default(),
             reached: Reached::default(),
-            tenures: Tenures::new(capacity, freshness.owned),
-            standing: AtomicStanding::new(Standing::Serving),
             no_refresh_before: AtomicU64::new(0),
             meter: meter::Lookups::new(),
         }
@@ -183,75 +165,53 @@ impl Cache {
         })
     }
 
-    /// Asks, together with whoever else is asking, unless what is known was read less than `within`
-    /// milliseconds ago.
+    /// What is known of the session and fresh enough to be used. Refreshes nothing.
+    pub(crate) fn fresh(&self, id: SessionId) -> Option<Found> {
+        self.peek(id, false).map(|peeked| peeked.found)
+    }
+
+    /// Asks, together with all requests that are asking, unless what is known was read less than
+    /// `within` milliseconds ago.
     pub(crate) fn read_within(self: &Arc<Self>, id: SessionId, within: u64) -> Pending {
         let now = self.clock.now();
         let since = self.joined_since(now, false);
-        let boarding = self.flights.join_or_begin(self, Ask::Look(id), since, || {
-            let age = Duration::from_millis(within);
-            match self.peek(id, false).filter(|peeked| peeked.found.age < age) {
-                Some(peeked) => Some(Ok(peeked.found)),
+        let age = Duration::from_millis(within);
+        let join = self.look_up(id, since, || {
+            match self.fresh(id).filter(|found| found.age < age) {
+                Some(found) => Some(Ok(found)),
                 None => self.hold_down.refusal(now).map(Err),
             }
         });
-        // Not even a stale answer is of use to somebody who wants a newer one than it has.
-        Pending::new(Arc::clone(self), id, false, boarding)
+        // Not even a stale answer is of use to a caller that wants a newer one than it has.
+        Pending::new(Arc::clone(self), id, false, join)
     }
 
-    /// Asks, together with whoever else is asking.
+    /// Asks, together with all requests that are asking.
     pub(crate) fn load(self: &Arc<Self>, id: SessionId, replayed: bool) -> Pending {
         let now = self.clock.now();
         let since = self.joined_since(now, replayed);
-        let boarding = self.flights.join_or_begin(self, Ask::Look(id), since, || {
-            // Somebody's lookup may have landed since this request looked.
+        let join = self.look_up(id, since, || {
+            // Another request's lookup may have landed since this request looked.
             match self.peek(id, replayed) {
                 Some(peeked) => Some(Ok(peeked.found)),
                 None => self.hold_down.refusal(now).map(Err),
             }
         });
-        match &boarding {
-            Boarding::Joined(_) => self.meter.joined(),
-            Boarding::NoNeed(Err(_)) => self.meter.refused(),
-            Boarding::Began(_) | Boarding::NoNeed(Ok(_)) => {}
+        match &join {
+            Join::Joined(_) => self.meter.joined(),
+            Join::NoNeed(Err(_)) => self.meter.refused(),
+            Join::Began(_) | Join::NoNeed(Ok(_)) => {}
         }
         // What is asked for because a replay cast doubt on it may not be stale.
-        Pending::new(Arc::clone(self), id, !replayed, boarding)
+        Pending::new(Arc::clone(self), id, !replayed, join)
     }
 
-    /// Becomes the owner of a session that is as it was `seen`, together with whoever else here
-    /// wants to; what comes back says who the owner is then.
-    pub(crate) fn claim(self: &Arc<Self>, seen: &Session) -> Pending {
-        let id = seen.id();
-        let now = self.clock.now();
-        let since = self.joined_since(now, false);
-        let first = || {
-            let is_news = |session: &Session| {
-                session.owner() != seen.owner() || session.epoch() != seen.epoch()
-            };
-            // Somebody's claim may have landed since this request looked.
-            match self.peek(id, false).map(|peeked| peeked.found) {
-                Some(found)
-                    if found
-                        .session
-                        .as_ref()
-                        .is_ok_and(|s| s.as_ref().is_some_and(is_news)) =>
-                {
-                    Some(Ok(found))
-                }
-                // Not the lookups' pause: one session whose claims fail must not end all lookups.
-                _ => self.claim_pauses.refusal(id, now).map(Err),
-            }
-        };
-        let boarding = self
-            .claims
-            .join_or_begin(self, Ask::Claim(seen.clone()), since, first);
-        // The entry that led to the claim is no answer to it: it would hide why the claim failed.
-        Pending::new(Arc::clone(self), id, false, boarding)
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
     }
 
-    pub(crate) fn now(&self) -> Tick {
-        self.clock.now()
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Completes when something changes about the session from now on.
@@ -264,7 +224,7 @@ impl Cache {
     /// Within the time limit of the one who began it: for as long as others came, one that hangs
     /// would keep them all waiting, and one that comes back in the end would tell old news. For a
     /// replayed request, which may rely only on a read that was sent a moment ago, within that.
-    fn joined_since(&self, now: Tick, replayed: bool) -> Tick {
+    pub(crate) fn joined_since(&self, now: Tick, replayed: bool) -> Tick {
         let limit = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
         let recheck = u64::from(self.freshness.recheck);
         let longest = if replayed { limit.min(recheck) } else { limit };
@@ -288,10 +248,7 @@ impl Cache {
         }
         let since = self.joined_since(now, false);
         let refusal = || self.hold_down.refusal(now);
-        let Boarding::Began(flight) =
-            self.flights
-                .join_or_begin(self, Ask::Look(id), since, refusal)
-        else {
+        let Join::Began(flight) = self.look_up(id, since, refusal) else {
             return;
         };
         self.meter.refreshed();
@@ -312,16 +269,10 @@ impl fmt::Debug for Cache {
         f.debug_struct("Cache")
             .field("known", &self.known.len())
             .field("unknown", &self.unknown.len())
-            .field("under_way", &self.flights.len())
+            .field("under_way", &self.lookups.len())
             .finish_non_exhaustive()
     }
 }
 
-#[cfg(test)]
-mod claim_tests;
-#[cfg(test)]
-mod ownership_tests;
-#[cfg(test)]
-mod taken_over_tests;
 #[cfg(test)]
 mod tests;

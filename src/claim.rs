@@ -26,7 +26,7 @@ pub enum OnLostOwner {
     #[default]
     Reject,
     /// The machine that it reaches becomes the owner. It serves when
-    /// [F](crate::CacheHandle::bound) has passed, and until then refuses with `session-moving`:
+    /// one [lease TTL](crate::Node::lease_ttl) has passed, and until then refuses with `session-moving`:
     /// who does not beat may still be serving.
     TakeOver,
 }

@@ -38,7 +38,7 @@
 //!
 //! # What it does not do
 //! Explaining serves nothing, sends nothing and claims nothing; the cache, the rights of this
-//! machine and its standing stay as they are, and there is no event, metric or call of
+//! machine and its state stay as they are, and there is no event, metric or call of
 //! [`on_verdict`](crate::OwnershipLayerBuilder::on_verdict). It asks the directory, and the
 //! application's own rules (the guard, and who may claim), for what they say of this head.
 
@@ -64,8 +64,8 @@ use std::{
 use http::request::Parts;
 
 pub use explanation::{
-    ArrivalRead, Explanation, FailureRead, HeaderShown, MachineRead, PlatformRead, PolicyRead,
-    ReachedRead, Reading, ResponseShown, RightRead, SessionAsked, SessionRead,
+    ArrivalRead, Explanation, FailureRead, HeaderShown, LeaseRead, MachineRead, PlatformRead,
+    PolicyRead, ReachedRead, Reading, ResponseShown, SessionAsked, SessionRead,
 };
 pub use finding::Finding;
 

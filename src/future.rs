@@ -133,10 +133,11 @@ fn serve<S: Service<Request<B>>, B>(
     };
     // Entered before the last look: the span's subscriber may block, too.
     let entered = served.span.get().map(|span| span.enter());
-    if let Err(lapsed) = policy.confirm(&owned) {
+    if let Err(refusal) = policy.confirm(&owned) {
         drop(entered);
+        let response = policy.lapsed(&refusal, &owned, &served.span, served.reader);
         return State::Answer {
-            response: Some(policy.lapsed(&lapsed, &served.span, served.reader)),
+            response: Some(response),
         };
     }
     if policy.tells_owned {

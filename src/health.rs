@@ -42,7 +42,7 @@
 //!
 //! # What is checked
 //! - `identity`: no other process says that it is this machine.
-//! - `standing`: the process serves, and has joined its fleet if the layer
+//! - `node`: the process serves, and has joined its fleet if the layer
 //!   [waits for that](crate::OwnershipLayerBuilder::awaits_presence). It stops serving for good when it drains, is a duplicate, or
 //!   was declared gone; load balancers then send it nothing more.
 //! - `directory`: it answered lately. Busy machines ask it all the time, so that costs nothing; after

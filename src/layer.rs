@@ -7,15 +7,17 @@ use tower_layer::Layer;
 
 use crate::{
     CacheHandle, DefaultRenderer, ExtractSession, Freshness, IdentityError, InvalidReplay,
-    MachineId, MachineIdentity, Observe, OnLostOwner, OnUnassigned, Ownership, Render, Replay,
-    Session, SessionDirectory, SessionLookup,
-    cache::{Cache, Clock},
+    MachineId, MachineIdentity, Node, Observe, OnLostOwner, OnUnassigned, Ownership, Render,
+    Replay, Session, SessionDirectory, SessionLookup,
+    cache::CachePart,
     claim::Rule,
+    clock::Clock,
     detect,
     directory::DynDirectory,
     lookup::DynLookup,
     meter,
     observe::Warnings,
+    ownership::Sessions,
     policy::{Guard, Policy},
 };
 
@@ -57,6 +59,7 @@ impl OwnershipLayer {
             replay: None,
             guard: None,
             directory: None,
+            node: None,
             awaits_presence: false,
             claims: Rule::Always(false),
             takes_over: Rule::Always(false),
@@ -69,10 +72,16 @@ impl OwnershipLayer {
         }
     }
 
-    /// What the layer's cache holds, to make it forget what somebody learned to be over.
+    /// What the layer's cache holds, to make it forget a session that is known to have changed.
     #[must_use]
     pub fn cache(&self) -> CacheHandle {
-        CacheHandle::new(&self.policy.cache)
+        CacheHandle::new(&self.policy.sessions)
+    }
+
+    /// The node that the layer is part of: this process as a member of its fleet.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.policy.sessions.node
     }
 
     pub(crate) fn policy(&self) -> &Arc<Policy> {
@@ -114,6 +123,7 @@ pub struct OwnershipLayerBuilder {
     replay: Option<Box<dyn Replay>>,
     guard: Option<Box<Guard>>,
     directory: Option<DynDirectory>,
+    node: Option<Node>,
     awaits_presence: bool,
     claims: Rule,
     takes_over: Rule,
@@ -162,6 +172,15 @@ impl OwnershipLayerBuilder {
     /// [`on_lost_owner`](Self::on_lost_owner); nowhere by default.
     pub fn directory(mut self, directory: impl SessionDirectory) -> Self {
         self.directory = Some(DynDirectory::new(directory));
+        self
+    }
+
+    /// Which node the layer is part of; the one of its lookup by default, and otherwise one of its own.
+    ///
+    /// For a layer on another lookup than the machine's other layers in this process: heartbeats,
+    /// drains and releases speak for all of them, so all have to be part of one node.
+    pub fn node(mut self, node: &Node) -> Self {
+        self.node = Some(node.clone());
         self
     }
 
@@ -228,7 +247,7 @@ impl OwnershipLayerBuilder {
     /// [the bounds](Freshness), and those that this machine took over from another one: as many
     /// epochs are remembered for which the wait for the previous owner is over. A machine that took
     /// over more is still correct, but a session whose epoch was evicted waits
-    /// [F](CacheHandle::bound) again. Epochs that still wait are not evicted; they do not count here,
+    /// one [TTL](Node::lease_ttl) again. Epochs that still wait are not evicted; they do not count here,
     /// and take some 100 bytes each until a minute after the wait at most.
     pub fn cache_capacity(mut self, sessions: usize) -> Self {
         self.capacity = sessions;
@@ -299,22 +318,40 @@ impl OwnershipLayerBuilder {
             None => detect().machine_id()?,
         };
         meter::describe();
-        let lookup = self.lookup.clone();
-        let mut cache = Cache::new(
-            machine.clone(),
-            self.lookup,
-            self.directory,
-            self.lookup_timeout,
-            self.freshness,
-            self.capacity,
-            clock,
-        );
-        if self.awaits_presence {
-            cache.await_presence();
+        let explicit = self.node.is_some();
+        let node = match self.node {
+            Some(node) if *node.machine() != machine => {
+                return Err(BuildError::NodeOfAnotherMachine {
+                    node: node.machine().clone(),
+                    machine,
+                });
+            }
+            Some(node) => node,
+            None => Node::new(machine.clone(), self.capacity, clock),
+        };
+        let shared = self.lookup.node(&node);
+        if explicit && !shared.is(&node) {
+            return Err(BuildError::TwoNodes { machine });
         }
+        let node = shared;
+        if !node.extend_ttl(self.freshness.owned) {
+            return Err(BuildError::LongerThanLease {
+                owned: Duration::from_millis(self.freshness.owned.into()),
+                ttl: node.lease_ttl(),
+            });
+        }
+        if self.awaits_presence {
+            node.await_membership();
+        }
+        let part = CachePart {
+            lookup: self.lookup,
+            timeout: self.lookup_timeout,
+            freshness: self.freshness,
+            capacity: self.capacity,
+        };
         let policy = Policy {
             machine,
-            cache: Arc::new(cache),
+            sessions: Sessions::new(node, part, self.directory),
             extract: self.extract.ok_or(BuildError::NoSession)?,
             guard: self.guard,
             claims: self.claims,
@@ -327,7 +364,6 @@ impl OwnershipLayerBuilder {
             warnings: Warnings::every(self.warn_every),
             meter: meter::Verdicts::new(),
         };
-        lookup.attach_layer(&CacheHandle::new(&policy.cache));
         Ok(OwnershipLayer {
             policy: Arc::new(policy),
         })
@@ -354,6 +390,28 @@ pub enum BuildError {
     /// Sessions are to be claimed, and nobody said where.
     #[error("no directory: call `directory(…)` to say where sessions are claimed")]
     NoDirectory,
+    /// The [node](OwnershipLayerBuilder::node) is that of another machine.
+    #[error("the layer is built for machine {machine}, and its node is that of {node}")]
+    NodeOfAnotherMachine {
+        /// The node's machine.
+        node: MachineId,
+        /// The layer's machine.
+        machine: MachineId,
+    },
+    /// The lookup has a layer of the machine already, which is part of another node than this one.
+    #[error("a layer of machine {machine} on this lookup is part of another node")]
+    TwoNodes {
+        /// The machine.
+        machine: MachineId,
+    },
+    /// The layer would rely on what it read for longer than the fleet has agreed on.
+    #[error("the freshness of owned sessions, {owned:?}, is longer than the lease TTL, {ttl:?}")]
+    LongerThanLease {
+        /// The layer's freshness.
+        owned: Duration,
+        /// What the fleet has agreed on.
+        ttl: Duration,
+    },
     /// The process does not know which machine it is.
     #[error(transparent)]
     Identity(#[from] IdentityError),

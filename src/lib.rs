@@ -101,6 +101,8 @@ mod address;
 mod arrival;
 mod cache;
 mod claim;
+mod clock;
+mod decision;
 mod directory;
 #[cfg(feature = "doctor")]
 pub mod doctor;
@@ -120,7 +122,7 @@ mod meter;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 mod observe;
-mod owned;
+mod ownership;
 mod policy;
 mod presence;
 #[cfg(feature = "probe")]
@@ -128,22 +130,18 @@ pub mod probe;
 mod rejection;
 mod render;
 mod replay;
-mod right;
 mod service;
 mod session;
-mod standing;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tls")]
 mod tls;
-mod verdict;
 
 pub use address::{Address, InvalidAddress};
 pub use arrival::{Arrival, FailureReason, ReplayFailure};
-#[cfg(feature = "postgres")]
-pub(crate) use cache::WeakCacheHandle;
-pub use cache::{CacheHandle, Freshness, Source};
+pub use cache::{Freshness, Source};
 pub use claim::{OnLostOwner, OnUnassigned};
+pub use decision::Verdict;
 pub use directory::SessionDirectory;
 pub use explain::Explanation;
 pub use extract::{
@@ -167,7 +165,7 @@ pub use lookup::{
 };
 pub use machine::{IdentityError, InvalidMachineId, MachineId, MachineIdentity};
 pub use observe::{Observe, Observed};
-pub use owned::{Loss, Lost, Owned, UntilLost};
+pub use ownership::{CacheHandle, Loss, Lost, Node, NodeState, Owned, Release, UntilLost};
 pub use presence::Presence;
 pub use rejection::{Code, Rejection};
 pub use render::{DefaultRenderer, Form, Reader, Render};
@@ -175,10 +173,7 @@ pub use replay::{
     Fallback, FlyReplay, Handover, InvalidRedirect, InvalidReplay, NotReplayable, Redirect, Replay,
     ReplayCache,
 };
-pub use right::{Bound, Right, Tenure, owner_before_may_serve};
 pub use service::Ownership;
 pub use session::{
     MalformedSession, Session, SessionAbsent, SessionId, SessionStatus, ShortSessionId,
 };
-pub use standing::Standing;
-pub use verdict::{Here, Record, Verdict, decide};

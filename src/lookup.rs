@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{CacheHandle, Session, SessionId};
+use crate::{Node, Session, SessionId};
 
 mod memory;
 #[cfg(feature = "postgres")]
@@ -58,14 +58,14 @@ pub trait SessionLookup: Send + Sync + 'static {
         drop(refresh);
     }
 
-    /// Receives the cache of each layer that is built on this lookup, once.
+    /// The node of a layer that is being built on this lookup, in place of `new`, which is that of this
+    /// layer alone.
     ///
-    /// [`PostgresLookup`](crate::PostgresLookup) makes the layer part of the machine's presence by
-    /// that: the heartbeat, drains and releases then cover it. A lookup that wraps another one has
-    /// to pass it on. Keep no strong handle in the lookup, which the cache owns. By default nothing
-    /// is done.
-    fn attach_layer(&self, cache: &CacheHandle) {
-        let _ = cache;
+    /// [`PostgresLookup`](crate::PostgresLookup) returns one node for all layers of a machine, so that
+    /// the heartbeat, drains and releases cover them all. A lookup that wraps another one has to pass
+    /// the call on.
+    fn node(&self, new: &Node) -> Node {
+        new.clone()
     }
 }
 
@@ -78,8 +78,8 @@ impl<L: SessionLookup> SessionLookup for Arc<L> {
         L::spawn(self, refresh);
     }
 
-    fn attach_layer(&self, cache: &CacheHandle) {
-        L::attach_layer(self, cache);
+    fn node(&self, new: &Node) -> Node {
+        L::node(self, new)
     }
 }
 
@@ -215,7 +215,7 @@ type BoxLookup = Pin<Box<dyn Future<Output = Result<Option<Session>, LookupError
 trait Erased: Send + Sync {
     fn session(self: Arc<Self>, id: SessionId) -> BoxLookup;
     fn spawn(&self, refresh: Refresh);
-    fn attach_layer(&self, cache: &CacheHandle);
+    fn node(&self, new: &Node) -> Node;
 }
 
 impl<L: SessionLookup> Erased for L {
@@ -227,8 +227,8 @@ impl<L: SessionLookup> Erased for L {
         L::spawn(self, refresh);
     }
 
-    fn attach_layer(&self, cache: &CacheHandle) {
-        L::attach_layer(self, cache);
+    fn node(&self, new: &Node) -> Node {
+        L::node(self, new)
     }
 }
 
@@ -249,8 +249,8 @@ impl DynLookup {
         self.0.spawn(refresh);
     }
 
-    pub(crate) fn attach_layer(&self, cache: &CacheHandle) {
-        self.0.attach_layer(cache);
+    pub(crate) fn node(&self, new: &Node) -> Node {
+        self.0.node(new)
     }
 }
 

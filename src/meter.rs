@@ -6,7 +6,7 @@
 //! that a client or the directory could choose.
 
 use crate::{
-    Arrival, Code, LookupError, LookupErrorKind, Loss, Session, Source, Standing, Verdict,
+    Arrival, Code, LookupError, LookupErrorKind, Loss, NodeState, Session, Source, Verdict,
 };
 
 #[cfg(not(feature = "metrics"))]
@@ -192,7 +192,22 @@ pub(crate) struct Lookups {
     claims: Each<Counter>,
     takeovers: Each<Counter>,
     losses: Each<Counter>,
-    standing: Each<Gauge>,
+}
+
+/// What this process may do.
+pub(crate) struct Node(Each<Gauge>);
+
+impl Node {
+    pub(crate) fn new() -> Self {
+        let states = NodeState::ALL.map(NodeState::as_str);
+        let new = Self(Each::new(&names::NODE_STATE, &[], "state", states));
+        new.is(NodeState::Serving);
+        new
+    }
+
+    pub(crate) fn is(&self, state: NodeState) {
+        self.0.point_at(state.as_str());
+    }
 }
 
 /// How a question to the directory ended.
@@ -216,7 +231,7 @@ impl Lookups {
             "corrupt",
             "abandoned",
         ];
-        let new = Self {
+        Self {
             duration: Each::new(&names::LOOKUP_DURATION, &[], "outcome", lookups),
             joined: Counter::new(&names::LOOKUPS_JOINED, &[]),
             refused: Counter::new(&names::LOOKUPS_REFUSED, &[]),
@@ -226,15 +241,7 @@ impl Lookups {
             claims: claims("unassigned"),
             takeovers: claims("takeover"),
             losses: Each::new(&names::LOSSES, &[], "kind", Loss::ALL.map(Loss::as_str)),
-            standing: Each::new(
-                &names::STANDING,
-                &[],
-                "standing",
-                Standing::ALL.map(Standing::as_str),
-            ),
-        };
-        new.stands(Standing::Serving);
-        new
+        }
     }
 
     /// A lookup ended.
@@ -299,11 +306,6 @@ impl Lookups {
         if let Some(counter) = self.losses.of(loss.as_str()) {
             counter.count();
         }
-    }
-
-    /// What this process may do.
-    pub(crate) fn stands(&self, standing: Standing) {
-        self.standing.point_at(standing.as_str());
     }
 }
 

@@ -19,7 +19,7 @@
 //! | `tower_ownership_cache_entries` | `kind` | sessions that are `known`, and ids that are known to be `unknown`, with those whose freshness has run out; as of the last lookup |
 //! | `tower_ownership_claims_total` | `kind`, `outcome` | attempts to become the owner of an `unassigned` session, or to `takeover` one from a lost owner: `won`, `lost` to another machine, `gone` (no such session), `failed`, `abandoned` |
 //! | `tower_ownership_losses_total` | `kind` | handlers and streams that were told of a [loss](crate::Loss): `moved`, `over`, `unproved`, `draining`, `duplicate`, `gone` |
-//! | `tower_ownership_standing` | `standing` | 1 for what this process [may do](crate::Standing), 0 for the others: `joining`, `serving`, `draining`, `duplicate`, `gone` |
+//! | `tower_ownership_node_state` | `state` | 1 for the [state](crate::NodeState) of this process, 0 for the others: `joining`, `serving`, `draining`, `fenced`, `removed` |
 //!
 //! With the feature `postgres`, and as far as the application uses what they are about:
 //!

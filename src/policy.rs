@@ -6,13 +6,16 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header, request::Parts};
 
 use crate::{
-    Arrival, Code, ExtractSession, Handover, Here, LookupError, LookupErrorKind, MachineId,
-    MalformedSession, NotReplayable, Observe, Observed, Owned, Presence, Reader, Record, Rejection,
-    Render, Replay, Right, Session, SessionId, Verdict,
-    cache::{Cache, Found, Pending},
+    Arrival, Code, ExtractSession, Handover, LookupError, MachineId, MalformedSession,
+    NotReplayable, Observe, Observed, Owned, Presence, Reader, Rejection, Render, Replay, Session,
+    SessionId, Source, Verdict,
+    cache::{Found, Pending},
     claim::Rule,
-    decide, meter,
+    clock::Tick,
+    decision::{Decision, Known, Local, Lookup, Refusal, decide},
+    meter,
     observe::{RequestSpan, Say, Warnings},
+    ownership::{Lease, Sessions},
 };
 
 mod confirm;
@@ -26,9 +29,9 @@ pub(crate) type Guard = dyn Fn(&Parts, &Session) -> bool + Send + Sync;
 pub(crate) struct Policy {
     pub(crate) machine: MachineId,
     pub(crate) extract: Box<dyn ExtractSession>,
-    pub(crate) cache: Arc<Cache>,
+    pub(crate) sessions: Arc<Sessions>,
     pub(crate) guard: Option<Box<Guard>>,
-    /// Who may claim what nobody owns, and take over what a lost owner does.
+    /// Which requests may claim a session without an owner, and take one over from a lost owner.
     pub(crate) claims: Rule,
     pub(crate) takes_over: Rule,
     pub(crate) replay: Box<dyn Replay>,
@@ -58,15 +61,6 @@ impl Question {
             ..self
         }
     }
-}
-
-/// What the rules say of what was found, before anything is done about it.
-pub(crate) struct Weighed {
-    pub(crate) verdict: Verdict,
-    /// Whether the guard lets the request near the session, where there is one.
-    pub(crate) allowed: Option<bool>,
-    /// What the read allows the session's owner.
-    pub(crate) right: Option<Right>,
 }
 
 /// Writes a handover's answer; one of the two ways in which a [`Replay`] does.
@@ -100,17 +94,17 @@ impl Policy {
 
     /// What is known already and may be used for this request.
     pub(crate) fn known(&self, question: &Question) -> Option<Found> {
-        self.cache
-            .get(question.session, question.arrival.casts_doubt())
+        let cache = &self.sessions.cache;
+        cache.get(question.session, question.arrival.casts_doubt())
     }
 
     /// Asks for what is not.
     pub(crate) fn look_up(&self, question: &Question) -> Pending {
-        self.cache
-            .load(question.session, question.arrival.casts_doubt())
+        let cache = &self.sessions.cache;
+        cache.load(question.session, question.arrival.casts_doubt())
     }
 
-    /// Decides, and writes the answer where the application does not.
+    /// Decides, and acts where the application does not.
     pub(crate) fn judge(
         &self,
         head: &Parts,
@@ -119,127 +113,122 @@ impl Policy {
         span: &RequestSpan,
     ) -> Act {
         let arrival = &question.arrival;
-        let Weighed { verdict, right, .. } = self.weigh(head, question, &found);
         let seen = Observed {
             session: Some(question.session),
             arrival,
             source: Some(found.source),
             age: Some(found.age),
             lookup_time: found.waited,
-            ..self.saw(verdict)
+            ..self.saw(Verdict::Pass)
         };
-        match (verdict, found.session) {
-            (Verdict::Pass, Ok(Some(session))) => {
+        let (read_at, source, waited) = (found.asked_at, found.source, found.waited);
+        let node = &self.sessions.node;
+        let lease = |session: &_, read_at, source| node.lease(session, read_at, source);
+        let decision = self.decide(head, question, found, lease);
+        let verdict = decision.verdict();
+        let seen = Observed { verdict, ..seen };
+        match decision {
+            Decision::Serve { session } => {
                 self.tell(&seen.of(&session), span);
-                Act::Pass(Owned::new(
-                    session,
-                    found.asked_at,
-                    found.source,
-                    &self.cache,
-                ))
+                Act::Pass(Owned::new(session, read_at, source, &self.sessions))
             }
-            (Verdict::Claim, Ok(Some(session))) => {
-                Act::Claim(self.cache.claim(&session).after(found.waited))
-            }
-            (Verdict::Replay, Ok(Some(session))) => {
+            Decision::Claim { seen } => Act::Claim(self.sessions.claim(&seen).after(waited)),
+            Decision::HandOver { session, owner } => {
                 let seen = seen.of(&session);
                 let write: WriteHandover = <dyn Replay>::replay;
-                Act::Answer(match self.hand_over(head, &session, arrival, write) {
-                    Ok(response) => {
-                        self.tell(&seen, span);
-                        response
-                    }
-                    Err(rejection) => self.refuse(rejection, &seen, span, Reader::of(head)),
-                })
+                Act::Answer(
+                    match self.hand_over(head, &session, &owner, arrival, write) {
+                        Ok(response) => {
+                            self.tell(&seen, span);
+                            response
+                        }
+                        Err(rejection) => self.refuse(rejection, &seen, span, Reader::of(head)),
+                    },
+                )
             }
-            (verdict, session) => {
-                let code = match verdict {
-                    Verdict::Reject(code) => code,
-                    // The others are of sessions that are known. Should that ever break, refuse.
-                    Verdict::Pass | Verdict::Replay | Verdict::Claim => Code::LookupUnavailable,
+            Decision::Reject(refusal) => {
+                let seen = match &refusal.session {
+                    Some(session) => seen.of(session),
+                    None => seen,
                 };
-                let (seen, error) = match &session {
-                    Ok(Some(session)) => (seen.of(session), None),
-                    Ok(None) => (seen, None),
-                    Err(error) => (seen, Some(error)),
-                };
-                let failed = error.map(LookupError::kind);
-                let rejection = self.rejection(code, seen.owner, arrival, failed, right);
-                let rejection = match failed {
-                    Some(kind) if question.claimed && code == Code::LookupUnavailable => {
-                        rejection.of_a_claim(kind)
-                    }
-                    _ => rejection,
-                };
+                let error = refusal.error.as_ref();
+                let rejection = self.rejection(&refusal, question);
                 let seen = Observed { error, ..seen };
                 Act::Answer(self.refuse(rejection, &seen, span, Reader::of(head)))
             }
         }
     }
 
-    /// Asks the rules, and nobody else: an explanation weighs too, and changes nothing.
-    pub(crate) fn weigh(&self, head: &Parts, question: &Question, found: &Found) -> Weighed {
-        let (mut allowed, mut right) = (None, None);
-        let record = match &found.session {
-            Err(error) => Record::Failed(error.kind()),
-            Ok(None) => Record::Unknown,
+    /// Asks the rules and changes nothing, so that an explanation can ask them too. `lease`: what the
+    /// read allows this machine.
+    pub(crate) fn decide(
+        &self,
+        head: &Parts,
+        question: &Question,
+        found: Found,
+        lease: impl FnOnce(&Session, Tick, Source) -> Lease,
+    ) -> Decision {
+        let local = self.local(head, question, found.session.as_ref().ok());
+        let (read_at, source, age) = (found.asked_at, found.source, found.age);
+        let lookup = match found.session {
+            Err(error) => Lookup::Failed(error),
+            Ok(None) => Lookup::Unknown,
             Ok(Some(session)) => {
                 let guard = self.guard.as_ref();
-                let lets_pass = guard.is_none_or(|guard| guard(head, session));
-                let allows = self.cache.right(found, session);
-                (allowed, right) = (Some(lets_pass), Some(allows));
-                Record::known(session, found.age, lets_pass, allows)
+                Lookup::Known(Known {
+                    allowed: guard.is_none_or(|guard| guard(head, &session)),
+                    lease: lease(&session, read_at, source),
+                    age,
+                    session,
+                })
             }
         };
-        let here = self.here(head, question, found.session.as_ref().ok());
-        Weighed {
-            verdict: decide(record, here, &question.arrival),
-            allowed,
-            right,
-        }
+        decide(lookup, &local, &question.arrival)
     }
 
-    /// The rejection of a verdict.
-    pub(crate) fn rejection(
-        &self,
-        code: Code,
-        owner: Option<&MachineId>,
-        arrival: &Arrival,
-        failed: Option<LookupErrorKind>,
-        right: Option<Right>,
-    ) -> Rejection {
-        let rejection = Rejection::of(code, self.machine.clone(), owner, arrival, failed);
-        match (code, right) {
-            (Code::SessionMoving, Some(Right::Wait { left }))
-                if left <= self.cache.bound().longest_wait() =>
-            {
-                rejection.retry_in(Duration::from_millis(left))
+    /// The rejection of a request that the rules refuse.
+    pub(crate) fn rejection(&self, refusal: &Refusal, question: &Question) -> Rejection {
+        let Refusal {
+            code,
+            session,
+            error,
+            lease,
+        } = refusal;
+        let failed = error.as_ref().map(LookupError::kind);
+        let owner = session.as_ref().and_then(Session::owner);
+        let machine = self.machine.clone();
+        let rejection = Rejection::of(*code, machine, owner, &question.arrival, failed);
+        match (code, lease, failed) {
+            (Code::SessionMoving, Some(Lease::Pending { left }), _) => {
+                rejection.retry_in(Duration::from_millis(*left))
             }
-            (Code::LookupUnavailable, Some(Right::Expired)) => rejection.too_late(),
+            (Code::LookupUnavailable, Some(Lease::Expired), _) => rejection.too_late(),
+            (Code::LookupUnavailable, _, Some(kind)) if question.claimed => {
+                rejection.of_a_claim(kind)
+            }
             _ => rejection,
         }
     }
 
     /// What this machine may do for a request. The application's rules are asked only where they
-    /// matter. Who has to wait for another process of its machine takes nothing: another machine
+    /// matter. A machine that waits for another process of its own takes nothing: another machine
     /// could serve it meanwhile.
-    pub(crate) fn here(
+    pub(crate) fn local(
         &self,
         head: &Parts,
         question: &Question,
         found: Option<&Option<Session>>,
-    ) -> Here<'_> {
+    ) -> Local<'_> {
         let session = found.and_then(Option::as_ref).filter(|_| !question.claimed);
         let is_lost = |session: &Session| session.presence() == Presence::Lost;
-        Here {
-            standing: self.cache.standing(),
-            claims: session.is_some_and(Session::is_unassigned)
-                && self.claims.allows(head)
-                && self.cache.is_alone(),
-            takes_over: session.is_some_and(is_lost)
-                && self.takes_over.allows(head)
-                && self.cache.is_alone(),
-            ..Here::new(&self.machine, self.max_hops)
+        let node = &self.sessions.node;
+        let may = |rule: &Rule| rule.allows(head) && node.is_alone();
+        Local {
+            machine: &self.machine,
+            state: node.state(),
+            max_hops: self.max_hops,
+            claims: session.is_some_and(Session::is_unassigned) && may(&self.claims),
+            takes_over: session.is_some_and(is_lost) && may(&self.takes_over),
         }
     }
 
@@ -247,15 +236,11 @@ impl Policy {
         &self,
         head: &Parts,
         session: &Session,
+        owner: &MachineId,
         arrival: &Arrival,
         write: WriteHandover,
     ) -> Result<Response<Bytes>, Rejection> {
         let machine = &self.machine;
-        let Some(owner) = session.owner() else {
-            // `decide` replays only what has an owner. Should that ever break, refuse.
-            let code = Code::SessionStarting;
-            return Err(Rejection::of(code, machine.clone(), None, arrival, None));
-        };
         let handover = Handover::new(session, owner, machine, arrival);
         let replay = write(&*self.replay, head, &handover)
             .map_err(|why| Rejection::not_replayable(machine.clone(), why))?;
@@ -329,7 +314,7 @@ impl Policy {
         });
         self.meter.reached(seen.verdict, seen.source, seen.arrival);
         seen.emit(|code| {
-            let say = self.warnings.say(code, self.cache.now());
+            let say = self.warnings.say(code, self.sessions.node.now());
             if say == Say::Quietly {
                 self.meter.held_back(code);
             }

@@ -169,7 +169,7 @@ impl Probe {
 
     /// The session's owner, if it is another machine.
     async fn owner(&self, layer: &OwnershipLayer) -> Result<MachineId, &'static str> {
-        let cache = &layer.policy().cache;
+        let cache = &layer.policy().sessions.cache;
         let found = cache.ask_apart(self.session, cache.timeout()).await;
         let session = found
             .session

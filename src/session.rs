@@ -44,9 +44,6 @@ pub(crate) struct Facts {
     remaining: u64,
     /// What most sessions do not have.
     more: Option<Arc<More>>,
-    /// For how long after the read was sent its owner may not serve it yet, in milliseconds.
-    /// Known only to the owner itself; here, because the room is free.
-    wait: u32,
     status: SessionStatus,
     presence: Presence,
 }
@@ -72,7 +69,6 @@ impl Session {
                 owner: None,
                 remaining: ENDLESS,
                 more: None,
-                wait: 0,
                 status,
                 presence: Presence::Unknown,
             },
@@ -137,7 +133,7 @@ impl Session {
     }
 
     /// Tells that the owner before had stopped serving when it gave the session up, which made
-    /// this epoch; see [`Tenure`](crate::Tenure).
+    /// this epoch.
     #[must_use]
     pub fn with_released(mut self, epoch: u64) -> Self {
         self.more().released = Some(epoch);
@@ -209,15 +205,6 @@ impl Session {
     #[must_use]
     pub fn presence(&self) -> Presence {
         self.facts.presence
-    }
-
-    /// Lets its owner serve it only when `wait` milliseconds have passed since the read was sent.
-    pub(crate) fn set_wait(&mut self, wait: u32) {
-        self.facts.wait = wait;
-    }
-
-    pub(crate) fn wait(&self) -> u32 {
-        self.facts.wait
     }
 
     /// The further columns that the application asked for, by column name.
@@ -294,9 +281,6 @@ impl fmt::Debug for Facts {
         }
         if self.presence != Presence::Unknown {
             facts.field("presence", &self.presence);
-        }
-        if self.wait > 0 {
-            facts.field("wait_ms", &self.wait);
         }
         if let Some(more) = &self.more {
             facts.field("more", more);

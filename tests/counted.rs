@@ -16,9 +16,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use support::counted::{count, recorder, series, whole};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_ownership::{
-    FlyReplay, Freshness, LookupError, MachineId, MemoryLookup, OnLostOwner, OnUnassigned, Owned,
-    OwnershipLayer, OwnershipLayerBuilder, PathSegment, Presence, Session, SessionAbsent,
-    SessionId, SessionLookup, SessionStatus, Standing, lookup_fn,
+    FlyReplay, Freshness, LookupError, MachineId, MemoryLookup, NodeState, OnLostOwner,
+    OnUnassigned, Owned, OwnershipLayer, OwnershipLayerBuilder, PathSegment, Presence, Session,
+    SessionAbsent, SessionId, SessionLookup, SessionStatus, lookup_fn,
     metrics::{NAMES, buckets},
 };
 
@@ -285,14 +285,14 @@ async fn a_loss_counts_for_everybody_who_is_told() {
 }
 
 #[tokio::test]
-async fn the_standing_of_the_process_is_one_of_five() {
+async fn the_state_of_the_process_is_one_of_five() {
     let counted = Counted::new(owned_by("me"));
-    let stands = |standing| counted.count(&format!(r#"standing{{standing="{standing}"}}"#));
-    let all = || ["joining", "serving", "draining", "duplicate", "gone"].map(stands);
+    let stands = |state| counted.count(&format!(r#"node_state{{state="{state}"}}"#));
+    let all = || ["joining", "serving", "draining", "fenced", "removed"].map(stands);
     assert_eq!(all(), [0, 1, 0, 0, 0]);
-    counted.layer.cache().worsen(Standing::Draining);
+    counted.layer.node().advance(NodeState::Draining);
     assert_eq!(all(), [0, 0, 1, 0, 0]);
-    counted.layer.cache().worsen(Standing::Duplicate);
+    counted.layer.node().advance(NodeState::Fenced);
     assert_eq!(all(), [0, 0, 0, 1, 0]);
 }
 
@@ -300,14 +300,14 @@ async fn the_standing_of_the_process_is_one_of_five() {
 #[tokio::test]
 async fn a_process_that_waits_for_its_presence_stands_as_joining_until_it_has_joined() {
     let counted = Counted::with(owned_by("me"), OwnershipLayerBuilder::awaits_presence);
-    let stands = |standing| counted.count(&format!(r#"standing{{standing="{standing}"}}"#));
+    let stands = |state| counted.count(&format!(r#"node_state{{state="{state}"}}"#));
     assert_eq!((stands("joining"), stands("serving")), (1, 0));
-    let joins = || counted.layer.cache().joined();
+    let joins = || counted.layer.node().joined();
     joins();
     assert_eq!((stands("joining"), stands("serving")), (0, 1));
-    counted.layer.cache().worsen(Standing::Gone);
+    counted.layer.node().advance(NodeState::Removed);
     joins();
-    assert_eq!((stands("serving"), stands("gone")), (0, 1));
+    assert_eq!((stands("serving"), stands("removed")), (0, 1));
 }
 
 #[tokio::test]

@@ -19,9 +19,9 @@ use http::{Request, Response, request::Parts};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
-    Explanation, FlyReplay, Freshness, LookupError, MachineId, MemoryLookup, Observed, OnLostOwner,
-    OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, PathSegment, Presence, Redirect,
-    ReplayCache, Session, SessionId, SessionLookup, SessionStatus, Standing, explain::Finding,
+    Explanation, FlyReplay, Freshness, LookupError, MachineId, MemoryLookup, NodeState, Observed,
+    OnLostOwner, OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, PathSegment, Presence,
+    Redirect, ReplayCache, Session, SessionId, SessionLookup, SessionStatus, explain::Finding,
     lookup_fn,
 };
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -324,7 +324,7 @@ async fn the_answer_is_shown_and_not_sent() {
             "takesOver": false,
             "maxHops": 2,
             "lookupTimeoutMs": 2_000,
-            "boundMs": 5_000,
+            "leaseTtlMs": 5_000,
             "guarded": false,
         })
     );
@@ -387,7 +387,7 @@ async fn an_explanation_changes_neither_who_owns_the_session_nor_what_is_cached_
         assert!(watched.layer.cache().is_empty());
         assert_eq!(watched.asked.load(Ordering::SeqCst), 1);
         assert_eq!(watched.verdicts.load(Ordering::SeqCst), 0);
-        assert_eq!(watched.layer.cache().standing(), Standing::Serving);
+        assert_eq!(watched.layer.node().state(), NodeState::Serving);
     }
 }
 
@@ -435,7 +435,7 @@ async fn what_is_cached_is_shown_beside_what_is_true_now() {
     let shown = json(&explanation);
     assert_eq!(shown["answeredFrom"], "cache");
     assert_eq!(shown["cached"]["verdict"], "pass");
-    assert_eq!(shown["cached"]["right"]["right"], "serve");
+    assert_eq!(shown["cached"]["lease"]["lease"], "valid");
     assert_eq!(shown["directory"]["verdict"], "replay");
     assert!(shown["cached"]["usableForMs"].as_u64().unwrap() > 4_000);
     assert!(

@@ -26,8 +26,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 use tower_ownership::{
-    FlyReplay, HealthService, LookupError, MachineId, MemoryLookup, OwnershipLayer, PathSegment,
-    SessionLookup, Standing,
+    FlyReplay, HealthService, LookupError, MachineId, MemoryLookup, NodeState, OwnershipLayer,
+    PathSegment, SessionLookup,
     health::{Check, HealthBuilder},
     lookup_fn,
 };
@@ -106,7 +106,7 @@ async fn a_machine_that_is_well_says_so_on_every_page() {
         .iter()
         .map(|component| component["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["identity", "standing", "directory"]);
+    assert_eq!(names, ["identity", "node", "directory"]);
     assert!(page.get("machine").is_none());
     let shown = well().show_machine(true).build();
     assert_eq!(self::page(&shown).await["machine"], ME);
@@ -149,14 +149,14 @@ async fn nobody_may_keep_an_answer_and_head_has_no_body() {
 #[tokio::test]
 async fn a_machine_that_gives_its_sessions_up_is_alive_and_not_ready() {
     for (standing, failing) in [
-        (Standing::Draining, &["standing"][..]),
-        (Standing::Duplicate, &["identity", "standing"]),
-        (Standing::Gone, &["standing"]),
+        (NodeState::Draining, &["node"][..]),
+        (NodeState::Fenced, &["identity", "node"]),
+        (NodeState::Removed, &["node"]),
     ] {
         let layer = layer(MemoryLookup::new());
         let health = layer.health().build();
         assert_eq!(ready(&health).await, is_ready());
-        layer.cache().worsen(standing);
+        layer.node().advance(standing);
         assert_eq!(ready(&health).await, not_ready(failing));
         let live = ask(&health, Method::GET, "/live").await;
         assert_eq!(live.status(), StatusCode::OK);
@@ -173,8 +173,8 @@ async fn a_machine_that_waits_for_its_presence_is_ready_when_that_has_begun() {
         .build()
         .unwrap();
     let health = layer.health().build();
-    assert_eq!(ready(&health).await, not_ready(&["standing"]));
-    layer.cache().joined();
+    assert_eq!(ready(&health).await, not_ready(&["node"]));
+    layer.node().joined();
     assert_eq!(ready(&health).await, is_ready());
 }
 

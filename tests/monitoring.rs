@@ -15,7 +15,7 @@ use std::{fmt::Write as _, path::Path, process::Command};
 use serde_json::Value;
 use support::{left_out, prometheus::Prometheus};
 use tower_ownership::{
-    Code, Standing,
+    Code, NodeState,
     metrics::{NAMES, buckets},
 };
 
@@ -112,13 +112,13 @@ fn every_metric_is_on_the_dashboard() {
 #[test]
 fn codes_and_standings_in_rules_are_those_of_the_crate() {
     let standings = [
-        Standing::Joining,
-        Standing::Serving,
-        Standing::Draining,
-        Standing::Duplicate,
-        Standing::Gone,
+        NodeState::Joining,
+        NodeState::Serving,
+        NodeState::Draining,
+        NodeState::Fenced,
+        NodeState::Removed,
     ]
-    .map(Standing::as_str);
+    .map(NodeState::as_str);
     for text in [RULES, TESTS] {
         for code in values(text, "code")
             .into_iter()
@@ -126,7 +126,7 @@ fn codes_and_standings_in_rules_are_those_of_the_crate() {
         {
             assert!(Code::ALL.iter().any(|one| one.as_str() == code), "{code}");
         }
-        for standing in values(text, "standing") {
+        for standing in values(text, "state") {
             assert!(standings.contains(&standing), "{standing}");
         }
     }

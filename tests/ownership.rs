@@ -20,9 +20,9 @@ use serde_json::Value;
 use tokio_stream::StreamExt as _;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
-    BuildError, FlyReplay, Freshness, MachineId, MemoryLookup, OnLostOwner, OnUnassigned, Owned,
-    OwnershipLayer, OwnershipLayerBuilder, PathSegment, Presence, Session, SessionId,
-    SessionStatus, Standing,
+    BuildError, FlyReplay, Freshness, MachineId, MemoryLookup, NodeState, OnLostOwner,
+    OnUnassigned, Owned, OwnershipLayer, OwnershipLayerBuilder, PathSegment, Presence, Session,
+    SessionId, SessionStatus,
 };
 
 const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
@@ -228,9 +228,9 @@ async fn an_owner_that_was_never_seen_is_not_taken_over_from_because_it_may_be_s
 #[tokio::test]
 async fn a_process_that_stopped_serving_says_why_and_claims_nothing() {
     for (standing, code) in [
-        (Standing::Draining, "session-moving"),
-        (Standing::Duplicate, "duplicate-identity"),
-        (Standing::Gone, "owner-lost"),
+        (NodeState::Draining, "session-moving"),
+        (NodeState::Fenced, "duplicate-identity"),
+        (NodeState::Removed, "owner-lost"),
     ] {
         let sessions = directory(Session::owned_by(id(), machine(ME)).with_epoch(1));
         let layer = builder(&sessions)
@@ -238,7 +238,7 @@ async fn a_process_that_stopped_serving_says_why_and_claims_nothing() {
             .build()
             .unwrap();
         get(&layer).await.is_served_at(1);
-        assert!(layer.cache().worsen(standing));
+        assert!(layer.node().advance(standing));
         get(&layer).await.is_refused(code);
         sessions.insert(Session::new(id(), SessionStatus::Active));
         layer.cache().forget(id());
@@ -260,7 +260,7 @@ async fn a_process_that_waits_for_its_presence_serves_and_claims_nothing_before(
     sessions.insert(Session::owned_by(id(), machine(ME)).with_epoch(1));
     layer.cache().forget_all();
     get(&layer).await.is_refused("session-starting");
-    layer.cache().joined();
+    layer.node().joined();
     get(&layer).await.is_served_at(1);
 }
 

@@ -130,7 +130,7 @@ async fn rate(database: &Database, how: How, machine: &Machine, clients: usize) 
         let id = move || ids.get(next.fetch_add(1, Ordering::Relaxed)).copied();
         match how {
             How::Claim => {
-                let (directory, me) = (machine.directory.clone(), machine.cache.machine().clone());
+                let (directory, me) = (machine.directory.clone(), machine.node.machine().clone());
                 running.spawn(async move {
                     ready.wait().await;
                     while let Some(id) = id() {

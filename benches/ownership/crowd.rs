@@ -49,7 +49,7 @@ impl Server {
             .on_lost_owner(OnLostOwner::TakeOver)
             .build()
             .expect("a layer");
-        let presence = directory.presence().start(layer.cache()).await;
+        let presence = directory.presence().start(layer.node()).await;
         let hello: Hello = |_| ready(Ok(Response::new(Full::new(Bytes::from_static(b"hello")))));
         Self {
             id,

@@ -1,8 +1,8 @@
 //! A machine that keeps its presence.
 
 use tower_ownership::{
-    CacheHandle, FlyReplay, MachineId, OwnershipLayer, PathSegment, PostgresDirectory,
-    PostgresLookup, PostgresPresence,
+    FlyReplay, MachineId, Node, OwnershipLayer, PathSegment, PostgresDirectory, PostgresLookup,
+    PostgresPresence,
 };
 
 use crate::common::setup::ME;
@@ -10,7 +10,7 @@ use crate::support::database::Database;
 
 pub(crate) struct Machine {
     pub(crate) directory: PostgresDirectory,
-    pub(crate) cache: CacheHandle,
+    pub(crate) node: Node,
     pub(crate) presence: PostgresPresence,
 }
 
@@ -27,11 +27,11 @@ impl Machine {
             .replay(FlyReplay::new())
             .build()
             .expect("a layer");
-        let cache = layer.cache();
-        let presence = directory.presence().start(cache.clone()).await;
+        let node = layer.node().clone();
+        let presence = directory.presence().start(&node).await;
         Self {
             directory,
-            cache,
+            node,
             presence: presence.expect("a presence"),
         }
     }

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::Mutex;
 use tower_ownership::{
-    CacheHandle, PostgresDirectory, PostgresPresence,
+    Node, PostgresDirectory, PostgresPresence,
     health::{Check, HealthCheck},
 };
 
@@ -32,7 +32,7 @@ impl Life {
     pub fn begin(
         settings: settings::Life,
         directory: PostgresDirectory,
-        cache: CacheHandle,
+        node: Node,
         readiness: Readiness,
     ) -> Self {
         readiness.waits(PRESENCE, "this machine is not registered yet");
@@ -52,7 +52,7 @@ impl Life {
                 if let Some(address) = settings.serves_at {
                     starts = starts.serves_at(address);
                 }
-                match starts.start(cache.clone()).await {
+                match starts.start(&node).await {
                     Ok(started) => {
                         let _ = beats.set(Box::new(started.health_check()));
                         *presence.lock().await = Some(started);

@@ -69,11 +69,11 @@ impl Ownership {
         let watch = watch.start(layer.cache())?;
         let life = match settings.life {
             Some(life) => {
-                let (directory, cache) = (lookup.directory()?, layer.cache());
+                let (directory, node) = (lookup.directory()?, layer.node().clone());
                 if let Some(every) = life.audit {
                     audit::begin(directory.clone(), every);
                 }
-                Some(Life::begin(life, directory, cache, readiness.clone()))
+                Some(Life::begin(life, directory, node, readiness.clone()))
             }
             None => None,
         };

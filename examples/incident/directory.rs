@@ -5,7 +5,7 @@ use std::{env, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
 use tower_ownership::{
-    CacheHandle, MachineId, MemoryLookup, OwnershipLayer, OwnershipLayerBuilder, PostgresDirectory,
+    MachineId, MemoryLookup, Node, OwnershipLayer, OwnershipLayerBuilder, PostgresDirectory,
     PostgresLookup, PostgresPresence, Session, SessionId, SessionStatus, doctor::Doctor,
 };
 
@@ -19,7 +19,7 @@ pub enum Directory {
 
 /// A machine that beats until this is dropped.
 pub enum Presence {
-    Memory(MemoryLookup, CacheHandle, JoinHandle<()>),
+    Memory(MemoryLookup, Node, JoinHandle<()>),
     Postgres(PostgresPresence),
 }
 
@@ -90,10 +90,10 @@ impl Directory {
     }
 
     /// A machine says that it is there, and goes on saying so.
-    pub async fn join(&self, cache: CacheHandle) -> Result<Presence> {
+    pub async fn join(&self, node: &Node) -> Result<Presence> {
         Ok(match self {
             Self::Memory(sessions) => {
-                let (board, machine) = (sessions.clone(), cache.machine().clone());
+                let (board, machine) = (sessions.clone(), node.machine().clone());
                 board.beat(&machine);
                 let beats = tokio::spawn(async move {
                     loop {
@@ -101,11 +101,11 @@ impl Directory {
                         board.beat(&machine);
                     }
                 });
-                Presence::Memory(sessions.clone(), cache, beats)
+                Presence::Memory(sessions.clone(), node.clone(), beats)
             }
             Self::Postgres(_, directory, _) => {
                 let presence = directory.presence().interval(Self::BEAT);
-                Presence::Postgres(presence.start(cache).await?)
+                Presence::Postgres(presence.start(node).await?)
             }
         })
     }
@@ -153,9 +153,9 @@ impl Presence {
     /// Gives up what the machine owns, and leaves; says how many sessions that were.
     pub async fn drain(self) -> Result<usize> {
         Ok(match &self {
-            Self::Memory(sessions, cache, _) => {
-                let released = sessions.drain(cache).len();
-                sessions.leave(cache.machine());
+            Self::Memory(sessions, node, _) => {
+                let released = sessions.drain(node).len();
+                sessions.leave(node.machine());
                 released
             }
             Self::Postgres(presence) => {

@@ -88,7 +88,7 @@ impl Fleet {
         }
         let layer = builder.build()?;
         let presence = if self.part.is_some() {
-            Some(self.directory.join(layer.cache()).await?)
+            Some(self.directory.join(layer.node()).await?)
         } else {
             None
         };

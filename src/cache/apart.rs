@@ -1,4 +1,4 @@
-//! Reading without leaving a trace, for whoever only wants to see.
+//! Reading without leaving a trace, for explanations and health checks.
 
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use futures_util::{
     future::{Either, select},
 };
 
-use super::{Cache, Found, Source, flights::about, reached::LastReached};
+use super::{Cache, Found, Source, reached::LastReached, single_flight::about};
 use crate::{LookupError, MachineId, Session, SessionId};
 
 /// What is remembered of a session, whether or not it may still be used.
@@ -30,7 +30,7 @@ impl Remembered {
     /// Whether it may be used in the place of a lookup that failed.
     pub(crate) fn rescues(&self) -> bool {
         let session = self.found.session.as_ref().ok().and_then(Option::as_ref);
-        // Nobody can say whether the end of its life was put off.
+        // Whether the end of its life was put off is not known.
         session.is_some_and(|session| {
             session.remaining().is_none_or(|life| self.found.age < life)
                 && self.found.age < self.bound + self.grace
@@ -69,7 +69,7 @@ impl Cache {
         age < Duration::from_millis(self.freshness.recheck.into())
     }
 
-    /// Asks the directory for nobody else: no other lookup is joined, a pause after failures is not
+    /// Asks the directory for this caller alone: no other lookup is joined, a pause after failures is not
     /// kept, and nothing is remembered of the answer. It takes no longer than `limit`.
     pub(crate) fn ask_apart(
         self: &Arc<Self>,
@@ -78,10 +78,10 @@ impl Cache {
     ) -> impl Future<Output = Found> + Send + 'static {
         let cache = Arc::clone(self);
         async move {
-            let asked_at = cache.asking_at();
+            let asked_at = cache.clock.stamp();
             let asking = async { cache.lookup.session(id).await };
             let asking = AssertUnwindSafe(asking).catch_unwind().boxed();
-            let mut session = match select(asking, Delay::new(limit)).await {
+            let session = match select(asking, Delay::new(limit)).await {
                 Either::Left((Ok(answer), _)) => answer.and_then(|session| about(id, session)),
                 Either::Left((Err(_), _)) => {
                     Err(LookupError::unavailable("the session lookup panicked"))
@@ -91,11 +91,6 @@ impl Cache {
                 )),
             };
             let now = cache.clock.exact();
-            if let Ok(Some(session)) = &mut session
-                && cache.is_me(session.owner())
-            {
-                cache.tenures.preview(session, asked_at, now);
-            }
             Found {
                 session,
                 asked_at,

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use super::Tick;
-use crate::{LookupError, Session};
+use crate::{LookupError, Session, clock::Tick};
 
 /// What is known of a session, one way or another.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) session: Result<Option<Session>, LookupError>,
     /// When the question was sent. What it proves is judged by this: a request may lie about between

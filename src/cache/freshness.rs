@@ -155,15 +155,15 @@ impl Stamp {
     /// serve is judged again right before the handler: a request that finds an entry in its last
     /// milliseconds would be refused if anything held it up in between. The rest differs: the id's
     /// own bits are as good as dice here, and the moment keeps two machines from choosing alike.
-    pub(crate) fn new(id: SessionId, asked_at: super::Tick, bound: u32) -> Self {
+    pub(crate) fn new(id: SessionId, asked_at: crate::clock::Tick, bound: u32) -> Self {
         let dice = id.as_uuid().as_u64_pair().1 ^ asked_at.0;
         let part = u64::from(bound / 16);
         let shorter = part + ((part * (dice.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56)) >> 8);
         Self(asked_at.0 << 20 | (u64::from(bound) - shorter))
     }
 
-    pub(crate) fn asked_at(self) -> super::Tick {
-        super::Tick(self.0 >> 20)
+    pub(crate) fn asked_at(self) -> crate::clock::Tick {
+        crate::clock::Tick(self.0 >> 20)
     }
 
     pub(crate) fn bound(self) -> u64 {
@@ -174,7 +174,7 @@ impl Stamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::Tick;
+    use crate::clock::Tick;
 
     #[test]
     fn bounds_are_shortened_by_a_sixteenth_to_an_eighth() {

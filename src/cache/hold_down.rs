@@ -5,8 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::Tick;
-use crate::{LookupError, LookupErrorKind};
+use crate::{LookupError, LookupErrorKind, clock::Tick};
 
 /// How many lookups in a row have to fail: one may be an accident.
 const IN_A_ROW: u32 = 3;

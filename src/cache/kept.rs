@@ -1,4 +1,4 @@
-//! What is kept of what lookups come back with, and what is forgotten.
+//! What is kept of what lookups come back with.
 
 use std::sync::PoisonError;
 
@@ -9,8 +9,8 @@ use crate::{Session, SessionId};
 const SHARED_OWNERS: usize = 16_384;
 
 impl Cache {
-    /// Keeps what a lookup came back with. Failures are for those who waited, not for later. Says
-    /// whether those who listen have to be told.
+    /// Keeps what a call came back with, except for failures, which are only for the requests that
+    /// waited. Returns whether listeners have to be notified.
     pub(super) fn keep(&self, id: SessionId, answer: &Answer) -> bool {
         let is_news = self.listeners.are_there()
             && answer
@@ -42,8 +42,8 @@ impl Cache {
         is_news
     }
 
-    /// Whether another owner was known than is read now. What was not known is news to nobody: who
-    /// listens has read it before, and whoever forgot it has said so.
+    /// Whether another owner was known than is read now. Sessions that are not cached were announced
+    /// when they were forgotten.
     fn is_news(&self, id: SessionId, session: Option<&Session>) -> bool {
         let known = self.known.get(&id).map(|entry| entry.facts);
         let read = session.map(|session| (session.serving_owner(), session.epoch()));
@@ -72,25 +72,5 @@ impl Cache {
             })
         });
         Session::from_facts(id, facts)
-    }
-
-    pub(super) fn invalidate(&self, id: SessionId) {
-        self.claims.disown(id, || {
-            self.flights.disown(id, || {
-                self.known.remove(&id);
-                self.unknown.remove(&id);
-            });
-        });
-        self.listeners.tell(id);
-    }
-
-    pub(super) fn invalidate_all(&self) {
-        self.claims.disown_all(|| {
-            self.flights.disown_all(|| {
-                self.known.clear();
-                self.unknown.clear();
-            });
-        });
-        self.listeners.tell_all();
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use futures_timer::Delay;
 
-use super::{Answer, Cache, Flight, Found, Source, flights::Boarding};
+use super::{Answer, Cache, Flight, Found, Join, Source};
 use crate::{LookupError, LookupErrorKind, SessionId};
 
 /// Waits for a lookup, and for no longer than the layer's time limit.
@@ -30,23 +30,23 @@ enum Wait {
         flight: Flight,
         deadline: Delay,
     },
-    /// For nothing: it was known, or nobody may ask now.
+    /// For nothing: it was known, or no call may be made now.
     Over(Option<Result<Found, LookupError>>),
 }
 
 impl Pending {
-    pub(super) fn new(
+    pub(crate) fn new(
         cache: Arc<Cache>,
         id: SessionId,
         rescued: bool,
-        boarding: Boarding<Result<Found, LookupError>>,
+        join: Join<Result<Found, LookupError>>,
     ) -> Self {
-        let wait = match boarding {
-            Boarding::Joined(flight) | Boarding::Began(flight) => Wait::For {
+        let wait = match join {
+            Join::Joined(flight) | Join::Began(flight) => Wait::For {
                 flight,
                 deadline: Delay::new(cache.timeout),
             },
-            Boarding::NoNeed(known) => Wait::Over(Some(known)),
+            Join::NoNeed(known) => Wait::Over(Some(known)),
         };
         Self {
             cache,

@@ -5,8 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::Tick;
-use crate::{LookupError, LookupErrorKind};
+use crate::{LookupError, LookupErrorKind, clock::Tick};
 
 /// When the directory last answered, and when it last did not: two words, for health checks.
 #[derive(Debug, Default)]

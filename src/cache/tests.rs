@@ -14,7 +14,9 @@ use futures_util::{FutureExt, future::poll_fn};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::{LookupError, Presence, SessionLookup, SessionStatus};
+use crate::{
+    CacheHandle, LookupError, Presence, SessionLookup, SessionStatus, ownership::Sessions,
+};
 
 type Reply = Result<Option<Session>, LookupError>;
 
@@ -69,6 +71,7 @@ impl ByHand {
 }
 
 struct Rig {
+    sessions: Arc<Sessions>,
     cache: Arc<Cache>,
     lookup: ByHand,
     time: Arc<AtomicU64>,
@@ -83,17 +86,10 @@ impl Rig {
         let (clock, time) = Clock::by_hand();
         let lookup = ByHand::default();
         let (erased, timeout) = (DynLookup::new(lookup.clone()), Duration::from_secs(60));
-        let cache = Cache::new(
-            machine("me"),
-            erased,
-            None,
-            timeout,
-            freshness,
-            capacity,
-            clock,
-        );
+        let sessions = Sessions::for_test(erased, None, timeout, freshness, capacity, clock);
         Self {
-            cache: Arc::new(cache),
+            cache: Arc::clone(&sessions.cache),
+            sessions,
             lookup,
             time,
         }
@@ -239,7 +235,7 @@ fn a_thousand_cold_requests_ask_once() {
             .all(|load| owner_of(&ready(load)) == Some("other"))
     );
     assert_eq!(rig.lookup.asked(), 1);
-    assert_eq!(rig.cache.flights.len(), 0);
+    assert_eq!(rig.cache.lookups.len(), 0);
 }
 
 #[test]
@@ -301,10 +297,10 @@ fn the_last_who_leaves_takes_the_lookup_along() {
         !rig.lookup.answer(owned_by(1, "me")),
         "nobody waits any more"
     );
-    assert_eq!(rig.cache.flights.len(), 0);
+    assert_eq!(rig.cache.lookups.len(), 0);
     drop(rig.cache.load(id(2), false));
     assert_eq!(
-        rig.cache.flights.len(),
+        rig.cache.lookups.len(),
         0,
         "not even one that was never polled stays behind"
     );
@@ -314,15 +310,9 @@ fn the_last_who_leaves_takes_the_lookup_along() {
 async fn those_who_wait_have_time_limits_of_their_own() {
     let lookup = ByHand::default();
     let (erased, timeout) = (DynLookup::new(lookup.clone()), Duration::from_millis(400));
-    let cache = Arc::new(Cache::new(
-        machine("me"),
-        erased,
-        None,
-        timeout,
-        Freshness::new(),
-        8,
-        Clock::start(),
-    ));
+    let cache = Arc::clone(
+        &Sessions::for_test(erased, None, timeout, Freshness::new(), 8, Clock::start()).cache,
+    );
     let mut early = cache.load(id(1), false);
     assert!(poll(&mut early).is_pending());
     tokio::time::sleep(timeout / 2).await;
@@ -390,7 +380,7 @@ fn forgetting_forgets_what_is_known_and_that_it_is_unknown() {
     let rig = Rig::new(Freshness::new());
     rig.learn(id(1), owned_by(1, "me"));
     rig.learn(id(2), Ok(None));
-    let handle = CacheHandle::new(&rig.cache);
+    let handle = CacheHandle::new(&rig.sessions);
     handle.forget(id(1));
     handle.forget(id(2));
     assert!(rig.fresh(id(1)).is_none() && rig.fresh(id(2)).is_none());
@@ -507,15 +497,7 @@ fn a_lookup_that_runs_no_refreshes_is_not_asked_to_at_every_request() {
     let asked = Arc::new(AtomicU64::new(0));
     let lookup = DynLookup::new(Drops(Arc::clone(&asked)));
     let (timeout, freshness) = (Duration::from_secs(60), Freshness::new());
-    let cache = Arc::new(Cache::new(
-        machine("me"),
-        lookup,
-        None,
-        timeout,
-        freshness,
-        100,
-        clock,
-    ));
+    let cache = Arc::clone(&Sessions::for_test(lookup, None, timeout, freshness, 100, clock).cache);
     ready(&mut cache.load(id(1), false));
     for _ in 0..1_000 {
         time.store(4_300, Ordering::SeqCst);
@@ -531,15 +513,7 @@ fn sessions_in_memory_are_read_again_on_the_spot() {
     sessions.insert(Session::owned_by(id(1), machine("me")));
     let lookup = DynLookup::new(sessions);
     let (timeout, freshness) = (Duration::from_secs(60), Freshness::new());
-    let cache = Arc::new(Cache::new(
-        machine("me"),
-        lookup,
-        None,
-        timeout,
-        freshness,
-        100,
-        clock,
-    ));
+    let cache = Arc::clone(&Sessions::for_test(lookup, None, timeout, freshness, 100, clock).cache);
     ready(&mut cache.load(id(1), false));
     for moment in 0..20_000 {
         time.store(moment, Ordering::SeqCst);
@@ -680,7 +654,7 @@ fn the_cache_has_a_cap() {
         rig.learn(id(n), owned_by(n, &format!("m{n}")));
     }
     assert!(rig.cache.known.len() <= 800, "{}", rig.cache.known.len());
-    assert_eq!(rig.cache.flights.len(), 0);
+    assert_eq!(rig.cache.lookups.len(), 0);
 }
 
 #[test]

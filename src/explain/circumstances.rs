@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Finding, failed::failed};
 use crate::{
-    Arrival, Code, LookupError, MachineId, Presence, Rejection, Right, Session, SessionStatus,
-    Standing, Verdict, identity, machine::shape,
+    Arrival, Code, LookupError, MachineId, NodeState, Presence, Rejection, Session, SessionStatus,
+    Verdict, identity, machine::shape, ownership::Lease,
 };
 
 /// All that a finding depends on. The directory is asked first and judged by, since what is cached
@@ -13,14 +13,14 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Circumstances<'a> {
     pub(super) machine: &'a MachineId,
-    pub(super) standing: Standing,
+    pub(super) state: NodeState,
     pub(super) platform: Option<&'a identity::Found>,
     pub(super) arrival: &'a Arrival,
     pub(super) came_through: Option<bool>,
     /// What the directory says.
     pub(super) directory: Result<Option<&'a Session>, &'a LookupError>,
     pub(super) age: Duration,
-    pub(super) right: Option<Right>,
+    pub(super) lease: Option<Lease>,
     /// What becomes of the request if the guard lets it pass.
     pub(super) verdict: Verdict,
     /// Whether it does.
@@ -102,34 +102,34 @@ impl Circumstances<'_> {
 
     fn of_mine(&self, presence: Presence) -> Found {
         let milliseconds = |left: u64| format!("{left} ms");
-        let standing = match presence {
-            Presence::Superseded => Standing::Duplicate,
-            _ => self.standing,
+        let state = match presence {
+            Presence::Superseded => NodeState::Fenced,
+            _ => self.state,
         };
-        match (standing, self.right) {
-            (Standing::Joining, _) => say(
+        match (state, self.lease) {
+            (NodeState::Joining, _) => say(
                 Finding::MachineJoining,
                 "This machine owns the session and serves nothing yet, because its presence has \
                  not begun.",
             ),
-            (Standing::Duplicate, _) => say(
+            (NodeState::Fenced, _) => say(
                 Finding::DuplicateIdentity,
                 "This machine owns the session and serves no more, because a younger process says \
                  that it is the same machine.",
             ),
-            (Standing::Gone, _) => say(
+            (NodeState::Removed, _) => say(
                 Finding::OwnerLost,
                 "This machine owns the session and serves no more, because it was declared gone.",
             ),
-            (Standing::Draining, _) => say(
+            (NodeState::Draining, _) => say(
                 Finding::OwnerDraining,
                 "This machine owns the session and is giving its sessions up.",
             ),
-            (Standing::Serving, Some(Right::Wait { left })) if left > GIVEN_UP => say(
+            (NodeState::Serving, Some(Lease::Released)) => say(
                 Finding::SessionMoving,
                 "This machine has given the session up, and the directory still names it.",
             ),
-            (Standing::Serving, Some(Right::Wait { left })) => (
+            (NodeState::Serving, Some(Lease::Pending { left })) => (
                 Finding::SessionMoving,
                 format!(
                     "This machine owns the session and waits for {} more, because the owner before \
@@ -137,12 +137,12 @@ impl Circumstances<'_> {
                     milliseconds(left)
                 ),
             ),
-            (Standing::Serving, Some(Right::Expired)) => say(
+            (NodeState::Serving, Some(Lease::Expired)) => say(
                 Finding::DirectorySlow,
                 "This machine owns the session, but the directory took longer to say so than that \
                  may be relied on.",
             ),
-            (Standing::Serving, Some(Right::Serve { .. }) | None) => say(
+            (NodeState::Serving, Some(Lease::Valid { .. }) | None) => say(
                 Finding::Fine,
                 "This machine owns the session and serves it.",
             ),
@@ -286,9 +286,6 @@ impl Circumstances<'_> {
         }
     }
 }
-
-/// No wait is longer than this, in milliseconds; what is longer is for good.
-pub(super) const GIVEN_UP: u64 = 1 << 30;
 
 fn say(finding: Finding, sentence: &str) -> Found {
     (finding, sentence.to_owned())

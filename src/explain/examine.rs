@@ -38,11 +38,12 @@ impl Policy {
             shown: Shown::new(Some(question.session), whole),
         };
         // Before the directory is asked: a request that came now would find this.
-        let cached = self.cache.remembered(question.session);
+        let cached = self.sessions.cache.remembered(question.session);
         let reached = self.reached_read();
         let asked = self
+            .sessions
             .cache
-            .ask_apart(question.session, self.cache.timeout())
+            .ask_apart(question.session, self.sessions.cache.timeout())
             .await;
         let usable = cached.as_ref().is_some_and(|cached| look.may_use(cached));
         let doubt = question.arrival.casts_doubt();
@@ -126,7 +127,7 @@ impl Policy {
     fn machine_read(&self, platform: Option<&identity::Found>) -> MachineRead {
         MachineRead {
             id: self.machine.clone(),
-            standing: self.cache.standing(),
+            state: self.sessions.node.state(),
             platform: platform.map(|found| PlatformRead {
                 name: found.platform(),
                 variable: found.variable(),
@@ -136,7 +137,7 @@ impl Policy {
     }
 
     fn reached_read(&self) -> ReachedRead {
-        let last = self.cache.last_reached();
+        let last = self.sessions.cache.last_reached();
         ReachedRead {
             answered_ms_ago: last.answered.map(milliseconds),
             failed_ms_ago: last.failed.map(milliseconds),
@@ -148,8 +149,8 @@ impl Policy {
             claims: self.claims.allows(head),
             takes_over: self.takes_over.allows(head),
             max_hops: self.max_hops,
-            lookup_timeout_ms: milliseconds(self.cache.timeout()),
-            bound_ms: self.cache.bound().freshness,
+            lookup_timeout_ms: milliseconds(self.sessions.cache.timeout()),
+            lease_ttl_ms: self.sessions.node.ttl().ttl,
             guarded: self.guard.is_some(),
         }
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Finding;
-use crate::{Code, MachineId, Presence, Source, Standing, Verdict};
+use crate::{Code, MachineId, NodeState, Presence, Source, Verdict};
 
 /// Why a request is answered as it is.
 ///
@@ -91,7 +91,7 @@ pub struct MachineRead {
     /// Its id, as the layer was built with it.
     pub id: MachineId,
     /// What its process may do.
-    pub standing: Standing,
+    pub state: NodeState,
     /// What the platform calls it, where its environment tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<PlatformRead>,
@@ -124,7 +124,7 @@ pub struct PolicyRead {
     /// The longest wait for a lookup, in milliseconds.
     pub lookup_timeout_ms: u64,
     /// F, in milliseconds: for how long a read of an owned session may be relied on.
-    pub bound_ms: u64,
+    pub lease_ttl_ms: u64,
     /// Whether there is a guard.
     pub guarded: bool,
 }
@@ -165,8 +165,8 @@ pub struct Reading {
     pub guard_allows: Option<bool>,
     /// What the read allows this machine, where it is the owner.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub right: Option<RightRead>,
-    /// What [`decide`](crate::decide) makes of it.
+    pub lease: Option<LeaseRead>,
+    /// What becomes of the request by it.
     pub verdict: Verdict,
     /// Why the request would be refused.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -220,9 +220,9 @@ pub struct FailureRead {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-pub struct RightRead {
-    /// `serve`, `wait`, `given-up` or `expired`.
-    pub right: &'static str,
+pub struct LeaseRead {
+    /// `valid`, `pending`, `released` or `expired`.
+    pub lease: &'static str,
     /// For how long it may serve, or how long it has to wait, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_ms: Option<u64>,

@@ -8,15 +8,17 @@ use super::{
     FailureRead, Finding, Reading, ResponseShown, SessionRead,
     circumstances::Circumstances,
     notes::notes_on_owner,
-    read::{kind, meaning, milliseconds, response_shown, right_read},
+    read::{kind, lease_read, meaning, milliseconds, response_shown},
     shown::Shown,
 };
 use crate::{
-    Code, LookupError, Reader, Record, Rejection, Replay, Session, SessionStatus, Verdict,
+    Code, Reader, Rejection, Replay, Session, SessionStatus,
     cache::{Found, Remembered},
-    decide, identity,
+    decision::{Decision, Known, Lookup, decide},
+    identity,
     observe::causes,
-    policy::{Policy, Question, Weighed, WriteHandover},
+    ownership::Lease,
+    policy::{Policy, Question, WriteHandover},
 };
 
 /// What a handover's answer would be. Nothing is counted by it.
@@ -34,15 +36,18 @@ impl Look<'_> {
     /// Whether the request may be judged by what is remembered.
     pub(super) fn may_use(&self, cached: &Remembered) -> bool {
         let age = cached.found.age;
-        let is_news = !self.question.arrival.casts_doubt() || self.policy.cache.is_recheck(age);
+        let is_news =
+            !self.question.arrival.casts_doubt() || self.policy.sessions.cache.is_recheck(age);
         !cached.left().is_zero() && is_news
     }
 
     pub(super) fn reading(&self, found: &Found, usable: bool, left: Option<Duration>) -> Reading {
-        let weighed = self.policy.weigh(self.head, self.question, found);
+        let decision = self.decide(found);
         let session = found.session.as_ref().ok().and_then(Option::as_ref);
-        let (code, response) = self.answer(found, &weighed);
-        let is_mine = session.is_some_and(|session| self.policy.cache.is_me(session.owner()));
+        let (code, response) = self.answer(&decision);
+        let node = &self.policy.sessions.node;
+        let mine = session.filter(|session| node.is_me(session.owner()));
+        let guard = self.policy.guard.as_ref();
         Reading {
             source: found.source,
             age_ms: milliseconds(found.age),
@@ -56,24 +61,36 @@ impl Look<'_> {
                     .map(|cause| self.shown.text(cause))
                     .collect(),
             }),
-            guard_allows: weighed.allowed,
-            right: weighed.right.filter(|_| is_mine).map(right_read),
-            verdict: weighed.verdict,
+            guard_allows: session
+                .map(|session| guard.is_none_or(|guard| guard(self.head, session))),
+            lease: mine.map(|session| lease_read(self.lease(found, session))),
+            verdict: decision.verdict(),
             code,
-            meaning: meaning(weighed.verdict, code, session),
+            meaning: meaning(decision.verdict(), code, session),
             response,
         }
     }
 
+    fn lease(&self, found: &Found, session: &Session) -> Lease {
+        let node = &self.policy.sessions.node;
+        node.preview_lease(session, found.asked_at, found.source)
+    }
+
+    fn decide(&self, found: &Found) -> Decision {
+        let node = &self.policy.sessions.node;
+        let lease = |session: &_, read_at, source| node.preview_lease(session, read_at, source);
+        self.policy
+            .decide(self.head, self.question, found.clone(), lease)
+    }
+
     /// The answer that would be sent, and the code of a refusal.
-    fn answer(&self, found: &Found, weighed: &Weighed) -> (Option<Code>, Option<ResponseShown>) {
+    fn answer(&self, decision: &Decision) -> (Option<Code>, Option<ResponseShown>) {
         let (policy, arrival) = (self.policy, &self.question.arrival);
         let reader = Reader::of(self.head);
-        let session = found.session.as_ref().ok().and_then(Option::as_ref);
-        let owner = session.and_then(Session::owner);
-        let rejection = match (weighed.verdict, session) {
-            (Verdict::Replay, Some(session)) => {
-                match policy.hand_over(self.head, session, arrival, PREVIEW) {
+        let (rejection, owner) = match decision {
+            Decision::Serve { .. } | Decision::Claim { .. } => return (None, None),
+            Decision::HandOver { session, owner } => {
+                match policy.hand_over(self.head, session, owner, arrival, PREVIEW) {
                     Ok(response) => {
                         // What the layer fills an empty body with.
                         let unread = response.headers().get(http::header::LOCATION).is_none();
@@ -83,15 +100,13 @@ impl Look<'_> {
                         let shown = response_shown(self.shown, &response, read.as_ref());
                         return (None, Some(shown));
                     }
-                    Err(rejection) => rejection,
+                    Err(rejection) => (rejection, Some(owner)),
                 }
             }
-            (Verdict::Reject(code), _) => {
-                let failed = found.session.as_ref().err().map(LookupError::kind);
-                policy.rejection(code, owner, arrival, failed, weighed.right)
+            Decision::Reject(refusal) => {
+                let owner = refusal.session.as_ref().and_then(Session::owner);
+                (policy.rejection(refusal, self.question), owner)
             }
-            // Only what is known is replayed.
-            (Verdict::Pass | Verdict::Claim | Verdict::Replay, _) => return (None, None),
         };
         let code = rejection.code();
         let response = policy.write(rejection, Some(self.question.session), owner, reader);
@@ -107,7 +122,7 @@ impl Look<'_> {
                 SessionStatus::Over => "over",
             },
             owner: session.owner().cloned(),
-            owned_here: self.policy.cache.is_me(session.owner()),
+            owned_here: self.policy.sessions.node.is_me(session.owner()),
             presence: session.presence(),
             epoch: session.epoch(),
             released: session.released(),
@@ -130,32 +145,38 @@ impl Look<'_> {
         let (policy, arrival) = (self.policy, &self.question.arrival);
         let session = asked.session.as_ref().map(Option::as_ref);
         let known = session.ok().flatten();
-        let right = known.map(|session| policy.cache.right(asked, session));
-        // What is wrong with the session is the same, whoever asks.
-        let verdict = match (known, right) {
-            (Some(session), Some(right)) => {
-                let record = Record::known(session, asked.age, true, right);
-                let here = policy.here(self.head, self.question, asked.session.as_ref().ok());
-                decide(record, here, arrival)
+        let lease = known.map(|session| self.lease(asked, session));
+        // What is wrong with the session is the same for every client.
+        let decision = match (known, lease) {
+            (Some(session), Some(lease)) => {
+                let lookup = Lookup::Known(Known {
+                    session: session.clone(),
+                    age: asked.age,
+                    allowed: true,
+                    lease,
+                });
+                let found = asked.session.as_ref().ok();
+                let local = policy.local(self.head, self.question, found);
+                decide(lookup, &local, arrival)
             }
-            _ => directory.verdict,
+            _ => self.decide(asked),
         };
-        let carried = match (verdict, known) {
-            (Verdict::Replay, Some(session)) => {
-                policy.hand_over(self.head, session, arrival, PREVIEW).err()
-            }
+        let carried = match &decision {
+            Decision::HandOver { session, owner } => policy
+                .hand_over(self.head, session, owner, arrival, PREVIEW)
+                .err(),
             _ => None,
         };
         let circumstances = Circumstances {
             machine: &policy.machine,
-            standing: policy.cache.standing(),
+            state: policy.sessions.node.state(),
             platform,
             arrival,
             came_through: policy.replay.came_through(self.head),
             directory: session,
             age: asked.age,
-            right,
-            verdict,
+            lease,
+            verdict: decision.verdict(),
             allowed: directory.guard_allows.unwrap_or(true),
             not_carried: carried.as_ref(),
         };

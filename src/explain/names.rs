@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::Finding;
-use crate::{Code, MachineId, Presence, Source, Standing, Verdict};
+use crate::{Code, MachineId, NodeState, Presence, Source, Verdict};
 
 macro_rules! serialize_by_name {
     ($($named:ty),*) => {
@@ -18,5 +18,5 @@ macro_rules! serialize_by_name {
 }
 
 serialize_by_name!(
-    Code, Finding, MachineId, Presence, Source, Standing, Verdict
+    Code, Finding, MachineId, NodeState, Presence, Source, Verdict
 );

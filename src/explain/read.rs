@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use http::Response;
 
-use super::{ArrivalRead, ResponseShown, RightRead, shown::Shown};
-use crate::{Arrival, Code, LookupErrorKind, MachineId, Rejection, Right, Session, Verdict};
+use super::{ArrivalRead, LeaseRead, ResponseShown, shown::Shown};
+use crate::{
+    Arrival, Code, LookupErrorKind, MachineId, Rejection, Session, Verdict, ownership::Lease,
+};
 
 pub(super) fn meaning(verdict: Verdict, code: Option<Code>, session: Option<&Session>) -> String {
     let owner = session.and_then(Session::owner).map(MachineId::as_str);
@@ -70,14 +72,14 @@ pub(super) fn arrival_read(arrival: &Arrival, came_through: Option<bool>) -> Arr
     }
 }
 
-pub(super) fn right_read(right: Right) -> RightRead {
-    let (right, left_ms) = match right {
-        Right::Serve { left } => ("serve", Some(left)),
-        Right::Wait { left } if left > super::circumstances::GIVEN_UP => ("given-up", None),
-        Right::Wait { left } => ("wait", Some(left)),
-        Right::Expired => ("expired", None),
+pub(super) fn lease_read(lease: Lease) -> LeaseRead {
+    let (lease, left_ms) = match lease {
+        Lease::Valid { left } => ("valid", Some(left)),
+        Lease::Pending { left } => ("pending", Some(left)),
+        Lease::Released => ("released", None),
+        Lease::Expired => ("expired", None),
     };
-    RightRead { right, left_ms }
+    LeaseRead { lease, left_ms }
 }
 
 pub(super) fn kind(kind: LookupErrorKind) -> &'static str {

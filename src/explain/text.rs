@@ -88,7 +88,7 @@ impl Explanation {
         line(
             f,
             "machine",
-            format_args!("{}, {}", machine.id, machine.standing.as_str()),
+            format_args!("{}, {}", machine.id, machine.state.as_str()),
         )?;
         match &machine.platform {
             Some(platform) if platform.machine != machine.id => line(
@@ -116,7 +116,7 @@ impl Explanation {
                 yes(policy.guarded),
                 policy.max_hops,
                 policy.lookup_timeout_ms,
-                policy.bound_ms
+                policy.lease_ttl_ms
             ),
         )
     }
@@ -146,10 +146,10 @@ fn reading(f: &mut Formatter<'_>, name: &str, reading: &Reading) -> fmt::Result 
         let says = if allows { "lets it pass" } else { "refuses it" };
         line(f, "  guard", says)?;
     }
-    if let Some(right) = &reading.right {
-        match right.left_ms {
-            Some(left) => line(f, "  right", format_args!("{} for {left} ms", right.right))?,
-            None => line(f, "  right", right.right)?,
+    if let Some(lease) = &reading.lease {
+        match lease.left_ms {
+            Some(left) => line(f, "  lease", format_args!("{} for {left} ms", lease.lease))?,
+            None => line(f, "  lease", lease.lease)?,
         }
     }
     let (verdict, meaning) = (reading.verdict.as_str(), &reading.meaning);

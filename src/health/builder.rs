@@ -3,12 +3,12 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{HealthCheck, HealthService, directory::Directory, report::Health};
-use crate::{SessionId, cache::Cache, policy::Policy};
+use crate::{SessionId, ownership::Sessions, policy::Policy};
 
 /// Configures a [`HealthService`]. Made by [`OwnershipLayer::health`](crate::OwnershipLayer::health).
 #[must_use = "a builder does nothing until it is built"]
 pub struct HealthBuilder {
-    cache: Arc<Cache>,
+    sessions: Arc<Sessions>,
     at: Arc<str>,
     lately: Duration,
     patience: Duration,
@@ -35,7 +35,7 @@ impl HealthBuilder {
 
     pub(super) fn new(policy: &Policy) -> Self {
         Self {
-            cache: Arc::clone(&policy.cache),
+            sessions: Arc::clone(&policy.sessions),
             at: "".into(),
             lately: Self::DEFAULT_LATELY,
             patience: Self::DEFAULT_PATIENCE,
@@ -115,10 +115,15 @@ impl HealthBuilder {
     /// Builds the service.
     #[must_use]
     pub fn build(self) -> HealthService {
-        let patience = self.patience.min(self.cache.timeout());
-        let directory = Directory::new(Arc::clone(&self.cache), self.lately, patience, self.canary);
+        let patience = self.patience.min(self.sessions.cache.timeout());
+        let directory = Directory::new(
+            Arc::clone(&self.sessions.cache),
+            self.lately,
+            patience,
+            self.canary,
+        );
         let health = Health {
-            cache: self.cache,
+            sessions: self.sessions,
             directory: Arc::new(directory),
             directory_is_required: self.directory_is_required,
             shows_machine: self.shows_machine,

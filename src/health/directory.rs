@@ -10,10 +10,7 @@ use std::{
 use futures_util::future::{FutureExt, Shared, WeakShared};
 
 use super::Check;
-use crate::{
-    LookupErrorKind, SessionId,
-    cache::{Cache, Tick},
-};
+use crate::{LookupErrorKind, SessionId, cache::Cache, clock::Tick};
 
 /// For how many milliseconds nobody asks after a failure: probes come from several places, and a
 /// directory that is coming back should be spared.
@@ -70,7 +67,7 @@ impl Directory {
         }
         let asking = self.lock();
         let (at, failed) = asking.failed.as_ref()?;
-        let age = self.cache.now().since(*at);
+        let age = self.cache.clock().now().since(*at);
         (age < PAUSE).then(|| failed.clone().with_age(Duration::from_millis(age)))
     }
 
@@ -96,7 +93,7 @@ impl Directory {
             // after it and stays here.
             Err(error) if error.kind() != LookupErrorKind::Corrupt => {
                 let failed = Check::failing(error.to_string());
-                asking.failed = Some((self.cache.now(), failed.clone()));
+                asking.failed = Some((self.cache.clock().now(), failed.clone()));
                 failed
             }
             Ok(_) | Err(_) => {

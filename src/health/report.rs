@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 
 use super::{Check, builder::Named, directory::Directory};
-use crate::{MachineId, Standing, cache::Cache};
+use crate::{MachineId, NodeState, ownership::Sessions};
 
 /// Whether a machine should get requests, and why.
 ///
@@ -55,7 +55,7 @@ impl HealthReport {
 
 /// What a machine's health is asked of.
 pub(super) struct Health {
-    pub(super) cache: Arc<Cache>,
+    pub(super) sessions: Arc<Sessions>,
     pub(super) directory: Arc<Directory>,
     pub(super) directory_is_required: bool,
     pub(super) shows_machine: bool,
@@ -64,11 +64,11 @@ pub(super) struct Health {
 
 impl Health {
     pub(super) async fn report(self: Arc<Self>) -> HealthReport {
-        let standing = self.cache.standing();
+        let state = self.sessions.node.state();
         let directory = Arc::clone(&self.directory).check().await;
         let mut components = vec![
-            component("identity", true, identity(standing)),
-            component("standing", true, of_standing(standing)),
+            component("identity", true, identity(state)),
+            component("node", true, of_node(state)),
             component("directory", self.directory_is_required, directory),
         ];
         components.extend(self.checks.iter().map(|named| {
@@ -78,27 +78,29 @@ impl Health {
         }));
         HealthReport {
             ready: components.iter().all(|one| one.ok || !one.required),
-            machine: self.shows_machine.then(|| self.cache.machine().clone()),
+            machine: self
+                .shows_machine
+                .then(|| self.sessions.node.machine().clone()),
             components,
         }
     }
 }
 
-fn identity(standing: Standing) -> Check {
-    if standing == Standing::Duplicate {
-        Check::failing("another process says that it is this machine, and is the younger one")
+fn identity(state: NodeState) -> Check {
+    if state == NodeState::Fenced {
+        Check::failing("another, younger process registered this machine id")
     } else {
         Check::ok("this machine knows which one it is")
     }
 }
 
-fn of_standing(standing: Standing) -> Check {
-    match standing {
-        Standing::Joining => Check::failing("its presence has not begun yet"),
-        Standing::Serving => Check::ok("it serves"),
-        Standing::Draining => Check::failing("it gives its sessions up"),
-        Standing::Duplicate => Check::failing("it serves no more: another process is this machine"),
-        Standing::Gone => Check::failing("it serves no more: it was declared gone"),
+fn of_node(state: NodeState) -> Check {
+    match state {
+        NodeState::Joining => Check::failing("its presence has not begun yet"),
+        NodeState::Serving => Check::ok("it serves"),
+        NodeState::Draining => Check::failing("it gives its sessions up"),
+        NodeState::Fenced => Check::failing("fenced: another process registered this machine id"),
+        NodeState::Removed => Check::failing("removed: this machine was declared gone"),
     }
 }
 

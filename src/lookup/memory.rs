@@ -9,8 +9,8 @@ use std::{
 use futures_util::FutureExt;
 
 use crate::{
-    CacheHandle, LookupError, MachineId, Presence, Refresh, Session, SessionDirectory, SessionId,
-    SessionLookup,
+    LookupError, MachineId, Node, NodeState, Presence, Refresh, Session, SessionDirectory,
+    SessionId, SessionLookup, ownership::previous_owner_may_serve,
 };
 
 /// Sessions in memory, for development, demos and tests.
@@ -98,24 +98,24 @@ impl MemoryLookup {
         self.write().machines.insert(machine.clone(), None);
     }
 
-    /// A machine gives all of its sessions up, and serves none from now on; says which. Whoever
-    /// claims one next need not wait, unless this machine still did.
+    /// A machine gives all of its sessions up, and serves none from now on; returns which. The next
+    /// owner of one need not wait, unless this machine still did.
     #[allow(
         clippy::must_use_candidate,
         reason = "what it does matters more than what it says"
     )]
-    pub fn drain(&self, cache: &CacheHandle) -> Vec<SessionId> {
-        cache.worsen(crate::Standing::Draining);
-        let waited = cache.waited_out();
+    pub fn drain(&self, node: &Node) -> Vec<SessionId> {
+        node.advance(NodeState::Draining);
+        let waited = node.waited_out();
         let mut memory = self.write();
         let mut released = Vec::new();
         for session in memory.sessions.values_mut() {
-            if session.owner() != Some(cache.machine()) {
+            if session.owner() != Some(node.machine()) {
                 continue;
             }
             let (id, epoch) = (session.id(), session.epoch().unwrap_or(1));
             let free = session.clone().without_owner().with_epoch(epoch + 1);
-            let had_to_wait = crate::owner_before_may_serve(epoch, session.released());
+            let had_to_wait = previous_owner_may_serve(epoch, session.released());
             let proven = !had_to_wait || waited.contains(&(id, epoch));
             *session = if proven {
                 free.with_released(epoch + 1)

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use crate::{
-    CacheHandle, LookupError, Refresh, Session, SessionId, SessionLookup,
+    LookupError, Node, Refresh, Session, SessionId, SessionLookup,
     meter::{self, Stopwatch},
 };
 
@@ -28,7 +28,6 @@ mod failure;
 mod fault;
 mod hosts;
 mod identifier;
-mod layers;
 mod lease;
 #[cfg(feature = "doctor")]
 mod look;
@@ -275,8 +274,8 @@ impl SessionLookup for PostgresLookup {
         }
     }
 
-    fn attach_layer(&self, cache: &CacheHandle) {
-        self.inner.processes.layers(cache.machine()).add(cache);
+    fn node(&self, new: &Node) -> Node {
+        self.inner.processes.node(new)
     }
 }
 

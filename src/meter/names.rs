@@ -76,7 +76,7 @@ metrics! {
         "Attempts to become the owner of a session, by whether nobody or a lost machine owned it, and by how they ended.";
     LOSSES Counter, "tower_ownership_losses_total",
         "Handlers and streams that were told that their session is lost.";
-    STANDING Gauge, "tower_ownership_standing",
+    NODE_STATE Gauge, "tower_ownership_node_state",
         "Whether this process may serve, and if not, why: 1 for what holds, 0 for the others.";
     WATCH_LISTENING Gauge, "tower_ownership_watch_listening",
         "Whether changes of sessions are heard at once: 1 or 0.";

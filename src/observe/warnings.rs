@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Code, cache::Tick};
+use crate::{Code, clock::Tick};
 
 /// When which cause was last said at WARN, and how often it was not since.
 ///

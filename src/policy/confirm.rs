@@ -3,18 +3,13 @@
 use bytes::Bytes;
 use http::Response;
 
-use super::Policy;
+use super::{Policy, Question};
 use crate::{
-    Arrival, Code, Observed, Owned, Reader, Right, Session, Standing, observe::RequestSpan,
-    verdict::mine,
+    Arrival, NodeState, Observed, Owned, Reader, Verdict,
+    decision::{Decision, Refusal, serve},
+    observe::RequestSpan,
+    ownership::Lease,
 };
-
-/// A request that may not pass any more, although it was decided that it may.
-pub(crate) struct Lapsed {
-    session: Session,
-    standing: Standing,
-    right: Right,
-}
 
 impl Policy {
     /// Whether the request may still pass, asked right before it does.
@@ -24,48 +19,46 @@ impl Policy {
     /// can be relied on. To tell of the verdict before it is reached was rejected: the event holds
     /// what the decision was made from.
     #[inline]
-    pub(crate) fn confirm(&self, owned: &Owned) -> Result<(), Box<Lapsed>> {
+    pub(crate) fn confirm(&self, owned: &Owned) -> Result<(), Box<Refusal>> {
         if owned.still_serves() {
             return Ok(());
         }
-        self.judge_again(owned)
+        self.decide_again(owned)
     }
 
     #[cold]
-    fn judge_again(&self, owned: &Owned) -> Result<(), Box<Lapsed>> {
-        let (standing, right) = (self.cache.standing(), owned.right_now());
-        if standing == Standing::Serving && right.may_serve() {
+    fn decide_again(&self, owned: &Owned) -> Result<(), Box<Refusal>> {
+        let (state, lease) = (self.sessions.node.state(), owned.lease());
+        // Almost always it may, and then nothing has to be cloned.
+        if state == NodeState::Serving && lease.is_valid() {
             return Ok(());
         }
-        Err(Box::new(Lapsed {
-            session: owned.session().clone(),
-            standing,
-            right,
-        }))
+        match serve(owned.session().clone(), state, lease) {
+            Decision::Reject(refusal) => Err(Box::new(refusal)),
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a request that may not pass any more: a second verdict, which corrects the first.
     #[cold]
     pub(crate) fn lapsed(
         &self,
-        lapsed: &Lapsed,
+        refusal: &Refusal,
+        owned: &Owned,
         span: &RequestSpan,
         reader: Reader,
     ) -> Response<Bytes> {
-        let Lapsed {
-            session,
-            standing,
-            right,
-        } = lapsed;
-        let verdict = mine(*standing, *right);
-        let seen = Observed {
-            session: Some(session.id()),
-            ..self.saw(verdict).of(session)
+        let question = Question {
+            session: owned.id(),
+            arrival: Arrival::Fresh,
+            claimed: false,
         };
-        let code = seen.code().unwrap_or(Code::LookupUnavailable);
-        let arrival = &Arrival::Fresh;
-        let rejection = self.rejection(code, seen.owner, arrival, None, Some(*right));
-        let rejection = if *right == Right::Expired && *standing == Standing::Serving {
+        let seen = Observed {
+            session: Some(owned.id()),
+            ..self.saw(Verdict::Reject(refusal.code)).of(owned.session())
+        };
+        let rejection = self.rejection(refusal, &question);
+        let rejection = if refusal.lease == Some(Lease::Expired) {
             rejection.held_up()
         } else {
             rejection

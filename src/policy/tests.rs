@@ -15,8 +15,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    CacheHandle, Code, FlyReplay, Header, MachineId, MemoryLookup, Observed, OwnershipLayer,
-    Rejection, ResponseBody, Session, SessionId, Standing, cache::Clock,
+    Code, FlyReplay, Header, MachineId, MemoryLookup, Node, NodeState, Observed, OwnershipLayer,
+    Rejection, ResponseBody, Session, SessionId, clock::Clock,
 };
 
 type Answer = Response<ResponseBody<http_body_util::Full<Bytes>>>;
@@ -35,14 +35,14 @@ struct Outcome {
 fn serve(
     at_first: bool,
     tells_owned: bool,
-    hook: impl Fn(&AtomicU64, &CacheHandle) + Send + Sync + 'static,
+    hook: impl Fn(&AtomicU64, &Node) + Send + Sync + 'static,
 ) -> Outcome {
     let (clock, time) = Clock::by_hand();
     time.store(100_000, Ordering::SeqCst);
     let sessions = MemoryLookup::new();
     sessions.insert(Session::owned_by(id(), "me".parse().unwrap()).with_epoch(1));
     let told = Arc::new(Mutex::new(Vec::new()));
-    let handle: Arc<Mutex<Option<CacheHandle>>> = Arc::default();
+    let handle: Arc<Mutex<Option<Node>>> = Arc::default();
     let (tells, cache) = (Arc::clone(&told), Arc::clone(&handle));
     let layer = OwnershipLayer::builder(sessions)
         .session(Header::named("x-session").unwrap())
@@ -61,7 +61,7 @@ fn serve(
         })
         .build_with(clock)
         .unwrap();
-    *handle.lock().unwrap() = Some(layer.cache());
+    *handle.lock().unwrap() = Some(layer.node().clone());
     let entered = Arc::new(AtomicU64::new(0));
     let counts = Arc::clone(&entered);
     let mut service = layer.layer(tower::service_fn(move |_: Request<()>| {
@@ -91,7 +91,7 @@ fn id() -> SessionId {
 /// The handler is not entered, and a second verdict corrects the first.
 fn is_refused(
     code: Code,
-    hook: impl Fn(&AtomicU64, &CacheHandle) + Copy + Send + Sync + 'static,
+    hook: impl Fn(&AtomicU64, &Node) + Copy + Send + Sync + 'static,
 ) -> Vec<String> {
     let cases = [(true, true), (true, false), (false, true), (false, false)];
     let refused = cases.into_iter().map(|(at_first, tells_owned)| {
@@ -129,17 +129,17 @@ fn a_request_whose_hook_blocks_within_the_lease_passes() {
 
 #[test]
 fn a_request_that_is_decided_before_a_drain_is_not_served_after() {
-    is_refused(Code::SessionMoving, |_, cache| {
-        cache.worsen(Standing::Draining);
+    is_refused(Code::SessionMoving, |_, node| {
+        node.advance(NodeState::Draining);
     });
-    is_refused(Code::DuplicateIdentity, |_, cache| {
-        cache.worsen(Standing::Duplicate);
+    is_refused(Code::DuplicateIdentity, |_, node| {
+        node.advance(NodeState::Fenced);
     });
 }
 
 #[test]
 fn a_request_that_is_decided_before_a_release_is_not_served_after() {
-    is_refused(Code::SessionMoving, |_, cache| {
-        cache.give_up(id(), 1);
+    is_refused(Code::SessionMoving, |_, node| {
+        drop(node.begin_release(id(), 1));
     });
 }

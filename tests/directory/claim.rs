@@ -206,7 +206,7 @@ async fn the_sessions_address_becomes_that_of_its_owner() {
     let address = "https://m1.example".parse().unwrap();
     let process = Process::of("m1", &database);
     let presence = process.directory.presence().address(&address);
-    let _present = presence.start(process.cache.clone()).await.unwrap();
+    let _present = presence.start(&process.node).await.unwrap();
     assert_eq!(process.claim(with).await.address(), Some(&address));
     let other = Process::of("m2", &database);
     let kept = other.claim(without).await;
@@ -257,7 +257,7 @@ async fn a_table_that_changes_is_written_all_the_same() {
             let id = unowned(&database).await;
             assert_eq!(process.claim(id).await.epoch(), Some(1), "{change}");
             let session = SessionId::new(id);
-            let released = process.directory.release(session, &process.cache).await;
+            let released = process.directory.release(session, &process.node).await;
             assert!(released.unwrap().unwrap().proven, "{change}");
         }
     }

@@ -61,7 +61,7 @@ async fn the_sessions_that_a_machine_owns_are_counted_while_it_is_present() {
     owned_by(&database, "m2").await;
     let presence = process.directory.presence().interval(BEAT);
     let presence = presence.count_sessions_every(BEAT);
-    let present = presence.start(process.cache.clone()).await.unwrap();
+    let present = presence.start(&process.node).await.unwrap();
     let owned = || value(&prometheus, "owned_sessions");
     let is = |count: &str| {
         let page = prometheus.render();

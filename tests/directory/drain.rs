@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_ownership::{AssignError, Presence, SessionId, Standing};
+use tower_ownership::{AssignError, NodeState, Presence, SessionId};
 
 use crate::support::incident::PreviewSession;
 use crate::{Process, me, migrated, one, owned_by, row, unowned};
@@ -35,7 +35,7 @@ async fn all_sessions_are_given_up_in_one_statement() {
     .await;
     assert_eq!(left, 0);
     assert_eq!(row(&database, others).await.0.as_deref(), Some("m2"));
-    assert_eq!(process.cache.standing(), Standing::Draining);
+    assert_eq!(process.node.state(), NodeState::Draining);
     // Who has nothing left is done at once.
     let again = presence.drain(LONG).await.unwrap();
     assert!(again.is_empty && again.released.is_empty());
@@ -76,7 +76,7 @@ async fn a_machine_that_left_is_lost_at_once_and_back_after_a_restart() {
     let process = Process::of("m1", &database);
     let presence = process.present().await;
     presence.leave().await.unwrap();
-    assert_eq!(process.cache.standing(), Standing::Draining);
+    assert_eq!(process.node.state(), NodeState::Draining);
     assert_eq!(process.read(id).await.presence(), Presence::Lost);
     let again = Process::of("m1", &database);
     let _present = again.present().await;
@@ -102,7 +102,7 @@ async fn a_drain_ends_in_time_when_the_table_is_locked() {
         "{:?}",
         began.elapsed()
     );
-    assert_eq!(process.cache.standing(), Standing::Draining);
+    assert_eq!(process.node.state(), NodeState::Draining);
     writer.batch_execute("COMMIT").await.unwrap();
     let drained = presence.drain(LONG).await.unwrap();
     assert!(drained.is_empty);

@@ -130,10 +130,10 @@ async fn a_session_without_an_epoch_is_neither_claimed_nor_released() {
         .await;
     let claim = process
         .directory
-        .claim(seen, process.cache.machine().clone());
+        .claim(seen, process.node.machine().clone());
     assert_eq!(claim.await.unwrap_err().kind(), LookupErrorKind::Corrupt);
     assert_eq!(row(&database, id).await.0.as_deref(), Some("m2"));
-    let released = process.directory.release_all(&process.cache).await.unwrap();
+    let released = process.directory.release_all(&process.node).await.unwrap();
     assert!(released.is_empty(), "{released:?}");
     assert_eq!(row(&database, mine).await.0.as_deref(), Some("m1"));
 }

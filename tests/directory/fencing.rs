@@ -10,7 +10,7 @@ use crate::{Process, eventually, migrated, one, owned_by, row};
 
 /// The statement of the example.
 fn statement() -> String {
-    let source = include_str!("../../src/owned.rs");
+    let source = include_str!("../../src/ownership/owned.rs");
     let documented = source.lines().filter_map(|line| line.strip_prefix("/// "));
     let documented = documented.collect::<Vec<_>>().join("\n");
     let from = documented.find("\"INSERT INTO").unwrap() + 1;
@@ -85,7 +85,7 @@ async fn a_late_write_of_an_earlier_epoch_is_refused() {
     let (database, id) = with_states().await;
     let m1 = Process::of("m1", &database);
     assert_eq!(write(&database, id, 1, "first").await, 1);
-    let released = m1.directory.release(SessionId::new(id), &m1.cache).await;
+    let released = m1.directory.release(SessionId::new(id), &m1.node).await;
     assert!(released.unwrap().is_some());
     assert_eq!(write(&database, id, 1, "late").await, 0);
     let claimed = Process::of("m2", &database).claim(id).await;

@@ -12,7 +12,7 @@ fn with(machine: &str, database: &Database, freshness: Freshness) -> Process {
 }
 
 async fn refused(process: &Process) -> PresenceError {
-    let presence = process.directory.presence().start(process.cache.clone());
+    let presence = process.directory.presence().start(&process.node);
     presence.await.unwrap_err()
 }
 
@@ -50,7 +50,7 @@ async fn of_many_that_start_at_once_all_agree() {
         .collect();
     let starts = processes
         .iter()
-        .map(|process| process.directory.presence().start(process.cache.clone()));
+        .map(|process| process.directory.presence().start(&process.node));
     let started = futures_util::future::join_all(starts).await;
     let began = started.iter().filter(|started| started.is_ok()).count();
     assert_eq!(began, 5);
@@ -82,7 +82,7 @@ async fn a_machine_that_would_be_lost_between_two_beats_does_not_start() {
         .directory
         .presence()
         .interval(Duration::from_secs(8));
-    let error = presence.start(process.cache.clone()).await.unwrap_err();
+    let error = presence.start(&process.node).await.unwrap_err();
     assert!(
         matches!(error, PresenceError::TooSeldom { .. }),
         "{error:?}"
@@ -91,7 +91,7 @@ async fn a_machine_that_would_be_lost_between_two_beats_does_not_start() {
         process.directory.presence().interval(Duration::ZERO),
         process.directory.presence().timeout(Duration::ZERO),
     ] {
-        let error = presence.start(process.cache.clone()).await.unwrap_err();
+        let error = presence.start(&process.node).await.unwrap_err();
         assert!(matches!(error, PresenceError::Zero { .. }), "{error:?}");
     }
 }

@@ -35,7 +35,7 @@ async fn a_running_process_misses_its_triggers() {
         .presence()
         .interval(crate::BEAT)
         .check_triggers_every(crate::BEAT);
-    let presence = presence.start(process.cache.clone()).await.unwrap();
+    let presence = presence.start(&process.node).await.unwrap();
     let misses = || presence.check().reason().contains("apply the migration");
     assert!(!misses());
     for (how, missing) in [("DISABLE", true), ("ENABLE", false)] {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_ownership::{Freshness, PostgresLookup, SessionId, Standing};
+use tower_ownership::{Freshness, NodeState, PostgresLookup, SessionId};
 
 use crate::support::database::Database;
 use crate::support::until_async;
@@ -35,9 +35,12 @@ async fn a_drain_stops_every_layer_of_the_machine() {
     let database = migrated().await;
     let shared = lookup(&database);
     let other = lookup(&database);
-    let (first, second, third) = (layer(&shared), layer(&shared), layer(&other));
-    let presence = first.directory.presence().interval(BEAT).also(&other);
-    let presence = presence.start(first.cache.clone()).await.unwrap();
+    let (first, second) = (layer(&shared), layer(&shared));
+    let third = Process::around("m1", other.clone(), |layer| {
+        layer.freshness(freshness()).node(&first.node)
+    });
+    let presence = first.directory.presence().interval(BEAT);
+    let presence = presence.start(&first.node).await.unwrap();
     let late = layer(&shared);
     let layers = [&first, &second, &third, &late];
     let id = owned_by(&database, "m1").await;
@@ -51,7 +54,7 @@ async fn a_drain_stops_every_layer_of_the_machine() {
     next.claim(id).await;
     assert_eq!(next.answer(id).await, "epoch 3");
     for layer in layers.into_iter().chain([&layer(&shared), &layer(&other)]) {
-        assert_eq!(layer.cache.standing(), Standing::Draining);
+        assert_eq!(layer.node.state(), NodeState::Draining);
         assert_ne!(layer.answer(id).await, "epoch 1");
     }
 }
@@ -65,7 +68,7 @@ async fn a_release_stops_every_layer_of_the_machine() {
     let id = owned_by(&database, "m1").await;
     assert_eq!(second.answer(id).await, "epoch 1");
     // Of a layer that has never seen the session.
-    let released = first.directory.release(SessionId::new(id), &first.cache);
+    let released = first.directory.release(SessionId::new(id), &first.node);
     assert!(released.await.unwrap().unwrap().proven);
     assert_ne!(second.answer(id).await, "epoch 1");
 }
@@ -75,30 +78,30 @@ async fn a_machine_that_is_gone_or_replaced_stops_every_layer() {
     let database = migrated().await;
     let shared = lookup(&database);
     let (first, second) = (waiting_layer(&shared), waiting_layer(&shared));
-    assert_eq!(second.cache.standing(), Standing::Joining);
+    assert_eq!(second.node.state(), NodeState::Joining);
     let _present = first.present().await;
-    assert_eq!(second.cache.standing(), Standing::Serving);
+    assert_eq!(second.node.state(), NodeState::Serving);
     let young = lookup(&database);
     let (young, its_second) = (layer(&young), layer(&young));
     let _young = young.present().await;
-    for cache in [&first.cache, &second.cache] {
+    for node in [&first.node, &second.node] {
         until_async("the older stops", async || {
-            cache.standing() == Standing::Duplicate
+            node.state() == NodeState::Fenced
         })
         .await;
     }
     let late = layer(&shared);
-    assert_eq!(late.cache.standing(), Standing::Duplicate);
+    assert_eq!(late.node.state(), NodeState::Fenced);
     // The younger one waits, by each of its layers, also by one that is built now.
     let late = layer(&young.lookup);
     for layer in [&young, &its_second, &late] {
-        assert!(!layer.cache.is_alone());
+        assert!(!layer.node.is_alone());
     }
     let gone = young.directory.declare_gone(&crate::me("m1")).await;
     assert!(gone.unwrap());
     for layer in [&young, &its_second, &late] {
         until_async("it is gone", async || {
-            layer.cache.standing() == Standing::Gone
+            layer.node.state() == NodeState::Removed
         })
         .await;
     }
@@ -117,7 +120,7 @@ async fn a_layer_that_is_built_later_takes_over_a_pending_release() {
         .batch_execute("BEGIN; UPDATE preview_sessions SET tier = 'x'")
         .await
         .unwrap();
-    let released = first.directory.release(SessionId::new(id), &first.cache);
+    let released = first.directory.release(SessionId::new(id), &first.node);
     released.await.unwrap_err();
     let late = layer(&shared);
     assert_eq!(late.answer(id).await, "session-moving");

@@ -30,7 +30,7 @@ async fn machines_are_listed_with_how_they_are() {
     assert_eq!(process.directory.machines().await.unwrap(), []);
     fleet(&database).await;
     let presence = process.directory.presence().app("shop").region("fra");
-    let _present = presence.start(process.cache.clone()).await.unwrap();
+    let _present = presence.start(&process.node).await.unwrap();
     let machines = process.directory.machines().await.unwrap();
     let told: Vec<_> = machines
         .iter()

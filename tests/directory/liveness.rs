@@ -39,7 +39,7 @@ async fn a_machine_that_listens_no_more_loses_its_sessions() {
     let address = listener.local_addr().unwrap();
     let presence = m1.directory.presence().interval(BEAT).serves_at(address);
     let presence = presence.stops_after(PATIENCE);
-    let presence = presence.start(m1.cache.clone()).await.unwrap();
+    let presence = presence.start(&m1.node).await.unwrap();
     let _other = m2.present().await;
     // It beats although it accepts no connection.
     tokio::time::sleep(LOST_AFTER + PATIENCE).await;
@@ -80,7 +80,7 @@ async fn beats_stop_only_after_a_check_fails_without_interruption() {
     };
     let presence = m1.directory.presence().interval(BEAT).beats_while(check);
     let presence = presence.stops_after(PATIENCE);
-    let presence = presence.start(m1.cache.clone()).await.unwrap();
+    let presence = presence.start(&m1.node).await.unwrap();
     for _ in 0..4 {
         is_well.store(false, Ordering::Relaxed);
         tokio::time::sleep(PATIENCE / 2).await;

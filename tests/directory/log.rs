@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::runtime::Builder;
-use tower_ownership::Standing;
+use tower_ownership::NodeState;
 use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter};
 
 use crate::support::postgres::Cluster;
@@ -118,7 +118,7 @@ fn both_of_two_processes_say_that_they_are_two() {
         .await;
         drop(before);
         until_async("the younger is alone", async || !after.health().rival).await;
-        assert_eq!(young.cache.standing(), Standing::Serving);
+        assert_eq!(young.node.state(), NodeState::Serving);
     });
     let events = log.events();
     for event in &events {
@@ -136,7 +136,7 @@ fn a_machine_that_was_declared_gone_says_so_once() {
         let _present = process.present().await;
         process.directory.declare_gone(&me("m1")).await.unwrap();
         until_async("it has stopped", async || {
-            process.cache.standing() == Standing::Gone
+            process.node.state() == NodeState::Removed
         })
         .await;
     });
@@ -150,7 +150,7 @@ fn a_failed_registration_is_told_once_per_cause() {
         let database = crate::support::database::Database::fresh().await;
         database.incident_table().await;
         let process = Process::of("m1", &database);
-        let start = || process.directory.presence().start(process.cache.clone());
+        let start = || process.directory.presence().start(&process.node);
         for _ in 0..3 {
             start().await.unwrap_err();
         }

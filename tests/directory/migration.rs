@@ -454,7 +454,7 @@ async fn names_and_types_may_be_odd() {
         let next = Process::with(&other, builder, Freshness::new());
         let _present = next.present().await;
         let session = SessionId::new(id);
-        let released = process.directory.release(session, &process.cache).await;
+        let released = process.directory.release(session, &process.node).await;
         assert!(released.unwrap().unwrap().proven);
         let claimed = next.claim(id).await;
         assert_eq!(claimed.owner(), Some(&me(&other)), "{schema}");
@@ -512,7 +512,7 @@ async fn a_partitioned_table_is_a_table() {
     assert_eq!(process.claim(id).await.epoch(), Some(1));
     let released = process
         .directory
-        .release(SessionId::new(id), &process.cache)
+        .release(SessionId::new(id), &process.node)
         .await;
     assert_eq!(released.unwrap().unwrap().epoch, 2);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tower_ownership::{
-    Freshness, PostgresLookup, PostgresLookupBuilder, Presence, SessionFilter, SessionId, Standing,
+    Freshness, NodeState, PostgresLookup, PostgresLookupBuilder, Presence, SessionFilter, SessionId,
 };
 
 use crate::race::{patient, race};
@@ -53,7 +53,7 @@ async fn lives(database: Database, fleet: PostgresLookupBuilder) {
     let session = SessionId::new(id);
     assert_eq!(m1.claim(id).await.epoch(), Some(1));
     assert_eq!(m1.answer(id).await, "epoch 1");
-    let released = m1.directory.release(session, &m1.cache).await;
+    let released = m1.directory.release(session, &m1.node).await;
     assert!(released.unwrap().unwrap().proven);
     assert_eq!(m2.claim(id).await.epoch(), Some(3));
     assert_eq!(m2.answer(id).await, "epoch 3");
@@ -90,6 +90,6 @@ async fn lives(database: Database, fleet: PostgresLookupBuilder) {
     assert_eq!(row(&database, id).await.1, 5);
     here.leave().await.unwrap();
     m2.directory.declare_gone(&me("m2")).await.unwrap();
-    until_async("it stops", async || m2.cache.standing() == Standing::Gone).await;
+    until_async("it stops", async || m2.node.state() == NodeState::Removed).await;
     drop(there);
 }

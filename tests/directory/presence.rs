@@ -1,7 +1,7 @@
 //! Beats.
 
 use tower_ownership::{
-    Presence, PresenceError, PresenceState, SessionId, SessionLookup as _, Standing,
+    NodeState, Presence, PresenceError, PresenceState, SessionId, SessionLookup as _,
 };
 
 use crate::support::postgres::Cluster;
@@ -18,7 +18,7 @@ async fn a_machine_tells_what_it_is() {
         .app("shop")
         .region("fra")
         .version("1.2");
-    let presence = presence.start(process.cache.clone()).await.unwrap();
+    let presence = presence.start(&process.node).await.unwrap();
     let row = database
         .client()
         .await
@@ -76,7 +76,7 @@ async fn a_machine_that_was_declared_gone_stops_and_does_not_start_again() {
     let stranger = process.directory.declare_gone(&me("stranger")).await;
     assert!(!stranger.unwrap());
     until_async("it is gone", async || {
-        process.cache.standing() == Standing::Gone
+        process.node.state() == NodeState::Removed
     })
     .await;
     until_async("it says so", async || {
@@ -84,7 +84,7 @@ async fn a_machine_that_was_declared_gone_stops_and_does_not_start_again() {
     })
     .await;
     let again = Process::of("m1", &database);
-    let presence = again.directory.presence().start(again.cache.clone());
+    let presence = again.directory.presence().start(&again.node);
     let error = presence.await.unwrap_err();
     assert!(
         matches!(error, PresenceError::DeclaredGone { .. }),
@@ -94,8 +94,8 @@ async fn a_machine_that_was_declared_gone_stops_and_does_not_start_again() {
     assert!(error.to_string().contains("readmit"), "{error}");
     assert!(again.directory.readmit(&me("m1")).await.unwrap());
     let _present = again.present().await;
-    assert_eq!(again.cache.standing(), Standing::Serving);
-    assert_eq!(process.cache.standing(), Standing::Gone);
+    assert_eq!(again.node.state(), NodeState::Serving);
+    assert_eq!(process.node.state(), NodeState::Removed);
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn a_row_that_somebody_deleted_comes_back() {
     crate::eventually(&database, "SELECT count(*) = 1 FROM ownership_machines").await;
     let boot_id: uuid::Uuid = one(&database, "SELECT boot_id FROM ownership_machines").await;
     assert_eq!(boot_id, presence.boot_id());
-    assert_eq!(process.cache.standing(), Standing::Serving);
+    assert_eq!(process.node.state(), NodeState::Serving);
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn beats_outlive_a_database_that_is_away() {
     })
     .await;
     assert_eq!(presence.health().failures, 0);
-    assert_eq!(process.cache.standing(), Standing::Serving);
+    assert_eq!(process.node.state(), NodeState::Serving);
 }
 
 #[tokio::test]

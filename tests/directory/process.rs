@@ -7,9 +7,9 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_ownership::{
-    CacheHandle, FlyReplay, Freshness, LookupError, Owned, OwnershipLayer, OwnershipLayerBuilder,
-    PathSegment, PostgresDirectory, PostgresLookup, PostgresLookupBuilder, PostgresPresence,
-    Session, SessionDirectory as _, SessionId, SessionLookup as _,
+    CacheHandle, FlyReplay, Freshness, LookupError, Node, Owned, OwnershipLayer,
+    OwnershipLayerBuilder, PathSegment, PostgresDirectory, PostgresLookup, PostgresLookupBuilder,
+    PostgresPresence, Session, SessionDirectory as _, SessionId, SessionLookup as _,
 };
 use uuid::Uuid;
 
@@ -21,6 +21,7 @@ pub(crate) struct Process {
     pub(crate) lookup: PostgresLookup,
     pub(crate) directory: PostgresDirectory,
     pub(crate) cache: CacheHandle,
+    pub(crate) node: Node,
     layer: OwnershipLayer,
 }
 
@@ -54,6 +55,7 @@ impl Process {
         let layer = more(layer).build().unwrap();
         Self {
             cache: layer.cache(),
+            node: layer.node().clone(),
             lookup,
             directory,
             layer,
@@ -63,7 +65,7 @@ impl Process {
     /// Keeps the machine present, with a beat every 50 ms.
     pub(crate) async fn present(&self) -> PostgresPresence {
         let presence = self.directory.presence().interval(BEAT);
-        presence.start(self.cache.clone()).await.unwrap()
+        presence.start(&self.node).await.unwrap()
     }
 
     pub(crate) async fn read(&self, id: Uuid) -> Session {
@@ -83,7 +85,7 @@ impl Process {
 
     /// The same where it may fail.
     pub(crate) async fn try_claim(&self, seen: Session) -> Result<Session, LookupError> {
-        let claim = self.directory.claim(seen, self.cache.machine().clone());
+        let claim = self.directory.claim(seen, self.node.machine().clone());
         claim.await.map(Option::unwrap)
     }
 

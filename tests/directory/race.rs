@@ -136,7 +136,7 @@ async fn claim_all(
             let began = Instant::now();
             let claimed = async {
                 let seen = process.lookup.session(SessionId::new(*id)).await?.unwrap();
-                let me = process.cache.machine().clone();
+                let me = process.node.machine().clone();
                 process.directory.claim(seen, me).await
             };
             let claimed = claimed.await;

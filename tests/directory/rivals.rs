@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tower_ownership::{
-    Freshness, OnUnassigned, PostgresLookup, Presence, PresenceState, SessionId, Standing,
+    Freshness, NodeState, OnUnassigned, PostgresLookup, Presence, PresenceState, SessionId,
 };
 use uuid::Uuid;
 
@@ -24,12 +24,12 @@ async fn the_older_of_two_processes_stops_serving_and_the_younger_hears_of_it() 
     let after = young.present().await;
     assert_ne!(before.boot_id(), after.boot_id());
     until_async("the older stops", async || {
-        old.cache.standing() == Standing::Duplicate
+        old.node.state() == NodeState::Fenced
     })
     .await;
     until_async("the younger hears", async || after.health().rival).await;
     assert!(matches!(before.health().state, PresenceState::Duplicate));
-    assert_eq!(young.cache.standing(), Standing::Serving);
+    assert_eq!(young.node.state(), NodeState::Serving);
     assert!(after.health().state.is_present());
     // Once the older is no more, the younger hears nothing.
     drop(before);
@@ -48,7 +48,7 @@ async fn after_a_restart_there_is_no_rival() {
     })
     .await;
     assert!(!after.health().rival);
-    assert_eq!(young.cache.standing(), Standing::Serving);
+    assert_eq!(young.node.state(), NodeState::Serving);
 }
 
 #[tokio::test]
@@ -61,18 +61,15 @@ async fn what_the_process_before_writes_is_refused() {
     let _after = young.present().await;
 
     let session = SessionId::new(mine);
-    old.directory
-        .release(session, &old.cache)
-        .await
-        .unwrap_err();
+    old.directory.release(session, &old.node).await.unwrap_err();
     assert_eq!(row(&database, mine).await, (Some("m1".to_owned()), 1, None));
     assert_eq!(old.claim(free).await.owner(), None);
-    old.directory.release_all(&old.cache).await.unwrap_err();
+    old.directory.release_all(&old.node).await.unwrap_err();
     assert_eq!(row(&database, mine).await, (Some("m1".to_owned()), 1, None));
 
     assert_eq!(young.claim(free).await.epoch(), Some(1));
-    until_async("the younger is alone", async || young.cache.is_alone()).await;
-    let released = young.directory.release(session, &young.cache).await;
+    until_async("the younger is alone", async || young.node.is_alone()).await;
+    let released = young.directory.release(session, &young.node).await;
     assert!(released.unwrap().unwrap().proven);
 }
 
@@ -82,7 +79,7 @@ async fn a_read_tells_the_older_process_at_once_and_the_younger_waits_until_it_h
     let (old, young) = (process(&database), process(&database));
     let mine = owned_by(&database, "m1").await;
     // Neither beats again while this runs.
-    let seldom = |process: &Process| process.directory.presence().start(process.cache.clone());
+    let seldom = async |process: &Process| process.directory.presence().start(&process.node).await;
     let before = seldom(&old).await.unwrap();
     assert_eq!(old.answer(mine).await, "epoch 1");
     let _after = seldom(&young).await.unwrap();
@@ -91,11 +88,11 @@ async fn a_read_tells_the_older_process_at_once_and_the_younger_waits_until_it_h
     assert_eq!(old.read(mine).await.presence(), Presence::Superseded);
     old.cache.forget_all();
     assert_eq!(old.answer(mine).await, "duplicate-identity");
-    assert_eq!(old.cache.standing(), Standing::Duplicate);
+    assert_eq!(old.node.state(), NodeState::Fenced);
     assert!(before.health().state.is_present());
 
     assert_eq!(young.read(mine).await.presence(), Presence::Alive);
-    until_async("the younger is alone", async || young.cache.is_alone()).await;
+    until_async("the younger is alone", async || young.node.is_alone()).await;
     assert_eq!(young.answer(mine).await, "epoch 1");
 }
 
@@ -107,9 +104,9 @@ async fn what_a_process_gives_up_while_it_waits_for_the_one_before_is_no_proof()
     owned_by(&database, "m1").await;
     drop(old.present().await);
     let _after = young.present().await;
-    let released = young.directory.release(SessionId::new(one), &young.cache);
+    let released = young.directory.release(SessionId::new(one), &young.node);
     assert!(!released.await.unwrap().unwrap().proven);
-    let released = young.directory.release_all(&young.cache).await.unwrap();
+    let released = young.directory.release_all(&young.node).await.unwrap();
     assert_eq!(released.len(), 1);
     assert!(!released[0].proven);
 }
@@ -128,7 +125,7 @@ async fn who_waits_for_the_process_before_claims_nothing_that_others_could_serve
     let _after = young.present().await;
     assert_eq!(young.answer(free).await, "session-starting");
     assert_eq!(row(&database, free).await.0, None);
-    until_async("the younger is alone", async || young.cache.is_alone()).await;
+    until_async("the younger is alone", async || young.node.is_alone()).await;
     assert_eq!(young.answer(free).await, "epoch 1");
 }
 
@@ -139,7 +136,7 @@ async fn nobody_waits_for_a_process_that_has_left() {
     let mine = owned_by(&database, "m1").await;
     old.present().await.leave().await.unwrap();
     let _after = young.present().await;
-    assert!(young.cache.is_alone());
+    assert!(young.node.is_alone());
     assert_eq!(young.answer(mine).await, "epoch 1");
 }
 
@@ -150,11 +147,11 @@ async fn who_leaves_while_it_waits_for_the_one_before_leaves_the_wait_to_the_nex
     drop(old.present().await);
     hasty.present().await.leave().await.unwrap();
     let present = next.present().await;
-    assert!(!next.cache.is_alone());
-    until_async("it is alone", async || next.cache.is_alone()).await;
+    assert!(!next.node.is_alone());
+    until_async("it is alone", async || next.node.is_alone()).await;
     present.leave().await.unwrap();
     let _present = last.present().await;
-    assert!(last.cache.is_alone());
+    assert!(last.node.is_alone());
 }
 
 #[tokio::test]
@@ -176,7 +173,7 @@ async fn a_process_that_begins_waits_for_a_release_on_its_way() {
     let error = young
         .directory
         .presence()
-        .start(young.cache.clone())
+        .start(&young.node)
         .await
         .unwrap_err();
     assert!(!error.is_final(), "{error:?}");
@@ -193,7 +190,7 @@ async fn attempts_to_register_are_of_one_process() {
     let freshness = Freshness::new().owned(Duration::from_secs(1));
     let process = Process::with("m1", lookup, freshness);
     let mine = owned_by(&database, "m1").await;
-    let start = || process.directory.presence().start(process.cache.clone());
+    let start = || process.directory.presence().start(&process.node);
     // The answer to the first attempt is lost, and its write lands.
     database
         .execute(
@@ -216,7 +213,7 @@ async fn attempts_to_register_are_of_one_process() {
     relay.restore().await;
     let present = start().await.unwrap();
     // It waits for no other process.
-    assert!(process.cache.is_alone());
+    assert!(process.node.is_alone());
     assert_eq!(process.answer(mine).await, "epoch 1");
     let row: Uuid = crate::one(&database, "SELECT boot_id FROM ownership_machines").await;
     assert_eq!(row, present.boot_id());
@@ -228,10 +225,10 @@ async fn a_lost_row_lets_no_paused_process_serve_beside_a_younger_one() {
     let (old, young) = (process(&database), process(&database));
     let mine = owned_by(&database, "m1").await;
     // Paused: it does not beat.
-    let seldom = |process: &Process| process.directory.presence().start(process.cache.clone());
+    let seldom = async |process: &Process| process.directory.presence().start(&process.node).await;
     let _before = seldom(&old).await.unwrap();
     let _after = seldom(&young).await.unwrap();
-    until_async("the younger is alone", async || young.cache.is_alone()).await;
+    until_async("the younger is alone", async || young.node.is_alone()).await;
     assert_eq!(young.answer(mine).await, "epoch 1");
     database.execute("DELETE FROM ownership_machines").await;
     // The older one goes on, and reads a table that does not know of the younger one.
@@ -255,12 +252,12 @@ async fn who_puts_its_row_back_waits_like_a_successor() {
     database.execute("DELETE FROM ownership_machines").await;
     let back = "SELECT count(*) = 1 FROM ownership_machines WHERE took_over";
     crate::eventually(&database, back).await;
-    until_async("it waits", async || !process.cache.is_alone()).await;
+    until_async("it waits", async || !process.node.is_alone()).await;
     let since = std::time::Instant::now();
     assert_eq!(process.answer(mine).await, "session-moving");
     let released = process
         .directory
-        .release(SessionId::new(mine), &process.cache);
+        .release(SessionId::new(mine), &process.node);
     assert!(!released.await.unwrap().unwrap().proven);
     let other = owned_by(&database, "m1").await;
     until_async("it serves again", async || {

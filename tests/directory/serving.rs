@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tower_ownership::{Freshness, OnUnassigned, PresenceError, SessionId, Standing};
+use tower_ownership::{Freshness, NodeState, OnUnassigned, PresenceError, SessionId};
 use uuid::Uuid;
 
 use crate::support::database::Database;
@@ -39,7 +39,7 @@ async fn a_release_is_proven_by_who_has_waited_and_not_by_who_still_waits() {
     assert_eq!(m1.answer(early).await, "session-moving");
     assert_eq!(m1.answer(late).await, "session-moving");
     let release = async |id| {
-        let released = m1.directory.release(SessionId::new(id), &m1.cache).await;
+        let released = m1.directory.release(SessionId::new(id), &m1.node).await;
         let released = released.unwrap().unwrap();
         (released.epoch, released.proven)
     };
@@ -79,7 +79,7 @@ async fn a_release_of_all_proves_as_much_as_each_alone() {
     assert_eq!(m1.answer(waits).await, "session-moving");
     let mut released: Vec<_> = m1
         .directory
-        .release_all(&m1.cache)
+        .release_all(&m1.node)
         .await
         .unwrap()
         .into_iter()
@@ -102,19 +102,19 @@ async fn who_waits_for_its_presence_serves_from_when_it_has_joined() {
     };
     let process = with("m1", 5 * F);
     assert_eq!(process.answer(id).await, "session-starting");
-    assert_eq!(process.cache.standing(), Standing::Joining);
+    assert_eq!(process.node.state(), NodeState::Joining);
     let _present = process.present().await;
     assert_eq!(process.answer(id).await, "epoch 1");
 
     let id = owned_by(&database, "m2").await;
     let other = with("m2", 8 * F);
-    let presence = other.directory.presence().start(other.cache.clone());
+    let presence = other.directory.presence().start(&other.node);
     let error = presence.await.unwrap_err();
     assert!(
         matches!(error, PresenceError::FreshnessDiffers { .. }),
         "{error:?}"
     );
-    assert_eq!(other.cache.standing(), Standing::Joining);
+    assert_eq!(other.node.state(), NodeState::Joining);
     assert_eq!(other.answer(id).await, "session-starting");
 }
 
@@ -126,20 +126,20 @@ async fn the_older_of_two_processes_serves_nothing_two_beats_later_and_the_young
     let (old, young) = (Process::of("m1", &database), Process::of("m1", &database));
     let present = async |process: &Process| {
         let presence = process.directory.presence().interval(BEAT);
-        presence.start(process.cache.clone()).await.unwrap()
+        presence.start(&process.node).await.unwrap()
     };
     let _before = present(&old).await;
     assert_eq!(old.answer(id).await, "epoch 1");
     let began = Instant::now();
     let _after = present(&young).await;
     until_async("the older has stopped", async || {
-        old.cache.standing() == Standing::Duplicate
+        old.node.state() == NodeState::Fenced
     })
     .await;
     assert!(began.elapsed() < 2 * BEAT, "{:?}", began.elapsed());
     assert_eq!(old.answer(id).await, "duplicate-identity");
     assert_eq!(young.answer(id).await, "session-moving");
-    until_async("the younger is alone", async || young.cache.is_alone()).await;
+    until_async("the younger is alone", async || young.node.is_alone()).await;
     assert_eq!(young.answer(id).await, "epoch 1");
 }
 
@@ -156,7 +156,7 @@ async fn a_release_that_fails_may_be_tried_again_and_the_session_stays_given_up(
         .await
         .unwrap();
     let session = SessionId::new(id);
-    let release = process.directory.release(session, &process.cache);
+    let release = process.directory.release(session, &process.node);
     release.await.unwrap_err();
     assert_eq!(process.answer(id).await, "session-moving");
     writer.batch_execute("COMMIT").await.unwrap();
@@ -164,13 +164,13 @@ async fn a_release_that_fails_may_be_tried_again_and_the_session_stays_given_up(
     assert_eq!(row(&database, id).await, (Some("m1".to_owned()), 1, None));
     process.cache.forget_all();
     assert_eq!(process.answer(id).await, "session-moving");
-    let released = process.directory.release(session, &process.cache).await;
+    let released = process.directory.release(session, &process.node).await;
     assert!(released.unwrap().unwrap().proven);
-    let released = process.directory.release(session, &process.cache).await;
+    let released = process.directory.release(session, &process.node).await;
     assert_eq!(released.unwrap(), None);
     assert_eq!(process.answer(id).await, "session-starting");
     // Given to it again, it is another epoch.
-    let again = process.directory.assign(session, process.cache.machine());
+    let again = process.directory.assign(session, process.node.machine());
     assert_eq!(again.await.unwrap().epoch, 3);
     process.cache.forget_all();
     assert_eq!(process.answer(id).await, "epoch 3");

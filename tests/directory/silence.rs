@@ -32,7 +32,7 @@ fn process(machine: &str, database: &Database) -> Process {
 
 async fn present(process: &Process) -> PostgresPresence {
     let presence = process.directory.presence().interval(LOST_AFTER / 5);
-    presence.start(process.cache.clone()).await.unwrap()
+    presence.start(&process.node).await.unwrap()
 }
 
 /// Two machines that have been present for long enough to be witnesses, and 30 sessions of each.
@@ -127,7 +127,7 @@ async fn a_machine_that_is_silent_itself_takes_over_nothing() {
     let database = migrated().await;
     let claimer = Process::of("m2", &database);
     let presence = claimer.directory.presence();
-    let _present = presence.start(claimer.cache.clone()).await.unwrap();
+    let _present = presence.start(&claimer.node).await.unwrap();
     machine(&database, "m1", 60.0, "").await;
     machine(&database, "witness", 0.0, "").await;
     let id = owned_by(&database, "m1").await;

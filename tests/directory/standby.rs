@@ -169,7 +169,7 @@ async fn a_write_that_meets_a_standby_closes_the_connection() {
         let error = here
             .directory
             .presence()
-            .start(here.cache.clone())
+            .start(&here.node)
             .await
             .unwrap_err();
         let text = chain(&error);

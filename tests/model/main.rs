@@ -1,7 +1,7 @@
 //! Every order in which a small fleet can do things: two machines never serve one session.
 //!
 //! [`stateright`] goes through all states of a model of the protocol. The rule in it is the crate's
-//! own code (`Tenure`, `Right`, `Bound`); the rest is a model of the layer, of the directory and of
+//! own code (`src/ownership/lease.rs`); the rest is a model of the layer, of the directory and of
 //! what can happen to them. `--nocapture` shows how many states there were.
 //!
 //! # What can happen
@@ -22,7 +22,7 @@
 //!
 //! # What is taken for granted
 //! - Clocks run, and equally fast; none shows the same time as another. What they may be wrong by
-//!   is what `Bound`'s slack is for, and no matter of order.
+//!   is what the slack of `LeaseTtl` is for, and no matter of order.
 //! - A row is one row for good: one that is deleted and inserted again starts its epochs anew.
 //! - A read of the primary shows all that was committed before it was sent: no commit is lost.
 //! - A handler runs in no time. One that is stopped in the middle of it is what epochs are for.

@@ -1,6 +1,10 @@
 //! What the machines go by: the crate's own functions, unless a mistake replaces them.
 
-use tower_ownership::{Bound, Right, Tenure, owner_before_may_serve};
+#[allow(dead_code, reason = "a part of it is for the layer")]
+#[path = "../../src/ownership/lease.rs"]
+mod lease;
+
+use lease::{Lease, LeaseTtl, Term, previous_owner_may_serve};
 
 use crate::{
     mistake::Mistake,
@@ -48,7 +52,7 @@ impl Rule {
         if never || self.makes(Mistake::ProofsLast) && released.is_some() {
             return false;
         }
-        owner_before_may_serve(epoch.into(), released.map(u64::from))
+        previous_owner_may_serve(epoch.into(), released.map(u64::from))
     }
 
     /// Whether a read lets its owner serve `ahead` ticks from now.
@@ -60,13 +64,13 @@ impl Rule {
                 return false;
             };
             let less = u64::from(self.makes(Mistake::WaitsLess));
-            let bound = Bound::new(u64::from(self.freshness) - less);
-            tenure(since).serves_from(read.released.map(u64::from), bound)
+            let ttl = LeaseTtl::exactly(u64::from(self.freshness) - less);
+            term(since).serves_from(read.released.map(u64::from), ttl)
         } else {
             0
         };
         let read_at = NOW - u64::from(read.age);
-        Right::of(read_at, from, NOW + u64::from(ahead), self.bound()).may_serve()
+        Lease::of(read_at, from, NOW + u64::from(ahead), self.ttl()).is_valid()
     }
 
     /// Whether a read lets its owner serve now or at some time to come.
@@ -78,11 +82,7 @@ impl Rule {
     pub(crate) fn has_waited(self, row: Row, since: Option<Since>) -> bool {
         since
             .filter(|since| since.epoch == row.epoch)
-            .is_some_and(|since| {
-                tenure(since)
-                    .release_proof(None, NOW, self.bound())
-                    .is_some()
-            })
+            .is_some_and(|since| term(since).release_proof(None, NOW, self.ttl()).is_some())
     }
 
     /// Whether a release, by an owner that has waited or not, is written down with a proof.
@@ -92,11 +92,11 @@ impl Rule {
             || self.makes(Mistake::EveryReleaseProves)
     }
 
-    fn bound(self) -> Bound {
-        Bound::new(u64::from(self.freshness))
+    fn ttl(self) -> LeaseTtl {
+        LeaseTtl::exactly(u64::from(self.freshness))
     }
 }
 
-fn tenure(since: Since) -> Tenure {
-    Tenure::new(since.epoch.into(), NOW - u64::from(since.age))
+fn term(since: Since) -> Term {
+    Term::new(since.epoch.into(), NOW - u64::from(since.age))
 }

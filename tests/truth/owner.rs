@@ -141,7 +141,7 @@ async fn an_owner_that_drains() {
     holder.query_one(row, &[&session]).await.unwrap();
     let before = owner.before().await;
     owner.container.ask_to_stop();
-    let drains = "standing{standing=\"draining\"}";
+    let drains = "node_state{state=\"draining\"}";
     until_async("it drains", async || {
         Metrics::of(&owner.container).await.value(drains) > 0.0
     })
@@ -177,7 +177,7 @@ async fn two_processes_under_one_machine_id() {
     // The edge knows one machine of a name, and here it is the older one.
     let younger = crate::machine::Machine::start(OWNER, &place.database, Life::Beat).await;
     let session = place.session_of(OWNER).await;
-    let stands = "standing{standing=\"duplicate\"}";
+    let stands = "node_state{state=\"fenced\"}";
     until_async("it notices", async || {
         Metrics::of(&older.container).await.value(stands) > 0.0
     })

@@ -20,13 +20,13 @@ fn find<'a>(session: &'a Session, with: impl FnOnce(&mut Circumstances<'a>)) -> 
     static NAMED: LazyLock<MachineId> = LazyLock::new(|| machine(ME));
     let mut circumstances = Circumstances {
         machine: &NAMED,
-        standing: Standing::Serving,
+        state: NodeState::Serving,
         platform: None,
         arrival: &Arrival::Fresh,
         came_through: None,
         directory: Ok(Some(session)),
         age: Duration::ZERO,
-        right: None,
+        lease: None,
         verdict: Verdict::Replay,
         allowed: true,
         not_carried: None,
@@ -71,15 +71,15 @@ fn an_owner_of_another_form_is_suspect_once_something_speaks_against_it() {
 #[test]
 fn what_a_process_may_not_do_any_more_is_said_of_its_own_sessions() {
     for (standing, finding) in [
-        (Standing::Joining, Finding::MachineJoining),
-        (Standing::Serving, Finding::Fine),
-        (Standing::Draining, Finding::OwnerDraining),
-        (Standing::Duplicate, Finding::DuplicateIdentity),
-        (Standing::Gone, Finding::OwnerLost),
+        (NodeState::Joining, Finding::MachineJoining),
+        (NodeState::Serving, Finding::Fine),
+        (NodeState::Draining, Finding::OwnerDraining),
+        (NodeState::Fenced, Finding::DuplicateIdentity),
+        (NodeState::Removed, Finding::OwnerLost),
     ] {
-        assert_eq!(find(&owned_by(ME), |c| c.standing = standing).0, finding);
+        assert_eq!(find(&owned_by(ME), |c| c.state = standing).0, finding);
         assert_eq!(
-            find(&owned_by(OWNER), |c| c.standing = standing).0,
+            find(&owned_by(OWNER), |c| c.state = standing).0,
             Finding::Fine,
             "others' sessions are handed over all the same"
         );

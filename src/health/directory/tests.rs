@@ -9,7 +9,10 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::{Freshness, LookupError, Session, SessionLookup, cache::Clock, lookup::DynLookup};
+use crate::{
+    Freshness, LookupError, Session, SessionLookup, clock::Clock, lookup::DynLookup,
+    ownership::Sessions,
+};
 
 type Reply = Result<Option<Session>, LookupError>;
 
@@ -39,8 +42,7 @@ impl Rig {
     fn with_patience(patience: Duration) -> Self {
         let (clock, time) = Clock::by_hand();
         let lookup = ByHand::default();
-        let cache = Cache::new(
-            "me".parse().unwrap(),
+        let sessions = Sessions::for_test(
             DynLookup::new(lookup.clone()),
             None,
             patience,
@@ -51,7 +53,12 @@ impl Rig {
         let canary = SessionId::new(uuid::Uuid::nil());
         let lately = Duration::from_secs(10);
         Self {
-            directory: Arc::new(Directory::new(Arc::new(cache), lately, patience, canary)),
+            directory: Arc::new(Directory::new(
+                Arc::clone(&sessions.cache),
+                lately,
+                patience,
+                canary,
+            )),
             lookup,
             time,
         }

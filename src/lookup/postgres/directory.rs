@@ -53,7 +53,7 @@ pub use sessions::{ListedSession, SessionFilter};
 ///     .replay(FlyReplay::new())
 ///     .build()?;
 /// // Before the server takes its first request.
-/// let presence = directory.presence().start(layer.cache()).await?;
+/// let presence = directory.presence().start(layer.node()).await?;
 ///
 /// // When the platform says that it is time.
 /// let drained = presence.drain(Duration::from_secs(20)).await?;

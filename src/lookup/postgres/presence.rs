@@ -10,12 +10,12 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    CacheHandle, LookupError, Standing,
+    LookupError, Node, NodeState,
     health::{Check, HealthCheck},
     meter,
 };
 
-use super::{directory::Released, layers::Layers};
+use super::directory::Released;
 
 mod builder;
 mod error;
@@ -38,13 +38,14 @@ use row::{Beat, MachineRow};
 /// the machine's own row, by its key, and never touches a session.
 ///
 /// # Several layers
-/// It covers every layer of the machine that is built on the lookup of its directory, or on a clone
-/// of that, also one that is built later: all of them join, drain and stop together. Layers on
-/// another lookup of the process have to be [named](PostgresPresenceBuilder::also).
+/// It covers every layer of the node that it is started with: all layers of the machine on the lookup
+/// of its directory, or on a clone of that, also one that is built later. All of them join, drain and
+/// stop together. A layer on another lookup has to be built for
+/// [the same node](crate::OwnershipLayerBuilder::node).
 ///
 /// # Two processes of one machine
 /// Each process registers the machine with a boot id of its own. One whose beat finds another boot
-/// id was there before that other, and [stops serving](Standing::Duplicate), for good; and it says
+/// id was there before that other, and [stops serving](NodeState::Fenced), for good; and it says
 /// so in the row, so that the other process hears of it with its own next beat. Both say
 /// `duplicate-identity`, with level ERROR, once a beat for as long as both are there. After a
 /// restart the process before is no more, and nothing is said. So start one presence for a machine
@@ -53,7 +54,7 @@ use row::{Beat, MachineRow};
 /// What the older process reads with the lookup of this directory tells it, too, and no read counts
 /// for it any more. A process whose predecessor has not [left](Self::leave) refuses its machine's
 /// sessions with `session-moving` until that one can serve nothing any more, which is
-/// [F](CacheHandle::bound) from when it has registered.
+/// one [TTL](Node::lease_ttl) from when it has registered.
 ///
 /// # When the database cannot be reached
 /// Beats that fail show in [`health`](Self::health), and as one event of level WARN. The next one
@@ -67,7 +68,7 @@ use row::{Beat, MachineRow};
 /// next beat. Until then, what this process reads lets it serve none of its sessions, and after that
 /// it waits like a successor: without the row, nothing tells this process from an older one that was
 /// paused. Sessions of the machine are refused with `session-moving` for up to a beat and
-/// [F](CacheHandle::bound).
+/// one [TTL](Node::lease_ttl).
 ///
 /// # An operator's word
 /// A machine that was [declared gone](super::PostgresDirectory::declare_gone) stops serving with its next
@@ -80,9 +81,7 @@ use row::{Beat, MachineRow};
 #[must_use = "the machine is lost soon after this is dropped"]
 pub struct PostgresPresence {
     row: Arc<MachineRow>,
-    layers: Arc<Layers>,
-    /// Of the layer that it was started with, which may be on no lookup of ours.
-    cache: CacheHandle,
+    node: Node,
     status: Arc<Status>,
     counts_sessions: bool,
     /// Held for its drop, which ends the task.
@@ -130,13 +129,13 @@ impl PostgresPresence {
     /// Gives up all active sessions of this machine, and reports when it owns none, or when
     /// `limit` (cut to a day) has passed.
     ///
-    /// First all layers of this process become [`Draining`](Standing::Draining), for good: they serve
-    /// and claim nothing any more. Then the machine's row says that it drains, so that it is given no
+    /// First the node becomes [`Draining`](NodeState::Draining), for good: its layers serve and claim
+    /// nothing any more. Then the machine's row says that it drains, so that it is given no
     /// more sessions. Then it gives up those that it has, some thousand with each statement, with
     /// the proof that it has stopped, so that their next owners need not wait. A session whose row
     /// another transaction has locked keeps back no other one: it is given up when the lock is gone.
     /// There is no proof for a session that this process was itself still waiting for, and none at
-    /// all until [F](CacheHandle::bound) after it has registered, if its predecessor had not
+    /// all until one [TTL](Node::lease_ttl) after it has registered, if its predecessor had not
     /// [left](Self::leave). It goes on beating until it [leaves](Self::leave).
     ///
     /// # Errors
@@ -145,7 +144,7 @@ impl PostgresPresence {
     pub async fn drain(&self, limit: Duration) -> Result<Drained, LookupError> {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         let deadline = Instant::now() + limit.min(DAY);
-        self.layers.worsen(Standing::Draining);
+        self.node.advance(NodeState::Draining);
         self.row.will_drain();
         let mut drained = Drained {
             released: Vec::new(),
@@ -158,14 +157,14 @@ impl PostgresPresence {
             let step = async {
                 if !is_marked {
                     match self.row.mark_draining(deadline).await? {
-                        Beat::PutBack => self.layers.join_again(),
+                        Beat::PutBack => self.node.joined_after_takeover(),
                         Beat::Superseded => is_mine = false,
                         Beat::Done { .. } | Beat::Gone => {}
                     }
                     is_marked = true;
                 }
                 let (directory, released) = (&self.row.directory, &mut drained.released);
-                let released = directory.release_all_by(&self.layers, deadline, released);
+                let released = directory.release_all_by(&self.node, deadline, released);
                 released.await?;
                 is_given_up = true;
                 drained.is_empty = self.row.owns_nothing(deadline).await?;
@@ -193,7 +192,7 @@ impl PostgresPresence {
 
     /// Says that the machine is away, and ends the beats. Takes at most 2 s.
     ///
-    /// This process becomes [`Draining`](Standing::Draining), since others may claim its sessions
+    /// This node becomes [`Draining`](NodeState::Draining), since others may claim its sessions
     /// from now on. [Drain](Self::drain) before: what was not given up, its next owner has to wait
     /// for.
     ///
@@ -202,19 +201,18 @@ impl PostgresPresence {
     pub async fn leave(self) -> Result<(), LookupError> {
         let Self {
             row,
-            layers,
-            cache,
+            node,
             status: _,
             counts_sessions: _,
             stop,
             task,
         } = self;
-        layers.worsen(Standing::Draining);
+        node.advance(NodeState::Draining);
+        row.directory.lookup().processes.left(&node);
         drop(stop);
         // It fails only if the runtime has ended the task before us.
         let _ = task.await;
-        let is_alone = layers.is_alone();
-        drop(cache);
+        let is_alone = node.is_alone();
         row.mark_left(is_alone, Instant::now() + LEAVE).await
     }
 }
@@ -228,7 +226,7 @@ impl HealthCheck for PostgresPresence {
 impl fmt::Debug for PostgresPresence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresPresence")
-            .field("machine", self.layers.machine())
+            .field("machine", self.node.machine())
             .field("boot_id", &self.row.boot_id)
             .field("health", &self.health())
             .finish_non_exhaustive()

@@ -2,13 +2,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use uuid::Uuid;
 
-use super::{layers::Layers, ownership::Seen, watch::dice};
-use crate::{MachineId, Presence};
+use super::{ownership::Seen, watch::dice};
+use crate::{MachineId, Node, Presence};
 
 /// The machines that this process is: one, outside of a test.
 ///
@@ -17,10 +17,12 @@ use crate::{MachineId, Presence};
 #[derive(Default)]
 pub(super) struct Processes(Mutex<HashMap<MachineId, Process>>);
 
+#[derive(Default)]
 struct Process {
-    layers: Arc<Layers>,
-    /// Under which boot id this process keeps the machine present.
-    boot_id: Option<Uuid>,
+    /// The node of its layers on this lookup.
+    node: Option<Node>,
+    /// Whether it has left the fleet. Layers that are built later are part of another node.
+    has_left: bool,
     /// The boot id of the attempts to register since the last one that succeeded.
     attempt: Option<Uuid>,
     /// Why the last attempt failed.
@@ -31,11 +33,15 @@ struct Process {
 const MOST: usize = 65_536;
 
 impl Processes {
-    /// The layers of the machine in this process.
-    pub(super) fn layers(&self, machine: &MachineId) -> Arc<Layers> {
-        let new = || Arc::new(Layers::of(machine.clone()));
-        let found = self.with(machine, |process| Arc::clone(&process.layers));
-        found.unwrap_or_else(new)
+    /// The node of the machine in this process, which is `new` if there is none yet.
+    pub(super) fn node(&self, new: &Node) -> Node {
+        let node = self.with(new.machine(), |process| {
+            if std::mem::take(&mut process.has_left) {
+                process.node = None;
+            }
+            process.node.get_or_insert_with(|| new.clone()).clone()
+        });
+        node.unwrap_or_else(|| new.clone())
     }
 
     /// The boot id to register the machine under: one for all attempts. The write of an attempt
@@ -48,22 +54,25 @@ impl Processes {
         attempt.unwrap_or_else(new_id)
     }
 
-    /// Remembers under which boot id this process is `machine`, and by which layers. Whether there
-    /// was room.
-    pub(super) fn began(&self, machine: &MachineId, boot_id: Uuid, layers: &Arc<Layers>) -> bool {
-        let before = self.with(machine, |process| {
-            process.boot_id = Some(boot_id);
-            process.attempt = None;
-            process.failure = None;
-            std::mem::replace(&mut process.layers, Arc::clone(layers))
+    /// Remembers under which boot id this process is the node's machine. Whether there was room.
+    pub(super) fn began(&self, node: &Node, boot_id: Uuid) -> bool {
+        node.registered_as(boot_id);
+        let began = self.with(node.machine(), |process| {
+            *process = Process {
+                node: Some(node.clone()),
+                ..Process::default()
+            };
         });
-        let Some(before) = before else { return false };
-        if !Arc::ptr_eq(&before, layers) {
-            for cache in before.all() {
-                layers.add(&cache);
+        began.is_some()
+    }
+
+    /// Notes that the node has left the fleet.
+    pub(super) fn left(&self, node: &Node) {
+        self.with(node.machine(), |process| {
+            if process.node.as_ref().is_some_and(|one| one.is(node)) {
+                process.has_left = true;
             }
-        }
-        true
+        });
     }
 
     /// Notes why an attempt to register failed. Whether the one before failed otherwise.
@@ -84,7 +93,10 @@ impl Processes {
     pub(super) fn tell_apart(&self, owner: Option<&str>, seen: &mut Seen) {
         let Some(owner) = owner else { return };
         let processes = self.lock();
-        let Some(mine) = processes.get(owner).and_then(|process| process.boot_id) else {
+        let node = processes
+            .get(owner)
+            .and_then(|process| process.node.as_ref());
+        let Some(mine) = node.and_then(Node::boot_id) else {
             return;
         };
         match seen.boot_id {
@@ -96,25 +108,23 @@ impl Processes {
 
     /// `None`: this process keeps no presence of that machine.
     pub(super) fn boot_id(&self, machine: &MachineId) -> Option<Uuid> {
-        self.lock().get(machine).and_then(|process| process.boot_id)
+        let processes = self.lock();
+        let node = processes.get(machine)?.node.as_ref()?;
+        node.boot_id()
     }
 
     /// `None`: there are too many of them.
     fn with<T>(&self, machine: &MachineId, what: impl FnOnce(&mut Process) -> T) -> Option<T> {
         let mut processes = self.lock();
         if processes.len() >= MOST && !processes.contains_key(machine) {
-            processes.retain(|_, one| one.boot_id.is_some() || one.layers.is_used());
+            let is_used = |node: &Node| node.boot_id().is_some() || node.is_used();
+            processes.retain(|_, one| one.node.as_ref().is_some_and(is_used));
             if processes.len() >= MOST {
                 return None;
             }
         }
         let process = processes.entry(machine.clone());
-        Some(what(process.or_insert_with(|| Process {
-            layers: Arc::new(Layers::of(machine.clone())),
-            boot_id: None,
-            attempt: None,
-            failure: None,
-        })))
+        Some(what(process.or_default()))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<MachineId, Process>> {

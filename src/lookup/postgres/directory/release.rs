@@ -1,17 +1,17 @@
 //! Giving sessions up.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, time::Duration};
 
 use tokio::time::{Instant, sleep};
 use tokio_postgres::{Row, types::Type};
 
 use super::{PostgresDirectory, epoch, migration::active, value};
 use crate::{
-    CacheHandle, LookupError, MachineId, SessionId, Standing,
-    lookup::postgres::{Inner, failure::Failure, layers::Layers, queue::Queue},
+    LookupError, MachineId, Node, NodeState, SessionId,
+    lookup::postgres::{Inner, failure::Failure, queue::Queue},
 };
 
-/// A session that nobody owns any more.
+/// A session that was given up, and has no owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Released {
@@ -19,7 +19,7 @@ pub struct Released {
     pub session: SessionId,
     /// Its epoch now.
     pub epoch: u64,
-    /// Whether the row proves that its owner had stopped and nobody before it may still be
+    /// Whether the row proves that its owner had stopped and no owner before it may still be
     /// serving, so that the next owner need not wait.
     pub proven: bool,
 }
@@ -39,14 +39,14 @@ const LISTED: usize = 100_000;
 const AGAIN: Duration = Duration::from_millis(100);
 
 impl PostgresDirectory {
-    /// Gives a session up: this machine stops serving it, and then nobody owns it. `None`: the
+    /// Gives a session up: this machine stops serving it, and then it has no owner. `None`: the
     /// session is unknown, or this machine does not own it, or not any more.
     ///
     /// Requests that are being served meanwhile go on: the machine has stopped when none of its
-    /// layers on this lookup takes a new one. The row then proves that, so that the next owner may
+    /// layers takes a new one. The row then proves that, so that the next owner may
     /// serve at once, unless this machine was itself still waiting for the owner before it, keeps no
     /// [presence](Self::presence), or is a process whose predecessor had not left and may still be
-    /// serving: until [F](CacheHandle::bound) after it has registered.
+    /// serving: until one [TTL](Node::lease_ttl) after it has registered.
     ///
     /// # Errors
     /// However it fails, this machine serves the session no more at this epoch, since it may have
@@ -56,10 +56,9 @@ impl PostgresDirectory {
     pub async fn release(
         &self,
         session: SessionId,
-        cache: &CacheHandle,
+        node: &Node,
     ) -> Result<Option<Released>, LookupError> {
-        let layers = self.layers_of(cache);
-        self.release_at(session, &layers, u64::MAX).await
+        self.release_at(session, node, u64::MAX).await
     }
 
     /// The same, unless the session is at a later epoch than `last`, at which it was given to this
@@ -67,25 +66,25 @@ impl PostgresDirectory {
     pub(in crate::lookup::postgres) async fn release_at(
         &self,
         session: SessionId,
-        layers: &Layers,
+        node: &Node,
         last: u64,
     ) -> Result<Option<Released>, LookupError> {
-        let (lookup, me) = (self.lookup(), layers.machine());
+        let (lookup, me) = (self.lookup(), node.machine());
         let deadline = lookup.connections.deadline();
         let found = Queue::answer(lookup, session, deadline).await?;
         let found = found.filter(|found| found.owner() == Some(me));
         let Some(found) = found.filter(|found| found.epoch().is_none_or(|epoch| epoch <= last))
         else {
             // A release whose answer was lost is done, as the second one finds.
-            layers.gave_up(session);
+            node.confirm_release(session);
             return Ok(None);
         };
         let at = found.epoch().and_then(|epoch| i64::try_from(epoch).ok());
         let (Some(epoch), Some(at)) = (found.epoch(), at) else {
             return Err(LookupError::corrupt("the session has no epoch"));
         };
-        let has_waited = layers.give_up(session, epoch);
-        let is_alone = layers.is_alone();
+        let release = node.begin_release(session, epoch);
+        let (has_waited, is_alone) = (release.has_waited(), node.is_alone());
         let id = lookup.query.id(session);
         let boot_id = lookup.processes.boot_id(me);
         let one = format!(
@@ -111,24 +110,21 @@ impl PostgresDirectory {
             .await
             .map_err(Failure::into_write_error)?;
         let mut released = read(lookup, &rows)?;
-        layers.gave_up(session);
+        release.confirm();
         Ok(released.pop())
     }
 
-    /// Gives up all active sessions of the cache's machine, within 30 s, and returns which. All of
-    /// its layers on this lookup first become [`Draining`](Standing::Draining) if they are not yet:
-    /// they serve and claim nothing any more, for good. Sessions whose rows other transactions keep
+    /// Gives up all active sessions of the node's machine, within 30 s, and returns which. The node
+    /// first becomes [`Draining`](NodeState::Draining) if it is not yet: it serves and claims nothing
+    /// any more, for good. Sessions whose rows other transactions keep
     /// locked for all that time are left.
     ///
     /// # Errors
     /// They leave open which sessions were given up. Call it again: it returns those that were not.
-    pub async fn release_all(&self, cache: &CacheHandle) -> Result<Vec<Released>, LookupError> {
-        let layers = self.layers_of(cache);
+    pub async fn release_all(&self, node: &Node) -> Result<Vec<Released>, LookupError> {
         let deadline = Instant::now() + ALL;
         let mut released = Vec::new();
-        while self
-            .release_all_by(&layers, deadline, &mut released)
-            .await?
+        while self.release_all_by(node, deadline, &mut released).await?
             && Instant::now() + AGAIN < deadline
         {
             sleep(AGAIN).await;
@@ -143,14 +139,14 @@ impl PostgresDirectory {
     /// all of the drain's time, and then nothing would be given up.
     pub(in crate::lookup::postgres) async fn release_all_by(
         &self,
-        layers: &Layers,
+        node: &Node,
         deadline: Instant,
         released: &mut Vec<Released>,
     ) -> Result<bool, LookupError> {
         // Before anything is written: a proof says that the owner had stopped.
-        layers.worsen(Standing::Draining);
-        let waited_out = layers.waited_out();
-        let owned = self.owned_by(layers.machine(), deadline).await?;
+        node.advance(NodeState::Draining);
+        let waited_out: HashSet<_> = node.waited_out().into_iter().collect();
+        let owned = self.owned_by(node.machine(), deadline).await?;
         let known: Vec<_> = owned.iter().filter_map(|one| *one).collect();
         let before = released.len();
         for bite in known.chunks(BITE) {
@@ -161,7 +157,7 @@ impl PostgresDirectory {
                 .unzip();
             let these: Vec<_> = bite.iter().map(|(id, _)| *id).collect();
             let which = format!("t.{} = ANY($3)", self.table.id);
-            let bite = self.release_bite(layers, &which, &these, (&ids, &epochs), deadline);
+            let bite = self.release_bite(node, &which, &these, (&ids, &epochs), deadline);
             released.extend(bite.await?);
         }
         let mut done = released.len() - before;
@@ -169,7 +165,7 @@ impl PostgresDirectory {
             // Those whose ids no client can ask for.
             let these: Vec<_> = known.iter().map(|(id, _)| *id).collect();
             let which = format!("NOT t.{} = ANY($3)", self.table.id);
-            let bite = self.release_bite(layers, &which, &these, (&[], &[]), deadline);
+            let bite = self.release_bite(node, &which, &these, (&[], &[]), deadline);
             bite.await?;
             done += owned.len() - known.len();
         }
@@ -200,15 +196,15 @@ impl PostgresDirectory {
 
     async fn release_bite(
         &self,
-        layers: &Layers,
+        node: &Node,
         which: &str,
         these: &[SessionId],
         (waited, epochs): (&[SessionId], &[i64]),
         deadline: Instant,
     ) -> Result<Vec<Released>, LookupError> {
-        let (lookup, me) = (self.lookup(), layers.machine());
+        let (lookup, me) = (self.lookup(), node.machine());
         let boot_id = lookup.processes.boot_id(me);
-        let is_alone = layers.is_alone();
+        let is_alone = node.is_alone();
         let (these, waited) = (lookup.query.ids(these), lookup.query.ids(waited));
         let active = active(&self.table, self.statuses(), Some("t"));
         let active = active.unwrap_or_else(|| "true".to_owned());
@@ -238,12 +234,6 @@ impl PostgresDirectory {
             .await
             .map_err(Failure::into_write_error)?;
         read(lookup, &rows)
-    }
-
-    fn layers_of(&self, cache: &CacheHandle) -> Arc<Layers> {
-        let layers = self.lookup().processes.layers(cache.machine());
-        layers.add(cache);
-        layers
     }
 
     /// Finds the active sessions of machine `$1`.

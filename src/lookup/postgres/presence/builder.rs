@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{runtime::Handle, sync::oneshot, time::sleep};
+use tokio::{runtime::Handle, sync::oneshot};
 use tracing::warn;
 
 use super::{
@@ -12,14 +12,7 @@ use super::{
     row::{MachineRow, Registered, Traits},
     task::Task,
 };
-use crate::{
-    CacheHandle, HealthCheck,
-    lookup::postgres::{PostgresLookup, directory::PostgresDirectory},
-    observe::Chain,
-};
-
-/// More than a tick of any system's coarse clock.
-const TICKS: Duration = Duration::from_millis(20);
+use crate::{HealthCheck, Node, lookup::postgres::directory::PostgresDirectory, observe::Chain};
 
 /// Makes a [`PostgresPresence`]. Everything is checked in [`start`](Self::start).
 #[derive(Clone)]
@@ -30,7 +23,6 @@ pub struct PostgresPresenceBuilder {
     interval: Duration,
     timeout: Duration,
     counts_sessions_every: Option<Duration>,
-    also: Vec<PostgresLookup>,
     inputs: Vec<Input>,
     patience: Option<Duration>,
     checks_triggers_every: Duration,
@@ -44,7 +36,6 @@ impl PostgresPresenceBuilder {
             interval: Duration::from_secs(3),
             timeout: Duration::from_secs(1),
             counts_sessions_every: None,
-            also: Vec::new(),
             inputs: Vec::new(),
             patience: None,
             checks_triggers_every: Duration::from_secs(30),
@@ -101,13 +92,6 @@ impl PostgresPresenceBuilder {
         self
     }
 
-    /// Covers the layers on another lookup of this process, too, for the same machine. Those on the
-    /// directory's own lookup, and on clones of it, are covered without that.
-    pub fn also(mut self, lookup: &PostgresLookup) -> Self {
-        self.also.push(lookup.clone());
-        self
-    }
-
     /// Beats only while something listens on this address, at which the machine serves: a machine
     /// that beats and serves nothing keeps its sessions, and no other one takes them over. Opens a
     /// connection and closes it, once for each beat. Refused connections are what counts; one that
@@ -142,18 +126,18 @@ impl PostgresPresenceBuilder {
         self
     }
 
-    /// Registers the machine of a layer's [cache](crate::OwnershipLayer::cache), and begins to
-    /// beat. It has left no more, and does not drain. The first machine of a fleet also writes
+    /// Registers the machine of a layer's [node](crate::OwnershipLayer::node), and begins to beat. It
+    /// has left no more, and does not drain. The first machine of a fleet also writes
     /// down for how long it may rely on what it read, and no machine with another freshness of
     /// owned sessions starts after that.
     ///
     /// Takes at most twice as long as a lookup, in a tokio runtime with its clock and its network
     /// enabled. [`is_final`](PresenceError::is_final) tells whether trying again can help; do not
     /// serve before it succeeds.
-    pub async fn start(self, cache: CacheHandle) -> Result<PostgresPresence, PresenceError> {
+    pub async fn start(self, node: &Node) -> Result<PostgresPresence, PresenceError> {
         let lookup = Arc::clone(self.directory.lookup());
-        let machine = cache.machine().clone();
-        let started = self.attempt(cache).await;
+        let machine = node.machine().clone();
+        let started = self.attempt(node).await;
         if let Err(error) = &started {
             let error = Chain(error).to_string();
             // A process tries again until it works, several times a second.
@@ -165,7 +149,7 @@ impl PostgresPresenceBuilder {
         started
     }
 
-    async fn attempt(self, cache: CacheHandle) -> Result<PostgresPresence, PresenceError> {
+    async fn attempt(self, node: &Node) -> Result<PostgresPresence, PresenceError> {
         for (what, bound) in [("interval", self.interval), ("timeout", self.timeout)] {
             if bound.is_zero() {
                 return Err(PresenceError::Zero { what });
@@ -178,41 +162,34 @@ impl PostgresPresenceBuilder {
                 lost_after,
             });
         }
-        if cache.serves_stale_owned() {
+        if node.serves_stale_owned() {
             return Err(PresenceError::ServesStaleOwned);
         }
         let runtime = Handle::try_current().map_err(|_| PresenceError::NoRuntime)?;
         let lookup = Arc::clone(self.directory.lookup());
-        let machine = cache.machine().clone();
+        let machine = node.machine().clone();
         let boot_id = lookup.processes.attempt(&machine);
         let row = MachineRow::new(self.directory, machine.clone(), boot_id, self.traits);
-        let (ours, fleet) = (cache.bound(), row.fleets_freshness(cache.bound()).await?);
+        let ours = node.lease_ttl();
+        let fleet = row.fleets_freshness(ours).await?;
         if ours != fleet {
             return Err(PresenceError::FreshnessDiffers { ours, fleet });
         }
         let Some(Registered { took_over }) = row.register().await? else {
             return Err(PresenceError::DeclaredGone { machine });
         };
-        let layers = lookup.processes.layers(&machine);
-        layers.add(&cache);
-        let others = self.also.iter().map(|lookup| &lookup.inner);
-        for lookup in std::iter::once(&lookup).chain(others) {
-            if !lookup.processes.began(&machine, boot_id, &layers) {
-                return Err(PresenceError::TooMany);
-            }
+        if !lookup.processes.began(node, boot_id) {
+            return Err(PresenceError::TooMany);
         }
         let (row, status) = (
             Arc::new(row),
             Arc::new(Status::new(machine, lost_after / 2)),
         );
-        // By the layer's clock, which moves in ticks, what is asked from now on was asked after the
-        // row had been written.
-        sleep(TICKS).await;
         let (stop, stopped) = oneshot::channel();
         let patience = self.patience.unwrap_or(lost_after / 3).min(lost_after);
         let task = Task {
             row: Arc::clone(&row),
-            layers: Arc::clone(&layers),
+            node: node.clone(),
             liveness: Liveness::new(self.inputs, self.interval, patience),
             status: Arc::clone(&status),
             interval: self.interval,
@@ -220,11 +197,14 @@ impl PostgresPresenceBuilder {
             counts_sessions_every: self.counts_sessions_every,
             checks_triggers_every: self.checks_triggers_every,
         };
-        layers.join(took_over);
+        if took_over {
+            node.joined_after_takeover();
+        } else {
+            node.joined();
+        }
         Ok(PostgresPresence {
             row,
-            layers,
-            cache,
+            node: node.clone(),
             status,
             counts_sessions: self.counts_sessions_every.is_some(),
             stop,

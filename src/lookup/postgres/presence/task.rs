@@ -13,11 +13,7 @@ use super::{
     liveness::Liveness,
     row::{Beat, MachineRow},
 };
-use crate::{
-    Standing,
-    lookup::postgres::{layers::Layers, watch::jittered},
-    meter,
-};
+use crate::{Node, NodeState, lookup::postgres::watch::jittered, meter};
 
 /// After how long a release that was given up, and not confirmed, is repeated. Its own attempt has
 /// ended by then.
@@ -25,7 +21,7 @@ const REPEAT: Duration = Duration::from_secs(2);
 
 pub(super) struct Task {
     pub(super) row: Arc<MachineRow>,
-    pub(super) layers: Arc<Layers>,
+    pub(super) node: Node,
     pub(super) liveness: Liveness,
     pub(super) status: Arc<Status>,
     pub(super) interval: Duration,
@@ -50,8 +46,8 @@ impl Task {
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             due.tick().await;
-            for (session, epoch) in self.layers.unwritten(REPEAT) {
-                let released = self.row.directory.release_at(session, &self.layers, epoch);
+            for (session, epoch) in self.node.unconfirmed_releases(REPEAT) {
+                let released = self.row.directory.release_at(session, &self.node, epoch);
                 if released.await.is_err() {
                     break;
                 }
@@ -77,17 +73,17 @@ impl Task {
             match self.row.beat(sent + self.timeout).await {
                 Ok(Beat::Done { rival }) => self.status.beat(sent, rival),
                 Ok(Beat::PutBack) => {
-                    self.layers.join_again();
+                    self.node.joined_after_takeover();
                     self.status.put_back(sent);
                 }
                 Ok(Beat::Superseded) => {
                     // It goes on looking, so that the other process hears of it for as long as
                     // both are there.
-                    self.layers.worsen(Standing::Duplicate);
+                    self.node.advance(NodeState::Fenced);
                     self.status.superseded();
                 }
                 Ok(Beat::Gone) => {
-                    self.layers.worsen(Standing::Gone);
+                    self.node.advance(NodeState::Removed);
                     self.status.gone();
                     return;
                 }

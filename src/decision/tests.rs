@@ -1,7 +1,7 @@
-//! A table of all verdicts.
+//! A table of all decisions.
 
 use super::*;
-use crate::{Bound, ReplayFailure, SessionId, SessionStatus};
+use crate::{ReplayFailure, SessionId, SessionStatus, ownership::LeaseTtl};
 
 const MAX_HOPS: u8 = 2;
 const LIFE: Duration = Duration::from_secs(60);
@@ -62,7 +62,7 @@ fn arrivals() -> Vec<(&'static str, Arrival)> {
     ]
 }
 
-/// What becomes of a request for a live, allowed session of somebody else.
+/// What becomes of a request for a live, allowed session of another machine.
 fn elsewhere(arrival: &str) -> Verdict {
     match arrival {
         "fresh" | "cached" | "replayed once" | "missed another" => Verdict::Replay,
@@ -76,49 +76,93 @@ fn elsewhere(arrival: &str) -> Verdict {
     }
 }
 
-fn rights() -> [Right; 3] {
-    let bound = Bound::new(10);
-    let rights = [
-        Right::of(0, 0, 0, bound),
-        Right::of(0, 5, 0, bound),
-        Right::of(0, 0, 10, bound),
+fn leases() -> [Lease; 4] {
+    let ttl = LeaseTtl::exactly(10);
+    let leases = [
+        Lease::of(0, 0, 0, ttl),
+        Lease::of(0, 5, 0, ttl),
+        Lease::of(0, 0, 10, ttl),
+        Lease::Released,
     ];
     assert!(matches!(
-        rights,
-        [Right::Serve { .. }, Right::Wait { .. }, Right::Expired]
+        leases,
+        [
+            Lease::Valid { .. },
+            Lease::Pending { .. },
+            Lease::Expired,
+            Lease::Released
+        ]
     ));
-    rights
+    leases
 }
 
 /// What becomes of a request for a live, allowed session of this machine.
-fn mine(standing: Standing, right: Right) -> Verdict {
-    match (standing, right) {
-        (Standing::Serving, Right::Serve { .. }) => Verdict::Pass,
-        (Standing::Serving, Right::Expired) => Verdict::Reject(Code::LookupUnavailable),
-        (Standing::Serving, Right::Wait { .. }) | (Standing::Draining, _) => {
-            Verdict::Reject(Code::SessionMoving)
-        }
-        (Standing::Joining, _) => Verdict::Reject(Code::SessionStarting),
-        (Standing::Duplicate, _) => Verdict::Reject(Code::DuplicateIdentity),
-        (Standing::Gone, _) => Verdict::Reject(Code::OwnerLost),
+fn mine(state: NodeState, lease: Lease) -> Verdict {
+    match (state, lease) {
+        (NodeState::Serving, Lease::Valid { .. }) => Verdict::Pass,
+        (NodeState::Serving, Lease::Expired) => Verdict::Reject(Code::LookupUnavailable),
+        (NodeState::Serving, Lease::Pending { .. } | Lease::Released)
+        | (NodeState::Draining, _) => Verdict::Reject(Code::SessionMoving),
+        (NodeState::Joining, _) => Verdict::Reject(Code::SessionStarting),
+        (NodeState::Fenced, _) => Verdict::Reject(Code::DuplicateIdentity),
+        (NodeState::Removed, _) => Verdict::Reject(Code::OwnerLost),
     }
 }
 
-fn heres(machine: &MachineId) -> Vec<Here<'_>> {
+fn local(machine: &MachineId, max_hops: u8) -> Local<'_> {
+    Local {
+        machine,
+        state: NodeState::Serving,
+        max_hops,
+        claims: false,
+        takes_over: false,
+    }
+}
+
+fn known(session: &Session, age: Duration, allowed: bool, lease: Lease) -> Lookup {
+    Lookup::Known(Known {
+        session: session.clone(),
+        age,
+        allowed,
+        lease,
+    })
+}
+
+/// What is decided, with data that has to be that of the question.
+fn verdict(lookup: Lookup, local: &Local<'_>, arrival: &Arrival) -> Verdict {
+    let asked = match &lookup {
+        Lookup::Known(known) => Some(known.session.clone()),
+        Lookup::Failed(_) | Lookup::Unknown => None,
+    };
+    let decision = decide(lookup, local, arrival);
+    let session = match &decision {
+        Decision::Serve { session } | Decision::Claim { seen: session } => Some(session),
+        Decision::HandOver { session, owner } => {
+            assert_eq!(session.serving_owner(), Some(owner));
+            assert_ne!(owner, local.machine);
+            Some(session)
+        }
+        Decision::Reject(refusal) => refusal.session.as_ref(),
+    };
+    assert_eq!(session, asked.as_ref());
+    decision.verdict()
+}
+
+fn locals(machine: &MachineId) -> Vec<Local<'_>> {
     let mut all = Vec::new();
-    for standing in [
-        Standing::Joining,
-        Standing::Serving,
-        Standing::Draining,
-        Standing::Duplicate,
-        Standing::Gone,
+    for state in [
+        NodeState::Joining,
+        NodeState::Serving,
+        NodeState::Draining,
+        NodeState::Fenced,
+        NodeState::Removed,
     ] {
         for (claims, takes_over) in [(false, false), (true, false), (false, true), (true, true)] {
-            all.push(Here {
-                standing,
+            all.push(Local {
+                state,
                 claims,
                 takes_over,
-                ..Here::new(machine, MAX_HOPS)
+                ..local(machine, MAX_HOPS)
             });
         }
     }
@@ -158,7 +202,7 @@ fn sessions() -> Vec<Session> {
 fn every_combination_of_record_machine_and_arrival_has_its_verdict() {
     let mut rows = 0;
     for me in [machine("owner"), machine("me")] {
-        for here in heres(&me) {
+        for local in locals(&me) {
             for (name, arrival) in arrivals() {
                 for kind in [
                     LookupErrorKind::Timeout,
@@ -170,12 +214,17 @@ fn every_combination_of_record_machine_and_arrival_has_its_verdict() {
                     } else {
                         Code::LookupUnavailable
                     };
-                    let verdict = decide(Record::Failed(kind), here, &arrival);
-                    assert_eq!(verdict, Verdict::Reject(code));
+                    let failed = match kind {
+                        LookupErrorKind::Timeout => LookupError::timeout("slow"),
+                        LookupErrorKind::Unavailable => LookupError::unavailable("down"),
+                        LookupErrorKind::Corrupt => LookupError::corrupt("bad"),
+                    };
+                    let seen = verdict(Lookup::Failed(failed), &local, &arrival);
+                    assert_eq!(seen, Verdict::Reject(code));
                     rows += 1;
                 }
-                let verdict = decide(Record::Unknown, here, &arrival);
-                assert_eq!(verdict, Verdict::Reject(Code::SessionUnknown));
+                let seen = verdict(Lookup::Unknown, &local, &arrival);
+                assert_eq!(seen, Verdict::Reject(Code::SessionUnknown));
                 rows += 1;
                 for session in sessions() {
                     for (remaining, age) in [
@@ -187,18 +236,18 @@ fn every_combination_of_record_machine_and_arrival_has_its_verdict() {
                             Some(remaining) => session.clone().with_remaining(remaining),
                             None => session.clone(),
                         };
-                        for (allowed, right) in [true, false]
+                        for (allowed, lease) in [true, false]
                             .into_iter()
-                            .flat_map(|allowed| rights().map(|right| (allowed, right)))
+                            .flat_map(|allowed| leases().map(|lease| (allowed, lease)))
                         {
                             let over = session.status() == SessionStatus::Over
                                 || remaining.is_some_and(|life| life <= age);
-                            let serves = here.standing == Standing::Serving;
+                            let serves = local.state == NodeState::Serving;
                             let owned = session.owner().is_some();
                             let expected = match (over, allowed, session.status(), owned) {
                                 (true, ..) => Verdict::Reject(Code::SessionOver),
                                 (_, false, ..) => Verdict::Reject(Code::SessionForbidden),
-                                (_, _, SessionStatus::Active, false) if here.claims && serves => {
+                                (_, _, SessionStatus::Active, false) if local.claims && serves => {
                                     Verdict::Claim
                                 }
                                 (_, _, SessionStatus::Starting, true)
@@ -211,31 +260,30 @@ fn every_combination_of_record_machine_and_arrival_has_its_verdict() {
                                     Verdict::Reject(Code::SessionStarting)
                                 }
                                 _ if me.as_str() == "owner" => {
-                                    let standing = match session.presence() {
+                                    let state = match session.presence() {
                                         // A read from before this process had registered.
                                         Presence::Superseded
-                                            if here.standing == Standing::Joining
-                                                || serves && right == Right::Expired =>
+                                            if local.state == NodeState::Joining
+                                                || serves && lease == Lease::Expired =>
                                         {
-                                            here.standing
+                                            local.state
                                         }
-                                        Presence::Superseded => Standing::Duplicate,
-                                        _ => here.standing,
+                                        Presence::Superseded => NodeState::Fenced,
+                                        _ => local.state,
                                     };
-                                    mine(standing, right)
+                                    mine(state, lease)
                                 }
                                 _ => match session.presence() {
-                                    Presence::Lost if here.takes_over && serves => Verdict::Claim,
+                                    Presence::Lost if local.takes_over && serves => Verdict::Claim,
                                     Presence::Lost => Verdict::Reject(Code::OwnerLost),
                                     Presence::NeverSeen => Verdict::Reject(Code::OwnerNeverSeen),
                                     _ => elsewhere(name),
                                 },
                             };
-                            let record = Record::known(&session, age, allowed, right);
                             assert_eq!(
-                                decide(record, here, &arrival),
+                                verdict(known(&session, age, allowed, lease), &local, &arrival),
                                 expected,
-                                "{session:?} {here:?} {name} {allowed} {right:?}"
+                                "{session:?} {local:?} {name} {allowed} {lease:?}"
                             );
                             rows += 1;
                         }
@@ -244,7 +292,7 @@ fn every_combination_of_record_machine_and_arrival_has_its_verdict() {
             }
         }
     }
-    assert_eq!(rows, 2 * 20 * 10 * (3 + 1 + 3 * 8 * 3 * 6));
+    assert_eq!(rows, 2 * 20 * 10 * (3 + 1 + 3 * 8 * 3 * 8));
 }
 
 #[test]
@@ -253,9 +301,12 @@ fn nothing_a_proxy_says_makes_another_machine_serve() {
     for (name, arrival) in arrivals() {
         for max_hops in [0, 1, 2, u8::MAX] {
             let me = machine("me");
-            let record = Record::known(&session, Duration::ZERO, true, rights()[0]);
-            let verdict = decide(record, Here::new(&me, max_hops), &arrival);
-            assert_ne!(verdict, Verdict::Pass, "{name}");
+            let seen = verdict(
+                known(&session, Duration::ZERO, true, leases()[0]),
+                &local(&me, max_hops),
+                &arrival,
+            );
+            assert_ne!(seen, Verdict::Pass, "{name}");
         }
     }
 }
@@ -264,11 +315,11 @@ fn nothing_a_proxy_says_makes_another_machine_serve() {
 fn no_hops_allowed_still_means_that_a_fresh_request_is_replayed_once() {
     let session = Session::owned_by(SessionId::new(uuid::Uuid::nil()), machine("owner"));
     let me = machine("me");
-    let record = Record::known(&session, Duration::ZERO, true, rights()[0]);
-    let here = Here::new(&me, 0);
-    assert_eq!(decide(record, here, &Arrival::Fresh), Verdict::Replay);
+    let found = || known(&session, Duration::ZERO, true, leases()[0]);
+    let local = local(&me, 0);
+    assert_eq!(verdict(found(), &local, &Arrival::Fresh), Verdict::Replay);
     assert_eq!(
-        decide(record, here, &Arrival::Replayed { hops: 1 }),
+        verdict(found(), &local, &Arrival::Replayed { hops: 1 }),
         Verdict::Reject(Code::ReplayLoop)
     );
 }

@@ -2,8 +2,7 @@
 
 use quick_cache::sync::Cache as Table;
 
-use super::Tick;
-use crate::{LookupError, SessionId};
+use crate::{LookupError, SessionId, clock::Tick};
 
 /// The pause after the first failure, in milliseconds; doubled with each that follows.
 const FIRST: u64 = 100;
@@ -18,7 +17,7 @@ const SESSIONS: usize = 1_024;
 ///
 /// Single flight keeps one session to one claim at a time, but a client that retries at once would
 /// keep that one going, and with it one of the few connections that claims have. A pause of the
-/// session's own, and not the lookups' [`HoldDown`](super::HoldDown): a claim that fails for one
+/// session's own, and not the lookups' `HoldDown`: a claim that fails for one
 /// session (a constraint, a missing privilege, a lock) says nothing about the others' lookups.
 pub(super) struct ClaimPauses(Table<SessionId, Failed>);
 

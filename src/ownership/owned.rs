@@ -1,19 +1,9 @@
-//! What a handler is told of its session.
+//! What a handler learns of its session.
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::{
-    Right, Session, Source,
-    cache::{Cache, Tick},
-};
-
-mod loss;
-mod lost;
-mod until_lost;
-
-pub use loss::Loss;
-pub use lost::Lost;
-pub use until_lost::UntilLost;
+use super::{Lease, Lost, Sessions, UntilLost};
+use crate::{Session, Source, clock::Tick};
 
 /// Proof, in a request's extensions, that this machine owns the request's session.
 ///
@@ -52,16 +42,21 @@ pub struct Owned {
     session: Session,
     read_at: Tick,
     source: Source,
-    cache: Arc<Cache>,
+    sessions: Arc<Sessions>,
 }
 
 impl Owned {
-    pub(crate) fn new(session: Session, read_at: Tick, source: Source, cache: &Arc<Cache>) -> Self {
+    pub(crate) fn new(
+        session: Session,
+        read_at: Tick,
+        source: Source,
+        sessions: &Arc<Sessions>,
+    ) -> Self {
         Self {
             session,
             read_at,
             source,
-            cache: Arc::clone(cache),
+            sessions: Arc::clone(sessions),
         }
     }
 
@@ -75,19 +70,20 @@ impl Owned {
     /// no more. Nothing renews it but another request, or the wait for a [loss](Self::lost).
     #[must_use]
     pub fn proved_for(&self) -> Duration {
-        Duration::from_millis(self.cache.proved_for(self.read_at))
+        Duration::from_millis(self.sessions.node.proves_for(self.read_at))
     }
 
     /// Whether the machine, which could serve when the read was judged, can for certain do so still.
     #[inline]
     pub(crate) fn still_serves(&self) -> bool {
-        self.cache.still_serves(self.read_at)
+        self.sessions.node.still_serves(self.read_at)
     }
 
     /// What the read allows this machine now.
-    pub(crate) fn right_now(&self) -> Right {
-        self.cache
-            .right_now(&self.session, self.read_at, self.source)
+    pub(crate) fn lease(&self) -> Lease {
+        self.sessions
+            .node
+            .lease(&self.session, self.read_at, self.source)
     }
 
     /// Completes when this machine has lost the session, or cannot prove any more that it owns it.
@@ -95,7 +91,7 @@ impl Owned {
     /// As long as it is polled it keeps the session fresh: it reads it again before the last read
     /// is too old, together with whoever else asks for it. A watch of the directory makes it
     /// complete within milliseconds of a change; without one, that takes up to
-    /// [F](crate::CacheHandle::bound). It completes by itself when the directory cannot be asked
+    /// one [TTL](crate::Node::lease_ttl). It completes by itself when the directory cannot be asked
     /// for that long.
     ///
     /// If it was not polled for that long (a client that does not read, a process that was stopped),
@@ -113,7 +109,7 @@ impl Owned {
     /// # }
     /// ```
     pub fn lost(&self) -> Lost {
-        Lost::new(&self.cache, &self.session, self.read_at)
+        Lost::new(&self.sessions, &self.session, self.read_at)
     }
 
     /// Wraps a body so that it ends when the session is [lost](Self::lost).

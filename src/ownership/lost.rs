@@ -15,13 +15,10 @@ use std::{
 use futures_timer::Delay;
 use futures_util::{FutureExt, future::poll_fn};
 
-use super::Loss;
-use crate::{
-    Right, Session, SessionId,
-    cache::{Cache, Found, Tick},
-};
+use super::{Lease, Loss, Sessions};
+use crate::{Session, SessionId, cache::Found, clock::Tick};
 
-/// For how many milliseconds nobody asks again after a lookup that failed, or at all.
+/// For how many milliseconds a stream does not ask again after a lookup that failed, or at all.
 const PAUSE: u64 = 200;
 
 /// Completes when a session is lost; see [`Owned::lost`](crate::Owned::lost).
@@ -34,13 +31,13 @@ pub struct Lost {
 }
 
 impl Lost {
-    pub(super) fn new(cache: &Arc<Cache>, session: &Session, read_at: Tick) -> Self {
+    pub(super) fn new(sessions: &Arc<Sessions>, session: &Session, read_at: Tick) -> Self {
         let proof = Arc::new(Proof {
-            cache: Arc::clone(cache),
+            sessions: Arc::clone(sessions),
             read_at: AtomicU64::new(read_at.0),
         });
         let watch = Watch {
-            cache: Arc::clone(cache),
+            sessions: Arc::clone(sessions),
             proof: Arc::clone(&proof),
             id: session.id(),
             epoch: session.epoch(),
@@ -76,7 +73,7 @@ impl fmt::Debug for Lost {
 
 /// When the last read that proves the ownership was sent.
 struct Proof {
-    cache: Arc<Cache>,
+    sessions: Arc<Sessions>,
     read_at: AtomicU64,
 }
 
@@ -87,19 +84,19 @@ impl Proof {
 
     /// For how many milliseconds it still proves it.
     fn left(&self) -> u64 {
-        self.cache.proved_for(self.read_at())
+        self.sessions.node.proves_for(self.read_at())
     }
 
     /// Whether it ran out just now, so that what reads it again was polled until then.
     fn ran_out_just_now(&self) -> bool {
-        let (now, read_at) = (self.cache.now(), self.read_at());
-        let last = self.cache.bound().freshness + PAUSE;
-        self.cache.is_trusted(read_at) && now.since(read_at) < last
+        let (node, read_at) = (&self.sessions.node, self.read_at());
+        let last = node.ttl().ttl + PAUSE;
+        node.is_trusted(read_at) && node.now().since(read_at) < last
     }
 }
 
 struct Watch {
-    cache: Arc<Cache>,
+    sessions: Arc<Sessions>,
     proof: Arc<Proof>,
     id: SessionId,
     epoch: Option<u64>,
@@ -110,15 +107,15 @@ struct Watch {
 impl Watch {
     async fn run(mut self) -> Loss {
         let loss = self.until_lost().await;
-        self.cache.meter.lost(loss);
+        self.sessions.cache.meter.lost(loss);
         loss
     }
 
     async fn until_lost(&mut self) -> Loss {
         loop {
             // Before anything is looked at, so that no change falls in between.
-            let mut changed = self.cache.listen(self.id);
-            if let Some(loss) = Loss::of(self.cache.standing()) {
+            let mut changed = self.sessions.cache.listen(self.id);
+            if let Some(loss) = Loss::of(self.sessions.node.state()) {
                 return loss;
             }
             // Where reads failed until the proof ran out, it is over. Where this was not polled,
@@ -153,9 +150,9 @@ impl Watch {
     /// Reads the session, for as long as the last read proves anything; a last time for no longer
     /// than a lookup may take. `None` if that was not enough.
     async fn read(&self, last_try: bool) -> Option<Found> {
-        let mut read = self.cache.read_within(self.id, self.young());
+        let mut read = self.sessions.cache.read_within(self.id, self.young());
         let mut limit = if last_try {
-            Delay::new(self.cache.timeout())
+            Delay::new(self.sessions.cache.timeout())
         } else {
             milliseconds(self.proof.left())
         };
@@ -173,11 +170,11 @@ impl Watch {
 
     /// What is older is read again: in time for a few failures, and no more often than makes sense.
     fn young(&self) -> u64 {
-        self.cache.bound().freshness * 3 / 5
+        self.sessions.node.ttl().ttl * 3 / 5
     }
 
     fn until_next_read(&self) -> u64 {
-        let age = self.cache.now().since(self.proof.read_at());
+        let age = self.sessions.node.now().since(self.proof.read_at());
         self.young().saturating_sub(age).max(PAUSE)
     }
 
@@ -190,19 +187,19 @@ impl Watch {
         if session.is_over(read.age) {
             return Judged::Lost(Loss::Over);
         }
-        if !self.cache.is_me(session.serving_owner()) || session.epoch() != self.epoch {
+        if !self.sessions.node.is_me(session.serving_owner()) || session.epoch() != self.epoch {
             return Judged::Lost(Loss::Moved);
         }
-        match self.cache.right(read, session) {
-            Right::Serve { .. } => {
+        match self.sessions.lease(read, session) {
+            Lease::Valid { .. } => {
                 self.tried = false;
                 self.proof
                     .read_at
                     .fetch_max(read.asked_at.0, Ordering::Relaxed);
                 Judged::Ours
             }
-            Right::Wait { .. } => Judged::Nothing,
-            Right::Expired => Judged::TooLate,
+            Lease::Pending { .. } | Lease::Released => Judged::Nothing,
+            Lease::Expired => Judged::TooLate,
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use crate::Standing;
+use super::NodeState;
 
 /// Why this machine may not go on serving a session that it served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Loss {
-    /// Another machine owns it now, or nobody does.
+    /// Another machine owns it now, or none does.
     Moved,
     /// It has ended.
     Over,
@@ -16,10 +16,10 @@ pub enum Loss {
     Unproved,
     /// This machine gives its sessions up.
     Draining,
-    /// Another process says that it is this machine.
-    Duplicate,
+    /// Another, younger process registered this machine id.
+    Fenced,
     /// An operator declared this machine gone.
-    Gone,
+    Removed,
 }
 
 impl Loss {
@@ -35,8 +35,8 @@ impl Loss {
             Self::Over => "over",
             Self::Unproved => "unproved",
             Self::Draining => "draining",
-            Self::Duplicate => "duplicate",
-            Self::Gone => "gone",
+            Self::Fenced => "fenced",
+            Self::Removed => "removed",
         }
     }
 
@@ -45,17 +45,17 @@ impl Loss {
         Self::Over,
         Self::Unproved,
         Self::Draining,
-        Self::Duplicate,
-        Self::Gone,
+        Self::Fenced,
+        Self::Removed,
     ];
 
-    pub(super) fn of(standing: Standing) -> Option<Self> {
-        match standing {
+    pub(super) fn of(state: NodeState) -> Option<Self> {
+        match state {
             // Nothing was served before it joined.
-            Standing::Joining | Standing::Serving => None,
-            Standing::Draining => Some(Self::Draining),
-            Standing::Duplicate => Some(Self::Duplicate),
-            Standing::Gone => Some(Self::Gone),
+            NodeState::Joining | NodeState::Serving => None,
+            NodeState::Draining => Some(Self::Draining),
+            NodeState::Fenced => Some(Self::Fenced),
+            NodeState::Removed => Some(Self::Removed),
         }
     }
 }
@@ -69,8 +69,8 @@ impl fmt::Display for Loss {
                 "the session directory did not answer whether the session is still ours"
             }
             Self::Draining => "this machine gives its sessions up",
-            Self::Duplicate => "another process says that it is this machine",
-            Self::Gone => "this machine was declared gone",
+            Self::Fenced => "another process registered this machine id",
+            Self::Removed => "this machine was declared gone",
         })
     }
 }

@@ -1,11 +1,24 @@
 //! Claims that fail. Time is driven by hand.
 
-use std::sync::atomic::AtomicU64;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 
 use super::*;
-use crate::{LookupError, MemoryLookup, SessionDirectory, SessionStatus};
+use crate::{
+    Freshness, LookupError, MachineId, MemoryLookup, Session, SessionDirectory, SessionId,
+    SessionStatus, Source,
+    cache::{Cache, Found},
+    clock::Clock,
+    directory::DynDirectory,
+    lookup::DynLookup,
+};
 
 /// A directory that refuses every claim, as a constraint of the application's does.
 #[derive(Clone, Default)]
@@ -19,6 +32,7 @@ impl SessionDirectory for Refusing {
 }
 
 struct Rig {
+    layer: Arc<Sessions>,
     cache: Arc<Cache>,
     sessions: MemoryLookup,
     claims: Refusing,
@@ -30,8 +44,7 @@ impl Rig {
         let (clock, time) = Clock::by_hand();
         time.store(100_000, Ordering::SeqCst);
         let (sessions, claims) = (MemoryLookup::new(), Refusing::default());
-        let cache = Cache::new(
-            "me".parse().unwrap(),
+        let layer = Sessions::for_test(
             DynLookup::new(sessions.clone()),
             Some(DynDirectory::new(claims.clone())),
             Duration::from_secs(2),
@@ -40,7 +53,8 @@ impl Rig {
             clock,
         );
         Self {
-            cache: Arc::new(cache),
+            cache: Arc::clone(&layer.cache),
+            layer,
             sessions,
             claims,
             time,
@@ -60,7 +74,7 @@ impl Rig {
     }
 
     fn claim(&self, seen: &Session) -> Found {
-        self.cache.claim(seen).now_or_never().unwrap()
+        self.layer.claim(seen).now_or_never().unwrap()
     }
 }
 
@@ -89,8 +103,7 @@ fn claims_are_made_while_lookups_are_held_down() {
     let rig = Rig::new();
     let seen = rig.unassigned(1);
     for _ in 0..5 {
-        let down = Err::<(), _>(LookupError::unavailable("down"));
-        rig.cache.hold_down.note(&down, rig.cache.now());
+        rig.cache.hold_down_for_test();
     }
     rig.claim(&seen);
     assert_eq!(rig.claims.0.load(Ordering::SeqCst), 1);

@@ -1,11 +1,12 @@
 //! A clock that is cheap enough to read for every request.
 
-#[cfg(test)]
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
 };
-use std::time::Instant;
 
 /// The longest tick of a coarse clock, in milliseconds. The coarse clock may have lagged by this
 /// much when it was started, and so be ahead of the exact one by as much later.
@@ -25,11 +26,15 @@ const LONGEST_TICK: u64 = 16;
 /// Not `CLOCK_BOOTTIME`, which also counts a suspension that the guest's kernel knows of: it has no
 /// coarse form and costs 22 ns, twice for each request that is served, which is 15 % of what the
 /// layer adds to one. And no clock of the guest counts what the guest's kernel does not know of,
-/// such as a snapshot: [`CacheHandle::resumed`](crate::CacheHandle::resumed) covers both.
+/// such as a snapshot: [`Node::resumed`](crate::Node::resumed) covers both.
+///
+/// Clones show the same time and share their cuts.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     started: coarsetime::Instant,
     exactly: Instant,
+    /// The last [cut](Self::cut).
+    counts_from: Arc<AtomicU64>,
     #[cfg(test)]
     by_hand: Option<Arc<AtomicU64>>,
 }
@@ -50,6 +55,7 @@ impl Clock {
         Self {
             exactly: Instant::now(),
             started: coarsetime::Instant::now(),
+            counts_from: Arc::default(),
             #[cfg(test)]
             by_hand: None,
         }
@@ -76,6 +82,28 @@ impl Clock {
         }
         let elapsed = u64::try_from(self.exactly.elapsed().as_millis()).unwrap_or(u64::MAX / 2);
         Tick(elapsed + LONGEST_TICK)
+    }
+
+    /// When a read that is sent next counts as sent: now, or up to a millisecond later right after
+    /// a [cut](Self::cut).
+    pub(crate) fn stamp(&self) -> Tick {
+        self.exact()
+            .max(Tick(self.counts_from.load(Ordering::Acquire)))
+    }
+
+    /// Begins anew: reads that were sent before now, also those under way, no longer count. Returns
+    /// the moment from which they do, which is the next millisecond: a read that was sent in this one
+    /// may have been sent before.
+    pub(crate) fn cut(&self) -> Tick {
+        let from = self.exact().0 + 1;
+        self.counts_from.fetch_max(from, Ordering::AcqRel);
+        Tick(from)
+    }
+
+    /// Whether a read that was sent then was sent after the last cut.
+    #[inline]
+    pub(crate) fn is_after_cut(&self, sent: Tick) -> bool {
+        sent.0 >= self.counts_from.load(Ordering::Acquire)
     }
 
     /// A clock that moves only when its hand is moved.

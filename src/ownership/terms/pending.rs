@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::{SessionId, Tenure, cache::Tick};
+use crate::{SessionId, clock::Tick, ownership::lease::Term};
 
 /// Terms that no eviction may take.
 ///
@@ -12,18 +12,18 @@ use crate::{SessionId, Tenure, cache::Tick};
 /// entry needs a row that names this machine.
 #[derive(Default)]
 pub(super) struct PendingTerms {
-    terms: HashMap<SessionId, Tenure>,
+    terms: HashMap<SessionId, Term>,
     /// In the order in which they were named, which is the order in which they are due.
     due: VecDeque<(Tick, SessionId, u64)>,
 }
 
 impl PendingTerms {
-    pub(super) fn get(&self, id: SessionId) -> Option<Tenure> {
+    pub(super) fn get(&self, id: SessionId) -> Option<Term> {
         self.terms.get(&id).copied()
     }
 
     /// Keeps the term until `due`; a term that is kept already stays due when it was.
-    pub(super) fn insert(&mut self, id: SessionId, term: Tenure, due: Tick) {
+    pub(super) fn insert(&mut self, id: SessionId, term: Term, due: Tick) {
         if self.terms.insert(id, term) != Some(term) {
             self.due.push_back((due, id, term.epoch));
         }
@@ -34,7 +34,7 @@ impl PendingTerms {
     }
 
     /// Lets go of the terms that are due by `now`, each after `moved`.
-    pub(super) fn take_due(&mut self, now: Tick, mut moved: impl FnMut(SessionId, Tenure)) {
+    pub(super) fn take_due(&mut self, now: Tick, mut moved: impl FnMut(SessionId, Term)) {
         while let Some((due, id, epoch)) = self.due.front().copied()
             && due <= now
         {
@@ -50,7 +50,7 @@ impl PendingTerms {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (SessionId, Tenure)> + '_ {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SessionId, Term)> + '_ {
         self.terms.iter().map(|(id, term)| (*id, *term))
     }
 }
@@ -67,8 +67,8 @@ mod tests {
     fn a_pending_term_stays_until_it_is_due() {
         let mut pending = PendingTerms::default();
         for n in 0..1_000 {
-            pending.insert(id(n), Tenure::new(2, 0), Tick(100));
-            pending.insert(id(n), Tenure::new(2, 0), Tick(200));
+            pending.insert(id(n), Term::new(2, 0), Tick(100));
+            pending.insert(id(n), Term::new(2, 0), Tick(200));
         }
         pending.take_due(Tick(99), |_, _| panic!("before it is due"));
         assert_eq!(pending.iter().count(), 1_000);
@@ -82,9 +82,9 @@ mod tests {
     #[test]
     fn a_later_epoch_is_not_taken_when_the_earlier_is_due() {
         let mut pending = PendingTerms::default();
-        pending.insert(id(1), Tenure::new(2, 0), Tick(100));
-        pending.insert(id(1), Tenure::new(4, 50), Tick(150));
+        pending.insert(id(1), Term::new(2, 0), Tick(100));
+        pending.insert(id(1), Term::new(4, 50), Tick(150));
         pending.take_due(Tick(100), |_, _| panic!("the session came back"));
-        assert_eq!(pending.get(id(1)), Some(Tenure::new(4, 50)));
+        assert_eq!(pending.get(id(1)), Some(Term::new(4, 50)));
     }
 }

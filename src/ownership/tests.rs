@@ -3,17 +3,22 @@
 use std::{
     pin::pin,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use futures_util::FutureExt;
 
 use super::*;
 use crate::{
-    CacheHandle, LookupError, Loss, MemoryLookup, Owned, Presence, Right, SessionDirectory,
-    SessionStatus, directory::DynDirectory,
+    Freshness, LookupError, MachineId, MemoryLookup, Presence, Session, SessionDirectory,
+    SessionId, SessionStatus, Source,
+    cache::{Cache, Found, Pending},
+    clock::Clock,
+    directory::DynDirectory,
+    lookup::DynLookup,
 };
 
 /// The fleet's F, and what a clock may be wrong by.
@@ -23,6 +28,7 @@ const SLACK: u64 = 4 + F / 1_000 + F / 5;
 /// A directory that is written by hand, and claims that count.
 #[derive(Clone)]
 struct Rig {
+    layer: Arc<Sessions>,
     cache: Arc<Cache>,
     sessions: MemoryLookup,
     time: Arc<AtomicU64>,
@@ -49,8 +55,7 @@ impl Rig {
         time.store(100_000, Ordering::SeqCst);
         let (sessions, claims) = (MemoryLookup::new(), Arc::new(AtomicU64::new(0)));
         let directory = Counting(sessions.clone(), Arc::clone(&claims));
-        let cache = Cache::new(
-            machine("me"),
+        let layer = Sessions::for_test(
             DynLookup::new(sessions.clone()),
             Some(DynDirectory::new(directory)),
             Duration::from_secs(2),
@@ -59,7 +64,8 @@ impl Rig {
             clock,
         );
         Self {
-            cache: Arc::new(cache),
+            cache: Arc::clone(&layer.cache),
+            layer,
             sessions,
             time,
             claims,
@@ -83,7 +89,7 @@ impl Rig {
         let session = Session::owned_by(id(), machine("me")).with_epoch(1);
         self.sessions
             .insert(session.with_presence(Presence::Superseded));
-        self.cache.invalidate(id());
+        self.layer.forget(id());
     }
 
     /// What is known, read now if need be.
@@ -92,20 +98,24 @@ impl Rig {
         known.unwrap_or_else(|| self.cache.load(id(), false).now_or_never().unwrap())
     }
 
-    fn right(&self) -> Right {
+    fn lease(&self) -> Lease {
         let found = self.found();
         let session = found.session.clone().unwrap().unwrap();
-        self.cache.right(&found, &session)
+        self.layer.lease(&found, &session)
+    }
+
+    fn node(&self) -> &Node {
+        &self.layer.node
     }
 
     fn owned(&self) -> Owned {
         let found = self.found();
-        assert!(self.right().may_serve());
+        assert!(self.lease().is_valid());
         Owned::new(
             found.session.unwrap().unwrap(),
             found.asked_at,
             found.source,
-            &self.cache,
+            &self.layer,
         )
     }
 }
@@ -123,7 +133,7 @@ fn the_first_owner_and_the_next_after_a_proven_release_serve_at_once() {
     for (epoch, released) in [(1, None), (3, Some(2))] {
         let rig = Rig::new();
         rig.write("me", epoch, released);
-        assert!(rig.right().may_serve(), "{epoch}");
+        assert!(rig.lease().is_valid(), "{epoch}");
     }
 }
 
@@ -132,42 +142,42 @@ fn the_first_owner_and_the_next_after_a_proven_release_serve_at_once() {
 fn a_session_goes_on_when_its_row_loses_the_proof() {
     let rig = Rig::new();
     rig.write("me", 3, Some(2));
-    assert!(rig.right().may_serve());
+    assert!(rig.lease().is_valid());
     rig.pass(F);
     rig.write("me", 3, None);
-    rig.cache.invalidate(id());
-    assert_eq!(rig.right(), Right::Wait { left: SLACK });
+    rig.layer.forget(id());
+    assert_eq!(rig.lease(), Lease::Pending { left: SLACK });
     rig.pass(SLACK);
-    rig.cache.invalidate(id());
-    assert!(rig.right().may_serve());
+    rig.layer.forget(id());
+    assert!(rig.lease().is_valid());
 }
 
 #[test]
 fn who_took_the_id_of_a_process_that_may_run_serves_nothing_until_that_one_cannot() {
     let rig = Rig::new();
     rig.write("me", 1, None);
-    rig.cache.join_as_successor();
-    assert_eq!(rig.right(), Right::Wait { left: F + SLACK });
-    assert!(!rig.cache.is_alone());
+    rig.node().joined_after_takeover();
+    assert_eq!(rig.lease(), Lease::Pending { left: F + SLACK });
+    assert!(!rig.node().is_alone());
     rig.pass(F + SLACK);
-    assert_eq!(rig.right(), Right::Wait { left: 1 });
+    assert_eq!(rig.lease(), Lease::Pending { left: 1 });
     rig.pass(1);
-    assert!(rig.right().may_serve());
-    assert!(rig.cache.is_alone());
+    assert!(rig.lease().is_valid());
+    assert!(rig.node().is_alone());
 }
 
 #[test]
 fn who_reads_that_its_machine_has_another_process_stops_at_once() {
     let rig = Rig::new();
-    rig.cache.join();
+    rig.node().joined();
     rig.write("me", 1, None);
     let owned = rig.owned();
     let mut lost = pin!(owned.lost());
     assert!(lost.as_mut().now_or_never().is_none());
     rig.supersede();
     assert!(rig.found().session.is_ok());
-    assert_eq!(rig.cache.standing(), Standing::Duplicate);
-    assert_eq!(lost.now_or_never(), Some(Loss::Duplicate));
+    assert_eq!(rig.node().state(), NodeState::Fenced);
+    assert_eq!(lost.now_or_never(), Some(Loss::Fenced));
 }
 
 #[test]
@@ -183,21 +193,20 @@ fn an_open_stream_asks_no_more_often_where_nothing_is_remembered() {
         let session = Session::owned_by(id, machine("me")).with_epoch(1);
         std::future::ready(Ok::<_, LookupError>(Some(session)))
     });
-    let cache = Arc::new(Cache::new(
-        machine("me"),
+    let layer = Sessions::for_test(
         DynLookup::new(lookup),
         None,
         Duration::from_secs(2),
         Freshness::always_ask(),
         100,
         Clock::by_hand().0,
-    ));
-    let found = cache.load(id(), false).now_or_never().unwrap();
+    );
+    let found = layer.cache.load(id(), false).now_or_never().unwrap();
     let owned = Owned::new(
         found.session.unwrap().unwrap(),
         found.asked_at,
         found.source,
-        &cache,
+        &layer,
     );
     let mut lost = pin!(owned.lost());
     for _ in 0..3 {
@@ -211,14 +220,14 @@ fn a_read_from_before_it_joined_tells_a_process_nothing_of_its_successor() {
     let rig = Rig::new();
     rig.supersede();
     let before = rig.found();
-    assert_eq!(rig.cache.standing(), Standing::Serving);
+    assert_eq!(rig.node().state(), NodeState::Serving);
     rig.pass(1);
-    rig.cache.join();
-    rig.cache.superseded(before.asked_at);
-    assert_eq!(rig.cache.standing(), Standing::Serving);
+    rig.node().joined();
+    rig.node().superseded(before.asked_at);
+    assert_eq!(rig.node().state(), NodeState::Serving);
     rig.pass(1);
-    rig.cache.superseded(rig.cache.now());
-    assert_eq!(rig.cache.standing(), Standing::Duplicate);
+    rig.node().superseded(rig.node().now());
+    assert_eq!(rig.node().state(), NodeState::Fenced);
 }
 
 #[test]
@@ -228,21 +237,21 @@ fn another_machine_that_has_another_process_is_none_of_ours() {
     rig.sessions
         .insert(session.with_presence(Presence::Superseded));
     assert!(rig.found().session.is_ok());
-    assert_eq!(rig.cache.standing(), Standing::Serving);
+    assert_eq!(rig.node().state(), NodeState::Serving);
 }
 
 #[test]
 fn a_new_owner_waits_from_when_it_first_knew_whatever_is_forgotten_meanwhile() {
     let rig = Rig::new();
     rig.write("me", 2, None);
-    assert_eq!(rig.right(), Right::Wait { left: F + SLACK });
+    assert_eq!(rig.lease(), Lease::Pending { left: F + SLACK });
     for _ in 0..10 {
         rig.pass(500);
-        rig.cache.invalidate_all();
-        assert!(!rig.right().may_serve());
+        rig.layer.forget_all();
+        assert!(!rig.lease().is_valid());
     }
     rig.pass(SLACK);
-    assert!(rig.right().may_serve());
+    assert!(rig.lease().is_valid());
 }
 
 #[test]
@@ -251,17 +260,17 @@ fn another_epoch_is_another_wait() {
     rig.write("me", 2, None);
     rig.found();
     rig.pass(F + SLACK);
-    assert!(rig.right().may_serve());
+    assert!(rig.lease().is_valid());
     rig.write("me", 4, None);
-    rig.cache.invalidate(id());
-    assert!(!rig.right().may_serve());
+    rig.layer.forget(id());
+    assert!(!rig.lease().is_valid());
 }
 
 #[test]
 fn without_epochs_nothing_is_promised_and_nobody_waits() {
     let rig = Rig::new();
     rig.sessions.insert(Session::owned_by(id(), machine("me")));
-    assert!(rig.right().may_serve());
+    assert!(rig.lease().is_valid());
 }
 
 #[test]
@@ -270,33 +279,31 @@ fn what_was_given_up_is_not_served_at_that_epoch_again_whatever_is_read() {
     rig.write("me", 1, None);
     let before = rig.found();
     // Nobody had to be waited for, which the row says, and not this machine.
-    assert!(!rig.cache.tenures.give_up(id(), 1, rig.cache.now()));
+    let release = rig.node().begin_release(id(), 1);
+    assert!(!release.has_waited());
     let session = before.session.clone().unwrap().unwrap();
     assert!(
-        !rig.cache.right(&before, &session).may_serve(),
+        !rig.layer.lease(&before, &session).is_valid(),
         "what was found before is judged after"
     );
-    rig.cache.invalidate(id());
-    assert!(
-        !rig.right().may_serve(),
-        "the write may not have landed yet"
-    );
-    rig.cache.tenures.gave_up(id(), rig.cache.now());
-    rig.cache.invalidate(id());
-    assert!(!rig.right().may_serve());
+    rig.layer.forget(id());
+    assert!(!rig.lease().is_valid(), "the write may not have landed yet");
+    release.confirm();
+    rig.layer.forget(id());
+    assert!(!rig.lease().is_valid());
     rig.write("me", 3, Some(2));
-    rig.cache.invalidate(id());
-    assert!(rig.right().may_serve(), "a later epoch is a new right");
+    rig.layer.forget(id());
+    assert!(rig.lease().is_valid(), "a later epoch is a new right");
 }
 
 #[test]
 fn a_session_that_was_given_up_twice_stays_so_at_the_later_epoch() {
     let rig = Rig::new();
     rig.write("me", 3, Some(2));
-    let now = rig.cache.now();
-    rig.cache.tenures.give_up(id(), 3, now);
-    rig.cache.tenures.give_up(id(), 1, now);
-    assert!(!rig.right().may_serve());
+    for epoch in [3, 1] {
+        drop(rig.node().begin_release(id(), epoch));
+    }
+    assert!(!rig.lease().is_valid());
 }
 
 #[test]
@@ -305,12 +312,12 @@ fn what_was_read_before_this_process_joined_proves_nothing() {
     rig.write("me", 1, None);
     let before = rig.found();
     let session = before.session.clone().unwrap().unwrap();
-    assert!(rig.right().may_serve());
+    assert!(rig.lease().is_valid());
     rig.pass(10);
-    CacheHandle::new(&rig.cache).joined();
-    assert_eq!(rig.cache.right(&before, &session), Right::Expired);
-    rig.cache.invalidate(id());
-    assert!(rig.right().may_serve());
+    rig.node().joined();
+    assert_eq!(rig.layer.lease(&before, &session), Lease::Expired);
+    rig.layer.forget(id());
+    assert!(rig.lease().is_valid());
 }
 
 #[test]
@@ -319,10 +326,10 @@ fn only_who_has_waited_says_that_it_has() {
     rig.write("me", 2, None);
     rig.found();
     rig.pass(F);
-    assert!(rig.cache.tenures.waited_out(rig.cache.now()).is_empty());
+    assert!(rig.node().waited_out().is_empty());
     rig.pass(SLACK);
-    assert_eq!(rig.cache.tenures.waited_out(rig.cache.now()), [(id(), 2)]);
-    assert!(rig.cache.tenures.give_up(id(), 2, rig.cache.now()));
+    assert_eq!(rig.node().waited_out(), [(id(), 2)]);
+    assert!(rig.node().begin_release(id(), 2).has_waited());
 }
 
 #[test]
@@ -331,7 +338,7 @@ fn all_who_want_to_own_a_session_at_once_claim_it_once() {
     rig.sessions
         .insert(Session::new(id(), SessionStatus::Active));
     let seen = rig.found().session.unwrap().unwrap();
-    let claims: Vec<Pending> = (0..1_000).map(|_| rig.cache.claim(&seen)).collect();
+    let claims: Vec<Pending> = (0..1_000).map(|_| rig.layer.claim(&seen)).collect();
     for claim in claims {
         let found = claim.now_or_never().unwrap();
         let session = found.session.unwrap().unwrap();
@@ -339,7 +346,7 @@ fn all_who_want_to_own_a_session_at_once_claim_it_once() {
         assert_eq!(session.epoch(), Some(1));
     }
     assert_eq!(rig.claims.load(Ordering::SeqCst), 1);
-    assert!(rig.right().may_serve());
+    assert!(rig.lease().is_valid());
 }
 
 #[test]
@@ -348,8 +355,8 @@ fn who_comes_after_the_claim_finds_it_done() {
     rig.sessions
         .insert(Session::new(id(), SessionStatus::Active));
     let seen = rig.found().session.unwrap().unwrap();
-    rig.cache.claim(&seen).now_or_never().unwrap();
-    let late = rig.cache.claim(&seen).now_or_never().unwrap();
+    rig.layer.claim(&seen).now_or_never().unwrap();
+    let late = rig.layer.claim(&seen).now_or_never().unwrap();
     assert_eq!(late.source, Source::Cache);
     assert_eq!(rig.claims.load(Ordering::SeqCst), 1);
 }
@@ -361,7 +368,7 @@ fn a_loser_is_told_who_won() {
         .insert(Session::new(id(), SessionStatus::Active));
     let seen = rig.found().session.unwrap().unwrap();
     rig.write("other", 1, None);
-    let found = rig.cache.claim(&seen).now_or_never().unwrap();
+    let found = rig.layer.claim(&seen).now_or_never().unwrap();
     let session = found.session.unwrap().unwrap();
     assert_eq!(session.owner(), Some(&machine("other")));
 }
@@ -372,8 +379,8 @@ fn who_takes_over_waits_although_the_owner_is_lost() {
     let lost = Session::owned_by(id(), machine("other")).with_presence(Presence::Lost);
     rig.sessions.insert(lost.with_epoch(1));
     let seen = rig.found().session.unwrap().unwrap();
-    rig.cache.claim(&seen).now_or_never().unwrap();
-    assert_eq!(rig.right(), Right::Wait { left: F + SLACK });
+    rig.layer.claim(&seen).now_or_never().unwrap();
+    assert_eq!(rig.lease(), Lease::Pending { left: F + SLACK });
 }
 
 /// A lookup whose answers come when they are let through.
@@ -401,29 +408,34 @@ fn a_lookup_from_before_the_claim_does_not_undo_it() {
     sessions.insert(Session::new(id(), SessionStatus::Active));
     let lookup = Gated(sessions.clone(), Arc::new(Mutex::new(vec![gate])));
     let (clock, _) = Clock::by_hand();
-    let cache = Arc::new(Cache::new(
-        machine("me"),
+    let layer = Sessions::for_test(
         DynLookup::new(lookup),
         Some(DynDirectory::new(sessions.clone())),
         Duration::from_secs(2),
         Freshness::new(),
         1_000,
         clock,
-    ));
-    let mut slow = cache.load(id(), false);
+    );
+    let mut slow = layer.cache.load(id(), false);
     assert!((&mut slow).now_or_never().is_none());
     let seen = sessions.get(id()).unwrap();
-    cache.claim(&seen).now_or_never().unwrap();
+    layer.claim(&seen).now_or_never().unwrap();
     open.send(()).unwrap();
     slow.now_or_never().unwrap();
-    let known = cache.get(id(), false).unwrap().session.unwrap().unwrap();
+    let known = layer
+        .cache
+        .get(id(), false)
+        .unwrap()
+        .session
+        .unwrap()
+        .unwrap();
     assert_eq!(known.owner(), Some(&machine("me")));
 }
 
 #[test]
 fn a_loss_is_told_when_it_is_known() {
     type Change = (&'static str, fn(&Rig), Loss);
-    let changes: [Change; 5] = [
+    let changes: [Change; 4] = [
         ("moved", |rig| rig.write("other", 2, None), Loss::Moved),
         (
             "came back at another epoch",
@@ -444,13 +456,6 @@ fn a_loss_is_told_when_it_is_known() {
             },
             Loss::Over,
         ),
-        (
-            "draining",
-            |rig| {
-                rig.cache.standing.go_on(Standing::Draining);
-            },
-            Loss::Draining,
-        ),
     ];
     for (what, change, loss) in changes {
         let rig = Rig::new();
@@ -459,9 +464,19 @@ fn a_loss_is_told_when_it_is_known() {
         assert!((&mut lost).now_or_never().is_none(), "{what}");
         change(&rig);
         assert!((&mut lost).now_or_never().is_none(), "{what}: nobody knows");
-        rig.cache.invalidate(id());
+        rig.layer.forget(id());
         assert_eq!((&mut lost).now_or_never(), Some(loss), "{what}");
     }
+}
+
+#[test]
+fn a_drain_ends_open_streams_at_once() {
+    let rig = Rig::new();
+    rig.write("me", 1, None);
+    let mut lost = rig.owned().lost();
+    assert!((&mut lost).now_or_never().is_none());
+    rig.node().advance(NodeState::Draining);
+    assert_eq!((&mut lost).now_or_never(), Some(Loss::Draining));
 }
 
 #[test]
@@ -485,7 +500,7 @@ fn a_change_that_takes_nothing_away_is_no_loss() {
     let mut lost = rig.owned().lost();
     for _ in 0..10 {
         assert!((&mut lost).now_or_never().is_none());
-        rig.cache.invalidate(id());
+        rig.layer.forget(id());
     }
     assert!((&mut lost).now_or_never().is_none());
 }
@@ -505,18 +520,17 @@ async fn an_open_stream_keeps_its_session_fresh_and_ends_when_nothing_proves_it_
         std::future::ready(answer)
     });
     let freshness = Freshness::new().owned(Duration::from_secs(1));
-    let cache = Arc::new(Cache::new(
-        machine("me"),
+    let layer = Sessions::for_test(
         DynLookup::new(lookup),
         None,
         Duration::from_secs(1),
         freshness,
         1_000,
         Clock::start(),
-    ));
-    let found = cache.load(id(), false).await;
+    );
+    let found = layer.cache.load(id(), false).await;
     let session = found.session.unwrap().unwrap();
-    let owned = Owned::new(session, found.asked_at, Source::Lookup, &cache);
+    let owned = Owned::new(session, found.asked_at, Source::Lookup, &layer);
     let mut lost = owned.lost();
     let longer_than_f = Duration::from_millis(2_500);
     assert!(
@@ -539,17 +553,22 @@ fn a_look_apart_tells_the_same_wait_and_begins_none() {
         let asked = rig.cache.ask_apart(id(), Duration::from_secs(1));
         let found = asked.now_or_never().unwrap();
         let session = found.session.clone().unwrap().unwrap();
-        rig.cache.right(&found, &session)
+        rig.node()
+            .preview_lease(&session, found.asked_at, found.source)
     };
-    assert_eq!(look(), Right::Wait { left: F + SLACK });
-    rig.pass(1_000);
-    assert_eq!(look(), Right::Wait { left: F + SLACK }, "nobody has served");
-    assert!(rig.cache.remembered(id()).is_none());
-    assert_eq!(rig.right(), Right::Wait { left: F + SLACK });
+    assert_eq!(look(), Lease::Pending { left: F + SLACK });
     rig.pass(1_000);
     assert_eq!(
         look(),
-        Right::Wait {
+        Lease::Pending { left: F + SLACK },
+        "nobody has served"
+    );
+    assert!(rig.cache.remembered(id()).is_none());
+    assert_eq!(rig.lease(), Lease::Pending { left: F + SLACK });
+    rig.pass(1_000);
+    assert_eq!(
+        look(),
+        Lease::Pending {
             left: F + SLACK - 1_000
         }
     );

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::{
-    CacheHandle, Freshness, LookupError, SessionId, SessionLookup, cache::Clock, lookup::DynLookup,
+    Freshness, LookupError, Loss, SessionId, SessionLookup, clock::Clock, lookup::DynLookup,
 };
 
 const F: u64 = 1_000;
@@ -45,7 +45,7 @@ impl SessionLookup for Directory {
 }
 
 struct Rig {
-    cache: Arc<Cache>,
+    layer: Arc<Sessions>,
     directory: Directory,
     time: Arc<AtomicU64>,
 }
@@ -68,8 +68,7 @@ impl Rig {
             gates: Mutex::default(),
             asked: AtomicU64::new(0),
         }));
-        let cache = Cache::new(
-            "me".parse().unwrap(),
+        let layer = Sessions::for_test(
             DynLookup::new(directory.clone()),
             None,
             Duration::from_secs(2),
@@ -78,7 +77,7 @@ impl Rig {
             clock,
         );
         Self {
-            cache: Arc::new(cache),
+            layer,
             directory,
             time,
         }
@@ -86,12 +85,12 @@ impl Rig {
 
     fn owned(&self) -> Owned {
         let id = session("me", 1).id();
-        let found = self.cache.load(id, false).now_or_never().unwrap();
+        let found = self.layer.cache.load(id, false).now_or_never().unwrap();
         Owned::new(
             found.session.unwrap().unwrap(),
             found.asked_at,
             found.source,
-            &self.cache,
+            &self.layer,
         )
     }
 
@@ -180,7 +179,7 @@ fn a_stream_that_is_read_ends_when_its_proof_does() {
     let rig = Rig::new();
     let mut lost = rig.owned().lost();
     rig.answer(Err(LookupError::unavailable("down")));
-    CacheHandle::new(&rig.cache).forget(session("me", 1).id());
+    rig.layer.forget(session("me", 1).id());
     assert!((&mut lost).now_or_never().is_none());
     rig.pass(F);
     let asked = rig.directory.0.asked.load(Ordering::SeqCst);
@@ -212,9 +211,9 @@ fn a_resumed_machine_reads_before_it_goes_on() {
     let mut body = owned.until_lost(Endless);
     assert_eq!(frame(&mut body), Poll::Ready(Some(())));
     let open = rig.gate();
-    CacheHandle::new(&rig.cache).resumed();
+    rig.layer.node.resumed();
     assert!(owned.proved_for().is_zero());
-    assert!(!owned.right_now().may_serve());
+    assert!(!owned.lease().is_valid());
     assert_eq!(frame(&mut body), Poll::Pending);
     open.send(()).unwrap();
     assert_eq!(frame(&mut body), Poll::Ready(Some(())));
@@ -225,15 +224,15 @@ fn a_read_under_way_when_a_machine_is_resumed_proves_nothing() {
     let rig = Rig::new();
     let open = rig.gate();
     let id = session("me", 1).id();
-    let mut waits = rig.cache.load(id, false);
+    let mut waits = rig.layer.cache.load(id, false);
     assert!((&mut waits).now_or_never().is_none());
-    CacheHandle::new(&rig.cache).resumed();
+    rig.layer.node.resumed();
     open.send(()).unwrap();
     let found = waits.now_or_never().unwrap();
     let read = found.session.clone().unwrap().unwrap();
-    assert!(!rig.cache.right(&found, &read).may_serve());
+    assert!(!rig.layer.lease(&found, &read).is_valid());
     let owned = rig.owned();
-    assert!(owned.right_now().may_serve(), "what is read after counts");
+    assert!(owned.lease().is_valid(), "what is read after counts");
 }
 
 #[tokio::test]

@@ -1,0 +1,224 @@
+//! The decision: from what is known of a session, which machine this is, and how the request came
+//! here, to what becomes of the request. No HTTP, no directory, no clock.
+
+use std::time::Duration;
+
+use crate::{
+    Arrival, Code, LookupError, LookupErrorKind, MachineId, NodeState, Presence, Session,
+    ownership::Lease,
+};
+
+/// What a lookup came back with.
+#[derive(Clone, Debug)]
+pub(crate) enum Lookup {
+    Failed(LookupError),
+    /// The directory knows no such session.
+    Unknown,
+    Known(Known),
+}
+
+/// A session that the directory knows.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) session: Session,
+    /// How long ago the question was sent.
+    pub(crate) age: Duration,
+    /// Whether the application's guard lets the request near the session.
+    pub(crate) allowed: bool,
+    /// What the read allows this machine, if it is the owner.
+    pub(crate) lease: Lease,
+}
+
+/// The machine that decides, and what it may do for this request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Local<'a> {
+    pub(crate) machine: &'a MachineId,
+    pub(crate) state: NodeState,
+    /// How often one request is replayed at most.
+    pub(crate) max_hops: u8,
+    /// Whether it may claim a session that has no owner.
+    pub(crate) claims: bool,
+    /// Whether it may take a session over from an owner that is lost.
+    pub(crate) takes_over: bool,
+}
+
+/// What becomes of a request for a session, with what it takes to do it.
+#[derive(Clone, Debug)]
+pub(crate) enum Decision {
+    /// Serve it here.
+    Serve { session: Session },
+    /// Hand it to the owner.
+    HandOver { session: Session, owner: MachineId },
+    /// Become the owner of the session that was seen like this, and decide again.
+    Claim { seen: Session },
+    /// Refuse it.
+    Reject(Refusal),
+}
+
+/// Why a request is refused.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: Code,
+    /// The session, if the directory knows it.
+    pub(crate) session: Option<Session>,
+    pub(crate) error: Option<LookupError>,
+    /// What the read allowed this machine, where it is the owner and that is the reason.
+    pub(crate) lease: Option<Lease>,
+}
+
+/// What became of a request, for observers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It is served here.
+    Pass,
+    /// It is handed to the owner.
+    Replay,
+    /// This machine tries to become the owner, and decides again.
+    Claim,
+    /// It is refused, for this reason.
+    Reject(Code),
+}
+
+impl Decision {
+    pub(crate) fn verdict(&self) -> Verdict {
+        match self {
+            Self::Serve { .. } => Verdict::Pass,
+            Self::HandOver { .. } => Verdict::Replay,
+            Self::Claim { .. } => Verdict::Claim,
+            Self::Reject(refusal) => Verdict::Reject(refusal.code),
+        }
+    }
+
+    fn reject(code: Code, session: Session) -> Self {
+        Self::Reject(Refusal {
+            code,
+            session: Some(session),
+            error: None,
+            lease: None,
+        })
+    }
+}
+
+/// Decides what becomes of a request for a session.
+///
+/// Total and pure: the same question has the same answer everywhere, so a table can hold all of
+/// them (and one does, in the tests). The order of the rules is the order of the promises: first
+/// whether the session is one at all, then whether this client may come near it, then who serves.
+pub(crate) fn decide(lookup: Lookup, local: &Local<'_>, arrival: &Arrival) -> Decision {
+    let known = match lookup {
+        Lookup::Failed(error) => {
+            let code = match error.kind() {
+                LookupErrorKind::Corrupt => Code::DirectoryCorrupt,
+                LookupErrorKind::Timeout | LookupErrorKind::Unavailable => Code::LookupUnavailable,
+            };
+            return Decision::Reject(Refusal {
+                code,
+                session: None,
+                error: Some(error),
+                lease: None,
+            });
+        }
+        Lookup::Unknown => {
+            return Decision::Reject(Refusal {
+                code: Code::SessionUnknown,
+                session: None,
+                error: None,
+                lease: None,
+            });
+        }
+        Lookup::Known(known) => known,
+    };
+    let Known {
+        session,
+        age,
+        allowed,
+        lease,
+    } = known;
+    if session.is_over(age) {
+        return Decision::reject(Code::SessionOver, session);
+    }
+    if !allowed {
+        return Decision::reject(Code::SessionForbidden, session);
+    }
+    let serves = local.state == NodeState::Serving;
+    match session.serving_owner() {
+        None if session.is_unassigned() && local.claims && serves => {
+            Decision::Claim { seen: session }
+        }
+        // Waiting does not help: the machine that would finish creating it is lost.
+        None if is_anothers_and_lost(&session, local.machine) => {
+            Decision::reject(Code::OwnerLost, session)
+        }
+        None => Decision::reject(Code::SessionStarting, session),
+        Some(owner) if owner == local.machine => match session.presence() {
+            Presence::Superseded if !is_before_joining(local.state, lease) => {
+                serve(session, NodeState::Fenced, lease)
+            }
+            _ => serve(session, local.state, lease),
+        },
+        Some(owner) => match session.presence() {
+            Presence::Lost if local.takes_over && serves => Decision::Claim { seen: session },
+            Presence::Lost => Decision::reject(Code::OwnerLost, session),
+            Presence::NeverSeen => Decision::reject(Code::OwnerNeverSeen, session),
+            Presence::Unknown
+            | Presence::Alive
+            | Presence::Draining
+            | Presence::Silent
+            | Presence::Superseded => match cannot_hand_over(owner, arrival, local.max_hops) {
+                Some(code) => Decision::reject(code, session),
+                None => Decision::HandOver {
+                    owner: owner.clone(),
+                    session,
+                },
+            },
+        },
+    }
+}
+
+/// Whether a read that tells of another process was made before this one had registered: then the
+/// other is the one before, and this one is no duplicate.
+fn is_before_joining(state: NodeState, lease: Lease) -> bool {
+    state == NodeState::Joining || (state == NodeState::Serving && lease == Lease::Expired)
+}
+
+fn is_anothers_and_lost(session: &Session, me: &MachineId) -> bool {
+    session.presence() == Presence::Lost && session.owner().is_some_and(|owner| owner != me)
+}
+
+/// What becomes of a request for a session of this machine.
+pub(crate) fn serve(session: Session, state: NodeState, lease: Lease) -> Decision {
+    let code = match (state, lease) {
+        (NodeState::Serving, Lease::Valid { .. }) => return Decision::Serve { session },
+        (NodeState::Joining, _) => Code::SessionStarting,
+        (NodeState::Fenced, _) => Code::DuplicateIdentity,
+        (NodeState::Removed, _) => Code::OwnerLost,
+        (NodeState::Draining, _)
+        | (NodeState::Serving, Lease::Pending { .. } | Lease::Released) => Code::SessionMoving,
+        // The lookup, or what came after it, outlasted the lease: its answer proves nothing.
+        (NodeState::Serving, Lease::Expired) => Code::LookupUnavailable,
+    };
+    Decision::Reject(Refusal {
+        code,
+        session: Some(session),
+        error: None,
+        lease: Some(lease).filter(|_| state == NodeState::Serving),
+    })
+}
+
+/// Why the owner cannot be handed the request, if it cannot.
+fn cannot_hand_over(owner: &MachineId, arrival: &Arrival, max_hops: u8) -> Option<Code> {
+    match arrival {
+        Arrival::Failed(_) => Some(Code::OwnerUnreachable),
+        Arrival::Missed { machine, .. } if machine == owner => Some(Code::OwnerUnreachable),
+        Arrival::Replayed { hops } | Arrival::Missed { hops, .. } if *hops >= max_hops => {
+            Some(Code::ReplayLoop)
+        }
+        Arrival::Fresh | Arrival::Cached | Arrival::Replayed { .. } | Arrival::Missed { .. } => {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

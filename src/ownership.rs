@@ -1,0 +1,36 @@
+//! This process as a member of its fleet, and what that lets it do with sessions.
+
+mod cache_handle;
+mod claim_pause;
+mod claims;
+mod lease;
+mod loss;
+mod lost;
+mod node;
+mod owned;
+mod releases;
+mod sessions;
+mod state;
+mod terms;
+mod until_lost;
+
+pub use cache_handle::CacheHandle;
+#[cfg(test)]
+pub(crate) use lease::LeaseTtl;
+pub(crate) use lease::{Lease, previous_owner_may_serve};
+pub use loss::Loss;
+pub use lost::Lost;
+pub use node::{Node, Release};
+pub use owned::Owned;
+pub(crate) use sessions::Sessions;
+pub use state::NodeState;
+pub use until_lost::UntilLost;
+
+#[cfg(test)]
+mod claim_tests;
+#[cfg(test)]
+mod lease_tests;
+#[cfg(test)]
+mod taken_over_tests;
+#[cfg(test)]
+mod tests;
