@@ -1,8 +1,8 @@
-//! What is wrong with one session: the whole investigation in one go.
+//! Finds out what is wrong with one session.
 //!
 //! [`Doctor`] reads the session's row and its owner's, asks the platform for the owner, makes a
-//! request to the public URL, and says in one sentence which thing is wrong, and what to do about
-//! it. The command `ownership doctor` is made of it, and your own tools can be:
+//! request to the public URL, and reports one [`Finding`](crate::Finding) with its evidence and the
+//! next step. The command `ownership doctor` is made of it, and your own tools can be:
 //!
 //! ```no_run
 //! use tower_ownership::{PostgresLookup, doctor::Doctor};
@@ -28,27 +28,25 @@ use crate::{
     lookup::DynLookup,
 };
 
-mod cause;
 mod check;
 mod checklist;
 mod diagnosis;
 mod directory;
-mod findings;
+mod facts;
 mod fleet;
 mod fly_api;
 mod judge;
 mod request;
 mod url;
+mod words;
 
-pub use cause::{Cause, Severity};
 pub use check::{Check, CheckState};
 pub use diagnosis::{Complaint, Diagnosis};
 pub use fleet::{Fleet, FleetAudit, FleetError, FleetSession, FleetSessions};
 pub use fly_api::FlyApi;
 pub use url::InvalidUrl;
 
-use findings::{Answer, Directory, Findings, Platform};
-use judge::seconds;
+use facts::{Answer, Directory, Facts, Platform};
 use url::UrlTemplate;
 
 /// Finds out what is wrong with a session. A clone is cheap, and shares the lookup.
@@ -76,13 +74,13 @@ enum Source {
 }
 
 impl Doctor {
-    /// A doctor who asks any directory. Of `PostgreSQL`, [`postgres`](Self::postgres) sees more.
+    /// Reads any directory. Of `PostgreSQL`, [`postgres`](Self::postgres) reads more.
     pub fn new(lookup: impl SessionLookup) -> Self {
         Self::of(Source::Any(DynLookup::new(lookup)))
     }
 
-    /// A doctor who looks at the tables themselves. Whether the ownership migration is applied he
-    /// finds out, whatever the builder says of it; its names of columns and tables count.
+    /// Reads the tables themselves, by the builder's names of tables and columns. Detects whether
+    /// the ownership migration is applied, and does not use the builder's setting.
     pub fn postgres(builder: PostgresLookupBuilder) -> Result<Self, PostgresConfigError> {
         let (lookup, plain) = builder.with_and_without_ownership()?;
         Ok(Self::of(Source::Postgres { lookup, plain }))
@@ -138,7 +136,7 @@ impl Doctor {
     /// Finds out what is wrong with the session. Every step is bounded, and what fails is part of
     /// the diagnosis.
     pub async fn diagnose(&self, session: &str) -> Diagnosis {
-        let mut findings = Findings {
+        let mut facts = Facts {
             session: session.to_owned(),
             directory: Directory::NotAsked,
             platform: Platform {
@@ -148,11 +146,11 @@ impl Doctor {
             answer: Answer::NotAsked,
         };
         let Ok(id) = SessionId::parse(session) else {
-            return Diagnosis::of(findings);
+            return Diagnosis::of(facts);
         };
-        findings.directory = directory::ask(&self.source, id).await;
+        facts.directory = directory::ask(&self.source, id).await;
         // Before the request, which may wake the owner.
-        self.look_for_the_owner(&mut findings).await;
+        self.look_for_the_owner(&mut facts).await;
         if let Some(url) = &self.url {
             let request = request::PublicRequest {
                 url: url.of(id),
@@ -160,31 +158,31 @@ impl Doctor {
                 app: self.app(),
                 timeout: self.timeout,
             };
-            findings.answer = request.send().await;
+            facts.answer = request.send().await;
             #[cfg(feature = "testing")]
-            self.add_hops(&mut findings.answer);
-            if findings.served_elsewhere().is_some() {
-                self.look_again(&mut findings, id).await;
+            self.add_hops(&mut facts.answer);
+            if facts.served_elsewhere().is_some() {
+                self.look_again(&mut facts, id).await;
             }
         }
-        Diagnosis::of(findings)
+        Diagnosis::of(facts)
     }
 
-    async fn look_for_the_owner(&self, findings: &mut Findings) {
-        if let (Some(owner), Some(api)) = (findings.owner(), &self.fly_api) {
-            findings.platform.machine = api.machine(owner, self.timeout).await;
+    async fn look_for_the_owner(&self, facts: &mut Facts) {
+        if let (Some(owner), Some(api)) = (facts.owner(), &self.fly_api) {
+            facts.platform.machine = api.machine(owner, self.timeout).await;
         }
     }
 
-    /// Whoever served may have become the owner meanwhile, and by this very request, where machines
-    /// take over what a lost one owned.
-    async fn look_again(&self, findings: &mut Findings, id: SessionId) {
+    /// Reads the row again: the machine that served may have become the owner meanwhile, by a
+    /// take-over for this very request.
+    async fn look_again(&self, facts: &mut Facts, id: SessionId) {
         let again = directory::ask(&self.source, id).await;
-        let before = std::mem::replace(&mut findings.directory, again);
-        if findings.owner().is_none() || findings.served_elsewhere().is_some() {
-            findings.directory = before;
+        let before = std::mem::replace(&mut facts.directory, again);
+        if facts.owner().is_none() || facts.served_elsewhere().is_some() {
+            facts.directory = before;
         } else {
-            self.look_for_the_owner(findings).await;
+            self.look_for_the_owner(facts).await;
         }
     }
 

@@ -108,6 +108,7 @@ mod directory;
 pub mod doctor;
 pub mod explain;
 mod extract;
+mod finding;
 mod future;
 pub mod health;
 #[cfg(any(feature = "probe", feature = "doctor"))]
@@ -147,14 +148,15 @@ pub use explain::Explanation;
 pub use extract::{
     Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
 };
+pub use finding::{Finding, Severity};
 pub use future::{ResponseBody, ResponseFuture};
 pub use health::{HealthCheck, HealthService};
 pub use identity::{FlyMachine, detect};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 #[cfg(feature = "postgres")]
 pub use lookup::postgres::{
-    AssignError, Assigned, Audit, AuditFinding, AuditKind, Drained, LeftToDo, ListedSession,
-    MachineStatus, Migrated, PostgresConfigError, PostgresDirectory, PostgresFault, PostgresLookup,
+    AssignError, Assigned, Audit, AuditFinding, Drained, LeftToDo, ListedSession, MachineStatus,
+    Migrated, PostgresConfigError, PostgresDirectory, PostgresFault, PostgresLookup,
     PostgresLookupBuilder, PostgresPresence, PostgresPresenceBuilder, PostgresSource,
     PostgresVerified, PostgresVerifyError, PostgresWarning, PostgresWatch, PostgresWatchBuilder,
     PresenceError, PresenceHealth, PresenceState, Reaped, ReapedSession, Released, SessionFilter,

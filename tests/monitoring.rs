@@ -151,16 +151,16 @@ fn every_code_that_somebody_has_to_mend_has_an_alert() {
 #[cfg(feature = "postgres")]
 #[test]
 fn every_finding_of_the_audit_that_lasts_has_an_alert() {
-    use tower_ownership::AuditKind;
+    use tower_ownership::{Audit, Finding};
 
     let alerted = values(RULES, "kind");
-    for kind in AuditKind::ALL {
+    for kind in Audit::FINDINGS {
         let is_alerted = alerted.contains(&kind.as_str());
-        assert_eq!(is_alerted, *kind != AuditKind::OwnerDraining, "{kind:?}");
+        assert_eq!(is_alerted, *kind != Finding::OwnerDraining, "{kind:?}");
     }
     let all_are_kinds = alerted
         .iter()
-        .all(|kind| AuditKind::ALL.iter().any(|one| one.as_str() == *kind));
+        .all(|kind| Audit::FINDINGS.iter().any(|one| one.as_str() == *kind));
     assert!(all_are_kinds, "{alerted:?}");
 }
 

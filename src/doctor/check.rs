@@ -1,11 +1,10 @@
-//! What was looked at, point by point, for whoever wants to see how the diagnosis came about.
+//! What was looked at, point by point: the evidence of a diagnosis.
 
 use serde::Serialize;
 
 use super::{
-    findings::{Answer, Answered, Directory, Findings, Kept, Meaning, PlatformMachine, SessionRow},
-    judge::SLOW,
-    seconds,
+    facts::{Answer, Answered, Directory, Facts, Got, Kept, Meaning, PlatformMachine, SessionRow},
+    words::{SLOW, seconds},
 };
 use crate::{MachineId, Presence};
 
@@ -17,13 +16,13 @@ pub struct Check {
     pub topic: &'static str,
     /// What was looked at.
     pub name: &'static str,
-    /// What came of it.
+    /// The result.
     pub state: CheckState,
-    /// The same in words.
+    /// The result in words.
     pub text: String,
 }
 
-/// What came of a check.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -36,173 +35,143 @@ pub enum CheckState {
     Unknown,
 }
 
-impl Check {
-    pub(super) fn new(
-        topic: &'static str,
-        name: &'static str,
-        state: CheckState,
-        text: impl Into<String>,
-    ) -> Self {
-        Self {
-            topic,
+use CheckState::{Fine, Problem, Unknown};
+
+/// The checks of one topic.
+pub(super) struct Topic<'a>(pub(super) &'static str, pub(super) &'a mut Vec<Check>);
+
+impl Topic<'_> {
+    pub(super) fn add(&mut self, name: &'static str, state: CheckState, text: impl Into<String>) {
+        self.1.push(Check {
+            topic: self.0,
             name,
             state,
             text: text.into(),
-        }
+        });
     }
 }
 
-use CheckState::{Fine, Problem, Unknown};
-
-const DIRECTORY: &str = "directory";
-const OWNER: &str = "owner";
-const PLATFORM: &str = "platform";
-const REQUEST: &str = "request";
-
 /// Everything but the checklist of replays.
-pub(super) fn checks(findings: &Findings) -> Vec<Check> {
+pub(super) fn checks(facts: &Facts) -> Vec<Check> {
     let mut checks = Vec::new();
-    of_directory(findings, &mut checks);
-    if let Some(answered) = findings.answered() {
+    let mut directory = Topic("directory", &mut checks);
+    of_directory(facts, &mut directory);
+    if let Some(answered) = facts.answered() {
         if let Some(row) = &answered.row {
-            of_row(row, answered, &mut checks);
+            of_row(row, answered, &mut directory);
         }
-        if let Some(owner) = findings.owner() {
-            checks.push(of_presence(findings, owner, answered));
+        if let Some(owner) = facts.owner() {
+            let (state, text) = presence(facts, owner, answered);
+            Topic("owner", &mut checks).add("presence", state, text);
+            let (state, text) = platform(facts);
+            Topic("platform", &mut checks).add("machine", state, text);
         }
     }
-    if findings.owner().is_some() {
-        checks.push(of_platform(findings));
+    let mut request = Topic("request", &mut checks);
+    match &facts.answer {
+        Answer::NotAsked => request.add(
+            "answer",
+            Unknown,
+            "not made: it takes the session's public --url",
+        ),
+        Answer::Failed { url, error, .. } => {
+            request.add("answer", Problem, format!("{url}: {error}"));
+        }
+        Answer::Got(got) => of_answer(facts, got, &mut request),
     }
-    of_request(findings, &mut checks);
     checks
 }
 
-fn of_directory(findings: &Findings, checks: &mut Vec<Check>) {
-    let mut push =
-        |name, state, text: String| checks.push(Check::new(DIRECTORY, name, state, text));
-    match &findings.directory {
-        Directory::NotAsked => push(
-            "session id",
-            Problem,
-            format!("{:?} is no UUID", findings.session),
-        ),
-        Directory::Down { error } => push("database", Unknown, error.clone()),
-        Directory::Late { error } => push("database", Problem, error.clone()),
+fn of_directory(facts: &Facts, checks: &mut Topic<'_>) {
+    let answered = match &facts.directory {
+        Directory::NotAsked => {
+            let text = format!("{:?} is no UUID", facts.session);
+            return checks.add("session id", Problem, text);
+        }
+        Directory::Down { error } => return checks.add("database", Unknown, error),
+        Directory::Late { error } => return checks.add("database", Problem, error),
         Directory::Misfit { faults } => {
             for fault in faults {
-                push("table", Problem, fault.text.clone());
+                checks.add("table", Problem, &fault.text);
             }
+            return;
         }
-        Directory::Answered(answered) => {
-            let took = answered.milliseconds;
-            let state = if took > SLOW { Problem } else { Fine };
-            push("database", state, format!("answered in {took} ms"));
-            match &answered.kept {
-                Kept::Yes => push(
-                    "ownership",
-                    Fine,
-                    "epochs and presence are kept here".to_owned(),
-                ),
-                Kept::No => push(
-                    "ownership",
-                    Unknown,
-                    "the ownership migration is not applied, so neither epochs nor presence are \
-                     known"
-                        .to_owned(),
-                ),
-                Kept::Partly(missing) => {
-                    push(
-                        "ownership",
-                        Problem,
-                        format!("there is no {}", missing.join(", no ")),
-                    );
-                }
-                Kept::Unknown => push(
-                    "ownership",
-                    Unknown,
-                    "this directory does not tell whether epochs are kept".to_owned(),
-                ),
-            }
-            for warning in &answered.warnings {
-                push("table", Unknown, warning.clone());
-            }
-        }
+        Directory::Answered(answered) => answered,
+    };
+    let took = answered.milliseconds;
+    let state = if took > SLOW { Problem } else { Fine };
+    checks.add("database", state, format!("answered in {took} ms"));
+    let (state, text) = match &answered.kept {
+        Kept::Yes => (Fine, "epochs and presence are kept here".to_owned()),
+        Kept::No => (
+            Unknown,
+            "the ownership migration is not applied, so neither epochs nor presence are known"
+                .to_owned(),
+        ),
+        Kept::Partly(missing) => (Problem, format!("there is no {}", missing.join(", no "))),
+        Kept::Unknown => (
+            Unknown,
+            "this directory does not tell whether epochs are kept".to_owned(),
+        ),
+    };
+    checks.add("ownership", state, text);
+    for warning in &answered.warnings {
+        checks.add("table", Unknown, warning);
     }
 }
 
-fn of_row(row: &SessionRow, answered: &Answered, checks: &mut Vec<Check>) {
-    let mut push =
-        |name, state, text: String| checks.push(Check::new(DIRECTORY, name, state, text));
-    let word = row.status.as_deref();
-    let word = word.map_or_else(
-        || "no status is kept".to_owned(),
-        |word| format!("{word:?}"),
-    );
+fn of_row(row: &SessionRow, answered: &Answered, checks: &mut Topic<'_>) {
+    let word = match &row.status {
+        Some(word) => format!("{word:?}"),
+        None => "no status is kept".to_owned(),
+    };
     match &row.meaning {
-        Meaning::Active => push("status", Fine, format!("active ({word})")),
-        Meaning::Starting => push("status", Problem, format!("being created ({word})")),
-        Meaning::Over => push("status", Problem, format!("over ({word})")),
-        Meaning::Unusable(why) => push("row", Problem, why.clone()),
+        Meaning::Active => checks.add("status", Fine, format!("active ({word})")),
+        Meaning::Starting => checks.add("status", Problem, format!("being created ({word})")),
+        Meaning::Over => checks.add("status", Problem, format!("over ({word})")),
+        Meaning::Unusable(why) => checks.add("row", Problem, why),
     }
     match row.remaining_seconds {
-        None => push("life", Fine, "without an end".to_owned()),
-        Some(left) if left > 0.0 => push("life", Fine, format!("{} left", seconds(left))),
-        Some(left) => push("life", Problem, format!("over since {}", seconds(-left))),
+        None => checks.add("life", Fine, "without an end"),
+        Some(left) if left > 0.0 => checks.add("life", Fine, format!("{} left", seconds(left))),
+        Some(left) => checks.add("life", Problem, format!("ended {} ago", seconds(-left))),
     }
     match row.owner.as_deref() {
-        None => push("owner", Problem, "NULL: nobody owns the session".to_owned()),
+        None => checks.add("owner", Problem, "NULL: the session has no owner"),
         Some(owner) if MachineId::parse(owner).is_err() => {
-            push("owner", Problem, format!("{owner:?} is no machine id"));
+            checks.add("owner", Problem, format!("{owner:?} is no machine id"));
         }
-        Some(owner) => push("owner", Fine, owner.to_owned()),
+        Some(owner) => checks.add("owner", Fine, owner),
     }
     match (row.epoch, &answered.kept) {
-        (Some(epoch), _) => push("epoch", Fine, epoch.to_string()),
-        (None, Kept::Yes) => push("epoch", Problem, "NULL".to_owned()),
-        (None, _) => push("epoch", Unknown, "none is kept".to_owned()),
+        (Some(epoch), _) => checks.add("epoch", Fine, epoch.to_string()),
+        (None, Kept::Yes) => checks.add("epoch", Problem, "NULL"),
+        (None, _) => checks.add("epoch", Unknown, "none is kept"),
     }
 }
 
-fn of_presence(findings: &Findings, owner: &str, answered: &Answered) -> Check {
-    let (state, text) = match (findings.presence(), &answered.machine) {
-        (Presence::Alive, Some(machine)) => (
-            Fine,
-            format!("alive: last seen {} ago", seconds(machine.beat_seconds_ago)),
-        ),
-        (Presence::Alive, None) => (Fine, "alive".to_owned()),
-        (Presence::Draining, _) => (Problem, "draining: it gives its sessions up".to_owned()),
-        (Presence::Silent, _) => (
+fn presence(facts: &Facts, owner: &str, answered: &Answered) -> (CheckState, String) {
+    let seen = answered.machine.as_ref().map_or_else(String::new, |seen| {
+        format!(": last seen {} ago", seconds(seen.beat_seconds_ago))
+    });
+    match facts.presence() {
+        Presence::Alive => (Fine, format!("alive{seen}")),
+        Presence::Lost => (Problem, format!("lost{seen}")),
+        Presence::NeverSeen => (Problem, format!("{owner} was never seen")),
+        Presence::Draining => (Problem, "draining: it gives its sessions up".to_owned()),
+        Presence::Silent => (
             Problem,
-            "silent: it does not beat, and no other machine did meanwhile".to_owned(),
+            "silent: it sends no heartbeats, and no other machine did meanwhile".to_owned(),
         ),
-        (Presence::Lost, Some(machine)) => (
-            Problem,
-            format!("lost since {}", seconds(machine.beat_seconds_ago)),
-        ),
-        (Presence::Lost, None) => (Problem, "lost".to_owned()),
-        (Presence::NeverSeen, _) => (Problem, format!("{owner} was never seen")),
         _ => (
             Unknown,
             "no presence is kept, or no machine keeps it".to_owned(),
         ),
-    };
-    Check::new(OWNER, "presence", state, text)
+    }
 }
 
-fn of_platform(findings: &Findings) -> Check {
-    let in_region = |region: &Option<String>| {
-        region
-            .as_deref()
-            .map_or_else(String::new, |region| format!(" in {region}"))
-    };
-    // The request may have started it since.
-    let stopped = if findings.is_served_in_its_place() {
-        Unknown
-    } else {
-        Problem
-    };
-    let (state, text) = match &findings.platform.machine {
+fn platform(facts: &Facts) -> (CheckState, String) {
+    match &facts.platform.machine {
         PlatformMachine::NotAsked => (
             Unknown,
             "not asked: it takes FLY_API_TOKEN and --app".to_owned(),
@@ -210,68 +179,48 @@ fn of_platform(findings: &Findings) -> Check {
         PlatformMachine::NotAnswered { why } => (Unknown, why.clone()),
         PlatformMachine::Gone => (Problem, "no such machine (machines-api)".to_owned()),
         PlatformMachine::Known { word, region, .. } => {
-            let state = if word == "started" { Fine } else { stopped };
-            (state, format!("{word}{} (machines-api)", in_region(region)))
+            let state = match &**word {
+                "started" => Fine,
+                // The request may have started it since.
+                _ if facts.is_served_in_its_place() => Unknown,
+                _ => Problem,
+            };
+            let region = region.as_ref().map(|region| format!(" in {region}"));
+            let region = region.unwrap_or_default();
+            (state, format!("{word}{region} (machines-api)"))
         }
-    };
-    Check::new(PLATFORM, "machine", state, text)
+    }
 }
 
-fn of_request(findings: &Findings, checks: &mut Vec<Check>) {
-    let got = match &findings.answer {
-        Answer::NotAsked => {
-            checks.push(Check::new(
-                REQUEST,
-                "answer",
-                Unknown,
-                "not made: it takes the session's public --url",
-            ));
-            return;
-        }
-        Answer::Failed { url, error, .. } => {
-            let text = format!("{url}: {error}");
-            checks.push(Check::new(REQUEST, "answer", Problem, text));
-            return;
-        }
-        Answer::Got(got) => got,
-    };
-    let code = got
-        .code
-        .as_deref()
-        .map_or_else(String::new, |code| format!(", Ownership-Code: {code}"));
+fn of_answer(facts: &Facts, got: &Got, checks: &mut Topic<'_>) {
+    let code = got.code.as_ref();
+    let code = code.map_or_else(String::new, |code| format!(", Ownership-Code: {code}"));
     let state = if got.is_served() { Fine } else { Problem };
     let text = format!("{}{code}, in {} ms", got.status, got.milliseconds);
-    checks.push(Check::new(REQUEST, "answer", state, text));
-    let (state, text) = match got.machine.as_deref() {
-        Some(machine) if findings.served_elsewhere().is_some() => {
-            (Problem, format!("{machine}, which is not the owner"))
+    checks.add("answer", state, text);
+    let name = "handled by";
+    match got.machine.as_deref() {
+        Some(machine) if facts.served_elsewhere().is_some() => {
+            checks.add(name, Problem, format!("{machine}, which is not the owner"));
         }
-        Some(machine) => (Fine, machine.to_owned()),
-        None => (
+        Some(machine) => checks.add(name, Fine, machine),
+        None => checks.add(
+            name,
             Unknown,
-            "a machine that did not say its name (it would with `show_internals(true)`)".to_owned(),
+            "a machine that did not say its name (it would with `show_internals(true)`)",
         ),
-    };
-    checks.push(Check::new(REQUEST, "handled by", state, text));
-    let hops = if let Some(last) = got.redirects.last() {
-        match got.redirects.len() {
-            1 => format!("a redirect to {last}"),
-            more => format!("{more} redirects, the last to {last}"),
+    }
+    let through = got.via.iter().filter(|via| via.contains("fly.io")).count();
+    let (state, text) = match (got.redirects.as_slice(), through) {
+        ([only], _) => (Fine, format!("a redirect to {only}")),
+        ([.., last], _) => {
+            let count = got.redirects.len();
+            (Fine, format!("{count} redirects, the last to {last}"))
         }
-    } else if got.hops.is_empty() {
-        let through = got.via.iter().filter(|via| via.contains("fly.io")).count();
-        match through {
-            0 => "no header tells".to_owned(),
-            1 => "one delivery, by `via`".to_owned(),
-            more => format!("{more} deliveries, by `via`"),
-        }
-    } else {
-        got.hops.join(" -> ")
+        _ if !got.hops.is_empty() => (Fine, got.hops.join(" -> ")),
+        (_, 0) => (Unknown, "no header tells".to_owned()),
+        (_, 1) => (Fine, "one delivery, by `via`".to_owned()),
+        (_, more) => (Fine, format!("{more} deliveries, by `via`")),
     };
-    let state = if hops == "no header tells" {
-        Unknown
-    } else {
-        Fine
-    };
-    checks.push(Check::new(REQUEST, "hops", state, hops));
+    checks.add("hops", state, text);
 }

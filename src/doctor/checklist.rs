@@ -1,109 +1,89 @@
 //! Why a proxy may ignore `fly-replay`, point by point, as Fly's public reference gives them
-//! ("Dynamic Request Routing", "Error codes and troubleshooting"). What cannot be tested from here
-//! says so.
+//! ("Dynamic Request Routing", "Error codes and troubleshooting"). A point that cannot be tested
+//! from here says so.
 
 use super::{
     check::{
         Check,
         CheckState::{self, Fine, Problem, Unknown},
+        Topic,
     },
-    findings::{Findings, Got, PlatformMachine},
+    facts::{Facts, Got, PlatformMachine, Service},
 };
 use crate::MachineId;
 
-mod services;
-
-use services::{NEEDS_API, http_handler, port, target_port, wakes};
-
-const TOPIC: &str = "fly-replay";
 const NOT_FROM_HERE: &str = "not testable from here";
-
-/// Codes that tell that a replay was asked for.
-const OF_REPLAYS: [&str; 3] = ["replay-not-honoured", "owner-unreachable", "replay-loop"];
-
-/// The checklist; empty where no request was made, which could have been replayed.
-pub(super) fn checklist(findings: &Findings) -> Vec<Check> {
-    let Some(got) = findings.got() else {
-        return Vec::new();
-    };
-    if is_only_redirected(got) {
-        return vec![Check::new(
-            TOPIC,
-            "replayed",
-            Unknown,
-            "nothing was: the answer was reached by a redirect, in which no proxy has a part",
-        )];
-    }
-    let services = match &findings.platform.machine {
-        PlatformMachine::Known { services, .. } => services.as_deref(),
-        _ => None,
-    };
-    let port = port(&got.url);
-    [
-        (
-            "through the proxy",
-            needless(findings, through_the_proxy(got)),
-        ),
-        ("same host", needless(findings, same_host(got))),
-        ("honoured", honoured(findings, got)),
-        ("well-formed", well_formed(got, findings.owner())),
-        (
-            "http handler",
-            needless(findings, http_handler(services, port)),
-        ),
-        (
-            "target's port",
-            needless(findings, target_port(services, port)),
-        ),
-        ("same app", same_app(findings)),
-        (
-            "same network",
-            (
-                Unknown,
-                format!(
-                    "{NOT_FROM_HERE}: matters only where the owner is another app's machine (`fly \
-                     orgs cross-network-replays`)"
-                ),
-            ),
-        ),
-        ("body", body(got)),
-        ("fallback", fallback(got)),
-        ("loops", loops(got)),
-        ("wakes", wakes(services)),
-        ("regions", regions(findings, got)),
-    ]
-    .into_iter()
-    .map(|(name, (state, text))| Check::new(TOPIC, name, state, text))
-    .collect()
-}
+const NEEDS_API: &str = "not testable from here: it takes the Machines API (FLY_API_TOKEN, --app)";
+const NONE_LEFT: &str = "no replay was left over in the answer";
 
 type Point = (CheckState, String);
-
-/// What keeps a replay from being honoured is no problem where the request was served.
-fn needless(findings: &Findings, (state, text): Point) -> Point {
-    if state == Problem && findings.is_served_in_its_place() {
-        return (
-            Unknown,
-            format!("{text}; this request was served all the same"),
-        );
-    }
-    (state, text)
-}
 
 fn point(state: CheckState, text: impl Into<String>) -> Point {
     (state, text.into())
 }
 
-/// Whether a redirect led to the answer, and nothing tells of a proxy or a replay.
-fn is_only_redirected(got: &Got) -> bool {
+/// The checklist; empty where no request was made, which could have been replayed.
+pub(super) fn checklist(facts: &Facts) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let mut topic = Topic("fly-replay", &mut checks);
+    let Some(got) = facts.got() else {
+        return checks;
+    };
     let code = got.code.as_deref();
-    let is_replayed = got.replay.is_some() || code.is_some_and(|code| OF_REPLAYS.contains(&code));
-    !got.redirects.is_empty() && !got.came_through_fly() && !is_replayed
+    let of_replays = ["replay-not-honoured", "owner-unreachable", "replay-loop"];
+    let is_replayed = got.replay.is_some() || code.is_some_and(|code| of_replays.contains(&code));
+    if !got.redirects.is_empty() && !got.came_through_fly() && !is_replayed {
+        topic.add(
+            "replayed",
+            Unknown,
+            "nothing was: the answer was reached by a redirect, in which no proxy has a part",
+        );
+        return checks;
+    }
+    let services = match &facts.platform.machine {
+        PlatformMachine::Known { services, .. } => services.as_deref(),
+        _ => None,
+    };
+    // What keeps a replay from being honoured is no problem where the request was served.
+    let needless = |(state, text): Point| {
+        if state == Problem && facts.is_served_in_its_place() {
+            return (
+                Unknown,
+                format!("{text}; this request was served all the same"),
+            );
+        }
+        (state, text)
+    };
+    let url = http::Uri::try_from(&got.url).unwrap_or_default();
+    for (name, (state, text)) in [
+        ("through the proxy", needless(through_the_proxy(got, &url))),
+        ("same host", needless(same_host(got))),
+        ("honoured", honoured(facts, got)),
+        ("well-formed", well_formed(got, facts.owner())),
+        ("http handler", needless(http_handler(services, port(&url)))),
+        ("target's port", needless(target_port(services, port(&url)))),
+        ("same app", same_app(facts)),
+        ("body", body(code)),
+        ("fallback", fallback(code, got)),
+        ("loops", loops(code)),
+        ("wakes", wakes(services)),
+        ("regions", regions(facts, got)),
+    ] {
+        topic.add(name, state, text);
+    }
+    topic.add(
+        "same network",
+        Unknown,
+        format!(
+            "{NOT_FROM_HERE}: matters only where the owner is another app's machine (`fly orgs \
+             cross-network-replays`)"
+        ),
+    );
+    checks
 }
 
-fn through_the_proxy(got: &Got) -> Point {
-    let host = http::Uri::try_from(&got.url).ok();
-    let host = host.as_ref().and_then(http::Uri::host).unwrap_or_default();
+fn through_the_proxy(got: &Got, url: &http::Uri) -> Point {
+    let host = url.host().unwrap_or_default();
     if host.ends_with(".internal") {
         return point(
             Problem,
@@ -111,17 +91,12 @@ fn through_the_proxy(got: &Got) -> Point {
         );
     }
     if got.came_through_fly() {
-        let region = got
-            .request_id
-            .as_deref()
-            .and_then(|id| id.rsplit_once('-'))
-            .map_or_else(String::new, |(_, region)| format!(", at its edge {region}"));
-        return point(Fine, format!("the answer came through Fly's proxy{region}"));
+        let edge = got.edge().map(|edge| format!(", at its edge {edge}"));
+        let edge = edge.unwrap_or_default();
+        return point(Fine, format!("the answer came through Fly's proxy{edge}"));
     }
-    let other = got
-        .server
-        .as_deref()
-        .map_or_else(String::new, |server| format!("; `server: {server}`"));
+    let other = got.server.as_ref().map(|is| format!("; `server: {is}`"));
+    let other = other.unwrap_or_default();
     point(
         Problem,
         format!("no `fly-request-id`, `via: fly.io` or `server: Fly` in the answer{other}"),
@@ -135,31 +110,26 @@ fn same_host(got: &Got) -> Point {
             format!("{NOT_FROM_HERE}: it takes --app and public DNS"),
         );
     };
+    let (host, app) = (&addresses.host, &addresses.app);
     let shared = |address| addresses.of_the_app.contains(address);
     if addresses.of_the_host.iter().any(shared) {
-        point(
-            Fine,
-            format!(
-                "{} resolves to {}'s addresses",
-                addresses.host, addresses.app
-            ),
-        )
+        point(Fine, format!("{host} resolves to {app}'s addresses"))
     } else {
         point(
             Problem,
-            format!(
-                "{} resolves elsewhere than {}: something else is in front",
-                addresses.host, addresses.app
-            ),
+            format!("{host} resolves elsewhere than {app}: something else is in front"),
         )
     }
 }
 
-fn honoured(findings: &Findings, got: &Got) -> Point {
+fn honoured(facts: &Facts, got: &Got) -> Point {
+    // As far as is known, if it was served.
+    let is_by_the_owner = facts.is_served_in_its_place()
+        || got.machine.is_some() && got.machine.as_deref() == facts.owner();
     match (got.code.as_deref(), &got.replay) {
         (Some("replay-not-honoured"), _) => point(
             Problem,
-            "the client reads our own `replay-not-honoured`: nobody acted on the header",
+            "the client reads our own `replay-not-honoured`: no proxy acted on the header",
         ),
         (_, Some(_)) => point(Problem, "the client reads the `fly-replay` header itself"),
         (Some("owner-unreachable" | "replay-loop"), None) => point(
@@ -178,20 +148,12 @@ fn honoured(findings: &Findings, got: &Got) -> Point {
             Unknown,
             format!("{NOT_FROM_HERE}: a redirect led here, and perhaps no replay"),
         ),
-        (None, None) if is_by_the_owner(findings, got) => point(Fine, NONE_LEFT),
+        (None, None) if is_by_the_owner => point(Fine, NONE_LEFT),
         (None, None) => point(
             Unknown,
             format!("{NOT_FROM_HERE}: nothing says that the layer saw this request"),
         ),
     }
-}
-
-const NONE_LEFT: &str = "no replay was left over in the answer";
-
-/// As far as is known, if it was served.
-fn is_by_the_owner(findings: &Findings, got: &Got) -> bool {
-    findings.is_served_in_its_place()
-        || got.machine.is_some() && got.machine.as_deref() == findings.owner()
 }
 
 fn well_formed(got: &Got, owner: Option<&str>) -> Point {
@@ -201,17 +163,14 @@ fn well_formed(got: &Got, owner: Option<&str>) -> Point {
             format!("{NOT_FROM_HERE}: no client sees a replay that is acted on"),
         );
     };
-    let instance = replay
-        .split(';')
-        .filter_map(|field| field.split_once('='))
-        .find(|(name, _)| *name == "instance")
-        .map(|(_, value)| value);
+    let fields = replay.split(';').filter_map(|field| field.split_once('='));
+    let instance = { fields }.find(|(name, _)| *name == "instance");
     match instance {
         None => point(Problem, format!("`{replay}` names no `instance` (PA03)")),
-        Some(id) if MachineId::parse(id).is_err() => {
+        Some((_, id)) if MachineId::parse(id).is_err() => {
             point(Problem, format!("`{id}` is no machine id (PA03)"))
         }
-        Some(id) if owner.is_some_and(|owner| owner != id) => point(
+        Some((_, id)) if owner.is_some_and(|owner| owner != id) => point(
             Problem,
             format!("it leads to `{id}`, and not to the row's owner"),
         ),
@@ -219,63 +178,103 @@ fn well_formed(got: &Got, owner: Option<&str>) -> Point {
     }
 }
 
-fn same_app(findings: &Findings) -> Point {
-    let app = findings.platform.app.as_deref().unwrap_or("the app");
-    match findings.platform.machine {
+fn http_handler(services: Option<&[Service]>, port: Option<u16>) -> Point {
+    let Some(services) = services else {
+        return point(Unknown, NEEDS_API);
+    };
+    let mut of_port = services.iter().filter(|s| port.is_none() || s.port == port);
+    if of_port.any(|service| service.handlers.iter().any(|handler| handler == "http")) {
+        point(Fine, "the owner's service has the `http` handler")
+    } else {
+        point(
+            Problem,
+            "no service of the owner's with the `http` handler: with raw TCP or TLS alone, \
+             answers pass through untouched",
+        )
+    }
+}
+
+fn target_port(services: Option<&[Service]>, port: Option<u16>) -> Point {
+    match (services, port) {
+        (Some([]), _) => point(
+            Problem,
+            "the owner has no service, so nothing can be replayed to it",
+        ),
+        (Some(services), Some(port)) if services.iter().any(|s| s.port == Some(port)) => {
+            point(Fine, format!("the owner has a service on port {port}"))
+        }
+        (Some(_), Some(port)) => point(
+            Problem,
+            format!("the owner has no service on port {port}, which the request came to"),
+        ),
+        _ => point(Unknown, NEEDS_API),
+    }
+}
+
+fn same_app(facts: &Facts) -> Point {
+    let app = facts.platform.app.as_deref().unwrap_or("the app");
+    match facts.platform.machine {
         PlatformMachine::Gone => point(
             Problem,
             format!("the owner is no machine of {app}; of another app, the replay must name it"),
         ),
         PlatformMachine::Known { .. } => point(Fine, format!("the owner is a machine of {app}")),
         PlatformMachine::NotAsked | PlatformMachine::NotAnswered { .. } => {
-            point(Unknown, format!("{NOT_FROM_HERE}: {NEEDS_API}"))
+            point(Unknown, NEEDS_API)
         }
     }
 }
 
-fn body(got: &Got) -> Point {
-    if got.code.as_deref() == Some("not-replayable") {
-        return point(Problem, "this request cannot be carried, says the layer");
+fn body(code: Option<&str>) -> Point {
+    match code {
+        Some("not-replayable") => point(Problem, "this request cannot be carried, says the layer"),
+        _ => point(
+            Fine,
+            "this request has none; bodies over 1 MB cannot be replayed",
+        ),
     }
-    point(
-        Fine,
-        "this request has none; bodies over 1 MB cannot be replayed",
-    )
 }
 
-fn fallback(got: &Got) -> Point {
-    match got.code.as_deref() {
+fn fallback(code: Option<&str>, got: &Got) -> Point {
+    let why = got.reason().map(|reason| format!(" ({reason})"));
+    let why = why.unwrap_or_default();
+    match code {
         Some("owner-unreachable") => point(
             Problem,
-            format!(
-                "it was used{}: a request that came back is not replayed again",
-                got.reason()
-                    .map_or_else(String::new, |reason| format!(" ({reason})"))
-            ),
+            format!("it was used{why}: a request that came back is not replayed again"),
         ),
         _ => point(Fine, "not used, as far as the answer tells"),
     }
 }
 
-fn loops(got: &Got) -> Point {
-    match got.code.as_deref() {
+fn loops(code: Option<&str>) -> Point {
+    match code {
         Some("replay-loop") => point(Problem, "the request used up its replays"),
         _ => point(Fine, "none; the proxy allows ten replays of a request"),
     }
 }
 
-fn regions(findings: &Findings, got: &Got) -> Point {
-    let edge = got.request_id.as_deref().and_then(|id| id.rsplit_once('-'));
-    let owner = match &findings.platform.machine {
+fn wakes(services: Option<&[Service]>) -> Point {
+    match services {
+        None => point(Unknown, NEEDS_API),
+        Some(services) if services.iter().any(|one| one.autostart == Some(false)) => {
+            point(Problem, "autostart is off: no replay wakes the owner")
+        }
+        Some(_) => point(Fine, "a replay wakes the owner if it is stopped"),
+    }
+}
+
+fn regions(facts: &Facts, got: &Got) -> Point {
+    let known = match &facts.platform.machine {
         PlatformMachine::Known { region, .. } => region.as_deref(),
         _ => None,
     };
-    let owner = owner.or_else(|| {
-        let machine = findings.answered()?.machine.as_ref()?;
-        machine.region.as_deref()
-    });
-    match (edge, owner) {
-        (Some((_, edge)), Some(owner)) => point(
+    let row = facts
+        .answered()
+        .and_then(|answered| answered.machine.as_ref());
+    let owner = known.or_else(|| row?.region.as_deref());
+    match (got.edge(), owner) {
+        (Some(edge), Some(owner)) => point(
             Fine,
             format!("from the edge {edge} to the owner in {owner}; the replay names no region"),
         ),
@@ -284,4 +283,13 @@ fn regions(findings: &Findings, got: &Got) -> Point {
             format!("{NOT_FROM_HERE}: the owner's region is not known"),
         ),
     }
+}
+
+/// The port that the client used.
+fn port(url: &http::Uri) -> Option<u16> {
+    url.port_u16().or(match url.scheme_str() {
+        Some("http") => Some(80),
+        Some("https") => Some(443),
+        _ => None,
+    })
 }

@@ -5,71 +5,83 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{
-    cause::{Cause, Severity},
-    check::{Check, checks},
+    check::{Check, CheckState, checks},
     checklist::checklist,
-    findings::Findings,
-    judge::{Judgement, judge},
+    facts::Facts,
+    judge::judge,
 };
+use crate::{Finding, Severity};
 
 /// What is wrong with a session, what to do about it, and all that was looked at.
 ///
-/// Displays itself as plain text, and serializes with these fields: `session`, `cause`,
-/// `severity` (`fine`, `problem` or `unknown`), `sentence`, `nextStep`, `also` (whatever else is
-/// wrong, each with its `cause`, `sentence` and `nextStep`), `checks` (each with `topic`, `name`,
-/// `state` and `text`), and `findings`, whose fields may change with any version.
+/// Displays itself as plain text, and serializes with these fields: `session`, `finding`,
+/// `sentence`, `nextStep`, `severity` (`fine`, `problem` or `unknown`), `also` (what else is wrong,
+/// each with `finding`, `sentence` and `nextStep`), `checks` (each with `topic`, `name`, `state` and
+/// `text`), and `facts`, whose fields may change with any version.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Diagnosis {
     session: String,
-    cause: Cause,
+    #[serde(flatten)]
+    first: Complaint,
     severity: Severity,
-    sentence: String,
-    next_step: String,
     also: Vec<Complaint>,
     checks: Vec<Check>,
-    findings: Findings,
+    facts: Facts,
 }
 
-/// Something that is wrong besides.
+/// One thing that is wrong, with its evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Complaint {
-    /// What.
-    pub cause: Cause,
-    /// The same in a sentence.
+    /// What is wrong.
+    pub finding: Finding,
+    /// The same in a sentence, with its evidence.
     pub sentence: String,
     /// What to do about it.
-    pub next_step: String,
+    pub next_step: &'static str,
+}
+
+impl Complaint {
+    pub(super) fn new(finding: Finding, evidence: &str) -> Self {
+        Self::with(finding, finding.sentence("", None, evidence))
+    }
+
+    /// Of a session whose row could be read, so that it is no timing problem of the database.
+    pub(super) fn of_owner(finding: Finding, lead: &str, owner: &str, evidence: &str) -> Self {
+        let evidence = if finding.as_str().starts_with("directory-") {
+            evidence.to_owned()
+        } else {
+            format!("{evidence}; it is not a database timing problem")
+        };
+        Self::with(finding, finding.sentence(lead, Some(owner), &evidence))
+    }
+
+    fn with(finding: Finding, sentence: String) -> Self {
+        Self {
+            finding,
+            sentence,
+            next_step: finding.next_step(),
+        }
+    }
 }
 
 impl Diagnosis {
-    pub(super) fn of(findings: Findings) -> Self {
-        let mut judged = judge(&findings).into_iter();
+    pub(super) fn of(facts: Facts) -> Self {
+        let mut judged = judge(&facts).into_iter();
         // `judge` always finds something, if only that all is fine.
-        let first = judged.next().unwrap_or_else(|| Judgement {
-            cause: Cause::Fine,
-            sentence: String::new(),
-            next_step: String::new(),
-        });
-        let mut all = checks(&findings);
-        all.extend(checklist(&findings));
+        let first = judged.next();
+        let first = first.unwrap_or_else(|| Complaint::new(Finding::Fine, ""));
+        let mut all = checks(&facts);
+        all.extend(checklist(&facts));
         Self {
-            session: findings.session.clone(),
-            cause: first.cause,
-            severity: first.cause.severity(),
-            sentence: first.sentence,
-            next_step: first.next_step,
-            also: judged
-                .map(|judgement| Complaint {
-                    cause: judgement.cause,
-                    sentence: judgement.sentence,
-                    next_step: judgement.next_step,
-                })
-                .collect(),
+            session: facts.session.clone(),
+            severity: first.finding.severity(),
+            first,
+            also: judged.collect(),
             checks: all,
-            findings,
+            facts,
         }
     }
 
@@ -81,23 +93,23 @@ impl Diagnosis {
 
     /// The one thing that is wrong.
     #[must_use]
-    pub fn cause(&self) -> Cause {
-        self.cause
+    pub fn finding(&self) -> Finding {
+        self.first.finding
     }
 
     /// The same in one sentence.
     #[must_use]
     pub fn sentence(&self) -> &str {
-        &self.sentence
+        &self.first.sentence
     }
 
     /// What to do about it.
     #[must_use]
-    pub fn next_step(&self) -> &str {
-        &self.next_step
+    pub fn next_step(&self) -> &'static str {
+        self.first.next_step
     }
 
-    /// What is wrong besides, gravest first.
+    /// What else is wrong, gravest first.
     #[must_use]
     pub fn also(&self) -> &[Complaint] {
         &self.also
@@ -112,7 +124,6 @@ impl Diagnosis {
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use super::CheckState::{Fine, Problem, Unknown};
         writeln!(f, "Session {}", self.session)?;
         let mut topic = "";
         for check in &self.checks {
@@ -121,20 +132,22 @@ impl fmt::Display for Diagnosis {
                 writeln!(f, "{topic}")?;
             }
             let mark = match check.state {
-                Fine => "ok",
-                Problem => "!!",
-                Unknown => "??",
+                CheckState::Fine => "ok",
+                CheckState::Problem => "!!",
+                CheckState::Unknown => "??",
             };
             writeln!(f, "  {mark} {}: {}", check.name, check.text)?;
         }
-        writeln!(f, "Diagnosis ({}): {}", self.cause, self.sentence)?;
-        write!(f, "Next step: {}", self.next_step)?;
+        let Complaint {
+            finding,
+            sentence,
+            next_step,
+        } = &self.first;
+        writeln!(f, "Diagnosis ({finding}): {sentence}")?;
+        write!(f, "Next step: {next_step}")?;
         for also in &self.also {
-            write!(
-                f,
-                "\nAlso ({}): {} {}",
-                also.cause, also.sentence, also.next_step
-            )?;
+            let (finding, sentence, next) = (also.finding, &also.sentence, also.next_step);
+            write!(f, "\nAlso ({finding}): {sentence} {next}")?;
         }
         Ok(())
     }

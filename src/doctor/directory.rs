@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use super::{
     Source,
-    findings::{Answered, Directory, Fault, FaultKind, Kept, Meaning, SessionRow},
+    facts::{Answered, Directory, Fault, Kept, Meaning, SessionRow},
 };
 use crate::{
-    LookupError, LookupErrorKind, MachineId, PostgresFault, PostgresLookup, PostgresVerified,
-    PostgresVerifyError, PostgresWarning, SessionId, SessionStatus, lookup::postgres::SeenRow,
-    observe::Chain,
+    Finding, LookupError, LookupErrorKind, MachineId, PostgresFault, PostgresLookup,
+    PostgresVerified, PostgresVerifyError, PostgresWarning, SessionId, SessionStatus,
+    lookup::postgres::SeenRow, observe::Chain,
 };
 
 pub(super) async fn ask(source: &Source, id: SessionId) -> Directory {
@@ -174,7 +174,7 @@ fn failed(error: &LookupError) -> Directory {
         // Of the whole table, for a row of it is told apart.
         LookupErrorKind::Corrupt => Directory::Misfit {
             faults: vec![Fault {
-                kind: FaultKind::Type,
+                finding: Finding::ColumnType,
                 text,
             }],
         },
@@ -182,14 +182,14 @@ fn failed(error: &LookupError) -> Directory {
 }
 
 fn fault(fault: &PostgresFault) -> Fault {
-    let kind = match fault {
-        PostgresFault::NoTable { .. } => FaultKind::Table,
-        PostgresFault::NoColumn { .. } => FaultKind::Column,
-        PostgresFault::ColumnType { .. } => FaultKind::Type,
-        PostgresFault::NotMigrated { .. } => FaultKind::Migration,
+    let finding = match fault {
+        PostgresFault::NoTable { .. } => Finding::TableMissing,
+        PostgresFault::NoColumn { .. } => Finding::ColumnMissing,
+        PostgresFault::ColumnType { .. } => Finding::ColumnType,
+        PostgresFault::NotMigrated { .. } => Finding::MigrationPartly,
     };
     Fault {
-        kind,
+        finding,
         text: fault.to_string(),
     }
 }

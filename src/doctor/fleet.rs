@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{directory::settle, findings::Kept};
+use super::{directory::settle, facts::Kept};
 use crate::{
-    AuditFinding, AuditKind, LookupError, MachineStatus, PostgresConfigError, PostgresDirectory,
+    AuditFinding, Finding, LookupError, MachineStatus, PostgresConfigError, PostgresDirectory,
     PostgresLookup, PostgresLookupBuilder, PostgresVerifyError, Presence, SessionFilter, SessionId,
     lookup::postgres::PlainFilter,
 };
@@ -159,7 +159,7 @@ impl Fleet {
         let truncated = unassigned.len() > limit;
         unassigned.truncate(limit);
         let finding = |session: FleetSession| AuditFinding {
-            kind: AuditKind::Unassigned,
+            finding: Finding::SessionUnassigned,
             session: SessionId::parse(&session.id).ok(),
             owner: None,
             epoch: None,
@@ -168,7 +168,7 @@ impl Fleet {
         };
         let partly = missing.into_iter().map(|missing| {
             let detail = Some(format!("there is no {missing}"));
-            AuditFinding::of_database(AuditKind::MigrationPartly, detail)
+            AuditFinding::of_database(Finding::MigrationPartly, detail)
         });
         Ok(FleetAudit {
             ownership_kept: false,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    findings::{PlatformMachine, Service},
+    facts::{PlatformMachine, Service},
     url::{InvalidUrl, checked},
 };
 use crate::http_client::HttpClient;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::{net::lookup_host, time::timeout};
 
 use super::{
-    findings::{Addresses, Answer, Got},
+    facts::{Addresses, Answer, Got},
     url::checked,
 };
 use crate::{

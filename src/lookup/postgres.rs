@@ -49,8 +49,8 @@ mod watch;
 pub use builder::PostgresLookupBuilder;
 pub use config_error::PostgresConfigError;
 pub use directory::{
-    AssignError, Assigned, Audit, AuditFinding, AuditKind, LeftToDo, ListedSession, MachineStatus,
-    Migrated, PostgresDirectory, Reaped, ReapedSession, Released, SessionFilter,
+    AssignError, Assigned, Audit, AuditFinding, LeftToDo, ListedSession, MachineStatus, Migrated,
+    PostgresDirectory, Reaped, ReapedSession, Released, SessionFilter,
 };
 pub use fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWarning};
 #[cfg(feature = "doctor")]

@@ -15,11 +15,11 @@ async fn a_database_that_is_down_leaves_all_else_unknown() {
     let said = run(&["doctor", "--json", &session], &[("DATABASE_URL", &url)]).await;
     assert_eq!(said.status, 3);
     let document = said.json();
-    assert_eq!(document["cause"], "database-down");
+    assert_eq!(document["finding"], "directory-down");
     assert_eq!(document["severity"], "unknown");
     let sentence = document["sentence"].as_str().unwrap();
     assert!(
-        sentence.starts_with("The database cannot be asked from here: ")
+        sentence.starts_with("The directory cannot be asked from here: ")
             && sentence.contains("Connection refused"),
         "{sentence}"
     );
@@ -36,11 +36,11 @@ async fn a_database_that_does_not_answer_is_slow() {
     let said = run(&["doctor", "--json", &session, "--database", &url], &[]).await;
     cluster.thaw();
     let document = said.json();
-    assert_eq!(document["cause"], "database-slow", "{document:#}");
+    assert_eq!(document["finding"], "directory-slow", "{document:#}");
     assert_eq!(said.status, 1);
     let sentence = document["sentence"].as_str().unwrap();
     assert!(
-        sentence.starts_with("The database did not answer in time: "),
+        sentence.starts_with("The directory does not answer in time: "),
         "{sentence}"
     );
 }
@@ -66,7 +66,7 @@ async fn a_slow_row_is_told_beside_what_is_wrong() {
     scene
         .examine(session)
         .await
-        .is("database-slow", "for one row by its key, which is slow.");
+        .is("directory-slow", "one row by its key took ");
 }
 
 #[tokio::test]

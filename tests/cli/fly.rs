@@ -41,13 +41,13 @@ async fn an_owner_that_it_does_not_know_was_destroyed_or_never_created() {
     scene
         .examine(session)
         .await
-        .is("owner-gone", "is no machine of the app");
+        .is("owner-gone", "the platform knows no such machine");
     // For a moment after its end, a machine is still shown.
     api.put(OWNER, "destroyed");
     scene
         .examine(session)
         .await
-        .is("owner-gone", "is no machine of the app");
+        .is("owner-gone", "the platform knows no such machine");
     // With presence it is known which of the two it was.
     scene.migrate().await;
     scene.examine(session).await.is(
@@ -57,7 +57,7 @@ async fn an_owner_that_it_does_not_know_was_destroyed_or_never_created() {
     scene.beat(OWNER, 90.0, "").await;
     scene.examine(session).await.is(
         "owner-gone",
-        "was last seen 1m 30s ago, and is no machine of the app",
+        "the platform knows no such machine, last seen 1m 30s ago",
     );
 }
 
@@ -69,7 +69,7 @@ async fn an_owner_that_was_created_and_never_ran_is_not_started() {
     let session = scene.owned().await;
     scene.examine(session).await.is(
         "owner-not-started",
-        "exists and does not run: the platform says \"created\"",
+        "exists and has not started: the platform says \"created\"",
     );
 }
 

@@ -1,7 +1,7 @@
 //! The doctor as part of another program, which has no terminal and perhaps no database.
 
-use tower_ownership::doctor::{Cause, Doctor};
-use tower_ownership::{MemoryLookup, PostgresLookup, Session};
+use tower_ownership::doctor::Doctor;
+use tower_ownership::{Finding, MemoryLookup, PostgresLookup, Session};
 use uuid::Uuid;
 
 use crate::scene::{LANDED, OWNER, Scene, serve};
@@ -24,7 +24,7 @@ async fn a_directory_in_memory_and_an_edge_in_the_process_are_enough() {
         .unwrap()
         .edge(&scene.edge);
     let diagnosis = doctor.diagnose(&session.to_string()).await;
-    assert_eq!(diagnosis.cause(), Cause::OwnerNeverSeen);
+    assert_eq!(diagnosis.finding(), Finding::OwnerNeverSeen);
     assert_eq!(
         diagnosis.sentence(),
         "The row is fine, the request was handled by `56837ddda10348`, and the owner \
@@ -51,7 +51,7 @@ async fn a_database_is_looked_at_by_the_same_builder_as_the_lookup_has() {
     let builder = PostgresLookup::builder(scene.database.url());
     let doctor = Doctor::postgres(builder).unwrap();
     let diagnosis = doctor.diagnose(&session.to_string()).await;
-    assert_eq!(diagnosis.cause(), Cause::OwnerNeverSeen);
+    assert_eq!(diagnosis.finding(), Finding::OwnerNeverSeen);
     assert!(diagnosis.also().is_empty());
 }
 
@@ -66,10 +66,10 @@ async fn a_query_of_the_applications_own_is_asked_as_it_is() {
     let query = "SELECT container_id AS owner, status, 'lost' AS presence FROM preview_sessions \
                  WHERE id = $1";
     let diagnosis = doctor(query).diagnose(&session.to_string()).await;
-    assert_eq!(diagnosis.cause(), Cause::OwnerLost);
+    assert_eq!(diagnosis.finding(), Finding::OwnerLost);
     let query = "SELECT status FROM preview_sessions WHERE id = $1";
     let diagnosis = doctor(query).diagnose(&session.to_string()).await;
-    assert_eq!(diagnosis.cause(), Cause::ColumnMissing);
+    assert_eq!(diagnosis.finding(), Finding::ColumnMissing);
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn a_session_that_moves_while_it_is_looked_at_is_served_by_its_owner() {
         .unwrap()
         .edge(&scene.edge);
     let diagnosis = doctor.diagnose(&session.to_string()).await;
-    assert_eq!(diagnosis.cause(), Cause::Fine, "{diagnosis}");
+    assert_eq!(diagnosis.finding(), Finding::Fine, "{diagnosis}");
     assert!(
         diagnosis.sentence().contains(LANDED),
         "{}",

@@ -43,9 +43,12 @@ async fn an_audit_finds_what_is_wrong_and_its_status_says_that_it_did() {
     assert_eq!(said.status, 1, "{said:?}");
     let audit = said.json();
     assert_eq!(audit["ownershipKept"], true);
-    let mut kinds = texts(&audit["findings"], "kind");
+    let mut kinds = texts(&audit["findings"], "finding");
     kinds.sort_unstable();
-    assert_eq!(kinds, ["owner-lost", "owner-never-seen", "unassigned"]);
+    assert_eq!(
+        kinds,
+        ["owner-lost", "owner-never-seen", "session-unassigned"]
+    );
     let told = run(&["audit", "--database", &scene.database.url()], &[]).await;
     assert!(told.out.contains("1 owner-lost"), "{}", told.out);
 }
@@ -60,7 +63,7 @@ async fn missing_triggers_are_a_finding_and_hide_nothing_else() {
     let said = ask(&scene, &["audit"]).await;
     assert_eq!(said.status, 1, "{said:?}");
     let audit = said.json();
-    let kinds = texts(&audit["findings"], "kind");
+    let kinds = texts(&audit["findings"], "finding");
     for kind in ["owner-lost", "migration-partly", "notify-triggers"] {
         assert!(kinds.contains(&kind), "{kind}: {kinds:?}");
     }
@@ -76,7 +79,7 @@ async fn missing_triggers_are_a_finding_and_hide_nothing_else() {
     let said = ask(&scene, &["audit"]).await;
     assert_eq!(said.status, 1, "{said:?}");
     let audit = said.json();
-    let kinds = texts(&audit["findings"], "kind");
+    let kinds = texts(&audit["findings"], "finding");
     assert!(kinds.contains(&"migration-partly"), "{kinds:?}");
 }
 

@@ -38,9 +38,9 @@ async fn without_presence_the_proxy_says_that_there_is_no_such_machine() {
     let diagnosed = scene.diagnose(session).await;
     diagnosed.is(
         "owner-gone",
-        "The row is fine, the request was handled by `56837ddda10348`, and the proxy knows no \
-         machine `e2863555a91708`: it was destroyed, or the container was not created; it is not \
-         a database timing problem.",
+        "The row is fine, the request was handled by `56837ddda10348`, and the owner \
+         `e2863555a91708` does not exist: the proxy knows no such machine, so it was destroyed, or \
+         never created; it is not a database timing problem.",
     );
     assert_eq!(
         diagnosed.check("fallback"),
@@ -74,7 +74,7 @@ async fn an_owner_that_has_left_or_was_declared_gone_is_lost_and_says_so() {
     scene
         .examine(session)
         .await
-        .is("owner-lost", "has left 1m 2s ago");
+        .is("owner-lost", "is lost: it has left 1m 2s ago");
     scene
         .database
         .execute("UPDATE ownership_machines SET gone_at = now() - interval '61 s'")
@@ -82,7 +82,7 @@ async fn an_owner_that_has_left_or_was_declared_gone_is_lost_and_says_so() {
     scene
         .examine(session)
         .await
-        .is("owner-lost", "was declared gone 1m 1s ago");
+        .is("owner-lost", "is lost: it was declared gone 1m 1s ago");
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn two_processes_of_one_machine_are_told_by_the_row_that_both_write() {
     let session = scene.owned().await;
     scene.examine(session).await.is(
         "duplicate-identity",
-        "Two processes say that they are `e2863555a91708`",
+        "two processes run under the machine id of the owner `e2863555a91708`",
     );
 }
 
@@ -114,8 +114,8 @@ async fn an_owner_of_another_form_than_all_machines_is_a_mixed_up_identity() {
         .session(|session| session.container_id = Some("preview-web-0".to_owned()))
         .await;
     scene.examine(session).await.is(
-        "identity-mismatch",
-        "its owner is `preview-web-0`, while machines are called like `56837ddda10348`",
+        "wrong-identity",
+        "this session's is `preview-web-0`, while machines are called like `56837ddda10348`",
     );
 }
 

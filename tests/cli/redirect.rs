@@ -83,8 +83,8 @@ async fn an_owner_that_does_not_answer_where_the_redirect_leads_is_unreachable()
     diagnosed.is(
         "owner-unreachable",
         &format!(
-            "http://{nowhere}/session/{session}, where a redirect says that the owner \
-             `e2863555a91708` is, gave no answer"
+            "the owner `e2863555a91708` cannot be reached: http://{nowhere}/session/{session}, \
+             where a redirect leads, gave no answer: "
         ),
     );
     let (state, text) = diagnosed.check("answer");
@@ -107,8 +107,8 @@ async fn two_machines_that_redirect_to_each_other_are_a_loop() {
     let diagnosed = diagnose(&scene, session, landed).await;
     diagnosed.is(
         "replay-loop",
-        "redirected the request once more, after 4 redirects that did not come to the owner \
-         `e2863555a91708`",
+        "without coming to the owner `e2863555a91708`: it was redirected once more after 4 \
+         redirects",
     );
     assert_eq!(diagnosed.check("answer").0, "problem");
 }

@@ -10,7 +10,7 @@ async fn a_session_that_nobody_knows_is_unknown() {
     let scene = Scene::plain().await;
     scene.examine(Uuid::new_v4()).await.is(
         "session-unknown",
-        "There is no row for this session: the database answered, and does not know it.",
+        "The directory knows no such session: it answered, and there is no row.",
     );
 }
 
@@ -23,8 +23,11 @@ async fn what_is_no_id_is_malformed_and_no_database_is_asked() {
     )
     .await;
     assert_eq!(said.status, 1);
-    assert_eq!(said.json()["cause"], "session-malformed");
-    assert_eq!(said.json()["sentence"], "\"807efe44\" is not a session id.");
+    assert_eq!(said.json()["finding"], "session-malformed");
+    assert_eq!(
+        said.json()["sentence"],
+        "The session id cannot be read: \"807efe44\" is no UUID."
+    );
 }
 
 #[tokio::test]
@@ -52,7 +55,7 @@ async fn a_session_without_an_owner_is_unassigned() {
     let session = scene.session(|session| session.container_id = None).await;
     scene.examine(session).await.is(
         "session-unassigned",
-        "The session is active and nobody owns it: the row's owner is NULL.",
+        "The session has no owner: the row's owner is NULL.",
     );
 }
 
@@ -60,10 +63,10 @@ async fn a_session_without_an_owner_is_unassigned() {
 async fn a_session_that_is_being_created_is_starting() {
     let scene = Scene::migrated().await;
     let session = scene.session(|s| s.status = "creating".to_owned()).await;
-    scene
-        .examine(session)
-        .await
-        .is("session-starting", "says its status (\"creating\")");
+    scene.examine(session).await.is(
+        "session-starting",
+        "The session is still being created: its status is \"creating\".",
+    );
 }
 
 #[tokio::test]
@@ -74,7 +77,7 @@ async fn an_owner_that_is_no_machine_id_is_shown_as_it_stands_there() {
         .await;
     scene.examine(session).await.is(
         "owner-unusable",
-        "The row's owner is \"machine of the day\", which cannot be a machine id",
+        "The row's owner cannot be a machine id: \"machine of the day\".",
     );
 }
 

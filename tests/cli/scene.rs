@@ -187,7 +187,7 @@ impl Diagnosed {
 
     #[track_caller]
     pub fn ends(&self, status: i32, cause: &str, sentence: &str) -> &Self {
-        assert_eq!(self.document["cause"], cause, "{:#}", self.document);
+        assert_eq!(self.document["finding"], cause, "{:#}", self.document);
         let told = self.document["sentence"].as_str().unwrap();
         assert!(told.contains(sentence), "{told}");
         assert_eq!(self.status, status);

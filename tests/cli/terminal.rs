@@ -90,5 +90,5 @@ async fn what_takes_longer_than_a_second_says_what_it_waits_for() {
     let screen = at_a_terminal(100, &arguments, &[]).await;
     cluster.thaw();
     assert!(screen.contains("Looking at the session"), "{screen:?}");
-    assert!(screen.contains("did not answer in time"), "{screen:?}");
+    assert!(screen.contains("does not answer in time"), "{screen:?}");
 }

@@ -27,9 +27,8 @@ async fn a_proxy_that_knows_no_replays_hands_the_client_our_own_answer() {
     let diagnosed = scene.diagnose(session).await;
     diagnosed.is(
         "replay-not-honoured",
-        "The row is fine, the request was handled by `56837ddda10348`, and it asked for a replay \
-         to the owner `e2863555a91708`, which no proxy honoured, although the answer came through \
-         Fly's proxy.",
+        "The row is fine, the request was handled by `56837ddda10348`, and no proxy acts on the \
+         replay to the owner `e2863555a91708`, although the answer came through Fly's proxy",
     );
     assert_eq!(diagnosed.check("honoured").0, "problem");
     let (state, replay) = diagnosed.check("well-formed");
@@ -56,9 +55,9 @@ async fn a_machine_that_is_asked_directly_is_not_behind_the_proxy() {
     let diagnosed = scene.diagnose_with(session, &["--url", &url]).await;
     diagnosed.is(
         "replay-not-honoured",
-        "the request was handled by a machine that did not say its name, and it asked for a \
-         replay to the owner `e2863555a91708`, which no proxy honoured, because the request did \
-         not come through a proxy that does.",
+        "the request was handled by a machine that did not say its name, and no proxy acts on the \
+         replay to the owner `e2863555a91708`, because the request did not come through a proxy \
+         that does",
     );
     assert_eq!(diagnosed.check("through the proxy").0, "problem");
     assert_eq!(diagnosed.check("http handler").0, "unknown");
@@ -90,7 +89,8 @@ async fn a_machine_that_reads_another_directory_is_told_from_one_that_is_right()
     let session = scene.owned().await;
     scene.diagnose(session).await.is(
         "directory-differs",
-        "The row is fine, and yet `56837ddda10348` answered `session-unknown`",
+        "the request was handled by `56837ddda10348`, and the machine that answered reads another \
+         database, another table, or a replica that lags: it answered `session-unknown`.",
     );
 }
 
@@ -102,8 +102,9 @@ async fn a_machine_that_cannot_ask_the_database_is_not_the_database_s_fault() {
     scene.machine(LANDED, lookup).await;
     let session = scene.owned().await;
     scene.diagnose(session).await.is(
-        "database-down-there",
-        "The row is fine and was read from here, and `56837ddda10348` could not ask the database.",
+        "directory-down-there",
+        "the request was handled by `56837ddda10348`, and the machine that answered cannot ask the \
+         directory, which answers from here.",
     );
 }
 
@@ -163,10 +164,10 @@ async fn the_wrong_machine_without_the_layer_is_suspected_of_being_just_that() {
 async fn a_fleet_without_a_machine_is_answered_by_the_proxy_alone() {
     let scene = Scene::plain().await;
     let session = scene.owned().await;
-    scene
-        .diagnose(session)
-        .await
-        .is("proxy-error", "the proxy answered 503 by itself");
+    scene.diagnose(session).await.is(
+        "proxy-error",
+        "the proxy answers by itself: 503 with an empty body",
+    );
 }
 
 #[tokio::test]
@@ -178,7 +179,8 @@ async fn an_owner_that_does_not_listen_is_unreachable() {
     let session = scene.owned().await;
     scene.diagnose(session).await.is(
         "owner-unreachable",
-        "the proxy could not connect to the owner `e2863555a91708` (retries_exhausted)",
+        "the owner `e2863555a91708` cannot be reached: the proxy could not connect to it \
+         (retries_exhausted)",
     );
 }
 
@@ -188,7 +190,7 @@ async fn a_url_that_nothing_answers_is_said_with_its_reason() {
     let session = scene.owned().await;
     let url = format!("http://127.0.0.1:{}", free_port());
     let diagnosed = scene.diagnose_with(session, &["--url", &url]).await;
-    diagnosed.is("url-unreachable", "gave no answer");
+    diagnosed.is("url-unreachable", "the public URL gives no answer: http");
     let (_, text) = diagnosed.check("answer");
     assert!(text.to_lowercase().contains("refused"), "{text}");
 }
@@ -201,7 +203,8 @@ async fn an_owner_that_was_destroyed_a_moment_ago_is_gone_although_it_is_alive_i
     let session = scene.owned().await;
     scene.diagnose(session).await.is(
         "owner-gone",
-        "the proxy knows no machine `e2863555a91708`, although it was seen ",
+        "the owner `e2863555a91708` does not exist: the proxy knows no such machine, although it \
+         was seen ",
     );
 }
 
@@ -214,8 +217,8 @@ async fn a_machine_that_serves_what_another_one_owns_is_wrong() {
     let diagnosed = scene.diagnose(session).await;
     diagnosed.is(
         "wrong-machine",
-        "names the owner `e2863555a91708`, and `56837ddda10348` answered 200 in its place: the \
-         wrong machine serves the session",
+        "a machine that is not the owner `e2863555a91708` serves the session: `56837ddda10348` \
+         answered 200 in its place",
     );
     assert_eq!(
         diagnosed.check("handled by"),
@@ -229,13 +232,13 @@ async fn a_machine_that_serves_what_another_one_owns_is_wrong() {
     scene.database.execute(silent).await;
     let diagnosed = scene.diagnose(session).await;
     diagnosed.is("wrong-machine", "answered 200 in its place");
-    assert_eq!(diagnosed.document["also"][0]["cause"], "owner-lost");
+    assert_eq!(diagnosed.document["also"][0]["finding"], "owner-lost");
 
     scene.edge.add(OWNER, serve(serving(OWNER)).await);
     scene.edge.land_on(OWNER);
     let diagnosed = scene.diagnose(session).await;
     diagnosed.is(
         "heartbeats-missing",
-        "and yet the request was answered 200: it runs, and its heartbeats do not arrive",
+        "the owner `e2863555a91708` runs, and its heartbeats do not arrive: it was last seen ",
     );
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tower_ownership::{
-    Audit, AuditKind, Freshness, PostgresDirectory, Presence, SessionFilter, SessionId,
+    Audit, Finding, Freshness, PostgresDirectory, Presence, SessionFilter, SessionId,
 };
 use uuid::Uuid;
 
@@ -58,16 +58,17 @@ async fn each_kind_is_found_and_told_as_json() {
     owned_by(&database, FLY).await;
     let mut expected = Vec::new();
     let free = unowned(&database).await;
-    expected.push(json!({"kind": "unassigned", "session": free.to_string(), "epoch": 0}));
+    expected
+        .push(json!({"finding": "session-unassigned", "session": free.to_string(), "epoch": 0}));
     for (kind, owner) in [
         ("owner-lost", "d2863555a91708"),
         ("owner-never-seen", OTHER),
         ("owner-draining", "a2863555a91708"),
     ] {
         let id = owned_by(&database, owner).await.to_string();
-        expected.push(json!({"kind": kind, "session": id, "owner": owner, "epoch": 1}));
+        expected.push(json!({"finding": kind, "session": id, "owner": owner, "epoch": 1}));
     }
-    expected.push(json!({"kind": "wrong-identity", "machine": "web-0"}));
+    expected.push(json!({"finding": "wrong-identity", "machine": "web-0"}));
     let found = audit(&process, 10).await;
     let expected = json!({"findings": expected, "truncated": false});
     assert_eq!(serde_json::to_value(&found).unwrap(), expected);
@@ -123,7 +124,7 @@ async fn a_starting_session_of_a_lost_owner_is_found() {
 async fn lost(process: &Process) -> Vec<Uuid> {
     let found = audit(process, 10).await.findings;
     assert!(
-        found.iter().all(|one| one.kind == AuditKind::OwnerLost),
+        found.iter().all(|one| one.finding == Finding::OwnerLost),
         "{found:?}"
     );
     let sessions = found.iter().filter_map(|one| one.session);
@@ -245,10 +246,16 @@ async fn of_each_kind_no_more_are_found_than_asked_for() {
         (usize::MAX, 6, false),
     ] {
         let found = audit(&process, limit).await;
-        let of = |kind| found.findings.iter().filter(|one| one.kind == kind).count();
-        assert_eq!(of(AuditKind::Unassigned), each, "{limit}");
-        assert_eq!(of(AuditKind::OwnerLost), each, "{limit}");
-        assert_eq!(of(AuditKind::WrongIdentity), limit.min(1), "{limit}");
+        let of = |kind| {
+            found
+                .findings
+                .iter()
+                .filter(|one| one.finding == kind)
+                .count()
+        };
+        assert_eq!(of(Finding::SessionUnassigned), each, "{limit}");
+        assert_eq!(of(Finding::OwnerLost), each, "{limit}");
+        assert_eq!(of(Finding::WrongIdentity), limit.min(1), "{limit}");
         assert_eq!(found.truncated, truncated, "{limit}");
     }
 }
@@ -281,13 +288,13 @@ async fn missing_triggers_and_owners_without_epochs_are_found() {
     assert_eq!(
         found,
         json!([
-            {"kind": "owner-without-epoch", "session": id.to_string(), "owner": OTHER, "epoch": 1},
+            {"finding": "owner-without-epoch", "session": id.to_string(), "owner": OTHER, "epoch": 1},
             {
-                "kind": "migration-partly",
+                "finding": "migration-partly",
                 "detail": format!("trigger \"zz_tower_ownership_update\" {table} disabled"),
             },
             {
-                "kind": "notify-triggers",
+                "finding": "notify-triggers",
                 "detail": format!("trigger \"tower_ownership_row\" {table} missing"),
             },
         ])
@@ -312,17 +319,17 @@ async fn a_full_queue_and_a_replica_are_found() {
     let kinds = async || {
         let process = Process::of("m1", &database);
         let findings = audit(&process, 10).await.findings;
-        let found = findings.into_iter().map(|one| (one.kind, one.detail));
+        let found = findings.into_iter().map(|one| (one.finding, one.detail));
         found.collect::<Vec<_>>()
     };
     let used = Some("25.0 % of the queue are used".to_owned());
-    assert_eq!(kinds().await, [(AuditKind::NotifyQueue, used)]);
+    assert_eq!(kinds().await, [(Finding::NotifyQueue, used)]);
     database
         .execute(
             "CREATE FUNCTION fake.pg_is_in_recovery() RETURNS bool LANGUAGE sql AS 'SELECT true'",
         )
         .await;
-    assert_eq!(kinds().await, [(AuditKind::Replica, None)]);
+    assert_eq!(kinds().await, [(Finding::Replica, None)]);
 }
 
 /// As pg_try_advisory_xact_lock says, and for one table only.
@@ -355,7 +362,7 @@ async fn an_owner_that_cannot_be_one_was_never_seen() {
     let id = owned_by(&database, "not a machine").await;
     let found = audit(&Process::of("m1", &database), 10).await;
     let one = &found.findings[0];
-    assert_eq!(one.kind, AuditKind::OwnerNeverSeen);
+    assert_eq!(one.finding, Finding::OwnerNeverSeen);
     assert_eq!(one.session, Some(SessionId::new(id)));
     assert_eq!(one.owner, row(&database, id).await.0);
 }
@@ -388,15 +395,15 @@ async fn an_owner_may_be_of_any_type() {
         .await
         .findings
         .into_iter()
-        .map(|one| (one.kind, one.owner, one.session.is_some()))
+        .map(|one| (one.finding, one.owner, one.session.is_some()))
         .collect();
     let owner = |number: u32| Some(number.to_string());
     assert_eq!(
         kinds,
         [
-            (AuditKind::Unassigned, None, true),
-            (AuditKind::OwnerLost, owner(17), true),
-            (AuditKind::OwnerNeverSeen, owner(18), false),
+            (Finding::SessionUnassigned, None, true),
+            (Finding::OwnerLost, owner(17), true),
+            (Finding::OwnerNeverSeen, owner(18), false),
         ]
     );
 }

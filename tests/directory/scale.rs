@@ -127,10 +127,10 @@ async fn audited(database: &Database, directory: &PostgresDirectory) {
     let found = directory.audit(100).await.unwrap().unwrap();
     let count = |kind: &str| {
         let findings = found.findings.iter();
-        findings.filter(|one| one.kind.as_str() == kind).count()
+        findings.filter(|one| one.finding.as_str() == kind).count()
     };
     let kinds = [
-        "unassigned",
+        "session-unassigned",
         "owner-lost",
         "owner-never-seen",
         "owner-draining",

@@ -52,9 +52,9 @@ async fn a_database_that_is_down() {
         let named = causes.iter().any(|cause| line.text.contains(cause));
         assert!(named, "no cause in {line:?}");
     }
-    let parts = ["The database cannot be asked from here: "];
+    let parts = ["The directory cannot be asked from here: "];
     let doctor = place.doctor(session).await;
-    doctor.could_not_look("database-down", &parts);
+    doctor.could_not_look("directory-down", &parts);
 }
 
 /// The lines for an operator with this part.
@@ -86,6 +86,9 @@ async fn a_database_that_is_slow() {
     told.counted(&["reject/lookup-unavailable/lookup +1"]);
     told.rose_by_one("lookup_duration_seconds_count{outcome=\"timeout\"}");
     let doctor = place.doctor(session).await;
-    doctor.says("database-slow", &["The database did not answer in time: "]);
+    doctor.says(
+        "directory-slow",
+        &["The directory does not answer in time: "],
+    );
     migration.rollback().await.unwrap();
 }

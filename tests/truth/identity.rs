@@ -46,9 +46,9 @@ async fn an_identity_in_another_format_than_the_stored_owners() {
     line.says(&format!("owner=\"{STORED}\""));
     told.counted(&["reject/owner-never-seen/lookup +1"]);
     let sentence = format!(
-        "its owner is `{STORED}`, while machines are called like `{WRONG}`: sessions are assigned \
-         by another id than machines have, so no machine ever finds itself the owner"
+        "owners are stored by other ids than machines have: this session's is `{STORED}`, while \
+         machines are called like `{WRONG}`, so no machine ever finds itself the owner"
     );
     let doctor = place.doctor(session).await;
-    doctor.says("identity-mismatch", &[&sentence]);
+    doctor.says("wrong-identity", &[&sentence]);
 }

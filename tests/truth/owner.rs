@@ -68,7 +68,7 @@ async fn an_owner_that_was_destroyed() {
     let told = machine.since(before).await;
     told.one_line(Level::Warn, "owner-lost");
     told.counted(&["reject/owner-lost/lookup +1"]);
-    let left = format!("the owner `{OWNER}` has left ");
+    let left = format!("the owner `{OWNER}` is lost: it has left ");
     place.doctor(session).await.says("owner-lost", &[&left]);
 }
 
@@ -99,10 +99,10 @@ async fn an_owner_that_was_destroyed_a_moment_ago() {
     told.counted(&[&refused, "replay//lookup +1"]);
     let parts = [
         &*format!(
-            "the request was handled by `{WRONG}`, and the proxy knows no machine `{OWNER}`, \
-             although it was seen "
+            "the request was handled by `{WRONG}`, and the owner `{OWNER}` does not exist: the \
+             proxy knows no such machine, although it was seen "
         ),
-        " ago: it was destroyed; it is not a database timing problem.",
+        " ago; it is not a database timing problem.",
     ];
     let doctor = place.doctor_of(session, Life::BeatForLong).await;
     doctor.says("owner-gone", &parts);
@@ -203,8 +203,8 @@ async fn two_processes_under_one_machine_id() {
     );
     place.edge.land_on(OWNER);
     let sentence = format!(
-        "Two processes say that they are `{OWNER}`; the older one refuses every session, and \
-         requests reach now the one and now the other."
+        "two processes run under the machine id of the owner `{OWNER}`; the older one refuses every \
+         session, and requests reach either"
     );
     let doctor = place.doctor(session).await;
     doctor.says("duplicate-identity", &[&sentence]);

@@ -18,7 +18,7 @@ async fn an_unknown_session() {
     told.one_line(Level::Info, "session-unknown");
     told.counted(&["reject/session-unknown/lookup +1"]);
     told.rose_by_one("lookup_duration_seconds_count{outcome=\"unknown\"}");
-    let sentence = "There is no row for this session: the database answered, and does not know it.";
+    let sentence = "The directory knows no such session: it answered, and there is no row.";
     let doctor = place.doctor(session).await;
     doctor.says("session-unknown", &[sentence]);
 }
@@ -51,7 +51,7 @@ async fn an_unassigned_session() {
     let told = machine.since(before).await;
     told.one_line(Level::Info, "session-starting");
     told.counted(&["reject/session-starting/lookup +1"]);
-    let sentence = "The session is active and nobody owns it: the row's owner is NULL.";
+    let sentence = "The session has no owner: the row's owner is NULL.";
     let doctor = place.doctor(session).await;
     doctor.says("session-unassigned", &[sentence]);
 }

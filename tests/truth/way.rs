@@ -83,8 +83,8 @@ async fn a_proxy_that_does_not_honour_replays() {
     let arrived = told.rose("replayed_requests_total{arrival=\"replayed\"}");
     assert!(arrived.abs() < 0.5, "{arrived}");
     let parts = [&*format!(
-        "the request was handled by `{WRONG}`, and it asked for a replay to the owner `{OWNER}`, \
-         which no proxy honoured"
+        "the request was handled by `{WRONG}`, and no proxy acts on the replay to the owner \
+         `{OWNER}`, although"
     )];
     let doctor = place.doctor(session).await;
     doctor.says("replay-not-honoured", &parts);

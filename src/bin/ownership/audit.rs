@@ -2,7 +2,7 @@
 
 use clap::Args;
 use tower_ownership::{
-    AuditFinding, AuditKind,
+    AuditFinding, Finding,
     doctor::{Fleet, FleetAudit},
 };
 
@@ -17,16 +17,19 @@ use crate::{
 
 /// Say what is wrong with the whole fleet.
 ///
-/// Finds active sessions that nobody owns, or whose owner is lost, was never seen or drains;
-/// starting sessions whose owner is lost; machines that call themselves otherwise than owners are stored; triggers that are missing or disabled, sessions whose owner changed meanwhile, a queue of notifications that fills up, and a replica. Where the ownership migration is not applied, only sessions without an owner are found.
+/// Finds active sessions without an owner, or whose owner is lost, was never seen or drains; starting
+/// sessions whose owner is lost; machines whose ids have another form than stored owners; triggers
+/// that are missing or disabled, sessions whose owner changed meanwhile, a queue of notifications
+/// that fills up, and a replica. Where the ownership migration is not applied, only sessions without
+/// an owner are found.
 ///
-/// With --json: ownershipKept, findings (each with kind, which is unassigned, owner-lost,
+/// With --json: ownershipKept, findings (each with finding, which is session-unassigned, owner-lost,
 /// owner-never-seen, owner-draining, wrong-identity, migration-partly, owner-without-epoch,
 /// notify-triggers, notify-queue or replica, and as far as they apply session, owner, epoch,
 /// machine and detail), and truncated (whether there is more).
 #[derive(Debug, Args)]
 pub struct Audit {
-    /// Of each kind at most so many
+    /// Maximum findings per kind
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=9999))]
     limit: u16,
 
@@ -73,7 +76,7 @@ fn told(audit: &FleetAudit) -> String {
         for finding in &audit.findings {
             let session = finding.session.map(|session| session.to_string());
             findings.add_row([
-                cell(finding.kind.as_str(), Tone::Bad),
+                cell(finding.finding.as_str(), Tone::Bad),
                 cell(session.unwrap_or_else(dash), Tone::Plain),
                 cell(finding.owner.clone().unwrap_or_else(dash), Tone::Plain),
                 cell(
@@ -89,30 +92,39 @@ fn told(audit: &FleetAudit) -> String {
             &mut text,
             format_args!("\n\n{BAD}{}{BAD:#}", summary(audit)),
         );
+        for (finding, _) in counts(audit) {
+            let (title, next) = (finding.title(), finding.next_step());
+            say_to(&mut text, format_args!("\n{finding}: {title}. {next}"));
+        }
         say_to(
             &mut text,
             format_args!("\n{FAINT}`ownership doctor <session>` says more of one.{FAINT:#}"),
         );
     }
-    let partly = |finding: &AuditFinding| finding.kind == AuditKind::MigrationPartly;
+    let partly = |one: &AuditFinding| one.finding == Finding::MigrationPartly;
     if !audit.ownership_kept && !audit.findings.iter().any(partly) {
         say_to(&mut text, format_args!("\n{FAINT}{NOT_KEPT}{FAINT:#}"));
     }
     text
 }
 
-/// `2 owner-lost, 1 unassigned`, in the order of the findings.
-fn summary(audit: &FleetAudit) -> String {
-    let mut counts: Vec<(AuditKind, usize)> = Vec::new();
-    for finding in &audit.findings {
-        match counts.iter_mut().find(|(kind, _)| *kind == finding.kind) {
+/// Each finding and how many there are of it, in their order.
+fn counts(audit: &FleetAudit) -> Vec<(Finding, usize)> {
+    let mut counts: Vec<(Finding, usize)> = Vec::new();
+    for AuditFinding { finding, .. } in &audit.findings {
+        match counts.iter_mut().find(|(counted, _)| counted == finding) {
             Some((_, count)) => *count += 1,
-            None => counts.push((finding.kind, 1)),
+            None => counts.push((*finding, 1)),
         }
     }
-    let counts: Vec<String> = counts
+    counts
+}
+
+/// `2 owner-lost, 1 session-unassigned`.
+fn summary(audit: &FleetAudit) -> String {
+    let counts: Vec<String> = counts(audit)
         .iter()
-        .map(|(kind, count)| format!("{count} {}", kind.as_str()))
+        .map(|(finding, count)| format!("{count} {finding}"))
         .collect();
     let more = if audit.truncated {
         ", and more (--limit)"

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use tower_ownership::doctor::{self, CheckState, Diagnosis, FlyApi, Severity};
+use tower_ownership::{
+    Finding, Severity,
+    doctor::{self, CheckState, Diagnosis, FlyApi},
+};
 
 use crate::{
     database::Database,
@@ -18,8 +21,8 @@ use crate::{
 /// owner on the platform, and the way there, by one GET to the public URL, which reaches the
 /// application if all is well, by a redirect or a replay. Nothing is written.
 ///
-/// With --json: session, cause, severity (fine, problem, unknown), sentence, nextStep, also (each
-/// with cause, sentence, nextStep), checks (each with topic, name, state and text), and findings,
+/// With --json: session, finding, sentence, nextStep, severity (fine, problem, unknown), also (each
+/// with finding, sentence, nextStep), checks (each with topic, name, state and text), and facts,
 /// whose fields may change with any version.
 #[derive(Debug, Args)]
 pub struct Doctor {
@@ -97,7 +100,7 @@ impl Doctor {
         } else {
             say(told(&diagnosis));
         }
-        Ok(match diagnosis.cause().severity() {
+        Ok(match diagnosis.finding().severity() {
             Severity::Fine => Exit::Fine,
             Severity::Unknown => Exit::Unknown,
             _ => Exit::Problem,
@@ -138,21 +141,21 @@ fn told(diagnosis: &Diagnosis) -> String {
             cell(&check.text, tone),
         ]);
     }
-    let tone = match diagnosis.cause().severity() {
+    let tone = match diagnosis.finding().severity() {
         Severity::Fine => Tone::Good,
         _ => Tone::Bad,
     };
     let mut verdict = plain_table();
-    let mut judge = |label, sentence: &str, cause, tone, next: &str| {
-        let sentence = format!("{sentence} ({cause})");
+    let mut judge = |label, sentence: &str, finding: Finding, tone, next: &str| {
+        let sentence = format!("{sentence} ({finding})");
         verdict.add_row([cell(label, Tone::Title), cell(sentence, tone)]);
         verdict.add_row([cell("Next:", Tone::Title), cell(next, Tone::Plain)]);
     };
     let (sentence, next) = (diagnosis.sentence(), diagnosis.next_step());
-    judge("Diagnosis:", sentence, diagnosis.cause(), tone, next);
+    judge("Diagnosis:", sentence, diagnosis.finding(), tone, next);
     for also in diagnosis.also() {
-        let (sentence, next) = (&also.sentence, &also.next_step);
-        judge("Also:", sentence, also.cause, Tone::Bad, next);
+        let (sentence, next) = (&also.sentence, also.next_step);
+        judge("Also:", sentence, also.finding, Tone::Bad, next);
     }
     if let Some(labels) = verdict.column_mut(0) {
         labels.set_padding((0, 1));

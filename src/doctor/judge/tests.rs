@@ -1,22 +1,21 @@
-//! One line for each thing that can be wrong.
+//! Which finding each combination of facts is. Sentences are asserted where users read them, in
+//! `tests/cli` and `tests/truth`.
 
 use super::*;
 use crate::{
-    Presence,
-    doctor::findings::{Answered, Platform, PlatformMachine, Service},
+    doctor::{
+        Diagnosis,
+        facts::{Answered, Got, Platform, PlatformMachine, Service},
+    },
     lookup::postgres::SeenMachine,
 };
-
-mod owners;
-mod rows;
-mod ways;
 
 const OWNER: &str = "e2863555a91708";
 const LANDED: &str = "56837ddda10348";
 
-/// The incident's row, and nothing else known.
-fn findings() -> Findings {
-    Findings {
+/// The incident's row, with this presence and nothing else known.
+fn facts(presence: Presence) -> Facts {
+    Facts {
         session: "807efe44-d63e-4a24-88f5-dbe96112830a".to_owned(),
         directory: Directory::Answered(Box::new(Answered {
             milliseconds: 2,
@@ -27,7 +26,7 @@ fn findings() -> Findings {
                 remaining_seconds: Some(3_000.0),
                 address: None,
                 epoch: Some(1),
-                presence: Presence::Unknown,
+                presence,
             }),
             kept: Kept::Yes,
             machine: None,
@@ -39,204 +38,380 @@ fn findings() -> Findings {
     }
 }
 
-fn with_answered(change: impl FnOnce(&mut Answered)) -> Findings {
-    let mut findings = findings();
-    if let Directory::Answered(answered) = &mut findings.directory {
-        change(answered);
+impl Facts {
+    fn answer_mut(&mut self) -> &mut Answered {
+        match &mut self.directory {
+            Directory::Answered(answered) => answered,
+            other => panic!("{other:?}"),
+        }
     }
-    findings
+
+    fn row_with(mut self, change: impl FnOnce(&mut SessionRow)) -> Self {
+        change(self.answer_mut().row.as_mut().unwrap());
+        self
+    }
+
+    fn seen(mut self, change: impl FnOnce(&mut SeenMachine)) -> Self {
+        let mut machine = SeenMachine {
+            beat_seconds_ago: 200.0,
+            ..SeenMachine::default()
+        };
+        change(&mut machine);
+        self.answer_mut().machine = Some(machine);
+        self
+    }
+
+    fn without(mut self, directory: Directory) -> Self {
+        self.directory = directory;
+        self
+    }
+
+    fn with(mut self, got: Got) -> Self {
+        self.answer = Answer::Got(Box::new(got));
+        self
+    }
+
+    fn code(self, code: &str) -> Self {
+        self.with(Got {
+            code: Some(code.to_owned()),
+            ..answered(503)
+        })
+    }
+
+    /// The proxy could not reach the owner, for this reason.
+    fn failed(self, reason: &str) -> Self {
+        self.with(Got {
+            code: Some("owner-unreachable".to_owned()),
+            detail: Some(format!("it could not ({reason}).")),
+            ..answered(503)
+        })
+    }
+
+    fn served_by(self, machine: Option<&str>) -> Self {
+        self.with(Got {
+            machine: machine.map(str::to_owned),
+            ..answered(200)
+        })
+    }
+
+    fn no_answer(mut self, redirects: usize) -> Self {
+        let url = "https://m1.example.com/".to_owned();
+        self.answer = Answer::Failed {
+            url: url.clone(),
+            why: "connect",
+            error: "connection refused".to_owned(),
+            redirects: vec![url; redirects],
+        };
+        self
+    }
+
+    fn platform(mut self, word: &str) -> Self {
+        self.platform.machine = match word {
+            "gone" => PlatformMachine::Gone,
+            word => PlatformMachine::Known {
+                word: word.to_owned(),
+                region: Some("iad".to_owned()),
+                services: Some(vec![Service {
+                    port: Some(443),
+                    handlers: vec!["http".to_owned()],
+                    autostart: Some(false),
+                }]),
+            },
+        };
+        self
+    }
 }
 
-fn with_row(change: impl FnOnce(&mut SessionRow)) -> Findings {
-    with_answered(|answered| change(answered.row.as_mut().unwrap()))
-}
-
-fn presence(presence: Presence) -> Findings {
-    with_row(|row| row.presence = presence)
-}
-
-fn beaten(change: impl FnOnce(&mut SeenMachine)) -> SeenMachine {
-    let mut machine = SeenMachine {
-        beat_seconds_ago: 200.0,
-        ..SeenMachine::default()
-    };
-    change(&mut machine);
-    machine
-}
-
-fn answered(status: u16, code: Option<&str>) -> Got {
+fn answered(status: u16) -> Got {
     Got {
         url: "https://app.example.com/session/807efe44".to_owned(),
         status,
-        code: code.map(str::to_owned),
         machine: Some(LANDED.to_owned()),
         ..Got::default()
     }
 }
 
-fn got(mut findings: Findings, got: Got) -> Findings {
-    findings.answer = Answer::Got(Box::new(got));
-    findings
-}
-
-fn served_by(machine: Option<&str>) -> Got {
-    Got {
-        machine: machine.map(str::to_owned),
-        ..answered(200, None)
+fn misfit(finding: Finding) -> Directory {
+    Directory::Misfit {
+        faults: vec![Fault {
+            finding,
+            text: "it does not fit".to_owned(),
+        }],
     }
 }
 
-fn led_nowhere(findings: Findings) -> Findings {
-    let url = "https://m1.example.com/".to_owned();
-    Findings {
-        answer: Answer::Failed {
-            url: url.clone(),
-            why: "connect",
-            error: "connection refused".to_owned(),
-            redirects: vec![url],
-        },
-        ..findings
-    }
+fn error() -> String {
+    "an error".to_owned()
 }
 
-fn on_the_platform(mut findings: Findings, machine: PlatformMachine) -> Findings {
-    findings.platform.machine = machine;
-    findings
-}
-
-fn known(word: &str) -> PlatformMachine {
-    PlatformMachine::Known {
-        word: word.to_owned(),
-        region: Some("iad".to_owned()),
-        services: None,
-    }
-}
-
-fn down(error: &str) -> Findings {
-    Findings {
-        directory: Directory::Down {
-            error: error.to_owned(),
-        },
-        ..findings()
-    }
-}
-
-fn misfit(kind: FaultKind, text: &str) -> Findings {
-    Findings {
-        directory: Directory::Misfit {
-            faults: vec![Fault {
-                kind,
-                text: text.to_owned(),
-            }],
-        },
-        ..findings()
-    }
-}
-
-/// The findings, the cause, and what the sentence has to say.
-type Line = (Findings, Cause, &'static str);
-
-fn table() -> Vec<Line> {
-    [rows::lines(), owners::lines(), ways::lines()].concat()
+#[allow(clippy::too_many_lines, reason = "a table is as long as it has rows")]
+fn table() -> Vec<(Facts, Finding)> {
+    use Presence::{Alive, Draining, Lost, NeverSeen, Unknown};
+    let no_row = || {
+        let mut facts = facts(Unknown);
+        facts.answer_mut().row = None;
+        facts
+    };
+    let mut slow = facts(Alive);
+    slow.answer_mut().milliseconds = 700;
+    let mut partly = facts(Alive);
+    partly.answer_mut().kept = Kept::Partly(vec!["table x".to_owned()]);
+    let over = |row: &mut SessionRow| row.meaning = Meaning::Over;
+    let starting = |row: &mut SessionRow| row.meaning = Meaning::Starting;
+    let unusable = |row: &mut SessionRow| row.meaning = Meaning::Unusable(error());
+    let of_another_form = |row: &mut SessionRow| row.owner = Some("preview-web-0".to_owned());
+    vec![
+        (
+            facts(Unknown).without(Directory::NotAsked),
+            Finding::SessionMalformed,
+        ),
+        (
+            facts(Unknown).without(Directory::Down { error: error() }),
+            Finding::DirectoryDown,
+        ),
+        (
+            facts(Unknown).without(Directory::Late { error: error() }),
+            Finding::DirectorySlow,
+        ),
+        (
+            facts(Unknown).without(misfit(Finding::TableMissing)),
+            Finding::TableMissing,
+        ),
+        (
+            facts(Unknown).without(misfit(Finding::ColumnMissing)),
+            Finding::ColumnMissing,
+        ),
+        (
+            facts(Unknown).without(misfit(Finding::ColumnType)),
+            Finding::ColumnType,
+        ),
+        (
+            facts(Unknown).without(misfit(Finding::MigrationPartly)),
+            Finding::MigrationPartly,
+        ),
+        (partly, Finding::MigrationPartly),
+        (slow, Finding::DirectorySlow),
+        (no_row(), Finding::SessionUnknown),
+        (no_row().with(answered(200)), Finding::SessionUnknown),
+        (facts(Unknown).row_with(over), Finding::SessionOver),
+        (facts(Unknown).row_with(starting), Finding::SessionStarting),
+        (facts(Lost).row_with(starting), Finding::OwnerLost),
+        (facts(Unknown).row_with(unusable), Finding::RowUnusable),
+        (
+            facts(Unknown).row_with(|row| {
+                (row.owner, row.meaning) = (Some(String::new()), Meaning::Unusable(error()));
+            }),
+            Finding::OwnerUnusable,
+        ),
+        (
+            facts(Unknown).row_with(|row| row.owner = None),
+            Finding::SessionUnassigned,
+        ),
+        // Owners.
+        (facts(NeverSeen), Finding::OwnerNeverSeen),
+        (
+            facts(NeverSeen).code("owner-never-seen"),
+            Finding::OwnerNeverSeen,
+        ),
+        (
+            facts(NeverSeen).failed("no_candidate"),
+            Finding::OwnerNeverSeen,
+        ),
+        (facts(NeverSeen).platform("gone"), Finding::OwnerNeverSeen),
+        (
+            facts(NeverSeen).platform("started"),
+            Finding::OwnerNeverSeen,
+        ),
+        (
+            facts(NeverSeen).row_with(of_another_form),
+            Finding::WrongIdentity,
+        ),
+        (facts(Lost).platform("stopped"), Finding::OwnerStopped),
+        (facts(Unknown).platform("created"), Finding::OwnerNotStarted),
+        (facts(Unknown).platform("destroying"), Finding::OwnerGone),
+        (facts(Unknown).platform("gone"), Finding::OwnerGone),
+        (
+            facts(Lost).seen(|_| ()).failed("no_candidate"),
+            Finding::OwnerGone,
+        ),
+        (facts(Unknown).failed("no_candidate"), Finding::OwnerGone),
+        (facts(Alive).failed("no_candidate"), Finding::OwnerGone),
+        (
+            facts(Alive).failed("no_candidate").platform("started"),
+            Finding::OwnerUnreachable,
+        ),
+        (facts(Lost), Finding::OwnerLost),
+        (facts(Lost).seen(|_| ()), Finding::OwnerLost),
+        (
+            facts(Lost).served_by(Some(OWNER)),
+            Finding::HeartbeatsMissing,
+        ),
+        (facts(Lost).served_by(None), Finding::HeartbeatsMissing),
+        (
+            facts(NeverSeen).served_by(Some(OWNER)),
+            Finding::HeartbeatsMissing,
+        ),
+        (
+            facts(NeverSeen).platform("started").served_by(Some(OWNER)),
+            Finding::HeartbeatsMissing,
+        ),
+        (facts(Draining), Finding::OwnerDraining),
+        (
+            facts(Alive).seen(|machine| machine.rival_seconds_ago = Some(2.0)),
+            Finding::DuplicateIdentity,
+        ),
+        (
+            facts(Unknown).code("duplicate-identity"),
+            Finding::DuplicateIdentity,
+        ),
+        // The way to them.
+        (facts(Alive).failed("timeout"), Finding::OwnerUnreachable),
+        (
+            facts(Alive).code("replay-not-honoured"),
+            Finding::ReplayNotHonoured,
+        ),
+        (facts(Alive).code("replay-loop"), Finding::ReplayLoop),
+        (facts(Alive).code("not-replayable"), Finding::NotReplayable),
+        (facts(Alive).code("session-absent"), Finding::SessionAbsent),
+        (
+            facts(Alive).code("session-forbidden"),
+            Finding::SessionForbidden,
+        ),
+        (facts(Alive).code("session-moving"), Finding::SessionMoving),
+        (
+            facts(Alive).code("session-starting"),
+            Finding::SessionMoving,
+        ),
+        (
+            facts(Alive).code("lookup-unavailable"),
+            Finding::DirectoryDownThere,
+        ),
+        (
+            facts(Alive).code("session-unknown"),
+            Finding::DirectoryDiffers,
+        ),
+        (
+            facts(Alive).code("from-the-future"),
+            Finding::OwnerUnreachable,
+        ),
+        (
+            facts(Alive).with(answered(404)),
+            Finding::ApplicationRefused,
+        ),
+        (
+            facts(Alive).with(Got {
+                empty: true,
+                request_id: Some("01HQ-iad".to_owned()),
+                ..answered(502)
+            }),
+            Finding::ProxyError,
+        ),
+        (facts(Alive).no_answer(0), Finding::UrlUnreachable),
+        (facts(Alive).no_answer(1), Finding::OwnerUnreachable),
+        (
+            facts(Alive).with(Got {
+                redirects: vec!["https://m1.example.com/".to_owned(); 4],
+                circular: true,
+                ..answered(307)
+            }),
+            Finding::ReplayLoop,
+        ),
+        (facts(Alive).with(answered(200)), Finding::WrongMachine),
+        (facts(Lost).with(answered(200)), Finding::WrongMachine),
+        (
+            facts(Unknown).platform("stopped").with(answered(200)),
+            Finding::WrongMachine,
+        ),
+        (facts(Unknown), Finding::Fine),
+        (facts(Alive).served_by(Some(OWNER)), Finding::Fine),
+        (facts(Alive).served_by(None), Finding::Fine),
+        // A header that calls machines otherwise than rows do.
+        (facts(Alive).served_by(Some("web-0")), Finding::Fine),
+        (
+            facts(Unknown).platform("stopped").served_by(Some(OWNER)),
+            Finding::CheckFailed,
+        ),
+        (
+            facts(Alive)
+                .row_with(|row| row.epoch = None)
+                .served_by(Some(OWNER)),
+            Finding::CheckFailed,
+        ),
+    ]
 }
 
 #[test]
-fn each_thing_that_can_be_wrong_is_told_from_the_others() {
-    for (findings, cause, sentence) in table() {
-        let judged = judge(&findings);
-        let first = judged.first().unwrap();
-        assert_eq!(first.cause, cause, "{}", first.sentence);
-        assert!(first.sentence.contains(sentence), "{}", first.sentence);
-        assert!(first.sentence.ends_with('.'), "{}", first.sentence);
-        assert!(!first.next_step.is_empty());
+fn each_combination_of_facts_is_one_finding() {
+    for (facts, finding) in table() {
+        let judged = judge(&facts);
+        assert_eq!(judged[0].finding, finding, "{facts:#?}");
+        assert!(judged[0].sentence.ends_with('.'), "{}", judged[0].sentence);
     }
 }
 
 #[test]
-fn nothing_is_fine_beside_a_problem() {
-    for (findings, ..) in table() {
-        let diagnosis = crate::doctor::Diagnosis::of(findings);
-        let problem = CheckState::Problem;
-        let problems = diagnosis
-            .checks()
-            .iter()
-            .any(|check| check.state == problem);
-        assert!(!problems || diagnosis.cause() != Cause::Fine, "{diagnosis}");
+fn no_diagnosis_is_fine_beside_a_problem() {
+    for (facts, _) in table() {
+        let diagnosis = Diagnosis::of(facts);
+        let mut checks = diagnosis.checks().iter();
+        let problem = checks.any(|check| check.state == CheckState::Problem);
+        assert!(
+            !problem || diagnosis.finding() != Finding::Fine,
+            "{diagnosis}"
+        );
     }
 }
 
+/// Those that only an explanation or an audit makes are not.
 #[test]
-fn every_cause_is_in_the_table() {
-    let told: Vec<Cause> = table().into_iter().map(|(_, cause, _)| cause).collect();
-    for cause in Cause::ALL {
-        assert!(told.contains(cause), "{cause} is told by no line");
+fn every_finding_of_the_doctor_is_in_the_table() {
+    let told: Vec<Finding> = table().into_iter().map(|(_, finding)| finding).collect();
+    let others = [
+        Finding::NoSession,
+        Finding::MachineJoining,
+        Finding::OwnerWithoutEpoch,
+        Finding::NotifyTriggers,
+        Finding::NotifyQueue,
+        Finding::Replica,
+    ];
+    for finding in Finding::ALL {
+        assert_ne!(
+            told.contains(finding),
+            others.contains(finding),
+            "{finding}"
+        );
     }
 }
 
-fn causes(findings: &Findings) -> Vec<Cause> {
-    judge(findings).iter().map(|found| found.cause).collect()
+fn all(facts: &Facts) -> Vec<Finding> {
+    judge(facts).iter().map(|found| found.finding).collect()
 }
 
 #[test]
-fn that_another_machine_serves_hides_nothing_of_the_owner() {
-    let lost = || presence(Presence::Lost);
+fn what_else_is_wrong_follows_gravest_first() {
+    let lost = || facts(Presence::Lost);
     assert_eq!(
-        causes(&got(lost(), answered(200, None))),
-        [Cause::WrongMachine, Cause::OwnerLost]
+        all(&lost().with(answered(200))),
+        [Finding::WrongMachine, Finding::OwnerLost]
     );
-    let stopped = on_the_platform(lost(), known("stopped"));
+    // The owner's state is why its address does not answer.
+    assert_eq!(all(&lost().no_answer(1)), [Finding::OwnerLost]);
+    let mut several = facts(Presence::Unknown)
+        .code("replay-not-honoured")
+        .platform("gone");
+    several.answer_mut().milliseconds = 900;
     assert_eq!(
-        causes(&got(stopped, answered(200, None))),
-        [Cause::WrongMachine, Cause::OwnerStopped]
-    );
-    // What is known of the owner is why its address does not answer.
-    assert_eq!(causes(&led_nowhere(lost())), [Cause::OwnerLost]);
-}
-
-#[test]
-fn what_is_wrong_besides_is_told_besides() {
-    let mut findings = on_the_platform(
-        got(findings(), answered(409, Some("replay-not-honoured"))),
-        PlatformMachine::Gone,
-    );
-    if let Directory::Answered(answered) = &mut findings.directory {
-        answered.milliseconds = 900;
-    }
-    assert_eq!(
-        causes(&findings),
+        all(&several),
         [
-            Cause::OwnerGone,
-            Cause::ReplayNotHonoured,
-            Cause::DatabaseSlow
+            Finding::OwnerGone,
+            Finding::ReplayNotHonoured,
+            Finding::DirectorySlow
         ]
     );
 }
 
 #[test]
-fn an_owner_that_no_replay_wakes_has_to_be_started() {
-    let service = Service {
-        port: Some(443),
-        handlers: vec!["http".to_owned()],
-        autostart: Some(false),
-    };
-    let findings = on_the_platform(
-        findings(),
-        PlatformMachine::Known {
-            word: "stopped".to_owned(),
-            region: None,
-            services: Some(vec![service]),
-        },
-    );
-    let judged = judge(&findings);
-    assert!(
-        judged[0].next_step.contains("autostart off"),
-        "{}",
-        judged[0].next_step
-    );
-}
-
-#[test]
-fn nothing_in_the_findings_is_too_odd() {
+fn odd_numbers_in_a_row_are_displayed() {
     for odd in [
         f64::NAN,
         f64::INFINITY,
@@ -245,17 +420,11 @@ fn nothing_in_the_findings_is_too_odd() {
         -0.0,
         1e300,
     ] {
-        let findings = with_answered(|answered| {
-            let row = answered.row.as_mut().unwrap();
-            (row.meaning, row.presence) = (Meaning::Over, Presence::Lost);
-            row.remaining_seconds = Some(odd);
-            answered.machine = Some(beaten(|machine| machine.beat_seconds_ago = odd));
-        });
-        assert!(!judge(&findings)[0].sentence.is_empty());
-        assert!(
-            !crate::doctor::Diagnosis::of(findings)
-                .to_string()
-                .is_empty()
-        );
+        let facts = facts(Presence::Lost)
+            .seen(|machine| machine.beat_seconds_ago = odd)
+            .row_with(|row| row.meaning = Meaning::Over)
+            .row_with(|row| row.remaining_seconds = Some(odd));
+        assert!(!judge(&facts)[0].sentence.is_empty());
+        assert!(!Diagnosis::of(facts).to_string().is_empty());
     }
 }

@@ -26,7 +26,7 @@ mod release;
 mod sessions;
 
 pub use assign::{AssignError, Assigned};
-pub use audit::{Audit, AuditFinding, AuditKind};
+pub use audit::{Audit, AuditFinding};
 pub use machines::MachineStatus;
 pub(super) use migration::{
     EPOCH_TRIGGERS, OwnerIndex, epoch_function, missing_triggers, owner_index,

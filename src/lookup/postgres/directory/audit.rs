@@ -1,6 +1,6 @@
 //! What is wrong with a fleet.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tokio_postgres::Row;
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     value,
 };
 use crate::{
-    LookupError, Presence, SessionId,
+    Finding, LookupError, Presence, SessionId,
     lookup::postgres::{Inner, failure::Failure, migration::literal, ownership},
     machine::shape::Shapes,
     meter,
@@ -36,8 +36,8 @@ pub struct Audit {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct AuditFinding {
-    /// What it is.
-    pub kind: AuditKind,
+    /// What is wrong.
+    pub finding: Finding,
     /// The session that it is about; `None` for a finding about a machine.
     #[serde(
         serialize_with = "json::id_if_any",
@@ -60,9 +60,9 @@ pub struct AuditFinding {
 
 impl AuditFinding {
     /// A finding of the whole database.
-    pub(crate) fn of_database(kind: AuditKind, detail: Option<String>) -> Self {
+    pub(crate) fn of_database(finding: Finding, detail: Option<String>) -> Self {
         Self {
-            kind,
+            finding,
             session: None,
             owner: None,
             epoch: None,
@@ -72,76 +72,26 @@ impl AuditFinding {
     }
 }
 
-/// Which thing is wrong. It serializes as its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum AuditKind {
-    /// `unassigned`: a session is active, and nobody owns it.
-    Unassigned,
-    /// `owner-lost`: the session's owner has not beaten for too long, has left, or was declared
-    /// gone. The only kind that starting sessions are looked at for as well, as long as the index of
-    /// owners holds them: their owner does not finish them any more.
-    OwnerLost,
-    /// `owner-never-seen`: other machines keep their presence, and the session's owner never did.
-    OwnerNeverSeen,
-    /// `owner-draining`: the session's owner gives its sessions up, and has not given up this one.
-    OwnerDraining,
-    /// `wrong-identity`: a machine beats under an id of another form than every owner's, as one does
-    /// that takes its hostname for its id.
-    WrongIdentity,
-    /// `migration-partly`: a trigger that raises epochs is missing or disabled, on the table or one of
-    /// its partitions. A session whose owner changes meanwhile is served by no machine.
-    MigrationPartly,
-    /// `owner-without-epoch`: the owner of an active or starting session changed while the triggers were missing or
-    /// disabled. No machine serves it until the migration is applied again. At most 5,000 sessions
-    /// are looked at, half of them from a random owner on.
-    OwnerWithoutEpoch,
-    /// `notify-triggers`: a trigger that notifies of changes is missing or disabled.
-    NotifyTriggers,
-    /// `notify-queue`: the server's queue of notifications is full by more than a tenth. When it is
-    /// full, every write that notifies fails.
-    NotifyQueue,
-    /// `replica`: the database is a replica, so what is read there may be old.
-    Replica,
-}
-
-impl AuditKind {
-    /// Every kind that this version knows.
-    pub const ALL: &'static [Self] = &[
-        Self::Unassigned,
-        Self::OwnerLost,
-        Self::OwnerNeverSeen,
-        Self::OwnerDraining,
-        Self::WrongIdentity,
-        Self::MigrationPartly,
-        Self::OwnerWithoutEpoch,
-        Self::NotifyTriggers,
-        Self::NotifyQueue,
-        Self::Replica,
+impl Audit {
+    /// Everything that an audit looks for.
+    ///
+    /// [`OwnerLost`](Finding::OwnerLost) is the only one that starting sessions are looked at for as
+    /// well, as long as the index of owners holds them: their owner does not finish them any more. Of
+    /// sessions for [`OwnerWithoutEpoch`](Finding::OwnerWithoutEpoch), at most 5,000 are looked at,
+    /// half of them from a random owner on. [`WrongIdentity`](Finding::WrongIdentity) is a machine
+    /// that beats under an id of another form than every owner's, such as its hostname.
+    pub const FINDINGS: &'static [Finding] = &[
+        Finding::SessionUnassigned,
+        Finding::OwnerLost,
+        Finding::OwnerNeverSeen,
+        Finding::OwnerDraining,
+        Finding::WrongIdentity,
+        Finding::MigrationPartly,
+        Finding::OwnerWithoutEpoch,
+        Finding::NotifyTriggers,
+        Finding::NotifyQueue,
+        Finding::Replica,
     ];
-
-    /// The kind as it stands in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unassigned => "unassigned",
-            Self::OwnerLost => "owner-lost",
-            Self::OwnerNeverSeen => "owner-never-seen",
-            Self::OwnerDraining => "owner-draining",
-            Self::WrongIdentity => "wrong-identity",
-            Self::MigrationPartly => "migration-partly",
-            Self::OwnerWithoutEpoch => "owner-without-epoch",
-            Self::NotifyTriggers => "notify-triggers",
-            Self::NotifyQueue => "notify-queue",
-            Self::Replica => "replica",
-        }
-    }
-}
-
-impl Serialize for AuditKind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
 }
 
 /// What a row of the statement is about.
@@ -188,9 +138,9 @@ impl PostgresDirectory {
             self.triggers(audit).await?;
         }
         if let Some(audit) = &audit {
-            meter::audited(AuditKind::ALL.iter().map(|kind| {
+            meter::audited(Audit::FINDINGS.iter().map(|kind| {
                 let findings = audit.findings.iter();
-                let of_this = findings.filter(|finding| finding.kind == *kind);
+                let of_this = findings.filter(|finding| finding.finding == *kind);
                 (kind.as_str(), of_this.count())
             }));
         }
@@ -202,8 +152,8 @@ impl PostgresDirectory {
         let epochs = self.missing_epoch_triggers(deadline).await?;
         let notify = self.missing_notify_triggers(deadline).await?;
         for (kind, missing) in [
-            (AuditKind::MigrationPartly, epochs),
-            (AuditKind::NotifyTriggers, notify),
+            (Finding::MigrationPartly, epochs),
+            (Finding::NotifyTriggers, notify),
         ] {
             let found = missing.into_iter().map(Some);
             let finding = |detail| AuditFinding::of_database(kind, detail);
@@ -282,16 +232,16 @@ impl PostgresDirectory {
 }
 
 /// Which finding a row is.
-fn kind_of(about: i16) -> Option<AuditKind> {
+fn kind_of(about: i16) -> Option<Finding> {
     match about {
         about::OWNER | about::MACHINE => None,
-        about::UNASSIGNED => Some(AuditKind::Unassigned),
-        about::LOST => Some(AuditKind::OwnerLost),
-        about::NEVER_SEEN => Some(AuditKind::OwnerNeverSeen),
-        about::DRIFTED => Some(AuditKind::OwnerWithoutEpoch),
-        about::QUEUE => Some(AuditKind::NotifyQueue),
-        about::REPLICA => Some(AuditKind::Replica),
-        _ => Some(AuditKind::OwnerDraining),
+        about::UNASSIGNED => Some(Finding::SessionUnassigned),
+        about::LOST => Some(Finding::OwnerLost),
+        about::NEVER_SEEN => Some(Finding::OwnerNeverSeen),
+        about::DRIFTED => Some(Finding::OwnerWithoutEpoch),
+        about::QUEUE => Some(Finding::NotifyQueue),
+        about::REPLICA => Some(Finding::Replica),
+        _ => Some(Finding::OwnerDraining),
     }
 }
 
@@ -342,13 +292,13 @@ fn read(lookup: &Inner, rows: &[Row], limit: usize) -> Result<Option<Audit>, Loo
         }
         let name: Option<String> = value(row, 2)?;
         match (kind, name) {
-            (Some(kind @ (AuditKind::NotifyQueue | AuditKind::Replica)), used) => {
+            (Some(kind @ (Finding::NotifyQueue | Finding::Replica)), used) => {
                 let detail = used.map(|used| format!("{used} % of the queue are used"));
                 let finding = AuditFinding::of_database(kind, detail);
                 audit.findings.push(finding);
             }
             (Some(kind), owner) => audit.findings.push(AuditFinding {
-                kind,
+                finding: kind,
                 // What is no id cannot be asked for; that its owner is lost is true all the same.
                 session: lookup.query.id_of(row),
                 owner,
@@ -367,7 +317,7 @@ fn read(lookup: &Inner, rows: &[Row], limit: usize) -> Result<Option<Audit>, Loo
     audit
         .findings
         .extend(machines.into_iter().map(|machine| AuditFinding {
-            kind: AuditKind::WrongIdentity,
+            finding: Finding::WrongIdentity,
             session: None,
             owner: None,
             epoch: None,

@@ -1,17 +1,13 @@
-//! All that was found out, before anybody judges it.
+//! All that was read, before it is judged.
 
 use serde::{Serialize, Serializer};
 
-use crate::{Presence, lookup::postgres::SeenMachine, machine::shape::alike};
+use crate::{Finding, Presence, lookup::postgres::SeenMachine, machine::shape::alike};
 
-mod answer;
-
-pub(super) use answer::{Addresses, Answer, Got};
-
-/// What one investigation found.
+/// What one investigation read.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Findings {
+pub(super) struct Facts {
     pub(super) session: String,
     pub(super) directory: Directory,
     pub(super) platform: Platform,
@@ -99,17 +95,8 @@ pub(super) enum Kept {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Fault {
-    pub(super) kind: FaultKind,
+    pub(super) finding: Finding,
     pub(super) text: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum FaultKind {
-    Table,
-    Column,
-    Type,
-    Migration,
 }
 
 /// What the platform said of the owner.
@@ -134,10 +121,10 @@ pub(super) enum PlatformMachine {
     /// There is none of this id in the app.
     Gone,
     Known {
-        /// In the platform's words.
+        /// The platform's word for its state.
         word: String,
         region: Option<String>,
-        /// What it offers to the proxy; `None`: nothing was said of it.
+        /// Its services; `None` if they are not known.
         services: Option<Vec<Service>>,
     },
 }
@@ -151,7 +138,105 @@ pub(super) struct Service {
     pub(super) autostart: Option<bool>,
 }
 
-impl Findings {
+/// What came of the request to the public URL.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(
+    tag = "state",
+    rename_all = "kebab-case",
+    rename_all_fields = "camelCase"
+)]
+pub(super) enum Answer {
+    #[default]
+    NotAsked,
+    Failed {
+        /// The URL that gave none: the public one, or the target of a redirect.
+        url: String,
+        why: &'static str,
+        error: String,
+        redirects: Vec<String>,
+    },
+    Got(Box<Got>),
+}
+
+/// An answer, as a client sees it.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Got {
+    /// The public one.
+    pub(super) url: String,
+    /// Where redirects led from there.
+    pub(super) redirects: Vec<String>,
+    /// This is one redirect more than is followed.
+    pub(super) circular: bool,
+    /// Of the last answer.
+    pub(super) milliseconds: u64,
+    pub(super) status: u16,
+    /// `Ownership-Code`: set if the layer answered.
+    pub(super) code: Option<String>,
+    pub(super) detail: Option<String>,
+    /// The machine that answered, if the answer says so.
+    pub(super) machine: Option<String>,
+    /// A `fly-replay` that no proxy removed.
+    pub(super) replay: Option<String>,
+    pub(super) request_id: Option<String>,
+    pub(super) via: Vec<String>,
+    pub(super) server: Option<String>,
+    pub(super) empty: bool,
+    /// Its way through an edge in this process.
+    pub(super) hops: Vec<String>,
+    /// Addresses of the URL's host and of the app's own name, if both could be resolved.
+    pub(super) addresses: Option<Addresses>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Addresses {
+    pub(super) host: String,
+    pub(super) of_the_host: Vec<String>,
+    pub(super) app: String,
+    pub(super) of_the_app: Vec<String>,
+}
+
+impl Got {
+    /// The machine that answered, in words.
+    pub(super) fn by(&self) -> String {
+        match &self.machine {
+            Some(machine) => format!("`{machine}`"),
+            None => "a machine that did not say its name".to_owned(),
+        }
+    }
+
+    /// Whether something served the request: no error, and not the layer.
+    pub(super) fn is_served(&self) -> bool {
+        self.code.is_none() && self.status < 400 && !self.circular
+    }
+
+    /// Whether Fly's proxy was on the way, by what it writes into answers.
+    pub(super) fn came_through_fly(&self) -> bool {
+        self.request_id.is_some()
+            || self.via.iter().any(|via| via.contains("fly.io"))
+            || self
+                .server
+                .as_deref()
+                .is_some_and(|server| server.starts_with("Fly/"))
+    }
+
+    /// The edge of Fly's that took the request, by its region.
+    pub(super) fn edge(&self) -> Option<&str> {
+        let (_, edge) = self.request_id.as_deref()?.rsplit_once('-')?;
+        Some(edge)
+    }
+
+    /// Why a replay failed, in the proxy's words; the detail ends with them.
+    pub(super) fn reason(&self) -> Option<&'static str> {
+        let detail = self.detail.as_deref()?;
+        ["no_candidate", "retries_exhausted", "timeout"]
+            .into_iter()
+            .find(|reason| detail.contains(&format!("({reason})")))
+    }
+}
+
+impl Facts {
     pub(super) fn answered(&self) -> Option<&Answered> {
         match &self.directory {
             Directory::Answered(answered) => Some(answered),
@@ -176,7 +261,7 @@ impl Findings {
 
     /// The machine that served the request in the owner's place.
     ///
-    /// What names machines by ids of another form than the row does says nothing of whose they are.
+    /// A header that names machines by ids of another form does not tell which one it was.
     pub(super) fn served_elsewhere(&self) -> Option<&str> {
         let owner = self.owner()?;
         let got = self.got().filter(|got| got.is_served())?;
@@ -189,7 +274,7 @@ impl Findings {
         self.got().is_some_and(Got::is_served) && self.served_elsewhere().is_none()
     }
 
-    /// How the owner is, by its own row, or by what the layer says of it.
+    /// The owner's presence by its own row, or else by the layer's code.
     pub(super) fn presence(&self) -> Presence {
         let told = self.row().map_or(Presence::Unknown, |row| row.presence);
         let code = self.got().and_then(|got| got.code.as_deref());

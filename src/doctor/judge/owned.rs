@@ -1,0 +1,323 @@
+//! What is wrong with a session whose row is fine and names an owner: the owner, or the way there.
+
+use crate::{
+    Finding, Presence,
+    doctor::{
+        Complaint,
+        facts::{Answer, Facts, Got, PlatformMachine},
+        words::seconds,
+    },
+    lookup::postgres::SeenMachine,
+    machine::shape::alike,
+};
+
+/// Longest time since another process wrote the owner's row for it to be running still: twenty
+/// heartbeats of the default.
+const RIVAL: f64 = 60.0;
+
+/// A session whose row names an owner, and nothing is wrong with the row.
+pub(super) struct Case<'a> {
+    facts: &'a Facts,
+    owner: &'a str,
+    machine: Option<&'a SeenMachine>,
+    /// `The row is fine, the request was handled by …, and `
+    lead: String,
+}
+
+impl<'a> Case<'a> {
+    /// Everything that is wrong, gravest first.
+    pub(super) fn judge(facts: &'a Facts, owner: &'a str, found: &mut Vec<Complaint>) {
+        let case = Self::of(facts, owner);
+        if facts.is_doubled() {
+            let evidence = "; the older one refuses every session, and requests reach either";
+            found.push(case.told(Finding::DuplicateIdentity, evidence));
+        }
+        found.extend(case.of_the_owner());
+        case.of_the_way(found);
+    }
+
+    fn of(facts: &'a Facts, owner: &'a str) -> Self {
+        let handled = match &facts.answer {
+            Answer::NotAsked => String::new(),
+            Answer::Failed { redirects, .. } if !redirects.is_empty() => {
+                ", the redirect led to no answer".to_owned()
+            }
+            Answer::Failed { .. } => ", the public URL did not answer".to_owned(),
+            Answer::Got(got) => format!(", the request was handled by {}", got.by()),
+        };
+        // Of a comma and "and", both are needed after a clause.
+        let and = if handled.is_empty() {
+            " and "
+        } else {
+            ", and "
+        };
+        Self {
+            facts,
+            owner,
+            machine: facts.machine(),
+            lead: format!("The row is fine{handled}{and}"),
+        }
+    }
+
+    fn told(&self, finding: Finding, evidence: &str) -> Complaint {
+        Complaint::of_owner(finding, &self.lead, self.owner, evidence)
+    }
+
+    fn of_the_owner(&self) -> Option<Complaint> {
+        let facts = self.facts;
+        let presence = facts.presence();
+        let never_seen = presence == Presence::NeverSeen;
+        let served = facts.is_served_in_its_place();
+        let is_gone = facts.platform.machine == PlatformMachine::Gone;
+        let unheard_of =
+            never_seen || presence == Presence::Unknown && (is_gone || facts.no_candidate());
+        if let Some(other) = facts.another_form(self.owner).filter(|_| unheard_of) {
+            let evidence = format!(
+                ": this session's is `{}`, while machines are called like `{other}`, so no machine ever \
+                 finds itself the owner",
+                self.owner
+            );
+            return Some(self.told(Finding::WrongIdentity, &evidence));
+        }
+        let seen = self.machine.map(|seen| seconds(seen.beat_seconds_ago));
+        let (finding, evidence) = match &facts.platform.machine {
+            PlatformMachine::Gone if never_seen => (
+                Finding::OwnerNeverSeen,
+                ", and the platform knows no such machine, so the container was not created"
+                    .to_owned(),
+            ),
+            PlatformMachine::Gone => (
+                Finding::OwnerGone,
+                format!(
+                    ": the platform knows no such machine{}, so it was destroyed, or never created",
+                    seen.map_or_else(String::new, |ago| format!(", last seen {ago} ago"))
+                ),
+            ),
+            PlatformMachine::Known { word, services, .. } if word != "started" && !served => {
+                let autostart = services.iter().flatten().filter_map(|one| one.autostart);
+                let wakes = autostart.clone().count() == 0 || autostart.clone().any(|on| on);
+                let asleep = if wakes {
+                    ""
+                } else {
+                    ", and no replay wakes it, since autostart is off"
+                };
+                let finding = match word.as_str() {
+                    "created" | "creating" | "starting" | "launch_failed" | "failed" => {
+                        Finding::OwnerNotStarted
+                    }
+                    "destroyed" | "destroying" | "replaced" | "migrated" => Finding::OwnerGone,
+                    _ => Finding::OwnerStopped,
+                };
+                (finding, format!(": the platform says {word:?}{asleep}"))
+            }
+            PlatformMachine::Known { .. } if never_seen && !served => (
+                Finding::OwnerNeverSeen,
+                ", although the platform says that it runs: its process sends no heartbeats here, \
+                 or calls itself by another id"
+                    .to_owned(),
+            ),
+            // A machine that the platform knows is out of the proxy's reach for another reason.
+            PlatformMachine::NotAsked | PlatformMachine::NotAnswered { .. }
+                if facts.no_candidate() && !never_seen =>
+            {
+                let known = match (presence, seen) {
+                    (Presence::Alive | Presence::Draining, None) => {
+                        ", although the directory takes it for alive".to_owned()
+                    }
+                    (Presence::Lost, Some(ago)) => format!(", last seen {ago} ago"),
+                    (_, Some(ago)) => format!(", although it was seen {ago} ago"),
+                    (_, None) => ", so it was destroyed, or never created".to_owned(),
+                };
+                let evidence = format!(": the proxy knows no such machine{known}");
+                (Finding::OwnerGone, evidence)
+            }
+            _ => return self.of_presence(presence, served),
+        };
+        Some(self.told(finding, &evidence))
+    }
+
+    fn of_presence(&self, presence: Presence, served: bool) -> Option<Complaint> {
+        let (finding, evidence) = match presence {
+            // By chance: requests that reach other machines are refused.
+            Presence::Lost | Presence::NeverSeen if served => {
+                let how = match presence {
+                    Presence::NeverSeen => ": it is not in the table of machines".to_owned(),
+                    _ => lost(self.facts),
+                };
+                let status = self.facts.got().map_or(0, |got| got.status);
+                let evidence = format!(
+                    "{how}, and yet the request was answered {status}; requests that reach other \
+                     machines are refused"
+                );
+                (Finding::HeartbeatsMissing, evidence)
+            }
+            Presence::NeverSeen => (
+                Finding::OwnerNeverSeen,
+                ", so the container was not created".to_owned(),
+            ),
+            Presence::Lost => (Finding::OwnerLost, lost(self.facts)),
+            Presence::Draining => (
+                Finding::OwnerDraining,
+                ": it gives its sessions up, and will serve no new request".to_owned(),
+            ),
+            _ => return None,
+        };
+        Some(self.told(finding, &evidence))
+    }
+
+    fn of_the_way(&self, found: &mut Vec<Complaint>) {
+        match &self.facts.answer {
+            Answer::NotAsked => {}
+            Answer::Failed {
+                url,
+                error,
+                redirects,
+                ..
+            } => {
+                let evidence = format!(": {url} gave no answer: {error}");
+                if redirects.is_empty() {
+                    found.push(self.told(Finding::UrlUnreachable, &evidence));
+                } else if found.is_empty() {
+                    // The owner's row or the platform would be more precise.
+                    let evidence =
+                        format!(": {url}, where a redirect leads, gave no answer: {error}");
+                    found.push(self.told(Finding::OwnerUnreachable, &evidence));
+                }
+            }
+            Answer::Got(got) => {
+                if let Some(machine) = self.facts.served_elsewhere() {
+                    let evidence = format!(": `{machine}` answered {} in its place", got.status);
+                    // Graver than what keeps the owner from serving.
+                    found.insert(0, self.told(Finding::WrongMachine, &evidence));
+                }
+                found.extend(self.of_answer(got, !found.is_empty()));
+            }
+        }
+    }
+
+    /// What an answer says, where the owner is not to blame for it already.
+    fn of_answer(&self, got: &Got, owner_is_to_blame: bool) -> Option<Complaint> {
+        if got.circular {
+            let evidence = format!(
+                ": it was redirected once more after {} redirects, so two machines disagree on who \
+                 the owner is, or on where",
+                got.redirects.len()
+            );
+            return Some(self.told(Finding::ReplayLoop, &evidence));
+        }
+        let Some(code) = got.code.as_deref() else {
+            return (got.status >= 400 && !owner_is_to_blame).then(|| self.without_a_code(got));
+        };
+        let (finding, evidence) = match code {
+            "owner-unreachable" | "owner-lost" | "owner-never-seen" | "duplicate-identity"
+                if owner_is_to_blame =>
+            {
+                return None;
+            }
+            "owner-unreachable" => {
+                let why = got
+                    .reason()
+                    .map_or_else(String::new, |why| format!(" ({why})"));
+                let evidence = format!(": the proxy could not connect to it{why}");
+                (Finding::OwnerUnreachable, evidence)
+            }
+            "replay-not-honoured" if got.came_through_fly() => {
+                let evidence = ", although the answer came through Fly's proxy: see the checks of \
+                                fly-replay";
+                (Finding::ReplayNotHonoured, evidence.to_owned())
+            }
+            "replay-not-honoured" => {
+                let evidence = ", because the request did not come through a proxy that does";
+                (Finding::ReplayNotHonoured, evidence.to_owned())
+            }
+            "lookup-unavailable" => (
+                Finding::DirectoryDownThere,
+                ", which answers from here".to_owned(),
+            ),
+            "session-starting" => (Finding::SessionMoving, format!(": it answered `{code}`")),
+            "session-unknown" | "session-over" | "session-malformed" | "directory-corrupt" => {
+                (Finding::DirectoryDiffers, format!(": it answered `{code}`"))
+            }
+            code => {
+                let finding = Finding::named(code).unwrap_or(Finding::OwnerUnreachable);
+                let detail = got.detail.as_deref().map_or_else(String::new, |detail| {
+                    format!(": {}", detail.trim_end_matches('.'))
+                });
+                (finding, detail)
+            }
+        };
+        Some(self.told(finding, &evidence))
+    }
+
+    /// An error that the layer did not write.
+    fn without_a_code(&self, got: &Got) -> Complaint {
+        let status = got.status;
+        if status >= 502 && got.empty && got.came_through_fly() {
+            let evidence = format!(
+                ": {status} with an empty body, so it found no machine, or could not replay the \
+                 request and had no fallback"
+            );
+            return self.told(Finding::ProxyError, &evidence);
+        }
+        let meant = if got.machine.as_deref() == Some(self.owner) {
+            "which is the owner".to_owned()
+        } else {
+            format!(
+                "so either the owner `{}` means it, or the layer does not wrap this path and the \
+                 wrong machine answered",
+                self.owner
+            )
+        };
+        let evidence = format!(
+            ": {} answered {status} without an `Ownership-Code`, {meant}",
+            got.by()
+        );
+        self.told(Finding::ApplicationRefused, &evidence)
+    }
+}
+
+/// Since when and why the owner is lost, by its row.
+pub(super) fn lost(facts: &Facts) -> String {
+    let how = match facts.machine() {
+        Some(SeenMachine {
+            gone_seconds_ago: Some(ago),
+            ..
+        }) => format!("it was declared gone {} ago", seconds(*ago)),
+        Some(SeenMachine {
+            left_seconds_ago: Some(ago),
+            ..
+        }) => format!("it has left {} ago", seconds(*ago)),
+        Some(seen) => format!("it was last seen {} ago", seconds(seen.beat_seconds_ago)),
+        None => "it sends no heartbeats, or has left".to_owned(),
+    };
+    format!(": {how}")
+}
+
+impl Facts {
+    fn machine(&self) -> Option<&SeenMachine> {
+        self.answered()?.machine.as_ref()
+    }
+
+    fn is_doubled(&self) -> bool {
+        let told = self.got().and_then(|got| got.code.as_deref()) == Some("duplicate-identity");
+        let rival = self.machine().and_then(|seen| seen.rival_seconds_ago);
+        told || rival.is_some_and(|ago| ago < RIVAL)
+    }
+
+    fn no_candidate(&self) -> bool {
+        self.got().is_some_and(|got| {
+            got.code.as_deref() == Some("owner-unreachable") && got.reason() == Some("no_candidate")
+        })
+    }
+
+    /// A machine that does run, if it has an id of another form than the owner's.
+    fn another_form(&self, owner: &str) -> Option<&str> {
+        let alive = self.answered()?.alive.iter().map(String::as_str);
+        let handled = self.got().and_then(|got| got.machine.as_deref());
+        let known: Vec<&str> = handled.into_iter().chain(alive).collect();
+        if known.iter().any(|id| alike(id, owner)) {
+            return None;
+        }
+        known.first().copied()
+    }
+}
