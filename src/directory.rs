@@ -4,6 +4,12 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use crate::{LookupError, MachineId, Session};
 
+#[cfg(feature = "membership")]
+mod membership;
+
+#[cfg(feature = "membership")]
+pub use membership::{Beat, MachineInfo, Membership, Process, Registration, Released};
+
 /// Takes sessions for a machine.
 ///
 /// `PostgresDirectory` does so in a table, and

@@ -130,7 +130,7 @@ findings! {
          its heartbeats do not arrive: see its log."
     HeartbeatsMissing "heartbeats-missing" Problem
         "the owner runs, and its heartbeats do not arrive"
-        "Look at the owner's log: does it send heartbeats (`directory.presence().start(…)`), and \
+        "Look at the owner's log: does it send heartbeats (`directory.heartbeat().start(…)`), and \
          may it write to `ownership_machines` (UPDATE and INSERT, on a primary, without a lock on \
          the table)? If it was declared gone, or has left, and still answers, stop its process."
     OwnerDraining "owner-draining" Problem

@@ -49,7 +49,7 @@
 //!   [`lately`](HealthBuilder::lately) without an answer, or after a failure, it is asked for one
 //!   session. However many probes come, one asks at a time, and none for a second after a failure.
 //! - What the builder was told to [check](HealthBuilder::check) or [report](HealthBuilder::report):
-//!   a `PostgresPresence`, a `PostgresWatch`, and all that implements [`HealthCheck`], closures too.
+//!   a `Heartbeat`, a `PostgresWatch`, and all that implements [`HealthCheck`], closures too.
 //!
 //! No page names a session, a secret, an address or what a database said; the machine's id is shown
 //! only if the builder [says so](HealthBuilder::show_machine).

@@ -81,6 +81,7 @@
 //! # Features
 //! | feature | adds | default |
 //! | --- | --- | --- |
+//! | `membership` | `Membership`, `Heartbeat`: machines that say that they are alive, in any directory | with `postgres` |
 //! | `postgres` | `PostgresLookup`, `PostgresWatch` | yes |
 //! | `tls` | TLS from there to PostgreSQL, by rustls | |
 //! | `metadata` | `identity::EcsTask` and `identity::CloudRunInstance` | |
@@ -128,6 +129,8 @@ mod policy;
 mod presence;
 #[cfg(feature = "probe")]
 pub mod probe;
+#[cfg(feature = "membership")]
+mod random;
 mod rejection;
 mod render;
 mod replay;
@@ -144,6 +147,8 @@ pub use cache::{Freshness, Source};
 pub use claim::{OnLostOwner, OnUnassigned};
 pub use decision::Verdict;
 pub use directory::SessionDirectory;
+#[cfg(feature = "membership")]
+pub use directory::{Beat, MachineInfo, Membership, Process, Registration, Released};
 pub use explain::Explanation;
 pub use extract::{
     Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
@@ -155,12 +160,11 @@ pub use identity::{FlyMachine, detect};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 #[cfg(feature = "postgres")]
 pub use lookup::postgres::{
-    AssignError, Assigned, Audit, AuditFinding, Drained, LeftToDo, ListedSession, MachineStatus,
-    Migrated, PostgresConfigError, PostgresDirectory, PostgresFault, PostgresLookup,
-    PostgresLookupBuilder, PostgresPresence, PostgresPresenceBuilder, PostgresSource,
-    PostgresVerified, PostgresVerifyError, PostgresWarning, PostgresWatch, PostgresWatchBuilder,
-    PresenceError, PresenceHealth, PresenceState, Reaped, ReapedSession, Released, SessionFilter,
-    WatchError, WatchHealth, WatchState,
+    AssignError, Assigned, Audit, AuditFinding, LeftToDo, ListedSession, MachineStatus, Migrated,
+    PostgresConfigError, PostgresDirectory, PostgresFault, PostgresLookup, PostgresLookupBuilder,
+    PostgresSource, PostgresVerified, PostgresVerifyError, PostgresWarning, PostgresWatch,
+    PostgresWatchBuilder, Reaped, ReapedSession, SessionFilter, WatchError, WatchHealth,
+    WatchState,
 };
 pub use lookup::{
     LookupError, LookupErrorKind, LookupFn, MemoryLookup, Refresh, SessionLookup, lookup_fn,
@@ -168,6 +172,10 @@ pub use lookup::{
 pub use machine::{IdentityError, InvalidMachineId, MachineId, MachineIdentity};
 pub use observe::{Observe, Observed};
 pub use ownership::{CacheHandle, Loss, Lost, Node, NodeState, Owned, Release, UntilLost};
+#[cfg(feature = "membership")]
+pub use ownership::{
+    Drained, Heartbeat, HeartbeatBuilder, HeartbeatError, HeartbeatHealth, HeartbeatState,
+};
 pub use presence::Presence;
 pub use rejection::{Code, Rejection};
 pub use render::{DefaultRenderer, Form, Reader, Render};

@@ -9,6 +9,8 @@ use crate::{
     Arrival, Code, LookupError, LookupErrorKind, Loss, NodeState, Session, Source, Verdict,
 };
 
+#[cfg(feature = "membership")]
+mod beats;
 #[cfg(not(feature = "metrics"))]
 #[cfg_attr(
     not(feature = "postgres"),
@@ -30,9 +32,11 @@ use idle as kept;
 #[cfg(feature = "metrics")]
 use live as kept;
 
+#[cfg(feature = "membership")]
+pub(crate) use beats::{Beats, owns};
 pub(crate) use kept::{Stopwatch, describe};
 #[cfg(feature = "postgres")]
-pub(crate) use postgres::{Beats, Watch, audited, owns, queried};
+pub(crate) use postgres::{Watch, audited, queried};
 
 use kept::{Counter, Each, Gauge, Histogram};
 

@@ -33,8 +33,8 @@
 //! | `tower_ownership_watch_connections_lost_total` | | how often the watch lost its connection, or could not get one |
 //! | `tower_ownership_presence_beats_total` | `outcome` | heartbeats that were `written`, `failed`, or `withheld` because the machine serves nothing |
 //! | `tower_ownership_presence_last_beat_timestamp_seconds` | | when the last heartbeat was written, or the machine registered, in Unix time |
-//! | `tower_ownership_owned_sessions` | | active sessions that the directory gives to this machine, if its presence [counts them](crate::PostgresPresenceBuilder::count_sessions_every) |
-//! | `tower_ownership_triggers_missing` | | triggers that raise epochs and are missing or disabled, on the sessions' table or one of its partitions, as of the last look of this machine's [presence](crate::PostgresPresenceBuilder::check_triggers_every) |
+//! | `tower_ownership_owned_sessions` | | active sessions that the directory gives to this machine, if its presence [counts them](crate::HeartbeatBuilder::count_sessions_every) |
+//! | `tower_ownership_triggers_missing` | | triggers that raise epochs and are missing or disabled, on the sessions' table or one of its partitions, as of the last look of this machine's [presence](crate::HeartbeatBuilder::check_triggers_every) |
 //! | `tower_ownership_watch_has_trigger` | | whether a trigger of the sessions' table notifies the watch's channel: 1 or 0; as of the last look, once it is known |
 //! | `tower_ownership_audit_findings` | `kind` | what is wrong with the fleet, as of the last audit |
 //! | `tower_ownership_audit_last_timestamp_seconds` | | when the last audit ended, in Unix time |

@@ -3,6 +3,8 @@
 mod cache_handle;
 mod claim_pause;
 mod claims;
+#[cfg(feature = "membership")]
+mod heartbeat;
 mod lease;
 mod loss;
 mod lost;
@@ -15,6 +17,10 @@ mod terms;
 mod until_lost;
 
 pub use cache_handle::CacheHandle;
+#[cfg(feature = "membership")]
+pub use heartbeat::{
+    Drained, Heartbeat, HeartbeatBuilder, HeartbeatError, HeartbeatHealth, HeartbeatState,
+};
 #[cfg(test)]
 pub(crate) use lease::LeaseTtl;
 pub(crate) use lease::{Lease, previous_owner_may_serve};

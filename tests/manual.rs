@@ -152,7 +152,7 @@ fn defaults_of_postgresql_are_those_of_the_code() {
     let builder = PostgresLookup::builder("postgres://app@db.internal/app").ownership();
     let lookup = format!("{builder:?}");
     let built = builder.build().unwrap();
-    let presence = format!("{:?}", built.directory().unwrap().presence());
+    let presence = format!("{:?}", built.directory().unwrap().heartbeat());
     let watch = format!("{:?}", built.watch());
     for (setting, told, debug, is) in [
         (
@@ -192,17 +192,12 @@ fn defaults_of_postgresql_are_those_of_the_code() {
             "lost_after: 15s",
         ),
         (
-            "PostgresPresenceBuilder::interval",
+            "HeartbeatBuilder::interval",
             "3 s",
             &presence,
             "interval: 3s",
         ),
-        (
-            "PostgresPresenceBuilder::timeout",
-            "1 s",
-            &presence,
-            "timeout: 1s",
-        ),
+        ("HeartbeatBuilder::timeout", "1 s", &presence, "timeout: 1s"),
         (
             "PostgresWatchBuilder::heartbeat",
             "5 s",

@@ -18,8 +18,8 @@ use http_body_util::Full;
 use tokio::task::JoinSet;
 use tower::{Layer as _, ServiceExt as _, util::ServiceFn};
 use tower_ownership::{
-    FlyReplay, MachineId, OnLostOwner, Ownership, OwnershipLayer, PathSegment, PostgresLookup,
-    PostgresPresence, Rejection,
+    FlyReplay, Heartbeat, MachineId, OnLostOwner, Ownership, OwnershipLayer, PathSegment,
+    PostgresDirectory, PostgresLookup, Rejection,
 };
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ type Hello = fn(Request<Full<Bytes>>) -> Ready<Result<Response<Full<Bytes>>, Inf
 /// A machine as a user builds it, with what is set by default.
 pub(crate) struct Server {
     pub(crate) id: String,
-    pub(crate) presence: PostgresPresence,
+    pub(crate) presence: Heartbeat<PostgresDirectory>,
     service: Ownership<ServiceFn<Hello>>,
 }
 
@@ -49,7 +49,7 @@ impl Server {
             .on_lost_owner(OnLostOwner::TakeOver)
             .build()
             .expect("a layer");
-        let presence = directory.presence().start(layer.node()).await;
+        let presence = directory.heartbeat().start(layer.node()).await;
         let hello: Hello = |_| ready(Ok(Response::new(Full::new(Bytes::from_static(b"hello")))));
         Self {
             id,

@@ -1,8 +1,8 @@
 //! A machine that keeps its presence.
 
 use tower_ownership::{
-    FlyReplay, MachineId, Node, OwnershipLayer, PathSegment, PostgresDirectory, PostgresLookup,
-    PostgresPresence,
+    FlyReplay, Heartbeat, MachineId, Node, OwnershipLayer, PathSegment, PostgresDirectory,
+    PostgresLookup,
 };
 
 use crate::common::setup::ME;
@@ -11,7 +11,7 @@ use crate::support::database::Database;
 pub(crate) struct Machine {
     pub(crate) directory: PostgresDirectory,
     pub(crate) node: Node,
-    pub(crate) presence: PostgresPresence,
+    pub(crate) presence: Heartbeat<PostgresDirectory>,
 }
 
 impl Machine {
@@ -28,7 +28,7 @@ impl Machine {
             .build()
             .expect("a layer");
         let node = layer.node().clone();
-        let presence = directory.presence().start(&node).await;
+        let presence = directory.heartbeat().start(&node).await;
         Self {
             directory,
             node,

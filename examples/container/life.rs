@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::Mutex;
 use tower_ownership::{
-    Node, PostgresDirectory, PostgresPresence,
+    Heartbeat, Node, PostgresDirectory,
     health::{Check, HealthCheck},
 };
 
@@ -19,7 +19,7 @@ const PRESENCE: &str = "presence";
 #[derive(Clone)]
 pub struct Life {
     settings: settings::Life,
-    presence: Arc<Mutex<Option<PostgresPresence>>>,
+    presence: Arc<Mutex<Option<Heartbeat<PostgresDirectory>>>>,
     beats: Beats,
 }
 
@@ -45,7 +45,7 @@ impl Life {
         tokio::spawn(async move {
             loop {
                 let mut starts = directory
-                    .presence()
+                    .heartbeat()
                     .interval(settings.beat)
                     .count_sessions_every(Duration::from_secs(30))
                     .version(env!("CARGO_PKG_VERSION"));

@@ -5,8 +5,8 @@ use std::{env, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
 use tower_ownership::{
-    MachineId, MemoryLookup, Node, OwnershipLayer, OwnershipLayerBuilder, PostgresDirectory,
-    PostgresLookup, PostgresPresence, Session, SessionId, SessionStatus, doctor::Doctor,
+    Heartbeat, MachineId, MemoryLookup, Node, OwnershipLayer, OwnershipLayerBuilder,
+    PostgresDirectory, PostgresLookup, Session, SessionId, SessionStatus, doctor::Doctor,
 };
 
 use crate::Result;
@@ -20,7 +20,7 @@ pub enum Directory {
 /// A machine that beats until this is dropped.
 pub enum Presence {
     Memory(MemoryLookup, Node, JoinHandle<()>),
-    Postgres(PostgresPresence),
+    Postgres(Heartbeat<PostgresDirectory>),
 }
 
 impl Directory {
@@ -104,7 +104,7 @@ impl Directory {
                 Presence::Memory(sessions.clone(), node.clone(), beats)
             }
             Self::Postgres(_, directory, _) => {
-                let presence = directory.presence().interval(Self::BEAT);
+                let presence = directory.heartbeat().interval(Self::BEAT);
                 Presence::Postgres(presence.start(node).await?)
             }
         })

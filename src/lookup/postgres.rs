@@ -31,9 +31,9 @@ mod identifier;
 mod lease;
 #[cfg(feature = "doctor")]
 mod look;
+mod membership;
 mod migration;
 mod ownership;
-mod presence;
 mod processes;
 mod query;
 mod queue;
@@ -50,15 +50,11 @@ pub use builder::PostgresLookupBuilder;
 pub use config_error::PostgresConfigError;
 pub use directory::{
     AssignError, Assigned, Audit, AuditFinding, LeftToDo, ListedSession, MachineStatus, Migrated,
-    PostgresDirectory, Reaped, ReapedSession, Released, SessionFilter,
+    PostgresDirectory, Reaped, ReapedSession, SessionFilter,
 };
 pub use fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWarning};
 #[cfg(feature = "doctor")]
 pub(crate) use look::{PlainFilter, PlainSession, SeenMachine, SeenRow};
-pub use presence::{
-    Drained, PostgresPresence, PostgresPresenceBuilder, PresenceError, PresenceHealth,
-    PresenceState,
-};
 pub use source::PostgresSource;
 pub use watch::{PostgresWatch, PostgresWatchBuilder, WatchError, WatchHealth, WatchState};
 

@@ -55,6 +55,8 @@ struct Inner {
     releases: Releases,
     /// Under which boot id this process registered the machine.
     boot_id: RwLock<Option<Uuid>>,
+    #[cfg(feature = "membership")]
+    attempt: Mutex<Attempt>,
     layers: Mutex<Vec<Weak<Sessions>>>,
     meter: meter::Node,
 }
@@ -73,6 +75,8 @@ impl Node {
             terms: Terms::new(capacity),
             releases: Releases::default(),
             boot_id: RwLock::default(),
+            #[cfg(feature = "membership")]
+            attempt: Mutex::default(),
             layers: Mutex::default(),
             meter: meter::Node::new(),
         }))
@@ -241,6 +245,36 @@ impl Node {
         *boot_id.unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The boot id to register the machine under: one for all attempts until one succeeds. The write of
+    /// an attempt that timed out may land later, and would be that of another process otherwise, for
+    /// which this one then has to wait, or before which it has to stop.
+    #[cfg(feature = "membership")]
+    pub(super) fn attempt(&self) -> Uuid {
+        let mut attempt = self
+            .0
+            .attempt
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *attempt.boot_id.get_or_insert_with(new_id)
+    }
+
+    /// Notes why an attempt to register failed, or that it did not. Returns whether that is another
+    /// failure than the last one.
+    #[cfg(feature = "membership")]
+    pub(super) fn attempted(&self, failure: Option<String>) -> bool {
+        let mut attempt = self
+            .0
+            .attempt
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if failure.is_none() {
+            attempt.boot_id = None;
+        }
+        let is_news = failure != attempt.failure;
+        attempt.failure = failure;
+        is_news
+    }
+
     /// Notes under which boot id this process has registered the machine.
     pub fn registered_as(&self, boot_id: Uuid) {
         let mut known = self
@@ -297,6 +331,23 @@ impl Node {
     fn lock(&self) -> MutexGuard<'_, Vec<Weak<Sessions>>> {
         self.0.layers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An attempt to register the machine.
+#[cfg(feature = "membership")]
+#[derive(Default)]
+struct Attempt {
+    boot_id: Option<Uuid>,
+    /// Why the last one failed.
+    failure: Option<String>,
+}
+
+/// An id that no other process has.
+#[cfg(feature = "membership")]
+fn new_id() -> Uuid {
+    let (high, low) = (crate::random::number(), crate::random::number());
+    let bytes = Uuid::from_u64_pair(high, low).into_bytes();
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
 impl fmt::Debug for Node {

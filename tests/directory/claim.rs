@@ -205,7 +205,7 @@ async fn the_sessions_address_becomes_that_of_its_owner() {
     });
     let address = "https://m1.example".parse().unwrap();
     let process = Process::of("m1", &database);
-    let presence = process.directory.presence().address(&address);
+    let presence = process.directory.heartbeat().address(&address);
     let _present = presence.start(&process.node).await.unwrap();
     assert_eq!(process.claim(with).await.address(), Some(&address));
     let other = Process::of("m2", &database);

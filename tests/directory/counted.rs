@@ -59,7 +59,7 @@ async fn the_sessions_that_a_machine_owns_are_counted_while_it_is_present() {
     let process = Process::of("m1", &database);
     owned_by(&database, "m1").await;
     owned_by(&database, "m2").await;
-    let presence = process.directory.presence().interval(BEAT);
+    let presence = process.directory.heartbeat().interval(BEAT);
     let presence = presence.count_sessions_every(BEAT);
     let present = presence.start(&process.node).await.unwrap();
     let owned = || value(&prometheus, "owned_sessions");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_ownership::{Freshness, PresenceError};
+use tower_ownership::{Freshness, HeartbeatError};
 
 use crate::support::database::Database;
 use crate::{Process, builder, migrated, one};
@@ -11,8 +11,8 @@ fn with(machine: &str, database: &Database, freshness: Freshness) -> Process {
     Process::with(machine, builder(database), freshness)
 }
 
-async fn refused(process: &Process) -> PresenceError {
-    let presence = process.directory.presence().start(&process.node);
+async fn refused(process: &Process) -> HeartbeatError {
+    let presence = process.directory.heartbeat().start(&process.node);
     presence.await.unwrap_err()
 }
 
@@ -25,7 +25,7 @@ async fn a_machine_with_another_freshness_does_not_start() {
     let _same = Process::of("m2", &database).present().await;
     let longer = Freshness::new().owned(Duration::from_secs(8));
     let error = refused(&with("m3", &database, longer)).await;
-    let PresenceError::FreshnessDiffers { ours, fleet } = &error else {
+    let HeartbeatError::FreshnessDiffers { ours, fleet } = &error else {
         panic!("{error:?}");
     };
     assert_eq!(
@@ -50,13 +50,13 @@ async fn of_many_that_start_at_once_all_agree() {
         .collect();
     let starts = processes
         .iter()
-        .map(|process| process.directory.presence().start(&process.node));
+        .map(|process| process.directory.heartbeat().start(&process.node));
     let started = futures_util::future::join_all(starts).await;
     let began = started.iter().filter(|started| started.is_ok()).count();
     assert_eq!(began, 5);
     for error in started.iter().filter_map(|started| started.as_ref().err()) {
         assert!(
-            matches!(error, PresenceError::FreshnessDiffers { .. }),
+            matches!(error, HeartbeatError::FreshnessDiffers { .. }),
             "{error:?}"
         );
     }
@@ -68,7 +68,7 @@ async fn a_machine_that_serves_stale_owned_sessions_does_not_start() {
     let stale = Freshness::new().stale_owned_if_error(Duration::from_secs(1));
     let error = refused(&with("m1", &database, stale)).await;
     assert!(
-        matches!(error, PresenceError::ServesStaleOwned),
+        matches!(error, HeartbeatError::ServesStaleOwned),
         "{error:?}"
     );
     assert!(error.is_final());
@@ -80,19 +80,19 @@ async fn a_machine_that_would_be_lost_between_two_beats_does_not_start() {
     let process = Process::of("m1", &database);
     let presence = process
         .directory
-        .presence()
+        .heartbeat()
         .interval(Duration::from_secs(8));
     let error = presence.start(&process.node).await.unwrap_err();
     assert!(
-        matches!(error, PresenceError::TooSeldom { .. }),
+        matches!(error, HeartbeatError::TooSeldom { .. }),
         "{error:?}"
     );
     for presence in [
-        process.directory.presence().interval(Duration::ZERO),
-        process.directory.presence().timeout(Duration::ZERO),
+        process.directory.heartbeat().interval(Duration::ZERO),
+        process.directory.heartbeat().timeout(Duration::ZERO),
     ] {
         let error = presence.start(&process.node).await.unwrap_err();
-        assert!(matches!(error, PresenceError::Zero { .. }), "{error:?}");
+        assert!(matches!(error, HeartbeatError::Zero { .. }), "{error:?}");
     }
 }
 

@@ -32,7 +32,7 @@ async fn a_running_process_misses_its_triggers() {
     let process = Process::of("m1", &database);
     let presence = process
         .directory
-        .presence()
+        .heartbeat()
         .interval(crate::BEAT)
         .check_triggers_every(crate::BEAT);
     let presence = presence.start(&process.node).await.unwrap();

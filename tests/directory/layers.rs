@@ -39,7 +39,7 @@ async fn a_drain_stops_every_layer_of_the_machine() {
     let third = Process::around("m1", other.clone(), |layer| {
         layer.freshness(freshness()).node(&first.node)
     });
-    let presence = first.directory.presence().interval(BEAT);
+    let presence = first.directory.heartbeat().interval(BEAT);
     let presence = presence.start(&first.node).await.unwrap();
     let late = layer(&shared);
     let layers = [&first, &second, &third, &late];

@@ -29,7 +29,7 @@ async fn machines_are_listed_with_how_they_are() {
     let process = Process::of("m1", &database);
     assert_eq!(process.directory.machines().await.unwrap(), []);
     fleet(&database).await;
-    let presence = process.directory.presence().app("shop").region("fra");
+    let presence = process.directory.heartbeat().app("shop").region("fra");
     let _present = presence.start(&process.node).await.unwrap();
     let machines = process.directory.machines().await.unwrap();
     let told: Vec<_> = machines

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::net::TcpListener;
 use tower_ownership::{
-    Freshness, OnLostOwner, PresenceState, health::Check, health::HealthCheck as _,
+    Freshness, HeartbeatState, OnLostOwner, health::Check, health::HealthCheck as _,
 };
 
 use crate::support::database::Database;
@@ -37,13 +37,13 @@ async fn a_machine_that_listens_no_more_loses_its_sessions() {
     let id = owned_by(&database, "m1").await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let presence = m1.directory.presence().interval(BEAT).serves_at(address);
+    let presence = m1.directory.heartbeat().interval(BEAT).serves_at(address);
     let presence = presence.stops_after(PATIENCE);
     let presence = presence.start(&m1.node).await.unwrap();
     let _other = m2.present().await;
     // It beats although it accepts no connection.
     tokio::time::sleep(LOST_AFTER + PATIENCE).await;
-    assert!(presence.health().state.is_present());
+    assert!(presence.health().state.is_alive());
     drop(listener);
     let closed = Instant::now();
     until_async("another machine serves it", async || {
@@ -55,12 +55,12 @@ async fn a_machine_that_listens_no_more_loses_its_sessions() {
     assert!(took < PATIENCE + LOST_AFTER + F * 2, "{took:?}");
     assert!(matches!(
         presence.health().state,
-        PresenceState::Withheld { .. }
+        HeartbeatState::Withheld { .. }
     ));
     assert!(!presence.health_check().check().is_ok());
     let _again = TcpListener::bind(address).await.unwrap();
     until_async("it beats again", async || {
-        presence.health().state.is_present()
+        presence.health().state.is_alive()
     })
     .await;
 }
@@ -78,18 +78,18 @@ async fn beats_stop_only_after_a_check_fails_without_interruption() {
             Check::failing("it does not")
         }
     };
-    let presence = m1.directory.presence().interval(BEAT).beats_while(check);
+    let presence = m1.directory.heartbeat().interval(BEAT).beats_while(check);
     let presence = presence.stops_after(PATIENCE);
     let presence = presence.start(&m1.node).await.unwrap();
     for _ in 0..4 {
         is_well.store(false, Ordering::Relaxed);
         tokio::time::sleep(PATIENCE / 2).await;
-        assert!(presence.health().state.is_present());
+        assert!(presence.health().state.is_alive());
         is_well.store(true, Ordering::Relaxed);
         tokio::time::sleep(BEAT * 3).await;
     }
     is_well.store(false, Ordering::Relaxed);
-    until_async("it stops", async || !presence.health().state.is_present()).await;
+    until_async("it stops", async || !presence.health().state.is_alive()).await;
     is_well.store(true, Ordering::Relaxed);
-    until_async("it goes on", async || presence.health().state.is_present()).await;
+    until_async("it goes on", async || presence.health().state.is_alive()).await;
 }

@@ -80,10 +80,7 @@ fn an_outage_is_told_once_and_its_end_too() {
             cluster.stop();
             until_async("beats fail", async || presence.health().failures >= 3).await;
             cluster.start();
-            until_async("beats arrive", async || {
-                presence.health().state.is_present()
-            })
-            .await;
+            until_async("beats arrive", async || presence.health().state.is_alive()).await;
         }
     });
     let events = log.events();
@@ -150,7 +147,7 @@ fn a_failed_registration_is_told_once_per_cause() {
         let database = crate::support::database::Database::fresh().await;
         database.incident_table().await;
         let process = Process::of("m1", &database);
-        let start = || process.directory.presence().start(&process.node);
+        let start = || process.directory.heartbeat().start(&process.node);
         for _ in 0..3 {
             start().await.unwrap_err();
         }
@@ -190,10 +187,7 @@ fn beats_that_fail_for_half_the_silence_are_an_error() {
         database
             .execute("ALTER TABLE ownership_machines DROP CONSTRAINT no")
             .await;
-        until_async("beats arrive", async || {
-            presence.health().state.is_present()
-        })
-        .await;
+        until_async("beats arrive", async || presence.health().state.is_alive()).await;
     });
     let told = log.with("ERROR no beat has arrived for 1 s");
     assert_eq!(told.len(), 1, "{:#?}", log.events());

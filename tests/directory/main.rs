@@ -1,4 +1,4 @@
-//! `PostgresDirectory` and `PostgresPresence` against the real thing.
+//! `PostgresDirectory` and `Heartbeat` against the real thing.
 #![cfg(feature = "postgres")]
 #![allow(clippy::unwrap_used)] // Helpers are tests, too.
 #![allow(clippy::doc_markdown)] // PostgreSQL and PgBouncer are names, not code.

@@ -36,7 +36,7 @@ async fn a_beat_is_one_small_update_in_place_and_touches_no_session() {
     });
     let starts = stream::iter(machines).map(|process| async move {
         // A machine that is busy with other tests is not what is looked at here.
-        let presence = process.directory.presence().timeout(LONG);
+        let presence = process.directory.heartbeat().timeout(LONG);
         presence.start(&process.node).await.unwrap()
     });
     let present: Vec<_> = starts.buffer_unordered(4).collect().await;

@@ -38,7 +38,7 @@ async fn of_fifty_claims_one_wins() {
 
 #[tokio::test]
 async fn the_life_of_an_ownership_is_the_same() {
-    behind_each("ownerships through PgBouncer", lives).await;
+    Box::pin(behind_each("ownerships through PgBouncer", lives)).await;
 }
 
 async fn lives(database: Database, fleet: PostgresLookupBuilder) {

@@ -1,7 +1,7 @@
 //! Beats.
 
 use tower_ownership::{
-    NodeState, Presence, PresenceError, PresenceState, SessionId, SessionLookup as _,
+    HeartbeatError, HeartbeatState, NodeState, Presence, SessionId, SessionLookup as _,
 };
 
 use crate::support::postgres::Cluster;
@@ -14,7 +14,7 @@ async fn a_machine_tells_what_it_is() {
     let process = Process::of("m1", &database);
     let presence = process
         .directory
-        .presence()
+        .heartbeat()
         .app("shop")
         .region("fra")
         .version("1.2");
@@ -34,7 +34,7 @@ async fn a_machine_tells_what_it_is() {
         ["m1", "shop", "fra", "1.2", ""]
     );
     assert_eq!(row.get::<_, uuid::Uuid>(1), presence.boot_id());
-    assert!(presence.health().state.is_present());
+    assert!(presence.health().state.is_alive());
 }
 
 #[tokio::test]
@@ -80,14 +80,14 @@ async fn a_machine_that_was_declared_gone_stops_and_does_not_start_again() {
     })
     .await;
     until_async("it says so", async || {
-        matches!(presence.health().state, PresenceState::Gone)
+        matches!(presence.health().state, HeartbeatState::Removed)
     })
     .await;
     let again = Process::of("m1", &database);
-    let presence = again.directory.presence().start(&again.node);
+    let presence = again.directory.heartbeat().start(&again.node);
     let error = presence.await.unwrap_err();
     assert!(
-        matches!(error, PresenceError::DeclaredGone { .. }),
+        matches!(error, HeartbeatError::DeclaredGone { .. }),
         "{error:?}"
     );
     assert!(error.is_final());
@@ -122,15 +122,12 @@ async fn beats_outlive_a_database_that_is_away() {
     until_async("beats fail", async || presence.health().failures >= 2).await;
     let health = presence.health();
     assert!(
-        matches!(health.state, PresenceState::Failing { .. }),
+        matches!(health.state, HeartbeatState::Failing { .. }),
         "{health:?}"
     );
     assert!(health.last_beat > BEAT, "{health:?}");
     cluster.start();
-    until_async("beats arrive", async || {
-        presence.health().state.is_present()
-    })
-    .await;
+    until_async("beats arrive", async || presence.health().state.is_alive()).await;
     assert_eq!(presence.health().failures, 0);
     assert_eq!(process.node.state(), NodeState::Serving);
 }
@@ -178,6 +175,6 @@ async fn beats_get_past_claims_and_releases_that_hold_the_machines_row() {
         other.query_one(beats, &[]).await.unwrap().get(0)
     })
     .await;
-    assert!(presence.health().state.is_present());
+    assert!(presence.health().state.is_alive());
     claim.batch_execute("COMMIT").await.unwrap();
 }

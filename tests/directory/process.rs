@@ -7,9 +7,9 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_ownership::{
-    CacheHandle, FlyReplay, Freshness, LookupError, Node, Owned, OwnershipLayer,
+    CacheHandle, FlyReplay, Freshness, Heartbeat, LookupError, Node, Owned, OwnershipLayer,
     OwnershipLayerBuilder, PathSegment, PostgresDirectory, PostgresLookup, PostgresLookupBuilder,
-    PostgresPresence, Session, SessionDirectory as _, SessionId, SessionLookup as _,
+    Session, SessionDirectory as _, SessionId, SessionLookup as _,
 };
 use uuid::Uuid;
 
@@ -63,8 +63,8 @@ impl Process {
     }
 
     /// Keeps the machine present, with a beat every 50 ms.
-    pub(crate) async fn present(&self) -> PostgresPresence {
-        let presence = self.directory.presence().interval(BEAT);
+    pub(crate) async fn present(&self) -> Heartbeat<PostgresDirectory> {
+        let presence = self.directory.heartbeat().interval(BEAT);
         presence.start(&self.node).await.unwrap()
     }
 

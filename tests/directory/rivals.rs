@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tower_ownership::{
-    Freshness, NodeState, OnUnassigned, PostgresLookup, Presence, PresenceState, SessionId,
+    Freshness, HeartbeatState, NodeState, OnUnassigned, PostgresLookup, Presence, SessionId,
 };
 use uuid::Uuid;
 
@@ -28,9 +28,9 @@ async fn the_older_of_two_processes_stops_serving_and_the_younger_hears_of_it() 
     })
     .await;
     until_async("the younger hears", async || after.health().rival).await;
-    assert!(matches!(before.health().state, PresenceState::Duplicate));
+    assert!(matches!(before.health().state, HeartbeatState::Fenced));
     assert_eq!(young.node.state(), NodeState::Serving);
-    assert!(after.health().state.is_present());
+    assert!(after.health().state.is_alive());
     // Once the older is no more, the younger hears nothing.
     drop(before);
     until_async("the younger is alone", async || !after.health().rival).await;
@@ -79,7 +79,7 @@ async fn a_read_tells_the_older_process_at_once_and_the_younger_waits_until_it_h
     let (old, young) = (process(&database), process(&database));
     let mine = owned_by(&database, "m1").await;
     // Neither beats again while this runs.
-    let seldom = async |process: &Process| process.directory.presence().start(&process.node).await;
+    let seldom = async |process: &Process| process.directory.heartbeat().start(&process.node).await;
     let before = seldom(&old).await.unwrap();
     assert_eq!(old.answer(mine).await, "epoch 1");
     let _after = seldom(&young).await.unwrap();
@@ -89,7 +89,7 @@ async fn a_read_tells_the_older_process_at_once_and_the_younger_waits_until_it_h
     old.cache.forget_all();
     assert_eq!(old.answer(mine).await, "duplicate-identity");
     assert_eq!(old.node.state(), NodeState::Fenced);
-    assert!(before.health().state.is_present());
+    assert!(before.health().state.is_alive());
 
     assert_eq!(young.read(mine).await.presence(), Presence::Alive);
     until_async("the younger is alone", async || young.node.is_alone()).await;
@@ -172,7 +172,7 @@ async fn a_process_that_begins_waits_for_a_release_on_its_way() {
     .unwrap();
     let error = young
         .directory
-        .presence()
+        .heartbeat()
         .start(&young.node)
         .await
         .unwrap_err();
@@ -190,7 +190,7 @@ async fn attempts_to_register_are_of_one_process() {
     let freshness = Freshness::new().owned(Duration::from_secs(1));
     let process = Process::with("m1", lookup, freshness);
     let mine = owned_by(&database, "m1").await;
-    let start = || process.directory.presence().start(&process.node);
+    let start = || process.directory.heartbeat().start(&process.node);
     // The answer to the first attempt is lost, and its write lands.
     database
         .execute(
@@ -225,7 +225,7 @@ async fn a_lost_row_lets_no_paused_process_serve_beside_a_younger_one() {
     let (old, young) = (process(&database), process(&database));
     let mine = owned_by(&database, "m1").await;
     // Paused: it does not beat.
-    let seldom = async |process: &Process| process.directory.presence().start(&process.node).await;
+    let seldom = async |process: &Process| process.directory.heartbeat().start(&process.node).await;
     let _before = seldom(&old).await.unwrap();
     let _after = seldom(&young).await.unwrap();
     until_async("the younger is alone", async || young.node.is_alone()).await;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tower_ownership::{Freshness, NodeState, OnUnassigned, PresenceError, SessionId};
+use tower_ownership::{Freshness, HeartbeatError, NodeState, OnUnassigned, SessionId};
 use uuid::Uuid;
 
 use crate::support::database::Database;
@@ -108,10 +108,10 @@ async fn who_waits_for_its_presence_serves_from_when_it_has_joined() {
 
     let id = owned_by(&database, "m2").await;
     let other = with("m2", 8 * F);
-    let presence = other.directory.presence().start(&other.node);
+    let presence = other.directory.heartbeat().start(&other.node);
     let error = presence.await.unwrap_err();
     assert!(
-        matches!(error, PresenceError::FreshnessDiffers { .. }),
+        matches!(error, HeartbeatError::FreshnessDiffers { .. }),
         "{error:?}"
     );
     assert_eq!(other.node.state(), NodeState::Joining);
@@ -125,7 +125,7 @@ async fn the_older_of_two_processes_serves_nothing_two_beats_later_and_the_young
     let id = owned_by(&database, "m1").await;
     let (old, young) = (Process::of("m1", &database), Process::of("m1", &database));
     let present = async |process: &Process| {
-        let presence = process.directory.presence().interval(BEAT);
+        let presence = process.directory.heartbeat().interval(BEAT);
         presence.start(&process.node).await.unwrap()
     };
     let _before = present(&old).await;

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use tower_ownership::{Freshness, OnLostOwner, OnUnassigned, PostgresPresence, Presence};
+use tower_ownership::{
+    Freshness, Heartbeat, OnLostOwner, OnUnassigned, PostgresDirectory, Presence,
+};
 use uuid::Uuid;
 
 use crate::support::database::Database;
@@ -30,15 +32,15 @@ fn process(machine: &str, database: &Database) -> Process {
     })
 }
 
-async fn present(process: &Process) -> PostgresPresence {
-    let presence = process.directory.presence().interval(LOST_AFTER / 5);
+async fn present(process: &Process) -> Heartbeat<PostgresDirectory> {
+    let presence = process.directory.heartbeat().interval(LOST_AFTER / 5);
     presence.start(&process.node).await.unwrap()
 }
 
 /// Two machines that have been present for long enough to be witnesses, and 30 sessions of each.
 struct Pair {
     machines: [Process; 2],
-    presences: [PostgresPresence; 2],
+    presences: [Heartbeat<PostgresDirectory>; 2],
     sessions: Vec<Uuid>,
     database: Database,
 }
@@ -83,7 +85,7 @@ impl Pair {
         let moved: i64 = crate::one(&self.database, sql).await;
         assert_eq!((moved, bad), (0, 0), "{what}");
         for presence in &self.presences {
-            assert!(presence.health().state.is_present(), "{what}");
+            assert!(presence.health().state.is_alive(), "{what}");
         }
     }
 }
@@ -126,7 +128,7 @@ async fn a_silent_owner_is_lost_only_if_a_witness_was_heard() {
 async fn a_machine_that_is_silent_itself_takes_over_nothing() {
     let database = migrated().await;
     let claimer = Process::of("m2", &database);
-    let presence = claimer.directory.presence();
+    let presence = claimer.directory.heartbeat();
     let _present = presence.start(&claimer.node).await.unwrap();
     machine(&database, "m1", 60.0, "").await;
     machine(&database, "witness", 0.0, "").await;
@@ -145,9 +147,7 @@ async fn an_outage_of_the_database_moves_no_session() {
     let cluster = Cluster::private();
     let database = cluster.database().await;
     database.incident_table().await;
-    database
-        .execute(tower_ownership::PostgresDirectory::MIGRATION)
-        .await;
+    database.execute(PostgresDirectory::MIGRATION).await;
     let pair = Pair::of(database).await;
     // Less than the bound of a gap, between it and the silence, just below it, and more.
     for outage in [0.45, 0.75, 0.95, 2.5] {

@@ -168,7 +168,7 @@ async fn a_write_that_meets_a_standby_closes_the_connection() {
         names_the_standby(&error);
         let error = here
             .directory
-            .presence()
+            .heartbeat()
             .start(&here.node)
             .await
             .unwrap_err();

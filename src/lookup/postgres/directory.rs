@@ -4,11 +4,11 @@ use std::{fmt, sync::Arc};
 
 use tokio_postgres::Row;
 
-use crate::LookupError;
+use crate::{HeartbeatBuilder, LookupError};
 
 use super::{
     Inner, PostgresConfigError, PostgresWatch, identifier::Identifier, migration::literal,
-    ownership::Ownership, presence::PostgresPresenceBuilder, statuses::Statuses, table::Table,
+    ownership::Ownership, statuses::Statuses, table::Table,
 };
 
 mod assign;
@@ -33,7 +33,6 @@ pub(super) use migration::{
 };
 pub use migration::{LeftToDo, Migrated};
 pub use reap::{Reaped, ReapedSession};
-pub use release::Released;
 pub use sessions::{ListedSession, SessionFilter};
 
 /// Writes who owns a session, in the table of a [`PostgresLookup`](super::PostgresLookup) that
@@ -53,7 +52,7 @@ pub use sessions::{ListedSession, SessionFilter};
 ///     .replay(FlyReplay::new())
 ///     .build()?;
 /// // Before the server takes its first request.
-/// let presence = directory.presence().start(layer.node()).await?;
+/// let presence = directory.heartbeat().start(layer.node()).await?;
 ///
 /// // When the platform says that it is time.
 /// let drained = presence.drain(Duration::from_secs(20)).await?;
@@ -91,7 +90,7 @@ pub use sessions::{ListedSession, SessionFilter};
 /// # One process a machine
 /// What [`claim`](crate::SessionDirectory::claim) and [`release`](Self::release) write may arrive
 /// late, when a process that was started since is already serving under the same machine id. So
-/// where this process keeps its [presence](Self::presence), with the same lookup, they are written
+/// where this process keeps its [heartbeat](Self::heartbeat), with the same lookup, they are written
 /// only while the machine's row still holds this process's boot id, which stays locked until they
 /// are committed. Without presence nothing tells the two processes apart: then a machine id must
 /// not come back within a minute.
@@ -164,9 +163,9 @@ impl PostgresDirectory {
         ))
     }
 
-    /// Begins to keep a machine present: it says every few seconds that it is alive.
-    pub fn presence(&self) -> PostgresPresenceBuilder {
-        PostgresPresenceBuilder::new(self.clone())
+    /// Begins to keep a machine alive in this directory.
+    pub fn heartbeat(&self) -> HeartbeatBuilder<Self> {
+        HeartbeatBuilder::new(self.clone())
     }
 
     pub(super) fn lookup(&self) -> &Arc<Inner> {

@@ -14,7 +14,6 @@ mod payload;
 mod task;
 mod wire;
 
-pub(super) use backoff::{dice, jittered};
 pub use builder::PostgresWatchBuilder;
 pub use error::WatchError;
 pub use health::{WatchHealth, WatchState};

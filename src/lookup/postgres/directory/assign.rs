@@ -71,7 +71,7 @@ impl PostgresDirectory {
     /// An owner that is taken a session from goes on serving for up to the fleet's freshness, and
     /// the new one waits for that long, unless it is the session's first: to move a session
     /// without a wait, [`release`](Self::release) it first. Where the machine has told its
-    /// [address](super::super::PostgresPresenceBuilder::address), the session's becomes that one.
+    /// [address](crate::HeartbeatBuilder::address), the session's becomes that one.
     pub async fn assign(
         &self,
         session: SessionId,

@@ -15,7 +15,7 @@ impl SessionDirectory for PostgresDirectory {
     /// declared gone. A machine that keeps its presence takes over from another one only while its
     /// own beats arrive. A session that was `seen` without an owner may be at a later epoch, as long
     /// as nobody owns it. Where the machine has told its
-    /// [address](super::super::PostgresPresenceBuilder::address), the session's becomes that one.
+    /// [address](crate::HeartbeatBuilder::address), the session's becomes that one.
     async fn claim(
         &self,
         seen: Session,

@@ -7,22 +7,9 @@ use tokio_postgres::{Row, types::Type};
 
 use super::{PostgresDirectory, epoch, migration::active, value};
 use crate::{
-    LookupError, MachineId, Node, NodeState, SessionId,
+    LookupError, MachineId, Node, NodeState, Released, SessionId,
     lookup::postgres::{Inner, failure::Failure, queue::Queue},
 };
-
-/// A session that was given up, and has no owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct Released {
-    /// Which session.
-    pub session: SessionId,
-    /// Its epoch now.
-    pub epoch: u64,
-    /// Whether the row proves that its owner had stopped and no owner before it may still be
-    /// serving, so that the next owner need not wait.
-    pub proven: bool,
-}
 
 /// How long the release of all sessions may take: enough for some hundred thousand of them, as
 /// `benches/ownership` measures it.
@@ -45,7 +32,7 @@ impl PostgresDirectory {
     /// Requests that are being served meanwhile go on: the machine has stopped when none of its
     /// layers takes a new one. The row then proves that, so that the next owner may
     /// serve at once, unless this machine was itself still waiting for the owner before it, keeps no
-    /// [presence](Self::presence), or is a process whose predecessor had not left and may still be
+    /// [heartbeat](Self::heartbeat), or is a process whose predecessor had not left and may still be
     /// serving: until one [TTL](Node::lease_ttl) after it has registered.
     ///
     /// # Errors

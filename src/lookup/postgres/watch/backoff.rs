@@ -1,9 +1,8 @@
 //! How long to wait before connecting again.
 
-use std::{
-    hash::{BuildHasher as _, Hasher as _, RandomState},
-    time::Duration,
-};
+use std::time::Duration;
+
+use crate::random::jittered;
 
 /// Waits that grow. A fleet that lost its database together must not come back together.
 #[derive(Debug, Default)]
@@ -27,19 +26,6 @@ impl Backoff {
     }
 }
 
-/// Between a half and the whole of it.
-pub(in crate::lookup::postgres) fn jittered(most: Duration) -> Duration {
-    let half = most / 2;
-    // The upper bits of the dice, so that the product fits.
-    let part = u32::try_from(dice() >> 48).unwrap_or_default();
-    half + half.saturating_mul(part) / (1 << 16)
-}
-
-/// A number that nobody else has.
-pub(in crate::lookup::postgres) fn dice() -> u64 {
-    RandomState::new().build_hasher().finish()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,17 +41,5 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.next() <= Backoff::FIRST);
-    }
-
-    #[test]
-    fn waits_differ() {
-        let waits: std::collections::HashSet<Duration> =
-            (0..100).map(|_| jittered(Backoff::LONGEST)).collect();
-        assert!(waits.len() > 90, "{}", waits.len());
-    }
-
-    #[test]
-    fn the_longest_wait_can_be_jittered() {
-        assert!(jittered(Duration::from_secs(u64::from(u32::MAX))) > Duration::ZERO);
     }
 }

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_postgres::{Error, Notification};
 
 use super::{
-    backoff::{Backoff, dice, jittered},
+    backoff::Backoff,
     error::WatchError,
     health::Status,
     payload::Payload,
@@ -26,6 +26,7 @@ use super::{
 use crate::{
     CacheHandle,
     lookup::postgres::{identifier::Identifier, migration::notify},
+    random::{self, jittered},
 };
 
 pub(super) struct Task {
@@ -115,7 +116,7 @@ impl Task {
     /// transaction mode delivers what a client sends to itself, and nothing else.
     async fn prove(&self, wire: &mut Wire) -> Result<(), WatchError> {
         let ears = &self.ears;
-        let number = dice();
+        let number = random::number();
         let sql = notify(&ears.channel, &Payload::beat(number));
         let mut arrived = false;
         let mut hear = |heard: &Notification| {
@@ -257,7 +258,7 @@ impl Task {
                     // All machines hear the beat of the first one, and need not send theirs.
                     patience = jittered(self.heartbeat);
                     is_waiting = true;
-                    let sql = notify(&self.ears.channel, &Payload::beat(dice()));
+                    let sql = notify(&self.ears.channel, &Payload::beat(random::number()));
                     let client = wire.client();
                     beat = Some(Box::pin(async move { client.batch_execute(&sql).await }));
                     alarm.as_mut().reset(now + self.deadline);

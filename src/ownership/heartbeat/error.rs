@@ -1,15 +1,15 @@
-//! Why a machine cannot be kept present.
+//! Why a heartbeat cannot start.
 
 use std::time::Duration;
 
 use crate::{LookupError, MachineId};
 
-/// Why [`start`](super::PostgresPresenceBuilder::start) failed.
+/// Why [`start`](super::HeartbeatBuilder::start) failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum PresenceError {
-    /// This machine may rely on what it read for another time than the others of its fleet. With
-    /// two of them, two machines could serve one session.
+pub enum HeartbeatError {
+    /// This machine's lease TTL is another one than its fleet's. With two of them, two machines could
+    /// serve one session.
     #[error(
         "this machine's freshness of owned sessions is {ours:?}, and the fleet's is {fleet:?}: \
          configure the same everywhere, or stop the fleet and delete the row of the fleet's table"
@@ -53,20 +53,20 @@ pub enum PresenceError {
         /// Which setting.
         what: &'static str,
     },
-    /// This process keeps too many machines present.
-    #[error("this process keeps too many machines present")]
+    /// This process keeps too many machines alive.
+    #[error("this process keeps too many machines alive")]
     TooMany,
     /// Started outside of a runtime.
     #[error("beats run on tokio: start them from inside a tokio runtime")]
     NoRuntime,
-    /// The database could not be asked, or refused.
+    /// The directory could not be asked, or refused.
     #[error("the machine cannot be registered")]
     Directory(#[from] LookupError),
 }
 
-impl PresenceError {
+impl HeartbeatError {
     /// Whether trying again cannot help before somebody changes something: a setting, or what an
-    /// operator said. A database that fails may be back at the next attempt.
+    /// operator said. A directory that fails may be back at the next attempt.
     #[must_use]
     pub fn is_final(&self) -> bool {
         !matches!(self, Self::Directory(_))

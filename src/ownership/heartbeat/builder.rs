@@ -1,25 +1,29 @@
-//! What a presence can be told, and its start.
+//! How a heartbeat is configured, and its start.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::{runtime::Handle, sync::oneshot};
 use tracing::warn;
 
 use super::{
-    PostgresPresence, PresenceError,
+    Heartbeat, HeartbeatError, Member,
     health::{Status, TARGET},
     liveness::{Input, Liveness},
-    row::{MachineRow, Registered, Traits},
     task::Task,
 };
-use crate::{HealthCheck, Node, lookup::postgres::directory::PostgresDirectory, observe::Chain};
+use crate::{HealthCheck, MachineInfo, Membership, Node, Process, Registration, observe::Chain};
 
-/// Makes a [`PostgresPresence`]. Everything is checked in [`start`](Self::start).
+/// Makes a [`Heartbeat`]. Everything is checked in [`start`](Self::start).
 #[derive(Clone)]
 #[must_use = "a builder does nothing before `start`"]
-pub struct PostgresPresenceBuilder {
-    directory: PostgresDirectory,
-    traits: Traits,
+pub struct HeartbeatBuilder<D> {
+    directory: D,
+    info: MachineInfo,
     interval: Duration,
     timeout: Duration,
     counts_sessions_every: Option<Duration>,
@@ -28,11 +32,12 @@ pub struct PostgresPresenceBuilder {
     checks_triggers_every: Duration,
 }
 
-impl PostgresPresenceBuilder {
-    pub(in crate::lookup::postgres) fn new(directory: PostgresDirectory) -> Self {
+impl<D: Membership> HeartbeatBuilder<D> {
+    /// A heartbeat in this directory.
+    pub fn new(directory: D) -> Self {
         Self {
             directory,
-            traits: Traits::default(),
+            info: MachineInfo::default(),
             interval: Duration::from_secs(3),
             timeout: Duration::from_secs(1),
             counts_sessions_every: None,
@@ -44,13 +49,13 @@ impl PostgresPresenceBuilder {
 
     /// The application that the machine runs, for people who read the table. Default: none.
     pub fn app(mut self, app: impl Into<String>) -> Self {
-        self.traits.app = Some(app.into());
+        self.info.app = Some(app.into());
         self
     }
 
     /// Where the machine is, for people who read the table. Default: none.
     pub fn region(mut self, region: impl Into<String>) -> Self {
-        self.traits.region = Some(region.into());
+        self.info.region = Some(region.into());
         self
     }
 
@@ -58,18 +63,18 @@ impl PostgresPresenceBuilder {
     /// is assigned then gets it as its address; without one the session keeps what it has, which
     /// is where its owner before could be reached, so [redirects](crate::Redirect) need it.
     pub fn address(mut self, address: &crate::Address) -> Self {
-        self.traits.address = Some(address.to_string());
+        self.info.address = Some(address.to_string());
         self
     }
 
     /// The version of the application, for people who read the table. Default: none.
     pub fn version(mut self, version: impl Into<String>) -> Self {
-        self.traits.version = Some(version.into());
+        self.info.version = Some(version.into());
         self
     }
 
     /// How often it says that the machine is alive. Default: 3 s. At most a quarter of
-    /// [`lost_after`](crate::PostgresLookupBuilder::lost_after): a machine whose beats are further
+    /// [`lost_after`](Membership::lost_after): a machine whose beats are further
     /// apart than half of it does not count as heard without a gap, and one beat may fail.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
@@ -110,7 +115,7 @@ impl PostgresPresenceBuilder {
     }
 
     /// For how long what the beats depend on has to fail, without interruption, before they stop.
-    /// Default: a third of [`lost_after`](crate::PostgresLookupBuilder::lost_after), and no longer
+    /// Default: a third of [`lost_after`](Membership::lost_after), and no longer
     /// than that. Others may take over when the machine is lost, `lost_after` later.
     pub fn stops_after(mut self, failing_for: Duration) -> Self {
         self.patience = Some(failing_for);
@@ -119,7 +124,7 @@ impl PostgresPresenceBuilder {
 
     /// How often it looks, after a heartbeat, whether the triggers that raise epochs are there and
     /// enabled. Default: 30 s. Reads the catalog only, within the [time](Self::timeout) of a heartbeat.
-    /// What is missing shows in [`health`](super::PostgresPresence::health), in the metric
+    /// What is missing shows in [`health`](Heartbeat::health), in the metric
     /// `tower_ownership_triggers_missing`, and as an event of level ERROR.
     pub fn check_triggers_every(mut self, interval: Duration) -> Self {
         self.checks_triggers_every = interval;
@@ -132,64 +137,68 @@ impl PostgresPresenceBuilder {
     /// owned sessions starts after that.
     ///
     /// Takes at most twice as long as a lookup, in a tokio runtime with its clock and its network
-    /// enabled. [`is_final`](PresenceError::is_final) tells whether trying again can help; do not
+    /// enabled. [`is_final`](HeartbeatError::is_final) tells whether trying again can help; do not
     /// serve before it succeeds.
-    pub async fn start(self, node: &Node) -> Result<PostgresPresence, PresenceError> {
-        let lookup = Arc::clone(self.directory.lookup());
+    pub async fn start(self, node: &Node) -> Result<Heartbeat<D>, HeartbeatError> {
         let machine = node.machine().clone();
-        let started = self.attempt(node).await;
-        if let Err(error) = &started {
-            let error = Chain(error).to_string();
-            // A process tries again until it works, several times a second.
-            if lookup.processes.failed(&machine, error.clone()) {
-                let machine = machine.as_str();
-                warn!(target: TARGET, machine, error, "this machine cannot be registered");
-            }
+        // Boxed, since it is large, and callers hold it in futures of their own.
+        let started = Box::pin(self.attempt(node)).await;
+        let failure = started.as_ref().err();
+        let failure = failure.map(|error| Chain(error).to_string());
+        // A process tries again until it works, several times a second.
+        if node.attempted(failure.clone())
+            && let Some(error) = failure
+        {
+            let machine = machine.as_str();
+            warn!(target: TARGET, machine, error, "this machine cannot be registered");
         }
         started
     }
 
-    async fn attempt(self, node: &Node) -> Result<PostgresPresence, PresenceError> {
+    async fn attempt(self, node: &Node) -> Result<Heartbeat<D>, HeartbeatError> {
         for (what, bound) in [("interval", self.interval), ("timeout", self.timeout)] {
             if bound.is_zero() {
-                return Err(PresenceError::Zero { what });
+                return Err(HeartbeatError::Zero { what });
             }
         }
-        let lost_after = self.directory.ownership().lost_after;
+        let lost_after = self.directory.lost_after();
         if self.interval > lost_after / 4 {
-            return Err(PresenceError::TooSeldom {
+            return Err(HeartbeatError::TooSeldom {
                 interval: self.interval,
                 lost_after,
             });
         }
         if node.serves_stale_owned() {
-            return Err(PresenceError::ServesStaleOwned);
+            return Err(HeartbeatError::ServesStaleOwned);
         }
-        let runtime = Handle::try_current().map_err(|_| PresenceError::NoRuntime)?;
-        let lookup = Arc::clone(self.directory.lookup());
+        let runtime = Handle::try_current().map_err(|_| HeartbeatError::NoRuntime)?;
         let machine = node.machine().clone();
-        let boot_id = lookup.processes.attempt(&machine);
-        let row = MachineRow::new(self.directory, machine.clone(), boot_id, self.traits);
-        let ours = node.lease_ttl();
-        let fleet = row.fleets_freshness(ours).await?;
+        let me = Process::new(machine.clone(), node.attempt());
+        let (directory, ours) = (self.directory, node.lease_ttl());
+        let fleet = directory.agree_ttl(ours).await?;
         if ours != fleet {
-            return Err(PresenceError::FreshnessDiffers { ours, fleet });
+            return Err(HeartbeatError::FreshnessDiffers { ours, fleet });
         }
-        let Some(Registered { took_over }) = row.register().await? else {
-            return Err(PresenceError::DeclaredGone { machine });
+        let took_over = match directory.register(&me, &self.info).await? {
+            Registration::Removed => return Err(HeartbeatError::DeclaredGone { machine }),
+            Registration::First => false,
+            Registration::TookOver => true,
         };
-        if !lookup.processes.began(node, boot_id) {
-            return Err(PresenceError::TooMany);
+        node.registered_as(me.boot_id);
+        if !directory.joined(node) {
+            return Err(HeartbeatError::TooMany);
         }
-        let (row, status) = (
-            Arc::new(row),
-            Arc::new(Status::new(machine, lost_after / 2)),
-        );
+        let status = Arc::new(Status::new(machine, lost_after / 2));
+        let member = Arc::new(Member {
+            directory,
+            node: node.clone(),
+            me,
+            info: Mutex::new(self.info),
+        });
         let (stop, stopped) = oneshot::channel();
         let patience = self.patience.unwrap_or(lost_after / 3).min(lost_after);
         let task = Task {
-            row: Arc::clone(&row),
-            node: node.clone(),
+            member: Arc::clone(&member),
             liveness: Liveness::new(self.inputs, self.interval, patience),
             status: Arc::clone(&status),
             interval: self.interval,
@@ -202,9 +211,8 @@ impl PostgresPresenceBuilder {
         } else {
             node.joined();
         }
-        Ok(PostgresPresence {
-            row,
-            node: node.clone(),
+        Ok(Heartbeat {
+            member,
             status,
             counts_sessions: self.counts_sessions_every.is_some(),
             stop,
@@ -213,11 +221,11 @@ impl PostgresPresenceBuilder {
     }
 }
 
-impl fmt::Debug for PostgresPresenceBuilder {
+impl<D: fmt::Debug> fmt::Debug for HeartbeatBuilder<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresPresenceBuilder")
+        f.debug_struct("HeartbeatBuilder")
             .field("directory", &self.directory)
-            .field("traits", &self.traits)
+            .field("info", &self.info)
             .field("interval", &self.interval)
             .field("timeout", &self.timeout)
             .field("counts_sessions_every", &self.counts_sessions_every)

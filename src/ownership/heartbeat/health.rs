@@ -1,4 +1,4 @@
-//! How a presence is doing.
+//! How a heartbeat is doing.
 
 use std::{
     fmt,
@@ -16,45 +16,45 @@ use crate::{
     observe::Chain,
 };
 
-/// What a presence is about.
+/// What a heartbeat is doing.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum PresenceState {
+pub enum HeartbeatState {
     /// The machine is known to be alive.
-    Present,
-    /// Beats fail, and the machine may be taken for lost.
+    Alive,
+    /// Heartbeats fail, and the machine may become lost.
     Failing {
-        /// Why, as of the last beat.
+        /// Why, as of the last heartbeat.
         error: LookupError,
     },
-    /// What the beats [depend on](super::PostgresPresenceBuilder::serves_at) fails, so none are sent,
+    /// What the beats [depend on](super::HeartbeatBuilder::serves_at) fails, so none are sent,
     /// and others may take this machine's sessions over.
     Withheld {
         /// What fails.
         why: String,
     },
-    /// Another process has begun under this machine's id, so this one has stopped serving.
-    Duplicate,
+    /// Another process registered this machine id, so this one has stopped serving.
+    Fenced,
     /// An operator declared the machine gone, so this process has stopped serving.
-    Gone,
+    Removed,
     /// It has ended: it was dropped, has left, or the runtime it was started on is gone.
     Stopped,
 }
 
-impl PresenceState {
+impl HeartbeatState {
     /// Whether the machine is known to be alive.
     #[must_use]
-    pub fn is_present(&self) -> bool {
-        matches!(self, Self::Present)
+    pub fn is_alive(&self) -> bool {
+        matches!(self, Self::Alive)
     }
 }
 
-/// How a presence is doing, for a health check or for metrics.
+/// How a heartbeat is doing, for a health check or for metrics.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct PresenceHealth {
+pub struct HeartbeatHealth {
     /// What it is about.
-    pub state: PresenceState,
+    pub state: HeartbeatState,
     /// How long ago the last beat arrived that did.
     pub last_beat: Duration,
     /// How many beats in a row have failed.
@@ -67,32 +67,32 @@ pub struct PresenceHealth {
     pub missing_triggers: Vec<String>,
 }
 
-impl From<&PresenceHealth> for Check {
+impl From<&HeartbeatHealth> for Check {
     /// Well, if the machine is known to be alive. The age is that of the last beat that arrived.
-    fn from(health: &PresenceHealth) -> Self {
+    fn from(health: &HeartbeatHealth) -> Self {
         let check = match &health.state {
             // Every machine of the fleet sees the same, so a failing check would take all of them out
             // of service, and most of their sessions are fine.
-            PresenceState::Present if !health.missing_triggers.is_empty() => Self::ok(
+            HeartbeatState::Alive if !health.missing_triggers.is_empty() => Self::ok(
                 "it beats; ownership triggers are missing or disabled: apply the migration of the \
                  directory",
             ),
-            PresenceState::Present if health.rival => {
+            HeartbeatState::Alive if health.rival => {
                 Self::ok("it beats; another process was this machine before, and is still there")
             }
-            PresenceState::Present => Self::ok("it beats"),
+            HeartbeatState::Alive => Self::ok("it beats"),
             // Without what caused it, which may name hosts and users.
-            PresenceState::Failing { error } => Self::failing(error.to_string()),
-            PresenceState::Withheld { why } => Self::failing(format!("it does not beat: {why}")),
-            PresenceState::Duplicate => Self::failing("another process has begun as this machine"),
-            PresenceState::Gone => Self::failing("this machine was declared gone"),
-            PresenceState::Stopped => Self::failing("it has ended"),
+            HeartbeatState::Failing { error } => Self::failing(error.to_string()),
+            HeartbeatState::Withheld { why } => Self::failing(format!("it does not beat: {why}")),
+            HeartbeatState::Fenced => Self::failing("another process registered this machine id"),
+            HeartbeatState::Removed => Self::failing("this machine was declared gone"),
+            HeartbeatState::Stopped => Self::failing("it has ended"),
         };
         check.with_age(health.last_beat)
     }
 }
 
-/// Says how a presence is, and does not keep it running.
+/// Tells how a heartbeat is, and does not keep it running.
 #[derive(Clone, Debug)]
 pub(super) struct Checked(pub(super) Arc<Status>);
 
@@ -102,7 +102,7 @@ impl HealthCheck for Checked {
     }
 }
 
-/// Everything that a presence says in the log.
+/// The target of its events.
 pub(super) const TARGET: &str = "tower_ownership::presence";
 
 /// The code of two processes of one machine, in the log.
@@ -111,7 +111,7 @@ const DUPLICATE: &str = "duplicate-identity";
 /// The code of missing triggers, in the log.
 const MIGRATION_PARTLY: &str = "migration-partly";
 
-/// What a presence and its handle share.
+/// What a heartbeat and its handle share.
 pub(super) struct Status {
     machine: MachineId,
     meter: meter::Beats,
@@ -121,7 +121,7 @@ pub(super) struct Status {
 }
 
 struct Inner {
-    state: PresenceState,
+    state: HeartbeatState,
     last_beat: Instant,
     failures: u32,
     is_urgent: bool,
@@ -139,7 +139,7 @@ impl Status {
             urgent_after,
             meter: meter::Beats::new(),
             inner: Mutex::new(Inner {
-                state: PresenceState::Present,
+                state: HeartbeatState::Alive,
                 last_beat: Instant::now(),
                 failures: 0,
                 is_urgent: false,
@@ -150,9 +150,9 @@ impl Status {
         }
     }
 
-    pub(super) fn health(&self) -> PresenceHealth {
+    pub(super) fn health(&self) -> HeartbeatHealth {
         let inner = self.lock();
-        PresenceHealth {
+        HeartbeatHealth {
             state: inner.state.clone(),
             last_beat: inner.last_beat.elapsed(),
             failures: inner.failures,
@@ -169,8 +169,8 @@ impl Status {
         inner.last_beat = sent;
         inner.is_urgent = false;
         let failures = std::mem::take(&mut inner.failures);
-        let was_withheld = matches!(inner.state, PresenceState::Withheld { .. });
-        inner.state = PresenceState::Present;
+        let was_withheld = matches!(inner.state, HeartbeatState::Withheld { .. });
+        inner.state = HeartbeatState::Alive;
         inner.has_rival = rival.is_some() && rival != inner.rival;
         inner.rival = rival;
         let has_rival = inner.has_rival;
@@ -226,7 +226,7 @@ impl Status {
                 silent.as_secs(),
             );
         }
-        inner.state = PresenceState::Failing { error };
+        inner.state = HeartbeatState::Failing { error };
     }
 
     /// No beat was sent, because of what it depends on.
@@ -234,7 +234,7 @@ impl Status {
         self.meter.withheld();
         let mut inner = self.lock();
         let machine = self.machine.as_str();
-        if !matches!(inner.state, PresenceState::Withheld { .. }) {
+        if !matches!(inner.state, HeartbeatState::Withheld { .. }) {
             error!(
                 target: TARGET,
                 machine,
@@ -243,7 +243,7 @@ impl Status {
                  its sessions over"
             );
         }
-        inner.state = PresenceState::Withheld { why };
+        inner.state = HeartbeatState::Withheld { why };
     }
 
     /// These triggers are missing or disabled.
@@ -272,7 +272,7 @@ impl Status {
     }
 
     pub(super) fn superseded(&self) {
-        self.lock().state = PresenceState::Duplicate;
+        self.lock().state = HeartbeatState::Fenced;
         error!(
             target: TARGET,
             machine = self.machine.as_str(),
@@ -282,7 +282,7 @@ impl Status {
     }
 
     pub(super) fn gone(&self) {
-        self.lock().state = PresenceState::Gone;
+        self.lock().state = HeartbeatState::Removed;
         error!(
             target: TARGET,
             machine = self.machine.as_str(),
@@ -293,8 +293,11 @@ impl Status {
     /// Why it ended is told for longer than that it did.
     pub(super) fn stopped(&self) {
         let mut inner = self.lock();
-        if !matches!(inner.state, PresenceState::Duplicate | PresenceState::Gone) {
-            inner.state = PresenceState::Stopped;
+        if !matches!(
+            inner.state,
+            HeartbeatState::Fenced | HeartbeatState::Removed
+        ) {
+            inner.state = HeartbeatState::Stopped;
         }
     }
 

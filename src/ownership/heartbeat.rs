@@ -1,45 +1,44 @@
-//! Saying that a machine is alive.
+//! Keeping a machine alive.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     sync::oneshot,
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout},
 };
 use uuid::Uuid;
 
 use crate::{
-    LookupError, Node, NodeState,
+    Beat, LookupError, MachineInfo, Membership, Node, NodeState, Process, Released,
     health::{Check, HealthCheck},
     meter,
 };
-
-use super::directory::Released;
 
 mod builder;
 mod error;
 mod health;
 mod liveness;
-mod row;
 mod task;
 
-pub use builder::PostgresPresenceBuilder;
-pub use error::PresenceError;
-pub use health::{PresenceHealth, PresenceState};
+pub use builder::HeartbeatBuilder;
+pub use error::HeartbeatError;
+pub use health::{HeartbeatHealth, HeartbeatState};
 
 use health::{Checked, Status};
-use row::{Beat, MachineRow};
 
-/// Keeps a machine present: says every few seconds, in the table of machines, that it is alive.
+/// Writes every few seconds, into the directory, that a machine is alive.
 ///
-/// Made by [`PostgresDirectory::presence`](super::PostgresDirectory::presence). Lookups of the whole fleet then know whether a session's
-/// owner is alive, draining, or lost, by the database's clock alone. A beat is one small update of
-/// the machine's own row, by its key, and never touches a session.
+/// Lookups of the whole fleet then know whether a session's owner is alive, draining, or lost, by the
+/// directory's clock alone. A heartbeat is one small write of the machine's own row, and never touches
+/// a session. [`PostgresDirectory::heartbeat`](crate::PostgresDirectory::heartbeat) begins one.
 ///
 /// # Several layers
-/// It covers every layer of the node that it is started with: all layers of the machine on the lookup
-/// of its directory, or on a clone of that, also one that is built later. All of them join, drain and
+/// It covers every layer of the node that it is started with, also one that is built later. All of them join, drain and
 /// stop together. A layer on another lookup has to be built for
 /// [the same node](crate::OwnershipLayerBuilder::node).
 ///
@@ -60,7 +59,7 @@ use row::{Beat, MachineRow};
 /// Beats that fail show in [`health`](Self::health), and as one event of level WARN. The next one
 /// goes out when it is due: nothing is made up for. If the beats of another machine arrive
 /// meanwhile, that one may claim this machine's sessions after
-/// [`lost_after`](super::PostgresLookupBuilder::lost_after), and this one notices when it reads them
+/// [`lost_after`](Membership::lost_after), and this one notices when it reads them
 /// again. While no machine's beats arrive, no machine becomes lost.
 ///
 /// # When the machine's row is missing
@@ -71,7 +70,7 @@ use row::{Beat, MachineRow};
 /// one [TTL](Node::lease_ttl).
 ///
 /// # An operator's word
-/// A machine that was [declared gone](super::PostgresDirectory::declare_gone) stops serving with its next
+/// A machine that was [declared gone](crate::PostgresDirectory::declare_gone) stops serving with its next
 /// beat, for good.
 ///
 /// # Ending it
@@ -79,9 +78,8 @@ use row::{Beat, MachineRow};
 /// a while the machine is lost, as if it had crashed; [`leave`](Self::leave) says at once that it
 /// is away.
 #[must_use = "the machine is lost soon after this is dropped"]
-pub struct PostgresPresence {
-    row: Arc<MachineRow>,
-    node: Node,
+pub struct Heartbeat<D> {
+    member: Arc<Member<D>>,
     status: Arc<Status>,
     counts_sessions: bool,
     /// Held for its drop, which ends the task.
@@ -89,7 +87,7 @@ pub struct PostgresPresence {
     task: JoinHandle<()>,
 }
 
-/// What became of a [drain](PostgresPresence::drain).
+/// What became of a [drain](Heartbeat::drain).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
@@ -106,24 +104,24 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// How long leaving may take.
 const LEAVE: Duration = Duration::from_secs(2);
 
-impl PostgresPresence {
+impl<D: Membership> Heartbeat<D> {
     /// How it is doing.
     #[must_use]
-    pub fn health(&self) -> PresenceHealth {
+    pub fn health(&self) -> HeartbeatHealth {
         self.status.health()
     }
 
     /// The same as a check for the machine's [health](crate::health). It does not keep the presence
     /// running, and says that it has ended once it has.
     #[must_use]
-    pub fn health_check(&self) -> impl HealthCheck + use<> {
+    pub fn health_check(&self) -> impl HealthCheck + use<D> {
         Checked(Arc::clone(&self.status))
     }
 
     /// Under which this process registered the machine.
     #[must_use]
     pub fn boot_id(&self) -> Uuid {
-        self.row.boot_id
+        self.member.me.boot_id
     }
 
     /// Gives up all active sessions of this machine, and reports when it owns none, or when
@@ -144,8 +142,9 @@ impl PostgresPresence {
     pub async fn drain(&self, limit: Duration) -> Result<Drained, LookupError> {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         let deadline = Instant::now() + limit.min(DAY);
-        self.node.advance(NodeState::Draining);
-        self.row.will_drain();
+        self.member.node.advance(NodeState::Draining);
+        self.member.info().draining = true;
+        let left = || deadline.saturating_duration_since(Instant::now());
         let mut drained = Drained {
             released: Vec::new(),
             is_empty: false,
@@ -156,28 +155,27 @@ impl PostgresPresence {
         loop {
             let step = async {
                 if !is_marked {
-                    match self.row.mark_draining(deadline).await? {
-                        Beat::PutBack => self.node.joined_after_takeover(),
+                    match self.member.set_draining(left()).await? {
+                        Beat::Restored => self.member.node.joined_after_takeover(),
                         Beat::Superseded => is_mine = false,
-                        Beat::Done { .. } | Beat::Gone => {}
+                        Beat::Alive { .. } | Beat::Removed => {}
                     }
                     is_marked = true;
                 }
-                let (directory, released) = (&self.row.directory, &mut drained.released);
-                let released = directory.release_all_by(&self.node, deadline, released);
-                released.await?;
+                let Member {
+                    directory, node, ..
+                } = &*self.member;
+                directory
+                    .release_all(node, left(), &mut drained.released)
+                    .await?;
                 is_given_up = true;
-                drained.is_empty = self.row.owns_nothing(deadline).await?;
+                drained.is_empty = directory.owns_nothing(node.machine(), left()).await?;
                 if drained.is_empty && self.counts_sessions {
                     meter::owns(0);
                 }
                 Ok::<_, LookupError>(())
             };
-            let step = timeout_at(deadline, step).await.unwrap_or_else(|_| {
-                Err(LookupError::timeout(
-                    "the sessions were not given up in time",
-                ))
-            });
+            let step = in_time(left(), step).await;
             let is_late = Instant::now() + AGAIN >= deadline;
             match step {
                 Ok(()) if drained.is_empty || is_late => return Ok(drained),
@@ -200,35 +198,67 @@ impl PostgresPresence {
     /// It is not written that it is away, so it is lost a little later.
     pub async fn leave(self) -> Result<(), LookupError> {
         let Self {
-            row,
-            node,
+            member,
             status: _,
             counts_sessions: _,
             stop,
             task,
         } = self;
-        node.advance(NodeState::Draining);
-        row.directory.lookup().processes.left(&node);
+        member.node.advance(NodeState::Draining);
+        member.directory.left(&member.node);
         drop(stop);
         // It fails only if the runtime has ended the task before us.
         let _ = task.await;
-        let is_alone = node.is_alone();
-        row.mark_left(is_alone, Instant::now() + LEAVE).await
+        let is_alone = member.node.is_alone();
+        let left = member.directory.leave(&member.me, is_alone, LEAVE);
+        in_time(LEAVE, left).await
     }
 }
 
-impl HealthCheck for PostgresPresence {
+impl<D: Membership> HealthCheck for Heartbeat<D> {
     fn check(&self) -> Check {
         Check::from(&self.health())
     }
 }
 
-impl fmt::Debug for PostgresPresence {
+impl<D> fmt::Debug for Heartbeat<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresPresence")
-            .field("machine", self.node.machine())
-            .field("boot_id", &self.row.boot_id)
-            .field("health", &self.health())
+        f.debug_struct("Heartbeat")
+            .field("process", &self.member.me)
+            .field("health", &self.status)
             .finish_non_exhaustive()
     }
+}
+
+/// The node as a member of its fleet.
+struct Member<D> {
+    directory: D,
+    node: Node,
+    me: Process,
+    info: Mutex<MachineInfo>,
+}
+
+impl<D: Membership> Member<D> {
+    async fn beat(&self, within: Duration) -> Result<Beat, LookupError> {
+        let info = self.info().clone();
+        in_time(within, self.directory.beat(&self.me, &info, within)).await
+    }
+
+    async fn set_draining(&self, within: Duration) -> Result<Beat, LookupError> {
+        let info = self.info().clone();
+        in_time(within, self.directory.set_draining(&self.me, &info, within)).await
+    }
+
+    fn info(&self) -> std::sync::MutexGuard<'_, MachineInfo> {
+        self.info.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn in_time<T>(
+    within: Duration,
+    write: impl Future<Output = Result<T, LookupError>>,
+) -> Result<T, LookupError> {
+    timeout(within, write)
+        .await
+        .unwrap_or_else(|_| Err(LookupError::timeout("the directory did not answer in time")))
 }

@@ -5,23 +5,18 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use futures_util::future::{join, select};
 use tokio::{
     sync::oneshot,
-    time::{Instant, MissedTickBehavior, interval_at},
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 
-use super::{
-    health::Status,
-    liveness::Liveness,
-    row::{Beat, MachineRow},
-};
-use crate::{Node, NodeState, lookup::postgres::watch::jittered, meter};
+use super::{Member, health::Status, liveness::Liveness};
+use crate::{Beat, Membership, NodeState, meter, random::jittered};
 
 /// After how long a release that was given up, and not confirmed, is repeated. Its own attempt has
 /// ended by then.
 const REPEAT: Duration = Duration::from_secs(2);
 
-pub(super) struct Task {
-    pub(super) row: Arc<MachineRow>,
-    pub(super) node: Node,
+pub(super) struct Task<D> {
+    pub(super) member: Arc<Member<D>>,
     pub(super) liveness: Liveness,
     pub(super) status: Arc<Status>,
     pub(super) interval: Duration,
@@ -30,7 +25,7 @@ pub(super) struct Task {
     pub(super) checks_triggers_every: Duration,
 }
 
-impl Task {
+impl<D: Membership> Task<D> {
     /// Beats until `stop` is used or dropped, or until the machine is gone.
     pub(super) async fn run(self, stop: oneshot::Receiver<()>) {
         let _end = End(Arc::clone(&self.status));
@@ -46,9 +41,11 @@ impl Task {
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             due.tick().await;
-            for (session, epoch) in self.node.unconfirmed_releases(REPEAT) {
-                let released = self.row.directory.release_at(session, &self.node, epoch);
-                if released.await.is_err() {
+            let Member {
+                directory, node, ..
+            } = &*self.member;
+            for (session, epoch) in node.unconfirmed_releases(REPEAT) {
+                if directory.release(node, session, epoch).await.is_err() {
                     break;
                 }
             }
@@ -70,20 +67,21 @@ impl Task {
                 continue;
             }
             let sent = Instant::now();
-            match self.row.beat(sent + self.timeout).await {
-                Ok(Beat::Done { rival }) => self.status.beat(sent, rival),
-                Ok(Beat::PutBack) => {
-                    self.node.joined_after_takeover();
+            let node = &self.member.node;
+            match self.member.beat(self.timeout).await {
+                Ok(Beat::Alive { rival }) => self.status.beat(sent, rival),
+                Ok(Beat::Restored) => {
+                    node.joined_after_takeover();
                     self.status.put_back(sent);
                 }
                 Ok(Beat::Superseded) => {
                     // It goes on looking, so that the other process hears of it for as long as
                     // both are there.
-                    self.node.advance(NodeState::Fenced);
+                    node.advance(NodeState::Fenced);
                     self.status.superseded();
                 }
-                Ok(Beat::Gone) => {
-                    self.node.advance(NodeState::Removed);
+                Ok(Beat::Removed) => {
+                    node.advance(NodeState::Removed);
                     self.status.gone();
                     return;
                 }
@@ -103,16 +101,17 @@ impl Task {
 
     /// A check that fails leaves open whether they are there.
     async fn check_triggers(&self) {
-        let deadline = Instant::now() + self.timeout;
-        let missing = self.row.directory.missing_epoch_triggers(deadline);
-        if let Ok(missing) = missing.await {
+        let missing = self.member.directory.missing(self.timeout);
+        if let Ok(Ok(missing)) = timeout(self.timeout, missing).await {
             self.status.misses(missing);
         }
     }
 
     /// A count that fails shows in that the beats do, too.
     async fn count_sessions(&self) {
-        if let Ok(sessions) = self.row.owned(Instant::now() + self.timeout).await {
+        let me = self.member.node.machine();
+        let owned = self.member.directory.owned(me, self.timeout);
+        if let Ok(Ok(sessions)) = timeout(self.timeout, owned).await {
             meter::owns(sessions);
         }
     }

@@ -1,0 +1,316 @@
+//! The machines' rows, as their processes write them.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_postgres::{
+    Row,
+    types::{FromSql, Type},
+};
+
+use super::{
+    connections::Parameter, directory::PostgresDirectory, failure::Failure, reserved::Durability,
+};
+use crate::{
+    Beat, LookupError, MachineId, MachineInfo, Membership, Node, Process, Registration, Released,
+    SessionId,
+};
+
+impl Membership for PostgresDirectory {
+    fn lost_after(&self) -> Duration {
+        self.ownership().lost_after
+    }
+
+    async fn agree_ttl(&self, ours: Duration) -> Result<Duration, LookupError> {
+        let fleet = &self.ownership().fleet;
+        let ours = i64::try_from(ours.as_millis()).unwrap_or(i64::MAX);
+        // An update that changes nothing, because only what is written is returned.
+        let sql = format!(
+            "INSERT INTO {fleet} AS f (freshness_ms) VALUES ($1) ON CONFLICT (the_fleet) \
+             DO UPDATE SET freshness_ms = f.freshness_ms RETURNING f.freshness_ms"
+        );
+        let deadline = self.lookup().connections.deadline();
+        let rows = self
+            .write_row(&sql, &[(&ours, Type::INT8)], deadline)
+            .await?;
+        let stored: i64 = only(&rows)?;
+        Ok(Duration::from_millis(u64::try_from(stored).unwrap_or(0)))
+    }
+
+    async fn register(
+        &self,
+        me: &Process,
+        info: &MachineInfo,
+    ) -> Result<Registration, LookupError> {
+        let ownership = self.ownership();
+        let (machines, held) = (&ownership.machines, ownership.held());
+        let sql = format!(
+            "INSERT INTO {machines} AS m \
+                 (machine_id, boot_id, app, region, address, version, draining) \
+             SELECT $1, $2, $3, $4, $5, $6, $7 FROM (SELECT count(*) FROM {held}) AS held \
+             ON CONFLICT (machine_id) DO UPDATE \
+             SET boot_id = EXCLUDED.boot_id, app = EXCLUDED.app, region = EXCLUDED.region, \
+                 address = EXCLUDED.address, version = EXCLUDED.version, started_at = now(), \
+                 beat_at = now(), steady_since = now(), draining = false, left_at = NULL, rival_at = NULL, \
+                 took_over = m.took_over \
+                     OR m.left_at IS NULL AND m.boot_id <> EXCLUDED.boot_id \
+             WHERE m.gone_at IS NULL RETURNING m.took_over"
+        );
+        let deadline = self.lookup().connections.deadline();
+        let row = MachineRow::of(me, info);
+        let rows = self.write_row(&sql, &row.parameters(), deadline).await?;
+        if rows.is_empty() {
+            return Ok(Registration::Removed);
+        }
+        Ok(if only(&rows)? {
+            Registration::TookOver
+        } else {
+            Registration::First
+        })
+    }
+
+    async fn beat(
+        &self,
+        me: &Process,
+        info: &MachineInfo,
+        within: Duration,
+    ) -> Result<Beat, LookupError> {
+        let deadline = Instant::now() + within;
+        let ownership = self.ownership();
+        let (machines, steady_since) = (&ownership.machines, ownership.steady_since());
+        let sql = format!(
+            "UPDATE {machines} SET beat_at = now(), steady_since = {steady_since} \
+             WHERE machine_id = $1 AND boot_id = $2 AND gone_at IS NULL \
+             RETURNING (extract(epoch FROM rival_at) * 1000000)::bigint"
+        );
+        let row = MachineRow::of(me, info);
+        let parameters = row.process();
+        let rows = self
+            .write_row_as(Durability::Lossy, &sql, &parameters, deadline)
+            .await?;
+        if rows.is_empty() {
+            self.find_out(&row, deadline).await
+        } else {
+            Ok(Beat::Alive {
+                rival: only(&rows)?,
+            })
+        }
+    }
+
+    async fn set_draining(
+        &self,
+        me: &Process,
+        info: &MachineInfo,
+        within: Duration,
+    ) -> Result<Beat, LookupError> {
+        let deadline = Instant::now() + within;
+        let row = MachineRow::of(me, info);
+        if self.mark(&row, "draining = true", deadline).await? {
+            return Ok(Beat::Alive { rival: None });
+        }
+        self.find_out(&row, deadline).await
+    }
+
+    async fn leave(&self, me: &Process, clean: bool, within: Duration) -> Result<(), LookupError> {
+        let set = if clean {
+            "left_at = now(), took_over = false"
+        } else {
+            "left_at = now()"
+        };
+        let info = MachineInfo::default();
+        let row = MachineRow::of(me, &info);
+        self.mark(&row, set, Instant::now() + within)
+            .await
+            .map(drop)
+    }
+
+    async fn release(
+        &self,
+        node: &Node,
+        session: SessionId,
+        last: u64,
+    ) -> Result<Option<Released>, LookupError> {
+        self.release_at(session, node, last).await
+    }
+
+    async fn release_all(
+        &self,
+        node: &Node,
+        within: Duration,
+        released: &mut Vec<Released>,
+    ) -> Result<bool, LookupError> {
+        self.release_all_by(node, Instant::now() + within, released)
+            .await
+    }
+
+    async fn owned(&self, me: &MachineId, within: Duration) -> Result<usize, LookupError> {
+        let count = format!("({})", self.owns_sql("count(*)"));
+        let count: i64 = self.read_of(me, &count, within).await?;
+        Ok(usize::try_from(count).unwrap_or_default())
+    }
+
+    async fn owns_nothing(&self, me: &MachineId, within: Duration) -> Result<bool, LookupError> {
+        let owns = format!("NOT EXISTS ({})", self.owns_sql("1"));
+        self.read_of(me, &owns, within).await
+    }
+
+    async fn missing(&self, within: Duration) -> Result<Vec<String>, LookupError> {
+        self.missing_epoch_triggers(Instant::now() + within).await
+    }
+
+    fn joined(&self, node: &Node) -> bool {
+        self.lookup().processes.joined(node)
+    }
+
+    fn left(&self, node: &Node) {
+        self.lookup().processes.left(node);
+    }
+}
+
+impl PostgresDirectory {
+    /// Finds out why there was nothing to update, and tells another process of this one.
+    async fn find_out(&self, row: &MachineRow<'_>, deadline: Instant) -> Result<Beat, LookupError> {
+        let machines = &self.ownership().machines;
+        let sql = format!(
+            "UPDATE {machines} SET rival_at = CASE WHEN boot_id = $2 THEN rival_at ELSE now() END \
+             WHERE machine_id = $1 \
+             RETURNING CASE WHEN gone_at IS NOT NULL THEN 1 WHEN boot_id <> $2 THEN 2 ELSE 0 END"
+        );
+        let rows = self.write_row(&sql, &row.process(), deadline).await?;
+        if rows.is_empty() {
+            return self.restore(row, deadline).await;
+        }
+        Ok(match only::<i32>(&rows)? {
+            1 => Beat::Removed,
+            2 => Beat::Superseded,
+            // It was readmitted meanwhile.
+            _ => Beat::Alive { rival: None },
+        })
+    }
+
+    /// Makes a row again that was deleted. A process that has made one meanwhile was started later.
+    ///
+    /// The row told this process from those before it, one of which may be paused, so a process that
+    /// restores the row counts as a successor. Until then, no read without the row has let any of
+    /// them serve.
+    async fn restore(&self, row: &MachineRow<'_>, deadline: Instant) -> Result<Beat, LookupError> {
+        let machines = &self.ownership().machines;
+        let sql = format!(
+            "INSERT INTO {machines} \
+                 (machine_id, boot_id, app, region, address, version, draining, took_over) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, true) ON CONFLICT (machine_id) DO NOTHING \
+             RETURNING 1"
+        );
+        let written = self.write_row(&sql, &row.parameters(), deadline).await?;
+        // The next beat finds the other process.
+        let is_other = written.is_empty();
+        Ok(if is_other {
+            Beat::Alive { rival: None }
+        } else {
+            Beat::Restored
+        })
+    }
+
+    async fn mark(
+        &self,
+        row: &MachineRow<'_>,
+        set: &str,
+        deadline: Instant,
+    ) -> Result<bool, LookupError> {
+        let ownership = self.ownership();
+        let (machines, held) = (&ownership.machines, ownership.held());
+        let sql = format!(
+            "UPDATE {machines} AS m SET {set} FROM {held} \
+             WHERE m.machine_id = held.machine_id AND m.boot_id = $2 RETURNING 1"
+        );
+        let marked = self.write_row(&sql, &row.process(), deadline).await?;
+        Ok(!marked.is_empty())
+    }
+
+    /// What the primary says of a machine, which is `$1`.
+    async fn read_of<T: for<'a> FromSql<'a>>(
+        &self,
+        machine: &MachineId,
+        expression: &str,
+        within: Duration,
+    ) -> Result<T, LookupError> {
+        let sql = format!("SELECT pg_is_in_recovery(), {expression}");
+        let connections = &self.lookup().connections;
+        let machine: Parameter<'_> = (&machine.as_str(), Type::TEXT);
+        let deadline = Instant::now() + within;
+        let rows = connections.read_presence(&sql, &[machine], deadline).await;
+        column(&rows.map_err(Failure::into_lookup_error)?, 1)
+    }
+
+    async fn write_row(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        deadline: Instant,
+    ) -> Result<Vec<Row>, LookupError> {
+        self.write_row_as(Durability::Durable, sql, parameters, deadline)
+            .await
+    }
+
+    async fn write_row_as(
+        &self,
+        durability: Durability,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        deadline: Instant,
+    ) -> Result<Vec<Row>, LookupError> {
+        let connections = &self.lookup().connections;
+        // All of these say how things are, and may say so twice.
+        let written = connections.write_presence(sql, parameters, deadline, durability);
+        written.await.map_err(Failure::into_write_error)
+    }
+}
+
+/// A machine's row, as parameters.
+struct MachineRow<'a> {
+    machine: &'a str,
+    me: &'a Process,
+    info: &'a MachineInfo,
+}
+
+impl<'a> MachineRow<'a> {
+    fn of(me: &'a Process, info: &'a MachineInfo) -> Self {
+        Self {
+            machine: me.machine.as_str(),
+            me,
+            info,
+        }
+    }
+
+    fn process(&self) -> [Parameter<'_>; 2] {
+        [(&self.machine, Type::TEXT), (&self.me.boot_id, Type::UUID)]
+    }
+
+    fn parameters(&self) -> [Parameter<'_>; 7] {
+        let info = self.info;
+        let [machine, boot_id] = self.process();
+        [
+            machine,
+            boot_id,
+            (&info.app, Type::TEXT),
+            (&info.region, Type::TEXT),
+            (&info.address, Type::TEXT),
+            (&info.version, Type::TEXT),
+            (&info.draining, Type::BOOL),
+        ]
+    }
+}
+
+/// The first column of the first row.
+fn only<'a, T: FromSql<'a>>(rows: &'a [Row]) -> Result<T, LookupError> {
+    column(rows, 0)
+}
+
+fn column<'a, T: FromSql<'a>>(rows: &'a [Row], at: usize) -> Result<T, LookupError> {
+    let unexpected = "the table of machines holds something unexpected";
+    let row = rows
+        .first()
+        .ok_or_else(|| LookupError::corrupt(unexpected))?;
+    row.try_get(at)
+        .map_err(|error| LookupError::corrupt(unexpected).with_source(error))
+}
