@@ -1,10 +1,9 @@
-//! Why a request is answered as it is: everything that the layer knows, on demand.
+//! Explains why a request is answered as it is: the decision with all that it depends on.
 //!
 //! ```
 //! use http::Request;
 //! use tower_ownership::{
-//!     FlyReplay, MachineId, MemoryLookup, OwnershipLayer, PathSegment, Presence, Session,
-//!     explain::Finding,
+//!     Finding, FlyReplay, MachineId, MemoryLookup, OwnershipLayer, PathSegment, Presence, Session,
 //! };
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -30,8 +29,8 @@
 //! # }
 //! ```
 //!
-//! # For operators, and nobody else
-//! An explanation names machines, addresses and what the database said, and each one costs the
+//! # Only for operators
+//! An explanation names machines, addresses and the database's errors, and each one costs the
 //! directory a lookup that no other request shares. Mount it where only operators get, or call it
 //! from a command. Session ids are cut to their first eight digits, also where a header or an error
 //! holds one, unless [asked for](Explain::show_session_id).
@@ -42,17 +41,11 @@
 //! [`on_verdict`](crate::OwnershipLayerBuilder::on_verdict). It asks the directory, and the
 //! application's own rules (the guard, and who may claim), for what they say of this head.
 
-mod circumstances;
 mod examine;
 mod explanation;
-mod failed;
-mod finding;
-mod look;
+mod find;
 mod names;
-mod notes;
-mod read;
 mod shown;
-mod text;
 
 use std::{
     fmt,
@@ -63,11 +56,9 @@ use std::{
 
 use http::request::Parts;
 
-pub use explanation::{
-    ArrivalRead, Explanation, FailureRead, HeaderShown, LeaseRead, MachineRead, PlatformRead,
-    PolicyRead, ReachedRead, Reading, ResponseShown, SessionAsked, SessionRead,
-};
-pub use finding::Finding;
+pub use explanation::Explanation;
+
+use examine::Examined;
 
 use crate::{OwnershipLayer, policy::Policy};
 
@@ -111,7 +102,14 @@ impl Future for Explain<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Explanation> {
         let (policy, head, whole) = (self.policy, self.head, self.whole);
         self.examining
-            .get_or_insert_with(|| Box::pin(policy.examine(head, whole)))
+            .get_or_insert_with(|| {
+                let examined = Examined {
+                    policy,
+                    head,
+                    whole,
+                };
+                Box::pin(async move { examined.explain().await })
+            })
             .as_mut()
             .poll(cx)
     }

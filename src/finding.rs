@@ -227,7 +227,6 @@ findings! {
          or the next one."
 }
 
-#[cfg_attr(not(feature = "doctor"), allow(dead_code))]
 impl Finding {
     /// The finding of this name; each [`Code`](crate::Code) but those of a failed lookup has one.
     pub(crate) fn named(name: &str) -> Option<Self> {

@@ -1,162 +1,372 @@
-//! Collecting what an explanation says.
+//! Collecting what an explanation holds. Everything here goes by `&self` and by what leaves no trace.
 
-use http::request::Parts;
+use std::time::Duration;
 
-use super::{
-    Explanation, Finding, MachineRead, PlatformRead, PolicyRead, ReachedRead, SessionAsked,
-    look::Look,
-    notes::notes_on_cache,
-    read::{arrival_read, milliseconds, response_shown},
-    shown::Shown,
-};
+use http::{Response, request::Parts};
+use serde_json::{Value, json};
+
+use super::{Explanation, find::Case, shown::Shown};
 use crate::{
-    LookupError, LookupErrorKind, MalformedSession, Reader, Rejection, Source,
-    cache::Remembered,
+    Arrival, Finding, LookupErrorKind, MachineId, Reader, Rejection, Replay, Session,
+    SessionStatus, Source,
+    cache::{Found, Remembered},
+    decision::{Decision, Known, Lookup, decide},
     identity,
-    policy::{Policy, Question},
+    observe::causes,
+    ownership::Lease,
+    policy::{Policy, Question, WriteHandover},
 };
 
-impl Policy {
-    /// Explains. Everything here goes by `&self` and by what leaves no trace.
-    pub(super) async fn examine(&self, head: &Parts, whole: bool) -> Explanation {
-        match self.question(head) {
-            Ok(Some(question)) => self.examine_session(head, &question, whole).await,
-            Ok(None) => self.without_session(
-                head,
-                Finding::NoSession,
-                "The request is for no session, and passes to the application on every machine.",
-            ),
-            Err(malformed) => self.examine_malformed(head, malformed),
-        }
+/// What a handover's answer would be. Nothing is counted by it.
+const PREVIEW: WriteHandover = <dyn Replay>::preview;
+
+/// One request that is explained.
+pub(super) struct Examined<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) head: &'a Parts,
+    pub(super) whole: bool,
+}
+
+impl Examined<'_> {
+    pub(super) async fn explain(&self) -> Explanation {
+        let malformed = match self.policy.question(self.head) {
+            Ok(Some(question)) => return self.of_session(&question).await,
+            Ok(None) => None,
+            Err(malformed) => Some(malformed),
+        };
+        let (finding, evidence) = match malformed {
+            Some(why) => (Finding::SessionMalformed, format!(": {why}")),
+            None => (Finding::NoSession, String::new()),
+        };
+        let refused = malformed.map(|why| {
+            let rejection = Rejection::malformed(self.policy.machine.clone(), why);
+            let reader = Reader::of(self.head);
+            self.policy.write(rejection, None, None, reader)
+        });
+        let inputs = json!({
+            "session": {
+                "id": null,
+                "extractor": self.policy.extract.describe(),
+                "malformed": malformed.map(|why| why.to_string()),
+            },
+            "refused": refused.map(|response| self.response(None, &response, None)),
+        });
+        let arrival = self.policy.replay.arrival(self.head);
+        self.explanation(None, finding, &evidence, Vec::new(), &arrival, inputs)
     }
 
-    async fn examine_session(&self, head: &Parts, question: &Question, whole: bool) -> Explanation {
-        let look = Look {
-            policy: self,
-            head,
-            question,
-            shown: Shown::new(Some(question.session), whole),
-        };
+    async fn of_session(&self, question: &Question) -> Explanation {
+        let cache = &self.policy.sessions.cache;
         // Before the directory is asked: a request that came now would find this.
-        let cached = self.sessions.cache.remembered(question.session);
-        let reached = self.reached_read();
-        let asked = self
-            .sessions
-            .cache
-            .ask_apart(question.session, self.sessions.cache.timeout())
-            .await;
-        let usable = cached.as_ref().is_some_and(|cached| look.may_use(cached));
-        let doubt = question.arrival.casts_doubt();
-        let rescued = !usable
-            && !doubt
-            && cached.as_ref().is_some_and(Remembered::rescues)
-            && asked.session.as_ref().is_err_and(can_be_rescued);
-        let answered_from = match (usable, rescued) {
-            (true, _) => Source::Cache,
-            (_, true) => Source::Stale,
-            _ => Source::Lookup,
-        };
-        let directory = look.reading(&asked, answered_from == Source::Lookup, None);
-        let remembered = cached.map(|mut cached| {
-            if rescued {
-                cached.found.source = Source::Stale;
-            }
-            let left = cached.left();
-            look.reading(&cached.found, usable || rescued, Some(left))
+        let cached = cache.remembered(question.session);
+        let asked = cache.ask_apart(question.session, cache.timeout()).await;
+        let answered_from = self.answered_from(question, cached.as_ref(), &asked);
+        let directory = self.reading(question, &asked);
+        let cached = cached.map(|remembered| {
+            let left = remembered.left();
+            let mut reading = self.reading(question, &remembered.found);
+            reading["source"] = match answered_from {
+                Source::Stale => json!(Source::Stale),
+                _ => json!(Source::Cache),
+            };
+            reading["usable"] = json!(answered_from != Source::Lookup);
+            reading["usableForMs"] = milliseconds(left);
+            reading
         });
         let platform = identity::detect();
-        let platform = platform.found().ok();
-        let (finding, summary, mut notes) = look.find(&asked, &directory, platform);
-        notes.extend(notes_on_cache(
-            remembered.as_ref(),
-            &directory,
-            answered_from,
-        ));
-        Explanation {
-            summary: look.shown.text(&summary),
-            finding,
-            notes: notes.iter().map(|note| look.shown.text(note)).collect(),
-            session: SessionAsked {
-                id: look.shown.id(),
-                extractor: self.extract.describe().into_owned(),
-                malformed: None,
+        let decision = self.decide(question, &asked, true);
+        let not_carried = match &decision {
+            Decision::HandOver { session, owner } => self
+                .policy
+                .hand_over(self.head, session, owner, &question.arrival, PREVIEW)
+                .err(),
+            _ => None,
+        };
+        let case = Case {
+            machine: &self.policy.machine,
+            state: self.policy.sessions.node.state(),
+            platform: platform.found().ok(),
+            arrival: &question.arrival,
+            came_through: self.policy.replay.came_through(self.head),
+            session: asked.session.as_ref().ok().and_then(Option::as_ref),
+            decision: &decision,
+            allowed: directory["guardAllows"] != json!(false),
+            not_carried: not_carried.as_ref(),
+        };
+        let (finding, evidence) = case.find();
+        let mut notes = case.notes(finding);
+        notes.extend(note_on_cache(cached.as_ref(), &directory, answered_from));
+        let inputs = json!({
+            "session": {
+                "id": Shown::new(Some(question.session), self.whole).id(),
+                "extractor": self.policy.extract.describe(),
+                "malformed": null,
             },
-            arrival: arrival_read(&question.arrival, self.replay.came_through(head)),
-            machine: self.machine_read(platform),
-            policy: self.policy_read(head),
-            answered_from: Some(answered_from),
-            cached: remembered,
-            directory: Some(directory),
-            reached,
-            refused: None,
+            "answeredFrom": answered_from,
+            "cached": cached,
+            "directory": directory,
+        });
+        let arrival = &question.arrival;
+        self.explanation(Some(question), finding, &evidence, notes, arrival, inputs)
+    }
+
+    fn explanation(
+        &self,
+        question: Option<&Question>,
+        finding: Finding,
+        evidence: &str,
+        mut notes: Vec<String>,
+        arrival: &Arrival,
+        mut inputs: Value,
+    ) -> Explanation {
+        let policy = self.policy;
+        let platform = identity::detect();
+        let reached = policy.sessions.cache.last_reached();
+        inputs["arrival"] = arrival_read(arrival, policy.replay.came_through(self.head));
+        inputs["machine"] = json!({
+            "id": policy.machine,
+            "state": policy.sessions.node.state(),
+            "platform": platform.found().ok().map(|found| json!({
+                "name": found.platform(),
+                "variable": found.variable(),
+                "machine": found.machine_id(),
+            })),
+        });
+        inputs["policy"] = json!({
+            "claims": policy.claims.allows(self.head),
+            "takesOver": policy.takes_over.allows(self.head),
+            "maxHops": policy.max_hops,
+            "lookupTimeoutMs": milliseconds(policy.sessions.cache.timeout()),
+            "leaseTtlMs": policy.sessions.node.ttl().ttl,
+            "guarded": policy.guard.is_some(),
+        });
+        inputs["reached"] = json!({
+            "answeredMsAgo": reached.answered.map(milliseconds),
+            "failedMsAgo": reached.failed.map(milliseconds),
+        });
+        let shown = Shown::new(question.map(|question| question.session), self.whole);
+        let owner = inputs["directory"]["session"]["owner"].as_str();
+        let owner = owner.map(str::to_owned);
+        shown.cut(&mut inputs);
+        for note in &mut notes {
+            *note = shown.text(note);
         }
-    }
-
-    fn examine_malformed(&self, head: &Parts, malformed: MalformedSession) -> Explanation {
-        let summary = format!("The session of the request cannot be read: {malformed}.");
-        let rejection = Rejection::malformed(self.machine.clone(), malformed);
-        let response = self.write(rejection, None, None, Reader::of(head));
-        let mut explanation = self.without_session(head, Finding::SessionMalformed, &summary);
-        explanation.session.malformed = Some(malformed.to_string());
-        explanation.refused = Some(response_shown(Shown::new(None, false), &response, None));
-        explanation
-    }
-
-    fn without_session(&self, head: &Parts, finding: Finding, summary: &str) -> Explanation {
-        let reached = self.reached_read();
         Explanation {
-            summary: summary.to_owned(),
             finding,
-            notes: Vec::new(),
-            session: SessionAsked {
-                id: None,
-                extractor: self.extract.describe().into_owned(),
-                malformed: None,
-            },
-            arrival: arrival_read(&self.replay.arrival(head), self.replay.came_through(head)),
-            machine: self.machine_read(identity::detect().found().ok()),
-            policy: self.policy_read(head),
-            answered_from: None,
-            cached: None,
-            directory: None,
-            reached,
-            refused: None,
+            summary: shown.text(&finding.sentence("", owner.as_deref(), evidence)),
+            next_step: finding.next_step(),
+            notes,
+            inputs,
         }
     }
 
-    fn machine_read(&self, platform: Option<&identity::Found>) -> MachineRead {
-        MachineRead {
-            id: self.machine.clone(),
-            state: self.sessions.node.state(),
-            platform: platform.map(|found| PlatformRead {
-                name: found.platform(),
-                variable: found.variable(),
-                machine: found.machine_id().clone(),
-            }),
+    /// Which reading a request that came now would be judged by.
+    fn answered_from(
+        &self,
+        question: &Question,
+        cached: Option<&Remembered>,
+        asked: &Found,
+    ) -> Source {
+        let doubt = question.arrival.casts_doubt();
+        let cache = &self.policy.sessions.cache;
+        let usable = |cached: &&Remembered| {
+            !cached.left().is_zero() && (!doubt || cache.is_recheck(cached.found.age))
+        };
+        // A corrupt row is no outage.
+        let fails = asked
+            .session
+            .as_ref()
+            .is_err_and(|error| error.kind() != LookupErrorKind::Corrupt);
+        match cached {
+            Some(cached) if usable(&cached) => Source::Cache,
+            Some(cached) if !doubt && fails && cached.rescues() => Source::Stale,
+            _ => Source::Lookup,
         }
     }
 
-    fn reached_read(&self) -> ReachedRead {
-        let last = self.sessions.cache.last_reached();
-        ReachedRead {
-            answered_ms_ago: last.answered.map(milliseconds),
-            failed_ms_ago: last.failed.map(milliseconds),
+    /// What the layer would decide by what was found; `lets_pass`: as if the guard allowed it.
+    fn decide(&self, question: &Question, found: &Found, lets_pass: bool) -> Decision {
+        let policy = self.policy;
+        match &found.session {
+            Ok(Some(session)) if lets_pass => {
+                let lookup = Lookup::Known(Known {
+                    session: session.clone(),
+                    age: found.age,
+                    allowed: true,
+                    lease: self.lease(found, session),
+                });
+                let local = policy.local(self.head, question, found.session.as_ref().ok());
+                decide(lookup, &local, &question.arrival)
+            }
+            _ => {
+                let lease = |session: &_, _, _| self.lease(found, session);
+                policy.decide(self.head, question, found.clone(), lease)
+            }
         }
     }
 
-    fn policy_read(&self, head: &Parts) -> PolicyRead {
-        PolicyRead {
-            claims: self.claims.allows(head),
-            takes_over: self.takes_over.allows(head),
-            max_hops: self.max_hops,
-            lookup_timeout_ms: milliseconds(self.sessions.cache.timeout()),
-            lease_ttl_ms: self.sessions.node.ttl().ttl,
-            guarded: self.guard.is_some(),
-        }
+    fn lease(&self, found: &Found, session: &Session) -> Lease {
+        let node = &self.policy.sessions.node;
+        node.preview_lease(session, found.asked_at, found.source)
+    }
+
+    fn reading(&self, question: &Question, found: &Found) -> Value {
+        let policy = self.policy;
+        let decision = self.decide(question, found, false);
+        let (code, response) = self.answer(question, &decision);
+        let session = found.session.as_ref().ok().and_then(Option::as_ref);
+        let mine = session.filter(|session| policy.sessions.node.is_me(session.owner()));
+        let guard = policy.guard.as_ref();
+        json!({
+            "source": found.source,
+            "ageMs": milliseconds(found.age),
+            "usable": true,
+            "session": session.map(|session| session_read(session, found.age, mine.is_some())),
+            "failure": found.session.as_ref().err().map(|error| json!({
+                "kind": kind(error.kind()),
+                "chain": causes(error),
+            })),
+            "guardAllows": session
+                .map(|session| guard.is_none_or(|guard| guard(self.head, session))),
+            "lease": mine.map(|session| lease_read(self.lease(found, session))),
+            "verdict": decision.verdict(),
+            "code": code,
+            "response": response,
+        })
+    }
+
+    /// The code of a refusal, and the answer that would be sent. There is none where the application
+    /// answers, or a claim decides.
+    fn answer(&self, question: &Question, decision: &Decision) -> (Value, Value) {
+        let (policy, session) = (self.policy, Some(question.session));
+        let (rejection, owner) = match decision {
+            Decision::Serve { .. } | Decision::Claim { .. } => return (Value::Null, Value::Null),
+            Decision::HandOver { session: of, owner } => {
+                match policy.hand_over(self.head, of, owner, &question.arrival, PREVIEW) {
+                    Ok(response) => {
+                        // The layer fills an empty body with this.
+                        let unread = response.headers().get(http::header::LOCATION).is_none();
+                        let machine = policy.machine.clone();
+                        let read =
+                            unread.then(|| Rejection::not_honoured(machine, response.status()));
+                        let shown = self.response(session, &response, read.as_ref());
+                        return (Value::Null, shown);
+                    }
+                    Err(rejection) => (rejection, Some(owner)),
+                }
+            }
+            Decision::Reject(refusal) => {
+                let owner = refusal.session.as_ref().and_then(Session::owner);
+                (policy.rejection(refusal, question), owner)
+            }
+        };
+        let code = json!(rejection.code());
+        let response = policy.write(rejection, session, owner, Reader::of(self.head));
+        (code, self.response(session, &response, None))
+    }
+
+    fn response(
+        &self,
+        session: Option<crate::SessionId>,
+        response: &Response<bytes::Bytes>,
+        read: Option<&Rejection>,
+    ) -> Value {
+        let rejection = read.or_else(|| response.extensions().get::<Rejection>());
+        json!({
+            "status": response.status().as_u16(),
+            "headers": Shown::new(session, self.whole).headers(response.headers()),
+            "code": rejection.map(Rejection::code),
+            "title": rejection.map(|rejection| rejection.code().title()),
+            "detail": rejection.map(Rejection::detail),
+        })
     }
 }
 
-/// A corrupt row is no outage.
-fn can_be_rescued(error: &LookupError) -> bool {
-    error.kind() != LookupErrorKind::Corrupt
+fn session_read(session: &Session, age: Duration, owned_here: bool) -> Value {
+    let left = |life: Duration| milliseconds(life.saturating_sub(age));
+    json!({
+        "status": match session.status() {
+            SessionStatus::Starting => "starting",
+            SessionStatus::Active => "active",
+            SessionStatus::Over => "over",
+        },
+        "owner": session.owner().map(MachineId::as_str),
+        "ownedHere": owned_here,
+        "presence": session.presence(),
+        "epoch": session.epoch(),
+        "released": session.released(),
+        "remainingMs": session.remaining().map(left),
+        "address": session.address().map(crate::Address::authority),
+        // Their values are the application's.
+        "attributes": session.attributes().keys().collect::<Vec<_>>(),
+    })
+}
+
+fn kind(kind: LookupErrorKind) -> &'static str {
+    match kind {
+        LookupErrorKind::Timeout => "timeout",
+        LookupErrorKind::Unavailable => "unavailable",
+        LookupErrorKind::Corrupt => "corrupt",
+    }
+}
+
+fn arrival_read(arrival: &Arrival, came_through: Option<bool>) -> Value {
+    let mut read = json!({ "hops": arrival.hops(), "cameThrough": came_through });
+    read["how"] = match arrival {
+        Arrival::Fresh => "fresh",
+        Arrival::Cached => "cached",
+        Arrival::Replayed { .. } => "replayed",
+        Arrival::Missed { .. } => "missed",
+        Arrival::Failed(_) => "failed",
+    }
+    .into();
+    match arrival {
+        Arrival::Missed { machine, .. } => read["machine"] = json!(machine),
+        Arrival::Failed(failure) => {
+            read["machine"] = json!(failure.machine);
+            read["replaySource"] = json!(failure.replay_source);
+            read["reason"] = json!(failure.reason.as_str());
+            read["elapsedMs"] = json!(failure.elapsed.map(milliseconds));
+        }
+        _ => {}
+    }
+    read
+}
+
+fn lease_read(lease: Lease) -> Value {
+    let (lease, left) = match lease {
+        Lease::Valid { left } => ("valid", Some(left)),
+        Lease::Pending { left } => ("pending", Some(left)),
+        Lease::Released => ("released", None),
+        Lease::Expired => ("expired", None),
+    };
+    json!({ "lease": lease, "leftMs": left })
+}
+
+/// Says that another reading than the directory's decides.
+fn note_on_cache(cached: Option<&Value>, directory: &Value, from: Source) -> Option<String> {
+    let cached = cached?;
+    let owner = |reading: &Value| reading["session"]["owner"].clone();
+    let same = cached["verdict"] == directory["verdict"] && owner(cached) == owner(directory);
+    let fails = !directory["failure"].is_null();
+    let (age, left) = (&cached["ageMs"], &cached["usableForMs"]);
+    match from {
+        Source::Stale => Some(format!(
+            "While the directory fails, this machine goes by what it read {age} ms ago."
+        )),
+        Source::Cache if fails => Some(format!(
+            "This machine goes by what it read {age} ms ago for {left} ms more."
+        )),
+        Source::Cache if !same => Some(format!(
+            "This machine goes by what it read {age} ms ago, which is no longer what the directory \
+             says, for {left} ms more."
+        )),
+        _ => None,
+    }
+}
+
+fn milliseconds(duration: Duration) -> Value {
+    u64::try_from(duration.as_millis())
+        .unwrap_or(u64::MAX)
+        .into()
 }

@@ -1,260 +1,109 @@
-//! The explanation as a value.
+//! The explanation as a value, as JSON and as text for a terminal.
+
+use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
+use serde_json::Value;
 
-use super::Finding;
-use crate::{Code, MachineId, NodeState, Presence, Source, Verdict};
+use crate::{Finding, Severity};
 
-/// Why a request is answered as it is.
+/// Why a request is answered as it is: the decision with all that it depends on.
 ///
-/// It serializes with the names of the fields in `camelCase`, and prints as text for a terminal.
-/// Fields may be added; those that are there keep their names and meanings.
+/// It serializes as one object: `finding`, `summary`, `nextStep` and `notes`, followed by the members
+/// of [`inputs`](Self::inputs). It prints as text for a terminal.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Explanation {
-    /// What is wrong, in one sentence.
-    pub summary: String,
-    /// The same as a name that a program can match on.
+    /// What is wrong.
     pub finding: Finding,
+    /// The same in one sentence, with its evidence.
+    pub summary: String,
+    /// What an operator should do.
+    pub next_step: &'static str,
     /// What else is worth a look, a sentence each.
     pub notes: Vec<String>,
-    /// Which session the request is for.
-    pub session: SessionAsked,
-    /// How the request came here.
-    pub arrival: ArrivalRead,
-    /// This machine.
-    pub machine: MachineRead,
-    /// What the layer was told to do with requests such as this one.
-    pub policy: PolicyRead,
-    /// Which of the two readings a request that came now would be judged by; `lookup` is the
-    /// directory's. Nothing where the request is for no session.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub answered_from: Option<Source>,
-    /// What the layer remembers of the session.
-    pub cached: Option<Reading>,
-    /// What the directory says now.
-    pub directory: Option<Reading>,
-    /// When the directory was last reached before, for any request.
-    pub reached: ReachedRead,
-    /// The answer to a request whose session id cannot be read, for which nothing is looked up.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refused: Option<ResponseShown>,
+    /// What the decision depends on, as an object. Members may be added; those that are there keep
+    /// their names and meanings. Times are in milliseconds; what is not known is null.
+    ///
+    /// | member | holds |
+    /// | --- | --- |
+    /// | `session` | `id`, or its beginning; `extractor`: where the layer looks for it; `malformed`: why it cannot be read |
+    /// | `arrival` | `how` the request came (`fresh`, `replayed`, `failed`, `missed`, `cached`), `hops`, and what the proxy says of it |
+    /// | `machine` | `id`, `state`, and what the `platform` calls it |
+    /// | `policy` | what the layer was told to do with requests such as this one |
+    /// | `answeredFrom` | `cache`, `stale` or `lookup`: which of the two readings a request that came now would be judged by |
+    /// | `cached`, `directory` | a reading: `source`, `ageMs`, `usable`, `session` or `failure`, `guardAllows`, `lease`, `verdict`, `code`, and the `response` that would be sent |
+    /// | `reached` | when the directory last answered and last failed, for any request |
+    /// | `refused` | the answer to a request whose session id cannot be read |
+    #[serde(flatten)]
+    pub inputs: Value,
 }
 
-/// The session that a request asks for.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct SessionAsked {
-    /// Its id, or the beginning of it; nothing if the request is for no session.
-    pub id: Option<String>,
-    /// Where the layer looks for it, in words.
-    pub extractor: String,
-    /// Why it cannot be read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub malformed: Option<String>,
+/// The members of the inputs in the order of the text.
+const ORDER: [&str; 9] = [
+    "session",
+    "arrival",
+    "machine",
+    "policy",
+    "answeredFrom",
+    "cached",
+    "directory",
+    "reached",
+    "refused",
+];
+
+impl Display for Explanation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} ({})", self.summary, self.finding)?;
+        if self.finding.severity() != Severity::Fine {
+            writeln!(f, "Next step: {}", self.next_step)?;
+        }
+        for note in &self.notes {
+            writeln!(f, "Note: {note}")?;
+        }
+        writeln!(f)?;
+        ORDER
+            .iter()
+            .try_for_each(|name| tree(f, 0, name, &self.inputs[*name]))
+    }
 }
 
-/// How a request came here, as far as the proxy in front tells.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct ArrivalRead {
-    /// `fresh`, `replayed`, `failed`, `missed` or `cached`; see [`Arrival`](crate::Arrival).
-    pub how: &'static str,
-    /// How many replays of ours it has behind it.
-    pub hops: u8,
-    /// The machine that could not be reached, or was preferred in vain.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub machine: Option<MachineId>,
-    /// The machine that had asked for the replay that failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub replay_source: Option<MachineId>,
-    /// Why the replay failed, in the proxy's words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'static str>,
-    /// How long the proxy tried, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub elapsed_ms: Option<u64>,
-    /// Whether the request came through a proxy that acts on our answers; nothing where that
-    /// cannot be told.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub came_through: Option<bool>,
+/// A member on a line of its own; one that holds others, or a list, followed by an indented block.
+fn tree(f: &mut Formatter<'_>, indent: usize, name: &str, value: &Value) -> fmt::Result {
+    let width = 14_usize.saturating_sub(indent);
+    let line = |f: &mut Formatter<'_>, value: &str| {
+        let line = format!("{:indent$}{name:<width$}{value}", "");
+        writeln!(f, "{}", line.trim_end())
+    };
+    match value {
+        Value::Array(items) if items.is_empty() => Ok(()),
+        Value::Object(members) if members.values().all(Value::is_null) => Ok(()),
+        Value::Null => Ok(()),
+        Value::Object(members) => {
+            let plain = members.iter().filter_map(|(name, value)| {
+                let value = scalar(value)?;
+                Some(format!("{name}: {value}"))
+            });
+            line(f, &plain.collect::<Vec<_>>().join(", "))?;
+            let nested = members.iter().filter(|(_, value)| scalar(value).is_none());
+            { nested }.try_for_each(|(name, value)| tree(f, indent + 2, name, value))
+        }
+        Value::Array(items) => {
+            line(f, "")?;
+            let inner = indent + 2;
+            let mut items = items.iter().filter_map(scalar);
+            items.try_for_each(|item| writeln!(f, "{:inner$}{item}", ""))
+        }
+        _ => line(f, &scalar(value).unwrap_or_default()),
+    }
 }
 
-/// This machine.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct MachineRead {
-    /// Its id, as the layer was built with it.
-    pub id: MachineId,
-    /// What its process may do.
-    pub state: NodeState,
-    /// What the platform calls it, where its environment tells.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub platform: Option<PlatformRead>,
-}
-
-/// What a platform calls a machine.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct PlatformRead {
-    /// The platform.
-    pub name: &'static str,
-    /// The environment variable that was read.
-    pub variable: &'static str,
-    /// The id.
-    pub machine: MachineId,
-}
-
-/// What the layer was told to do with requests such as this one.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct PolicyRead {
-    /// Whether it claims a session that nobody owns for this request.
-    pub claims: bool,
-    /// Whether it takes a session over from a lost owner for this request.
-    pub takes_over: bool,
-    /// How often one request is replayed at most.
-    pub max_hops: u8,
-    /// The longest wait for a lookup, in milliseconds.
-    pub lookup_timeout_ms: u64,
-    /// F, in milliseconds: for how long a read of an owned session may be relied on.
-    pub lease_ttl_ms: u64,
-    /// Whether there is a guard.
-    pub guarded: bool,
-}
-
-/// When the directory was last reached.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct ReachedRead {
-    /// How long ago it last answered, in milliseconds; nothing if it never did.
-    pub answered_ms_ago: Option<u64>,
-    /// How long ago it last failed or was too slow, in milliseconds; nothing if it never was.
-    pub failed_ms_ago: Option<u64>,
-}
-
-/// What is known of the session from one side, and what that means for the request.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct Reading {
-    /// Where it comes from; `stale` is too old, and would be used because the directory fails.
-    pub source: Source,
-    /// How long before now the directory was asked, in milliseconds.
-    pub age_ms: u64,
-    /// Whether this request may be judged by it.
-    pub usable: bool,
-    /// For how long what is remembered may still be used, in milliseconds, by requests that were
-    /// not replayed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub usable_for_ms: Option<u64>,
-    /// The session; nothing if the directory knows none, or if it failed.
-    pub session: Option<SessionRead>,
-    /// Why the directory gave no answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failure: Option<FailureRead>,
-    /// Whether the application's guard lets this request near the session.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub guard_allows: Option<bool>,
-    /// What the read allows this machine, where it is the owner.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lease: Option<LeaseRead>,
-    /// What becomes of the request by it.
-    pub verdict: Verdict,
-    /// Why the request would be refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<Code>,
-    /// The verdict in words.
-    pub meaning: String,
-    /// The answer that would be sent. Nothing where the application answers, or a claim decides.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub response: Option<ResponseShown>,
-}
-
-/// A session as it was read.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct SessionRead {
-    /// `starting`, `active` or `over`.
-    pub status: &'static str,
-    /// Its owner.
-    pub owner: Option<MachineId>,
-    /// Whether that is this machine.
-    pub owned_here: bool,
-    /// How the owner was, by the directory's clock.
-    pub presence: Presence,
-    /// The fencing token, where the directory keeps one.
-    pub epoch: Option<u64>,
-    /// The epoch that a proven release made.
-    pub released: Option<u64>,
-    /// How long it has to live from now on, in milliseconds; nothing without an end.
-    pub remaining_ms: Option<u64>,
-    /// The host at which a client can reach the owner, where the directory says so.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-    /// The names of its attributes. Their values are the application's, and are not shown.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub attributes: Vec<String>,
-}
-
-/// Why the directory gave no answer.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct FailureRead {
-    /// `timeout`, `unavailable` or `corrupt`.
-    pub kind: &'static str,
-    /// The error, then what caused it, down to the first cause.
-    pub chain: Vec<String>,
-}
-
-/// What a read of a session allows its owner.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct LeaseRead {
-    /// `valid`, `pending`, `released` or `expired`.
-    pub lease: &'static str,
-    /// For how long it may serve, or how long it has to wait, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub left_ms: Option<u64>,
-}
-
-/// An answer that would be sent.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct ResponseShown {
-    /// Its status.
-    pub status: u16,
-    /// Its headers, in their order.
-    pub headers: Vec<HeaderShown>,
-    /// The code in its body. With a replay, that is what a client reads if no proxy acts on it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<Code>,
-    /// What the code says, in a short sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<&'static str>,
-    /// What happened here, in plain sentences.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-}
-
-/// A header of an answer.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct HeaderShown {
-    /// Its name.
-    pub name: String,
-    /// Its value, as text.
-    pub value: String,
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::Bool(flag) => Some(if *flag { "yes" } else { "no" }.to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(text) => Some(text.clone()),
+        Value::Null | Value::Object(_) | Value::Array(_) => None,
+    }
 }

@@ -2,7 +2,6 @@
 
 use serde::{Serialize, Serializer};
 
-use super::Finding;
 use crate::{Code, MachineId, NodeState, Presence, Source, Verdict};
 
 macro_rules! serialize_by_name {
@@ -17,6 +16,4 @@ macro_rules! serialize_by_name {
     };
 }
 
-serialize_by_name!(
-    Code, Finding, MachineId, NodeState, Presence, Source, Verdict
-);
+serialize_by_name!(Code, MachineId, NodeState, Presence, Source, Verdict);

@@ -2,8 +2,8 @@
 
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 
-use super::HeaderShown;
 use crate::SessionId;
 
 /// Shows texts that may hold the session's id.
@@ -29,7 +29,7 @@ impl Shown {
         })
     }
 
-    /// A text of somebody else's: the id is cut, and what would move a terminal's cursor is gone.
+    /// A text from outside: the id is cut, and what would move a terminal's cursor is gone.
     pub(super) fn text(&self, text: &str) -> String {
         let text: String = text
             .chars()
@@ -41,13 +41,22 @@ impl Shown {
         }
     }
 
-    pub(super) fn headers(&self, headers: &HeaderMap) -> Vec<HeaderShown> {
+    /// Every text in a value.
+    pub(super) fn cut(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.text(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.cut(item)),
+            Value::Object(members) => members.values_mut().for_each(|member| self.cut(member)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// A line per header.
+    pub(super) fn headers(&self, headers: &HeaderMap) -> Vec<String> {
         let shown = headers.iter().map(|(name, value)| {
             let value = String::from_utf8_lossy(value.as_bytes());
-            HeaderShown {
-                name: name.to_string(),
-                value: self.header(name == http::header::LOCATION, &value),
-            }
+            let value = self.header(name == http::header::LOCATION, &value);
+            format!("{name}: {value}")
         });
         shown.collect()
     }
