@@ -180,8 +180,8 @@ findings! {
          right ones."
     ColumnMissing "column-missing" Problem
         "the table lacks a column"
-        "Name the columns as they are (`--owner-column` and the like), or leave out those that are \
-         not there (`--without-address` and the like)."
+        "Name the columns as they are (`--columns owner=NAME`), or leave out those that are not there \
+         (`--columns address=`)."
     ColumnType "column-type" Problem
         "a column has another type than its values need"
         "Name another column, or change the column's type."

@@ -161,7 +161,7 @@ pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 #[cfg(feature = "postgres")]
 pub use lookup::postgres::{
     AssignError, Assigned, Audit, AuditFinding, LeftToDo, ListedSession, MachineStatus, Migrated,
-    PostgresConfigError, PostgresDirectory, PostgresFault, PostgresLookup, PostgresLookupBuilder,
+    PostgresColumns, PostgresConfigError, PostgresDirectory, PostgresFault, PostgresLookup, PostgresLookupBuilder,
     PostgresSource, PostgresVerified, PostgresVerifyError, PostgresWarning, PostgresWatch,
     PostgresWatchBuilder, Reaped, ReapedSession, SessionFilter, WatchError, WatchHealth,
     WatchState,

@@ -14,7 +14,6 @@ mod batch;
 mod bounds;
 mod builder;
 mod column;
-mod columns;
 mod config_error;
 mod connection_string;
 mod connections;
@@ -22,7 +21,6 @@ mod connector;
 mod detached;
 mod direct;
 mod directory;
-mod document;
 mod exchange;
 mod failure;
 mod fault;
@@ -38,7 +36,9 @@ mod processes;
 mod query;
 mod queue;
 mod reserved;
+mod row;
 mod source;
+mod sql;
 mod statuses;
 mod table;
 #[cfg(feature = "tls")]
@@ -56,14 +56,17 @@ pub use fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWa
 #[cfg(feature = "doctor")]
 pub(crate) use look::{PlainFilter, PlainSession, SeenMachine, SeenRow};
 pub use source::PostgresSource;
+pub use table::PostgresColumns;
 pub use watch::{PostgresWatch, PostgresWatchBuilder, WatchError, WatchHealth, WatchState};
 
 use connections::Connections;
-use document::Reader;
 use failure::Failure;
 use processes::Processes;
 use query::SessionQuery;
 use queue::{Answer, Queue};
+use row::Facts;
+use sql::Sql;
+use statuses::Statuses;
 use table::Table;
 
 /// Looks sessions up in a `PostgreSQL` table, or by a query of the application's own.
@@ -80,9 +83,7 @@ use table::Table;
 /// let lookup = PostgresLookup::builder("postgres://app@db.internal/app?sslmode=disable")
 ///     .schema("live")
 ///     .table("rooms")
-///     .id_column("room_id")
-///     .owner_column("machine_id")
-///     .without_address()
+///     .columns("id=room_id,owner=machine_id,address=".parse()?)
 ///     .active_statuses(["open", "full"])
 ///     .attributes(["user_id", "tier"])
 ///     .build()?;
@@ -182,9 +183,11 @@ struct Inner {
     queue: Queue,
     connections: Arc<Connections>,
     query: SessionQuery,
-    reader: Reader,
+    /// `None`: the table has no status, and every row is active.
+    statuses: Option<Statuses>,
     /// What the query was made from; `None` for a query of the application's own.
     table: Option<Table>,
+    sql: Sql,
     watch: PostgresWatchBuilder,
     processes: Processes,
 }
@@ -220,35 +223,35 @@ impl Inner {
     async fn ask(&self, id: SessionId, deadline: Instant) -> Answer {
         let value = self.query.id(id);
         let parameters = [value.parameter()];
-        let sql = self.query.sql();
         let began = Stopwatch::start();
         let tells_standby = self.query.tells_standby();
         let rows = self
             .connections
-            .ask(sql, &parameters, deadline, tells_standby)
+            .ask(self.query.one(), &parameters, deadline, tells_standby)
             .await;
         meter::queried(1, began);
         let rows = rows.map_err(Failure::into_lookup_error)?;
-        match self.query.found(&rows)? {
-            ([], _) => Ok(None),
-            ([row], at) => self.read(id, row, at).map(Some),
-            _ => Err(Self::two_rows()),
+        match self.only(&rows)? {
+            Some(row) => self.read(id, row).map(Some),
+            None => Ok(None),
         }
     }
 
-    /// Reads a row that begins with `column`.
-    fn read(&self, id: SessionId, row: &Row, column: usize) -> Result<Session, LookupError> {
-        if let Some(columns) = self.query.columns() {
-            let mut facts = columns.facts(row, column)?;
-            if let Some(seen) = &mut facts.seen {
-                self.processes.tell_apart(facts.owner, seen);
-            }
-            return self.reader.session_of(id, facts);
+    /// The one row that is a session's.
+    fn only<'a>(&self, rows: &'a [Row]) -> Result<Option<&'a Row>, LookupError> {
+        let mut rows = rows.iter().filter(|row| self.query.is_session(row));
+        match (rows.next(), rows.next()) {
+            (row, None) => Ok(row),
+            (_, Some(_)) => Err(Self::two_rows()),
         }
-        let document = row.try_get(column).map_err(|error| {
-            LookupError::corrupt("the session's row cannot be read").with_source(error)
-        })?;
-        self.reader.session(id, document)
+    }
+
+    fn read(&self, id: SessionId, row: &Row) -> Result<Session, LookupError> {
+        let mut facts = Facts::of(row)?;
+        if let Some(seen) = &mut facts.seen {
+            self.processes.tell_apart(facts.owner, seen);
+        }
+        facts.into_session(id, self.statuses.as_ref())
     }
 
     fn two_rows() -> LookupError {
@@ -278,7 +281,7 @@ impl SessionLookup for PostgresLookup {
 impl fmt::Debug for PostgresLookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresLookup")
-            .field("query", &self.inner.query.inner())
+            .field("query", &self.inner.query.one())
             .field("connections", &self.inner.connections)
             .field("queue", &self.inner.queue)
             .finish_non_exhaustive()

@@ -77,11 +77,11 @@ async fn a_table_a_column_and_a_type_that_do_not_fit_are_told_apart() {
     with(&["--table", "rooms"])
         .await
         .is("table-missing", "there is no table \"rooms\".");
-    with(&["--owner-column", "machine"]).await.is(
+    with(&["--columns", "owner=machine"]).await.is(
         "column-missing",
         "has no column \"machine\", which should hold the",
     );
-    with(&["--expires-at-column", "tier"])
+    with(&["--columns", "expires_at=tier"])
         .await
         .is("column-type", "column \"tier\" of \"preview_sessions\"");
 }

@@ -91,7 +91,7 @@ async fn an_address_that_is_none_makes_the_row_unusable() {
         "row-unusable",
         "the session's address cannot be a machine's",
     );
-    let arguments = ["--without-address"];
+    let arguments = ["--columns=address="];
     scene
         .diagnose_with(session, &arguments)
         .await
@@ -134,14 +134,9 @@ async fn a_table_of_other_names_is_looked_at_by_these() {
     let names = [
         "--schema=live",
         "--table=rooms",
-        "--id-column=room",
         "--id-as-text",
-        "--owner-column=machine",
-        "--status-column=state",
+        "--columns=id=room,owner=machine,status=state,address=,expires_at=,ended_at=",
         "--active-status=open,full",
-        "--without-address",
-        "--without-expires-at",
-        "--without-ended-at",
     ];
     let diagnosed = scene.diagnose_with(session, &names).await;
     diagnosed.ends(0, "fine", OWNER);

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
-use crate::{Process, builder, machine, migrated, one, owned_by, row, unowned};
+use crate::{Process, builder, columns, machine, migrated, one, owned_by, row, unowned};
 
 const FLY: &str = "e2863555a91708";
 const OTHER: &str = "148ed599c14189";
@@ -381,11 +381,9 @@ async fn an_owner_may_be_of_any_type() {
     let odd = builder(&database)
         .table("od'd")
         .schema("public")
-        .owner_column("machine")
-        .without_status()
-        .without_address()
-        .without_expires_at()
-        .without_ended_at()
+        .columns(columns(
+            "owner=machine,status=,address=,expires_at=,ended_at=",
+        ))
         .id_as_text();
     let process = Process::with("17", odd, Freshness::new());
     process.directory.migrate().await.unwrap();

@@ -4,7 +4,7 @@ use tower_ownership::{Freshness, LookupErrorKind, SessionId, SessionStatus};
 use uuid::Uuid;
 
 use crate::support::incident::PreviewSession;
-use crate::{Process, builder, migrated, one, owned_by, row, unowned};
+use crate::{Process, builder, columns, migrated, one, owned_by, row, unowned};
 
 #[tokio::test]
 async fn a_session_ends_once_and_keeps_its_last_epoch() {
@@ -101,7 +101,7 @@ async fn without_a_column_for_the_end_the_status_says_it() {
         )
         .await;
     let id = owned_by_state(&database).await;
-    let without = builder(&database).without_ended_at();
+    let without = builder(&database).columns(columns("ended_at="));
     // Nobody said which word an enum has.
     let silent = Process::with("m1", without.clone(), Freshness::new());
     let error = silent.directory.end(SessionId::new(id)).await.unwrap_err();
@@ -126,9 +126,9 @@ async fn where_nothing_can_say_it_that_is_said() {
     let database = migrated().await;
     let id = SessionId::new(owned_by(&database, "m1").await);
     let contradiction = builder(&database)
-        .without_ended_at()
+        .columns(columns("ended_at="))
         .active_statuses(["active", "ended"]);
-    let nothing = builder(&database).without_ended_at().without_status();
+    let nothing = builder(&database).columns(columns("ended_at=,status="));
     for builder in [contradiction, nothing] {
         let process = Process::with("m1", builder, Freshness::new());
         let error = process.directory.end(id).await.unwrap_err();

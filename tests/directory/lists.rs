@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
-use crate::{Process, builder, machine, me, migrated, owned_by, unowned};
+use crate::{Process, builder, columns, machine, me, migrated, owned_by, unowned};
 
 /// A fleet in which every owner is as its name says, and owns one session.
 async fn fleet(database: &Database) {
@@ -164,10 +164,7 @@ async fn a_table_with_less_is_listed_with_less() {
         .execute("DROP INDEX preview_sessions_tower_ownership_owner")
         .await;
     owned_by(&database, "m1").await;
-    let bare = builder(&database)
-        .without_status()
-        .without_ended_at()
-        .without_expires_at();
+    let bare = builder(&database).columns(columns("status=,ended_at=,expires_at="));
     let process = Process::with("m1", bare, Freshness::new());
     process.directory.migrate().await.unwrap();
     for filter in [

@@ -46,7 +46,9 @@ mod verify;
 
 use std::{error::Error, time::Duration};
 
-use tower_ownership::{MachineId, PostgresDirectory, PostgresLookup, PostgresLookupBuilder};
+use tower_ownership::{
+    MachineId, PostgresColumns, PostgresDirectory, PostgresLookup, PostgresLookupBuilder,
+};
 use uuid::Uuid;
 
 use process::Process;
@@ -55,6 +57,11 @@ use support::incident::PreviewSession;
 
 fn me(machine: &str) -> MachineId {
     machine.parse().unwrap()
+}
+
+/// The default columns with these changes.
+fn columns(text: &str) -> PostgresColumns {
+    text.parse().unwrap()
 }
 
 const BEAT: Duration = Duration::from_millis(50);

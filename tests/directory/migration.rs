@@ -1,7 +1,8 @@
 //! The SQL of ownership.
 
 use tower_ownership::{
-    PostgresConfigError, PostgresDirectory, PostgresLookup, PostgresWatch, Presence,
+    PostgresColumns, PostgresConfigError, PostgresDirectory, PostgresLookup, PostgresWatch,
+    Presence,
 };
 use uuid::Uuid;
 
@@ -410,16 +411,19 @@ async fn names_and_types_may_be_odd() {
         let builder = PostgresLookup::builder(database.url())
             .schema(schema)
             .table(table)
-            .id_column("the \"id\"")
-            .owner_column("o'wner")
-            .status_column("select")
+            .columns(PostgresColumns {
+                id: "the \"id\"".to_owned(),
+                owner: "o'wner".to_owned(),
+                status: Some("select".to_owned()),
+                address: None,
+                expires_at: None,
+                ended_at: None,
+                epoch: Some("Epoch".to_owned()),
+                released: "re\"leased".to_owned(),
+                ..PostgresColumns::default()
+            })
             .active_statuses(["up", "it's up"])
             .starting_statuses(["coming"])
-            .without_address()
-            .without_expires_at()
-            .without_ended_at()
-            .epoch_column("Epoch")
-            .released_column("re\"leased")
             .machines_table("ma'chines $$")
             .fleet_table("the \"fleet\"")
             .id_as_text();

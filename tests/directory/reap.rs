@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
-use crate::{Process, builder, machine, migrated, one, owned_by, row};
+use crate::{Process, builder, columns, machine, migrated, one, owned_by, row};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -177,7 +177,7 @@ async fn a_table_that_tells_no_end_keeps_its_sessions() {
     session(&database, |session| session.ended_ago = Some(3_700.0)).await;
     machine(&database, "lost", 3_700.0, "").await;
     machine(&database, "heard", 0.0, "").await;
-    let endless = builder(&database).without_ended_at().without_expires_at();
+    let endless = builder(&database).columns(columns("ended_at=,expires_at="));
     let process = Process::with("m1", endless, Freshness::new());
     let reaped = process.directory.reap(HOUR, 100).await.unwrap();
     assert_eq!((reaped.sessions.len(), reaped.machines.len()), (0, 1));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::columns;
 use tower_ownership::{PostgresConfigError, PostgresLookup, PostgresLookupBuilder};
 
 const URL: &str = "postgres://app:secret@127.0.0.1/app";
@@ -17,7 +18,11 @@ fn settings_that_could_never_work_are_refused() {
     for (said, expected) in [
         (refused(|b| b.table("")), "table \"\""),
         (refused(|b| b.schema("a\0b")), "NUL"),
-        (refused(|b| b.owner_column("o".repeat(64))), "63 bytes"),
+        (
+            refused(|b| b.columns(columns(&format!("owner={}", "o".repeat(64))))),
+            "63 bytes",
+        ),
+        (refused(|b| b.columns(columns("owner="))), "it is empty"),
         (refused(|b| b.attributes(["a", "a"])), "twice"),
         (refused(|b| b.active_statuses([""; 0])), "none means active"),
         (refused(|b| b.starting_statuses(["active"])), "\"active\""),

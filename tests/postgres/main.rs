@@ -25,13 +25,18 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use tower_ownership::{
-    LookupError, LookupErrorKind, PostgresLookup, PostgresLookupBuilder, Session, SessionId,
-    SessionLookup as _,
+    LookupError, LookupErrorKind, PostgresColumns, PostgresLookup, PostgresLookupBuilder, Session,
+    SessionId, SessionLookup as _,
 };
 use uuid::Uuid;
 
 use support::database::Database;
 use support::incident::PreviewSession;
+
+/// The default columns with these changes.
+fn columns(text: &str) -> PostgresColumns {
+    text.parse().unwrap()
+}
 
 /// A lookup of the incident's table.
 fn lookup(database: &Database) -> PostgresLookup {

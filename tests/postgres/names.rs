@@ -4,7 +4,7 @@ use tower_ownership::{LookupErrorKind, PostgresLookup, SessionStatus};
 use uuid::Uuid;
 
 use crate::support::database::Database;
-use crate::{chain, find, found, kind};
+use crate::{chain, columns, find, found, kind};
 
 #[tokio::test]
 async fn names_are_taken_literally() {
@@ -24,13 +24,10 @@ async fn names_are_taken_literally() {
     let lookup = PostgresLookup::builder(database.url())
         .schema("My \"Schema\"")
         .table("t\"; DROP TABLE users; --")
-        .id_column("ID")
-        .status_column("Select")
-        .owner_column("own\"er")
-        .address_column("url.of")
-        .expires_at_column("exp'ires")
-        .ended_at_column("$1")
-        .epoch_column("épo que")
+        .columns(columns(
+            "id=ID,status=Select,owner=own\"er,address=url.of,expires_at=exp'ires,ended_at=$1,\
+             epoch=épo que",
+        ))
         .active_statuses(["open"])
         .build()
         .unwrap();
@@ -53,10 +50,7 @@ async fn columns_that_a_table_does_not_have_are_left_out() {
         )
         .await;
     let lookup = PostgresLookup::builder(database.url())
-        .without_status()
-        .without_address()
-        .without_expires_at()
-        .without_ended_at()
+        .columns(columns("status=,address=,expires_at=,ended_at="))
         .build()
         .unwrap();
     let session = found(&lookup, Uuid::from_u128(1)).await;

@@ -99,6 +99,77 @@ async fn a_query_that_forgets_a_column_is_corrupt_and_lets_nobody_in() {
 }
 
 #[tokio::test]
+async fn a_column_that_cannot_be_true_is_corrupt_and_named() {
+    let database = fleet().await;
+    for (owner, status, more, named) in [
+        ("'m1'", "NULL", "", "status"),
+        ("'m1'", "1", "", "status"),
+        ("''", "'active'", "", "owner"),
+        ("ARRAY['m1']", "'active'", "", "owner"),
+        (r"E'm1\r\nset-cookie: x'", "'active'", "", "owner"),
+        ("'m1'", "'over'", ", '' AS address", "address"),
+        ("'m1'", "'active'", ", 'https://a@b' AS address", "address"),
+        (
+            "'m1'",
+            "'active'",
+            ", 'soon' AS remaining_seconds",
+            "remaining",
+        ),
+        (
+            "'m1'",
+            "'active'",
+            ", 'NaN' AS remaining_seconds",
+            "remaining",
+        ),
+        ("'m1'", "'active'", ", -1 AS epoch", "epoch"),
+        ("'m1'", "'active'", ", 1.5 AS epoch", "epoch"),
+        (
+            "'m1'",
+            "'active'",
+            ", '[1]'::jsonb AS attributes",
+            "attributes",
+        ),
+        ("'m1'", "'active'", ", -1 AS released", "release"),
+        ("'m1'", "'active'", ", 'well' AS presence", "presence"),
+        ("'m1'", "'active'", ", 1 AS presence", "presence"),
+    ] {
+        let query = format!(
+            "SELECT {owner} AS owner, {status} AS status{more} FROM sessions WHERE id = $1"
+        );
+        let lookup = custom(&database, &query);
+        let error = find(&lookup, Uuid::from_u128(1)).await.unwrap_err();
+        assert_eq!(error.kind(), LookupErrorKind::Corrupt, "{query}");
+        assert!(error.to_string().contains(named), "{query}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_life_that_has_run_out_is_over_and_one_too_long_to_count_has_no_end() {
+    let database = fleet().await;
+    for (seconds, is_over) in [
+        ("0", true),
+        ("-0.001", true),
+        ("-1e300", true),
+        ("'-Infinity'", true),
+        ("'Infinity'", false),
+        ("1e300", false),
+        ("NULL", false),
+    ] {
+        let query = format!(
+            "SELECT 'm1' AS owner, 'active' AS status, {seconds} AS remaining_seconds
+             FROM sessions WHERE id = $1"
+        );
+        let session = found(&custom(&database, &query), Uuid::from_u128(1)).await;
+        assert_eq!(
+            session.status() == SessionStatus::Over,
+            is_over,
+            "{seconds}"
+        );
+        assert_eq!(session.remaining().is_some(), is_over, "{seconds}");
+    }
+}
+
+#[tokio::test]
 async fn a_query_cannot_write() {
     let database = fleet().await;
     database

@@ -8,7 +8,7 @@ use tower_ownership::{
 use crate::support::database::Database;
 use crate::support::free_port;
 use crate::support::incident::PreviewSession;
-use crate::{chain, lookup, with_session};
+use crate::{chain, columns, lookup, with_session};
 
 fn me(id: &str) -> MachineId {
     id.parse().unwrap()
@@ -80,7 +80,7 @@ async fn everything_that_is_wrong_is_named_at_once() {
         )
         .await;
     let builder = PostgresLookup::builder(database.url())
-        .epoch_column("owner_epoch")
+        .columns(columns("epoch=owner_epoch"))
         .attributes(["user_id"]);
     let column = |name, role, found, wanted| {
         format!(
@@ -119,7 +119,7 @@ async fn other_types_that_work_are_no_faults() {
         .await;
     let lookup = PostgresLookup::builder(database.url())
         .id_as_text()
-        .epoch_column("owner_epoch")
+        .columns(columns("epoch=owner_epoch"))
         .build()
         .unwrap();
     assert_eq!(verified(&lookup).await.warnings(), []);

@@ -76,13 +76,11 @@ async fn names_may_be_odd() {
         let builder = PostgresLookup::builder(database.url())
             .schema(schema)
             .table(table)
-            .id_column("the \"id\"")
-            .owner_column("o'wner")
-            .status_column("select")
-            .without_address()
-            .without_expires_at()
-            .without_ended_at()
-            .epoch_column("Epoch")
+            .columns(
+                "id=the \"id\",owner=o'wner,status=select,address=,expires_at=,ended_at=,epoch=Epoch"
+                    .parse()
+                    .unwrap(),
+            )
             .id_as_text();
         let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
         let name = format!("{}.{}", quoted(schema), quoted(table));

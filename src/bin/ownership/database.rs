@@ -3,17 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
-use tower_ownership::{PostgresLookup, PostgresLookupBuilder};
+use tower_ownership::{PostgresColumns, PostgresLookup, PostgresLookupBuilder};
 
 use crate::exit::{Exit, Failure};
 
-/// The database and its tables. What is not said is as `PostgresLookup::builder` has it.
+/// The database and its tables. The defaults are those of `PostgresLookup::builder`.
 #[derive(Debug, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    clippy::struct_field_names,
-    reason = "they are the names of options"
-)]
+#[expect(clippy::struct_field_names, reason = "they are the names of options")]
 #[command(next_help_heading = "Database")]
 pub struct Database {
     /// The URL of the database
@@ -28,49 +24,17 @@ pub struct Database {
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
 
-    /// The column of a session's id [default: id]
-    #[arg(long, value_name = "NAME")]
-    id_column: Option<String>,
+    /// Columns that are not called as by default, as `owner=machine_id,status=state`. With an empty
+    /// name (`address=`) there is no such column. Which: id [default: id], owner [container_id],
+    /// status [status], address (the owner's URL) [container_url], expires_at [expires_at],
+    /// ended_at [ended_at]; and with the migration: epoch [owner_epoch], released (the release proof)
+    /// [owner_released], epoch_of (the owner that the epoch was set for) [owner_epoch_of]
+    #[arg(long, env = "OWNERSHIP_COLUMNS", value_name = "COLUMN=NAME,...")]
+    columns: Option<PostgresColumns>,
 
     /// Ids are stored as text
     #[arg(long)]
     id_as_text: bool,
-
-    /// The column of the owner's machine id [default: container_id]
-    #[arg(long, value_name = "NAME")]
-    owner_column: Option<String>,
-
-    /// The column of the status [default: status]
-    #[arg(long, value_name = "NAME")]
-    status_column: Option<String>,
-
-    /// There is no status
-    #[arg(long, conflicts_with = "status_column")]
-    without_status: bool,
-
-    /// The column of the owner's URL [default: container_url]
-    #[arg(long, value_name = "NAME")]
-    address_column: Option<String>,
-
-    /// There is no URL
-    #[arg(long, conflicts_with = "address_column")]
-    without_address: bool,
-
-    /// The column of the time at which a session expires [default: expires_at]
-    #[arg(long, value_name = "NAME")]
-    expires_at_column: Option<String>,
-
-    /// Sessions do not expire
-    #[arg(long, conflicts_with = "expires_at_column")]
-    without_expires_at: bool,
-
-    /// The column of the time at which a session ended [default: ended_at]
-    #[arg(long, value_name = "NAME")]
-    ended_at_column: Option<String>,
-
-    /// The end of a session is not stored
-    #[arg(long, conflicts_with = "ended_at_column")]
-    without_ended_at: bool,
 
     /// A status that means active; may be given several times [default: active]
     #[arg(long, value_name = "WORD", value_delimiter = ',')]
@@ -83,18 +47,6 @@ pub struct Database {
     /// A status that means over [default: all others]
     #[arg(long, value_name = "WORD", value_delimiter = ',')]
     over_status: Vec<String>,
-
-    /// The column of the epoch [default: owner_epoch, where the migration is applied]
-    #[arg(long, value_name = "NAME")]
-    epoch_column: Option<String>,
-
-    /// The column of the release proof [default: owner_released]
-    #[arg(long, value_name = "NAME")]
-    released_column: Option<String>,
-
-    /// The column of the owner that the epoch was set for [default: owner_epoch_of]
-    #[arg(long, value_name = "NAME")]
-    epoch_of_column: Option<String>,
 
     /// The table of machines [default: ownership_machines]
     #[arg(long, value_name = "NAME")]
@@ -113,62 +65,43 @@ pub struct Database {
     database_timeout: Option<Duration>,
 }
 
-/// Of a lookup that is never asked.
+/// The URL of a lookup that is never asked.
 const NOWHERE: &str = "postgres://localhost/nowhere?sslmode=disable";
-
-type Builder = PostgresLookupBuilder;
-/// What was said, and what it is said of.
-type Name<'a> = (&'a Option<String>, fn(Builder, String) -> Builder);
-type Switch = (bool, fn(Builder) -> Builder);
 
 impl Database {
     pub fn builder(&self) -> Result<PostgresLookupBuilder, Failure> {
         let url = self.database.as_deref().filter(|url| !url.is_empty());
         let url = url.ok_or_else(|| Failure {
             exit: Exit::Usage,
-            text: "which database? say it with --database, or in DATABASE_URL".to_owned(),
+            text: "no database: set --database or DATABASE_URL".to_owned(),
         })?;
         Ok(self.named(url))
     }
 
-    /// For whoever only wants the names.
+    /// For commands that need only the names.
     pub fn builder_without_a_server(&self) -> PostgresLookupBuilder {
         self.named(NOWHERE)
     }
 
     fn named(&self, url: &str) -> PostgresLookupBuilder {
         let mut builder = PostgresLookup::builder(url);
-        let names: [Name<'_>; 13] = [
-            (&self.schema, Builder::schema),
-            (&self.table, Builder::table),
-            (&self.id_column, Builder::id_column),
-            (&self.owner_column, Builder::owner_column),
-            (&self.status_column, Builder::status_column),
-            (&self.address_column, Builder::address_column),
-            (&self.expires_at_column, Builder::expires_at_column),
-            (&self.ended_at_column, Builder::ended_at_column),
-            (&self.epoch_column, Builder::epoch_column),
-            (&self.released_column, Builder::released_column),
-            (&self.epoch_of_column, Builder::epoch_of_column),
-            (&self.machines_table, Builder::machines_table),
-            (&self.fleet_table, Builder::fleet_table),
-        ];
-        for (name, set) in names {
-            if let Some(name) = name {
-                builder = set(builder, name.clone());
-            }
+        if let Some(schema) = &self.schema {
+            builder = builder.schema(schema);
         }
-        let switches: [Switch; 5] = [
-            (self.id_as_text, Builder::id_as_text),
-            (self.without_status, Builder::without_status),
-            (self.without_address, Builder::without_address),
-            (self.without_expires_at, Builder::without_expires_at),
-            (self.without_ended_at, Builder::without_ended_at),
-        ];
-        for (is_on, set) in switches {
-            if is_on {
-                builder = set(builder);
-            }
+        if let Some(table) = &self.table {
+            builder = builder.table(table);
+        }
+        if let Some(columns) = &self.columns {
+            builder = builder.columns(columns.clone());
+        }
+        if self.id_as_text {
+            builder = builder.id_as_text();
+        }
+        if let Some(table) = &self.machines_table {
+            builder = builder.machines_table(table);
+        }
+        if let Some(table) = &self.fleet_table {
+            builder = builder.fleet_table(table);
         }
         if !self.active_status.is_empty() {
             builder = builder.active_statuses(&self.active_status);

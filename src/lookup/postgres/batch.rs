@@ -20,6 +20,7 @@ use super::{
     failure::Failure,
     query::SessionQuery,
     queue::{Answer, Slot, Waiting},
+    row,
 };
 
 /// How long a query whose callers have all gone may go on. Most end by then, and their
@@ -132,7 +133,7 @@ impl Inner {
 
     async fn rows(&self, ids: &[SessionId], deadline: Instant) -> Result<Vec<Row>, Failure> {
         // Without such a statement nobody queues.
-        let Some(query) = self.query.batch() else {
+        let Some(query) = self.query.many() else {
             return Ok(Vec::new());
         };
         let (count, ids) = (ids.len(), self.query.ids(ids));
@@ -168,16 +169,16 @@ impl Inner {
         let mut answers: Vec<Option<Answer>> = vec![None; ids.len()];
         let mut one_astray = false;
         for row in rows {
-            if self.query.is_without_session(&row) {
+            if !self.query.is_session(&row) {
                 continue;
             }
-            let place = self.query.id_in_batch(&row).and_then(|(id, column)| {
+            let place = row::id(&row).and_then(|id| {
                 let at = ids.binary_search(&id).ok()?;
-                Some((id, column, answers.get_mut(at)?))
+                Some((id, answers.get_mut(at)?))
             });
             match place {
-                Some((_, _, answer @ Some(_))) => *answer = Some(Err(Self::two_rows())),
-                Some((id, column, answer)) => *answer = Some(self.read(id, &row, column).map(Some)),
+                Some((_, answer @ Some(_))) => *answer = Some(Err(Self::two_rows())),
+                Some((id, answer)) => *answer = Some(self.read(id, &row).map(Some)),
                 None => one_astray = true,
             }
         }

@@ -5,7 +5,11 @@ use std::time::Duration;
 #[cfg(feature = "tls")]
 use super::tls::TlsSettings;
 use super::{
-    bounds::Bounds, query::IdType, source::PostgresSource, statuses::Statuses, table::TableNames,
+    bounds::Bounds,
+    query::IdType,
+    source::PostgresSource,
+    statuses::Statuses,
+    table::{PostgresColumns, TableNames},
 };
 
 mod build;
@@ -79,79 +83,15 @@ impl PostgresLookupBuilder {
         self
     }
 
-    /// The column of the session's id, a `uuid` unless [`id_as_text`](Self::id_as_text) says
-    /// otherwise. Default: `id`.
-    pub fn id_column(mut self, column: impl Into<String>) -> Self {
-        self.names.id = column.into();
+    /// What the columns are called, and which there are. A second call replaces the first.
+    pub fn columns(mut self, columns: PostgresColumns) -> Self {
+        self.names.columns = columns;
         self
     }
 
     /// Ids are stored as text: hyphenated and in lower case. In a custom query, `$1` is then text.
     pub fn id_as_text(mut self) -> Self {
         self.id_type = IdType::Text;
-        self
-    }
-
-    /// The column of the owner's machine id, a text or a `uuid`. Default: `container_id`.
-    pub fn owner_column(mut self, column: impl Into<String>) -> Self {
-        self.names.owner = column.into();
-        self
-    }
-
-    /// The column of the status, a text or an enum. Default: `status`.
-    pub fn status_column(mut self, column: impl Into<String>) -> Self {
-        self.names.status = Some(column.into());
-        self
-    }
-
-    /// There is no status: every row is active until it expires or ends.
-    pub fn without_status(mut self) -> Self {
-        self.names.status = None;
-        self
-    }
-
-    /// The column of the owner's URL, a text. Default: `container_url`.
-    pub fn address_column(mut self, column: impl Into<String>) -> Self {
-        self.names.address = Some(column.into());
-        self
-    }
-
-    /// There is no address, or none that matters: only redirects need one.
-    pub fn without_address(mut self) -> Self {
-        self.names.address = None;
-        self
-    }
-
-    /// The column of the time at which the session expires, a `timestamptz`. Default:
-    /// `expires_at`.
-    pub fn expires_at_column(mut self, column: impl Into<String>) -> Self {
-        self.names.expires_at = Some(column.into());
-        self
-    }
-
-    /// Sessions do not expire by a time in the table.
-    pub fn without_expires_at(mut self) -> Self {
-        self.names.expires_at = None;
-        self
-    }
-
-    /// The column of the time at which the session ended or will end, a `timestamptz`. Default:
-    /// `ended_at`.
-    pub fn ended_at_column(mut self, column: impl Into<String>) -> Self {
-        self.names.ended_at = Some(column.into());
-        self
-    }
-
-    /// The end of a session is not in the table.
-    pub fn without_ended_at(mut self) -> Self {
-        self.names.ended_at = None;
-        self
-    }
-
-    /// The column of the fencing token, a whole number that rises with every change of owner.
-    /// Default: none, and `owner_epoch` with [`ownership`](Self::ownership).
-    pub fn epoch_column(mut self, column: impl Into<String>) -> Self {
-        self.names.epoch = Some(column.into());
         self
     }
 

@@ -22,6 +22,12 @@ pub enum PostgresConfigError {
         /// Why not.
         reason: &'static str,
     },
+    /// The list of columns cannot be read.
+    #[error("the columns cannot be read: {reason}")]
+    Columns {
+        /// Why not.
+        reason: String,
+    },
     /// The custom query cannot be a session query.
     #[error("the session query cannot be used: {reason}")]
     Query {

@@ -1,14 +1,21 @@
 //! The write side: who owns a session, and which machines are there.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio_postgres::Row;
 
 use crate::{HeartbeatBuilder, LookupError};
 
 use super::{
-    Inner, PostgresConfigError, PostgresWatch, identifier::Identifier, migration::literal,
-    ownership::Ownership, statuses::Statuses, table::Table,
+    Inner, PostgresConfigError, PostgresWatch,
+    connections::Parameter,
+    failure::Failure,
+    identifier::Identifier,
+    ownership::Ownership,
+    row::{epoch, value},
+    sql::Statements,
+    statuses::Statuses,
+    table::Table,
 };
 
 mod assign;
@@ -116,6 +123,7 @@ pub struct PostgresDirectory {
     lookup: Arc<Inner>,
     table: Arc<Table>,
     ownership: Arc<Ownership>,
+    statements: Arc<Statements>,
     channel: Arc<str>,
 }
 
@@ -133,6 +141,7 @@ impl PostgresDirectory {
         let ownership = table.ownership.clone();
         let ownership = ownership.ok_or(PostgresConfigError::NoOwnership)?;
         Ok(Self {
+            statements: Arc::new(Statements::new(&lookup.sql)),
             lookup: Arc::clone(lookup),
             table: Arc::new(table),
             ownership: Arc::new(ownership),
@@ -177,91 +186,25 @@ impl PostgresDirectory {
     }
 
     fn statuses(&self) -> Option<&Statuses> {
-        self.lookup.reader.statuses.as_ref()
+        self.lookup.statuses.as_ref()
     }
 
-    /// A text as a value of a column, of whatever type that is.
-    fn value_of(&self, column: &Identifier, text: &str) -> String {
-        let (name, key) = (self.table.qualified(), literal(column.name()));
-        format!("(jsonb_populate_record(NULL::{name}, jsonb_build_object({key}, {text}))).{column}")
-    }
-
-    /// The new owner's address, where the table has a column for it and the machine said it.
-    fn address_of(&self, machine: &str) -> String {
-        match &self.table.address {
-            Some(address) => format!(
-                ", {address} = COALESCE((SELECT {machine}.address FROM {machine}), t.{address})"
-            ),
-            None => String::new(),
-        }
-    }
-
-    /// Whether the row `alias` has one of the statuses in the array `words`, and its life has not
-    /// ended.
-    fn lives(&self, alias: &str, words: &str) -> String {
-        let status = self.table.status.as_ref();
-        let status = status.map(|status| format!("{alias}.{status}::text = ANY({words})"));
-        let conditions = self.has_not_ended(alias).into_iter().chain(status);
-        all_of(conditions)
-    }
-
-    /// Whether the row `alias` is that of an active session, so that the planner sees that the index
-    /// of owners holds it, and its life has not ended.
-    fn is_active(&self, alias: &str) -> String {
-        let active = migration::active(&self.table, self.statuses(), Some(alias));
-        all_of(active.into_iter().chain(self.has_not_ended(alias)))
-    }
-
-    /// Whether the row `alias` is that of a session that is being created, and its life has not
-    /// ended. `None`: no status tells.
-    fn is_starting(&self, alias: &str) -> Option<String> {
-        let status = self.table.status.as_ref()?;
-        let words = self.statuses()?.starting.iter();
-        let words: Vec<String> = words.map(|word| literal(word)).collect();
-        if words.is_empty() {
-            return None;
-        }
-        let starts = format!("{alias}.{status}::text IN ({})", words.join(", "));
-        let conditions = std::iter::once(starts).chain(self.has_not_ended(alias));
-        Some(all_of(conditions))
-    }
-
-    fn has_not_ended(&self, alias: &str) -> Vec<String> {
-        let ends = [&self.table.expires_at, &self.table.ended_at];
-        let ends = ends.into_iter().flatten();
-        ends.map(|end| format!("({alias}.{end} IS NULL OR {alias}.{end} > now())"))
-            .collect()
-    }
-
-    /// The columns that a session is read from, of the row `alias`.
-    fn stored(&self, alias: &str) -> String {
-        let columns = self.table.stored().into_iter();
-        let columns: Vec<String> = columns.map(|column| format!("{alias}.{column}")).collect();
-        columns.join(", ")
+    /// A list, which may take longer than a lookup.
+    async fn list(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, LookupError> {
+        let rows = self.lookup.connections.read_much(sql, parameters, LIST);
+        rows.await.map_err(Failure::into_read_error)
     }
 }
 
-fn all_of(conditions: impl Iterator<Item = String>) -> String {
-    let conditions: Vec<String> = conditions.collect();
-    if conditions.is_empty() {
-        "true".to_owned()
-    } else {
-        conditions.join(" AND ")
-    }
-}
+/// How long a list may take.
+const LIST: Duration = Duration::from_secs(10);
 
-fn value<'a, T: tokio_postgres::types::FromSql<'a>>(
-    row: &'a Row,
-    column: usize,
-) -> Result<T, LookupError> {
-    row.try_get(column).map_err(|error| {
-        LookupError::corrupt("PostgreSQL's answer cannot be read").with_source(error)
-    })
-}
+/// More of anything is not listed at once.
+const MOST: usize = 10_000;
 
-fn epoch(number: i64) -> Result<u64, LookupError> {
-    u64::try_from(number)
-        .map_err(|_| LookupError::corrupt("the session's epoch is no whole number from 0 up"))
+/// A limit of a statement.
+fn rows(limit: usize) -> i64 {
+    i64::try_from(limit.min(MOST)).unwrap_or(i64::MAX)
 }
 
 impl fmt::Debug for PostgresDirectory {

@@ -64,7 +64,7 @@ impl Failure {
     }
 
     /// Whether the server refused to write because nothing may be written there; a standby also
-    /// says so with the code of a feature that it does not have.
+    /// reports that with the code of a feature that it does not have.
     pub(super) fn is_of_a_read_only_server(&self) -> bool {
         matches!(self.sqlstate(), Some("25006" | "0A000"))
     }
@@ -97,52 +97,38 @@ impl Failure {
         class.is_some_and(|class| classes.contains(&class))
     }
 
-    /// The same for what would have been written.
-    pub(super) fn into_write_error(self) -> LookupError {
-        let code = self.sqlstate().unwrap_or_default();
-        let error = match code {
-            "57014" | "55P03" => {
-                LookupError::timeout("PostgreSQL gave the write up: it took too long")
-            }
-            "25006" => LookupError::unavailable(
-                "PostgreSQL takes no writes: default_transaction_read_only is on for this \
-                 database, role or server",
-            ),
-            "42P01" | "42703" | "3F000" | "42P10" => LookupError::unavailable(
-                "PostgreSQL has no such table or column as the write names: was the migration of \
-                 the directory applied?",
-            ),
-            "42501" => LookupError::unavailable("PostgreSQL does not permit the write"),
-            "42804" | "42883" | "42846" => {
-                LookupError::corrupt("the columns are not of the types that the write needs")
-            }
-            // Nearly always "too many notifications in the NOTIFY queue": every write of an owner
-            // notifies.
-            "54000" => LookupError::unavailable(
-                "PostgreSQL refuses the write because a limit is reached, most likely of the NOTIFY \
-                 queue: a listener takes no notifications (see pg_notification_queue_usage())",
-            ),
-            code if code.starts_with("22") => LookupError::corrupt(
-                "PostgreSQL cannot store the value: is the owner's column of a type that holds \
-                 machine ids?",
-            ),
-            "" => match &self {
-                Self::Unasked(error) => error.clone(),
-                Self::Standby(_) => standby(),
-                Self::Slow => LookupError::timeout(
-                    "the write took too long, and may have been done all the same",
-                ),
-                Self::Server(_) => LookupError::unavailable(
-                    "the connection to PostgreSQL was lost, and the write may have been done all \
-                     the same",
-                ),
-            },
-            _ => LookupError::unavailable("PostgreSQL refused the write"),
-        };
-        self.caused(error)
+    /// The error of a session query.
+    pub(super) fn into_lookup_error(self) -> LookupError {
+        self.into_error(Asked::Session)
     }
 
-    /// The same for a claim: the lookup before it worked, which an error of the directory alone would
+    /// The error of any other query.
+    pub(super) fn into_read_error(self) -> LookupError {
+        self.into_error(Asked::Read)
+    }
+
+    pub(super) fn into_write_error(self) -> LookupError {
+        self.into_error(Asked::Write)
+    }
+
+    fn into_error(self, asked: Asked) -> LookupError {
+        let error = match &self {
+            Self::Unasked(error) => error.clone(),
+            Self::Slow => LookupError::timeout(match asked {
+                Asked::Session => "the session query took too long",
+                Asked::Read => "the query took too long",
+                Asked::Write => "the write took too long, and may have been done all the same",
+            }),
+            Self::Standby(_) => LookupError::unavailable(STANDBY),
+            Self::Server(_) => of_code(self.sqlstate(), asked),
+        };
+        match self {
+            Self::Unasked(_) | Self::Slow | Self::Standby(None) => error,
+            Self::Server(source) | Self::Standby(Some(source)) => error.with_source(source),
+        }
+    }
+
+    /// The error of a claim. The lookup before it worked, which an error of the directory alone would
     /// leave open.
     pub(super) fn into_claim_error(self) -> LookupError {
         let is_locked = self.sqlstate() == Some("55P03");
@@ -161,77 +147,79 @@ impl Failure {
         };
         claim.with_source(error)
     }
+}
 
-    /// The same for what an operator would have read.
-    pub(super) fn into_read_error(self) -> LookupError {
-        let code = self.sqlstate().unwrap_or_default();
-        let error = match code {
-            "57014" | "55P03" => {
-                LookupError::timeout("PostgreSQL gave the query up: it took too long")
-            }
-            "42P01" | "42703" | "3F000" => LookupError::unavailable(
-                "PostgreSQL has no such table or column as the query names: was the migration of \
-                 the directory applied?",
-            ),
-            "42501" => LookupError::unavailable("PostgreSQL does not permit the query"),
-            "" => match &self {
-                Self::Unasked(error) => error.clone(),
-                Self::Standby(_) => standby(),
-                Self::Slow => LookupError::timeout("the query took too long"),
-                Self::Server(_) => {
-                    LookupError::unavailable("the connection to PostgreSQL was lost")
-                }
-            },
-            _ => LookupError::unavailable("PostgreSQL refused the query"),
-        };
-        self.caused(error)
-    }
+/// What was asked of the server, by which an error names it.
+#[derive(Clone, Copy)]
+enum Asked {
+    Session,
+    Read,
+    Write,
+}
 
-    pub(super) fn into_lookup_error(self) -> LookupError {
-        let code = self.sqlstate().unwrap_or_default();
-        let error = match code {
-            "57014" | "55P03" => {
-                LookupError::timeout("PostgreSQL gave the session query up: it took too long")
-            }
-            "42P01" | "42703" | "3F000" => LookupError::unavailable(
-                "PostgreSQL has no such table or column as the session query names",
-            ),
-            "42501" => LookupError::unavailable("PostgreSQL does not permit the session query"),
-            // Mismatched types, no operator for them, no cast, and values that cannot be read.
-            "42804" | "42883" | "42846" => LookupError::corrupt(
-                "the columns are not of the types that the session query needs",
-            ),
-            code if code.starts_with("22") => {
-                LookupError::corrupt("PostgreSQL cannot read a value of the session's row")
-            }
-            "" => match &self {
-                Self::Unasked(error) => error.clone(),
-                Self::Standby(_) => standby(),
-                Self::Slow => LookupError::timeout("the session query took too long"),
-                Self::Server(_) => {
-                    LookupError::unavailable("the connection to PostgreSQL was lost")
-                }
-            },
-            _ => LookupError::unavailable("PostgreSQL refused the session query"),
-        };
-        self.caused(error)
-    }
-
-    fn caused(self, error: LookupError) -> LookupError {
-        match self {
-            Self::Unasked(_) | Self::Slow | Self::Standby(None) => error,
-            Self::Server(source) | Self::Standby(Some(source)) => error.with_source(source),
+/// A text with the name of what was asked in the middle.
+macro_rules! text {
+    ($asked:ident, $before:literal, $after:literal) => {
+        match $asked {
+            Asked::Session => concat!($before, "the session query", $after),
+            Asked::Read => concat!($before, "the query", $after),
+            Asked::Write => concat!($before, "the write", $after),
         }
+    };
+}
+
+/// What an SQLSTATE means, and what to do about it. `None`: the connection ended without one.
+fn of_code(code: Option<&str>, asked: Asked) -> LookupError {
+    use Asked::{Session, Write};
+    let (timeout, corrupt) = (LookupError::timeout, LookupError::corrupt);
+    let unavailable = LookupError::unavailable;
+    match (code, asked) {
+        (None, Write) => unavailable(
+            "the connection to PostgreSQL was lost, and the write may have been done all the same",
+        ),
+        (None, _) => unavailable("the connection to PostgreSQL was lost"),
+        (Some("57014" | "55P03"), _) => {
+            timeout(text!(asked, "PostgreSQL gave ", " up: it took too long"))
+        }
+        (Some("25006"), Write) => unavailable(
+            "PostgreSQL takes no writes: default_transaction_read_only is on for this database, \
+             role or server",
+        ),
+        (Some("42P01" | "42703" | "3F000"), Session) => {
+            unavailable("PostgreSQL has no such table or column as the session query names")
+        }
+        (Some("42P01" | "42703" | "3F000" | "42P10"), _) => unavailable(text!(
+            asked,
+            "PostgreSQL has no such table or column as ",
+            " names: was the migration of the directory applied?"
+        )),
+        (Some("42501"), _) => unavailable(text!(asked, "PostgreSQL does not permit ", "")),
+        // Mismatched types, no operator for them, and no cast.
+        (Some("42804" | "42883" | "42846"), _) => corrupt(text!(
+            asked,
+            "the columns are not of the types that ",
+            " needs"
+        )),
+        // Nearly always "too many notifications in the NOTIFY queue": every write of an owner
+        // notifies.
+        (Some("54000"), Write) => unavailable(
+            "PostgreSQL refuses the write because a limit is reached, most likely of the NOTIFY \
+             queue: a listener takes no notifications (see pg_notification_queue_usage())",
+        ),
+        (Some(code), Write) if code.starts_with("22") => corrupt(
+            "PostgreSQL cannot store the value: is the owner's column of a type that holds machine \
+             ids?",
+        ),
+        (Some(code), Session) if code.starts_with("22") => {
+            corrupt("PostgreSQL cannot read a value of the session's row")
+        }
+        (Some(_), _) => unavailable(text!(asked, "PostgreSQL refused ", "")),
     }
 }
 
-fn standby() -> LookupError {
-    LookupError::unavailable(
-        "this PostgreSQL server is a standby (pg_is_in_recovery), and only the primary knows who \
-         owns a session: make the host name lead to the primary, or name all servers as hosts and \
-         add target_session_attrs=read-write",
-    )
-}
+const STANDBY: &str = "this PostgreSQL server is a standby (pg_is_in_recovery), and only the primary \
+    knows who owns a session: make the host name lead to the primary, or name all servers as hosts \
+    and add target_session_attrs=read-write";
 
 /// Why the pool gave no connection.
 pub(super) fn connect_error(error: PoolError) -> LookupError {

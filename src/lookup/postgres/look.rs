@@ -1,11 +1,16 @@
-//! A session's row and its owner's, as they stand there: for whoever wants to see what is wrong
-//! with them, where a lookup only says that something is.
+//! A session's row and its owner's, as they are stored: for finding out what is wrong with them, where
+//! a lookup only says that something is.
 
-use tokio_postgres::{Row, types::FromSql, types::Type};
+use tokio_postgres::types::Type;
 
 use crate::{LookupError, Presence, Session, SessionId};
 
-use super::{Inner, PostgresLookup, failure::Failure, ownership::Ownership};
+use super::{
+    PostgresLookup,
+    failure::Failure,
+    row::{Facts, value},
+    sql::file,
+};
 
 mod plain;
 
@@ -38,32 +43,30 @@ pub(crate) struct SeenMachine {
     pub(crate) rival_seconds_ago: Option<f64>,
 }
 
-/// How many machines are looked at to see what their ids look like.
-const SOME: i64 = 20;
-
 impl PostgresLookup {
     /// The session's row, if there is one. A row that cannot be a session's is no error.
     pub(crate) async fn see(&self, id: SessionId) -> Result<Option<SeenRow>, LookupError> {
         let inner = &self.inner;
-        let value = inner.query.id(id);
-        let sql = inner.query.sql();
+        let parameter = inner.query.id(id);
         let tells_standby = inner.query.tells_standby();
         let deadline = inner.connections.deadline();
         let rows = inner
             .connections
-            .ask(sql, &[value.parameter()], deadline, tells_standby)
+            .ask(
+                inner.query.one(),
+                &[parameter.parameter()],
+                deadline,
+                tells_standby,
+            )
             .await
             .map_err(Failure::into_lookup_error)?;
-        let (row, at) = match inner.query.found(&rows)? {
-            ([], _) => return Ok(None),
-            ([row], at) => (row, at),
-            _ => return Err(Inner::two_rows()),
+        let Some(row) = inner.only(&rows)? else {
+            return Ok(None);
         };
-        let session = inner.read(id, row, at);
-        let Some(columns) = inner.query.columns() else {
+        let session = inner.read(id, row);
+        let Ok(facts) = Facts::of(row) else {
             return Ok(Some(SeenRow::of(session)));
         };
-        let facts = columns.facts(row, at)?;
         Ok(Some(SeenRow {
             owner: facts.owner.map(str::to_owned),
             status: facts.status.map(str::to_owned),
@@ -77,48 +80,40 @@ impl PostgresLookup {
 
     /// The machine's row, where machines are kept.
     pub(crate) async fn see_machine(&self, id: &str) -> Result<Option<SeenMachine>, LookupError> {
-        let Some(Ownership { machines, .. }) = self.ownership() else {
+        if !self.keeps_ownership() {
             return Ok(None);
-        };
-        let ago = |column: &str| format!("extract(epoch FROM now() - {column})::float8");
-        let columns = ["started_at", "beat_at", "left_at", "gone_at", "rival_at"].map(ago);
-        let sql = format!(
-            "SELECT region, version, draining, {} FROM {machines} WHERE machine_id = $1",
-            columns.join(", ")
-        );
+        }
+        let sql = self.inner.sql.fill(file!("see_machine"));
         let connections = &self.inner.connections;
         let rows = connections.query(&sql, &[(&id, Type::TEXT)]).await?;
         let Some(row) = rows.first() else {
             return Ok(None);
         };
         Ok(Some(SeenMachine {
-            region: value(row, 0)?,
-            version: value(row, 1)?,
-            draining: value(row, 2)?,
-            started_seconds_ago: value(row, 3)?,
-            beat_seconds_ago: value(row, 4)?,
-            left_seconds_ago: value(row, 5)?,
-            gone_seconds_ago: value(row, 6)?,
-            rival_seconds_ago: value(row, 7)?,
+            region: value(row, "region")?,
+            version: value(row, "version")?,
+            draining: value(row, "draining")?,
+            started_seconds_ago: value(row, "started")?,
+            beat_seconds_ago: value(row, "beat")?,
+            left_seconds_ago: value(row, "has_left")?,
+            gone_seconds_ago: value(row, "gone")?,
+            rival_seconds_ago: value(row, "rival")?,
         }))
     }
 
     /// The ids of some machines that are alive.
     pub(crate) async fn see_some_machines(&self) -> Result<Vec<String>, LookupError> {
-        let Some(ownership) = self.ownership() else {
+        if !self.keeps_ownership() {
             return Ok(Vec::new());
-        };
-        let (machines, is_lost) = (&ownership.machines, ownership.is_lost("m"));
-        let sql = format!(
-            "SELECT m.machine_id FROM {machines} AS m WHERE NOT {is_lost} ORDER BY 1 LIMIT $1"
-        );
-        let connections = &self.inner.connections;
-        let rows = connections.query(&sql, &[(&SOME, Type::INT8)]).await?;
-        rows.iter().map(|row| value(row, 0)).collect()
+        }
+        let sql = self.inner.sql.fill(file!("see_some_machines"));
+        let rows = self.inner.connections.query(&sql, &[]).await?;
+        rows.iter().map(|row| value(row, "id")).collect()
     }
 
-    fn ownership(&self) -> Option<&Ownership> {
-        self.inner.table.as_ref()?.ownership.as_ref()
+    fn keeps_ownership(&self) -> bool {
+        let table = self.inner.table.as_ref();
+        table.is_some_and(|table| table.ownership.is_some())
     }
 }
 
@@ -136,10 +131,4 @@ impl SeenRow {
             session,
         }
     }
-}
-
-fn value<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Result<T, LookupError> {
-    row.try_get(column).map_err(|error| {
-        LookupError::corrupt("what the database answered cannot be read").with_source(error)
-    })
 }

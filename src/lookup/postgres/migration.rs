@@ -176,7 +176,10 @@ pub(super) fn literal(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lookup::postgres::{table::TableNames, watch::PostgresWatch};
+    use crate::lookup::postgres::{
+        table::{PostgresColumns, TableNames},
+        watch::PostgresWatch,
+    };
 
     fn channel(name: &str) -> Identifier {
         Identifier::parse("channel", name).unwrap()
@@ -198,7 +201,10 @@ mod tests {
     #[test]
     fn a_column_with_two_facts_is_named_once() {
         let names = TableNames {
-            ended_at: Some("expires_at".to_owned()),
+            columns: PostgresColumns {
+                ended_at: Some("expires_at".to_owned()),
+                ..PostgresColumns::default()
+            },
             ..TableNames::default()
         };
         let table = Table::parse(&names).unwrap();

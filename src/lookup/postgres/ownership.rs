@@ -6,13 +6,11 @@ use uuid::Uuid;
 
 use crate::Presence;
 
-use super::{PostgresConfigError, identifier::Identifier};
+use super::{PostgresColumns, PostgresConfigError, identifier::Identifier};
 
 /// The names as the builder was given them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OwnershipNames {
-    pub(super) released: String,
-    pub(super) epoch_of: String,
     pub(super) machines: String,
     pub(super) fleet: String,
     pub(super) lost_after: Duration,
@@ -27,8 +25,6 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 impl Default for OwnershipNames {
     fn default() -> Self {
         Self {
-            released: "owner_released".to_owned(),
-            epoch_of: "owner_epoch_of".to_owned(),
             machines: "ownership_machines".to_owned(),
             fleet: "ownership_fleet".to_owned(),
             lost_after: Duration::from_secs(15),
@@ -40,7 +36,8 @@ impl OwnershipNames {
     pub(super) fn parse(
         &self,
         schema: Option<&Identifier>,
-        epoch: Option<&str>,
+        columns: &PostgresColumns,
+        epoch: Option<Identifier>,
     ) -> Result<Ownership, PostgresConfigError> {
         if self.lost_after < Duration::from_millis(1) {
             return Err(PostgresConfigError::Zero { what: "lost_after" });
@@ -53,9 +50,12 @@ impl OwnershipNames {
             })
         };
         Ok(Ownership {
-            epoch: Identifier::parse("epoch column", epoch.unwrap_or(EPOCH))?,
-            released: Identifier::parse("released column", &self.released)?,
-            epoch_of: Identifier::parse("epoch_of column", &self.epoch_of)?,
+            epoch: match epoch {
+                Some(epoch) => epoch,
+                None => Identifier::parse("epoch column", EPOCH)?,
+            },
+            released: Identifier::parse("released column", &columns.released)?,
+            epoch_of: Identifier::parse("epoch_of column", &columns.epoch_of)?,
             machines: qualified("machines table", &self.machines)?,
             fleet: qualified("fleet table", &self.fleet)?,
             lost_after: self.lost_after.min(DAY),
@@ -109,76 +109,12 @@ impl Ownership {
     /// What is read and written of the fleet.
     pub(super) const FLEET_COLUMNS: &[&str] = &["the_fleet", "freshness_ms"];
 
-    /// How the owner is whom the text `owner` names, as a `smallint` for [`presence_of`]. Only the
-    /// database's clock is asked.
-    ///
-    /// Subqueries, because a join makes the server compare ways to do it, which takes it longer
-    /// than to find the session; and for many sessions at once it then reads all machines.
-    pub(super) fn presence(&self, owner: &str) -> String {
-        let known = self.presence_of_machine("m");
-        format!("{}::smallint", self.presence_as(owner, &known, "4", "0"))
-    }
-
-    /// The same as a `text`, for [`seen_of`], which also tells the process of the owner. In one
-    /// value, because a second subquery would cost as much as the first.
-    pub(super) fn seen(&self, owner: &str) -> String {
-        let known = self.presence_of_machine("m");
-        let known = format!("({known})::text || m.boot_id::text");
-        self.presence_as(owner, &known, "'4'", "'0'")
-    }
-
-    fn presence_as(&self, owner: &str, known: &str, never_seen: &str, unknown: &str) -> String {
-        let machines = &self.machines;
-        // The second one depends on nothing: it is run once at most, and only if it comes to it.
-        format!(
-            "COALESCE((SELECT {known} FROM {machines} AS m WHERE m.machine_id = {owner}), \
-             CASE WHEN ({owner}) IS NOT NULL AND (SELECT true FROM {machines} LIMIT 1) \
-             THEN {never_seen} ELSE {unknown} END)"
-        )
-    }
-
     /// The row of the machine `$1`, for an `UPDATE` that has to wait for every claim and release
     /// which is under way: they hold it with `FOR KEY SHARE`, past which a beat gets, and no other
     /// update should.
     pub(super) fn held(&self) -> String {
         let machines = &self.machines;
         format!("(SELECT machine_id FROM {machines} WHERE machine_id = $1 FOR UPDATE) AS held")
-    }
-
-    /// The same for a machine whose row is `machine`.
-    pub(super) fn presence_of_machine(&self, machine: &str) -> String {
-        let (is_lost, is_heard) = (self.is_lost(machine), self.is_heard(machine));
-        format!(
-            "CASE WHEN {is_lost} THEN 3 WHEN {machine}.draining THEN 2 WHEN {is_heard} THEN 1 \
-             ELSE 5 END"
-        )
-    }
-
-    /// Whether the machine of that row has left, was declared gone, or is silent while another one
-    /// was heard.
-    ///
-    /// A machine that is silent alone does not count as lost: while the database was away, or its
-    /// tables were locked, every machine is silent, and the first to be asked about another one
-    /// would take its sessions. So the silence has to be witnessed, by a machine that was heard
-    /// without a gap for at least `lost_after` while this one was not. The second look is made only
-    /// for a silent machine.
-    pub(super) fn is_lost(&self, machine: &str) -> String {
-        let (is_heard, witness_is_heard) = (self.is_heard(machine), self.is_heard("w"));
-        let (machines, silence) = (&self.machines, milliseconds(self.lost_after));
-        format!(
-            "({machine}.gone_at IS NOT NULL OR {machine}.left_at IS NOT NULL \
-             OR NOT {is_heard} AND EXISTS (SELECT FROM {machines} AS w \
-                 WHERE {witness_is_heard} AND w.steady_since <= w.beat_at - {silence} \
-                 AND w.beat_at NOT BETWEEN {machine}.beat_at - {silence} \
-                     AND {machine}.beat_at + {silence}))"
-        )
-    }
-
-    /// Whether the machine of that row has beaten within `lost_after` of now. On either side,
-    /// because a clock that was set back leaves beats in the future.
-    pub(super) fn is_heard(&self, machine: &str) -> String {
-        let silence = milliseconds(self.lost_after);
-        format!("({machine}.beat_at BETWEEN now() - {silence} AND now() + {silence})")
     }
 
     /// What a beat makes of a machine's `steady_since`, which is since when it was heard without a
@@ -201,7 +137,7 @@ fn milliseconds(duration: Duration) -> String {
     format!("interval '{} milliseconds'", duration.as_millis())
 }
 
-/// What [`Ownership::presence`] says of who is so.
+/// The code of a presence in statements.
 pub(super) fn code_of(presence: Presence) -> i16 {
     match presence {
         Presence::Unknown => 0,
@@ -221,7 +157,7 @@ pub(super) struct Seen {
     pub(super) boot_id: Option<Uuid>,
 }
 
-/// What [`Ownership::seen`] says; `None` if that is nothing that it ever says.
+/// The fragment `seen` of a statement: a code of [`presence_of`] and a boot id. `None`: neither.
 pub(super) fn seen_of(text: &str) -> Option<Seen> {
     let (code, boot_id) = text.split_at_checked(1)?;
     let boot_id = match boot_id {
@@ -232,7 +168,13 @@ pub(super) fn seen_of(text: &str) -> Option<Seen> {
     Some(Seen { presence, boot_id })
 }
 
-/// What [`Ownership::presence`] says.
+/// The presence by its name, as a custom query returns it.
+pub(super) fn presence_named(name: &str) -> Option<Presence> {
+    let codes = 0..=5;
+    codes.map(presence_of).find(|known| known.as_str() == name)
+}
+
+/// The presence of a code in statements.
 pub(super) fn presence_of(code: i16) -> Presence {
     match code {
         1 => Presence::Alive,

@@ -6,10 +6,15 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-use crate::{LookupError, SessionId};
+use crate::SessionId;
 
 use super::{
-    PostgresConfigError, columns::Columns, connections::Parameter, queue::Slot, table::Table,
+    PostgresConfigError,
+    connections::Parameter,
+    queue::Slot,
+    row,
+    sql::{Sql, file},
+    table::Table,
 };
 
 /// How the session's id is written in the database.
@@ -30,20 +35,16 @@ impl IdType {
     }
 }
 
-/// Rows that are enough to see that there is more than one.
-const ENOUGH: usize = 2;
-
 /// A statement that returns a session.
 #[derive(Clone, Debug)]
 pub(super) struct SessionQuery {
-    inner: String,
-    sql: String,
+    one: String,
     /// The same for any number of sessions.
-    batch: Option<String>,
-    /// How a row is read; `None`: it is one JSON document.
-    columns: Option<Columns>,
+    many: Option<String>,
+    /// The query of the application.
+    custom: Option<String>,
     id_type: IdType,
-    /// Whether each row begins with whether the server is a standby, and there is one in any case.
+    /// Whether each row says whether the server is a standby, and there is one in any case.
     tells_standby: bool,
 }
 
@@ -52,90 +53,75 @@ impl SessionQuery {
     /// every row has been seen.
     pub(super) const MOST_ROWS: usize = 2 * Slot::MOST;
 
-    pub(super) fn of_table(table: &Table, id_type: IdType) -> Self {
-        let inner = table.select();
-        let (batch, most) = (table.select_any(id_type), Self::MOST_ROWS);
+    /// Rows that are enough to see that there is more than one.
+    const ENOUGH: usize = 2;
+
+    pub(super) fn of_table(table: &Table, sql: &Sql, id_type: IdType) -> Self {
+        let tells_standby = table.ownership.is_some();
+        let file = if tells_standby {
+            file!("session_of_primary")
+        } else {
+            file!("session")
+        };
+        let fill = |which: &'static str, limit: usize| {
+            let sql = sql.clone().template("which", which);
+            sql.text("limit", limit.to_string()).fill(file)
+        };
         Self {
-            sql: format!("{inner} LIMIT {ENOUGH}"),
-            batch: Some(format!("{batch} LIMIT {most}")),
-            inner,
-            columns: Some(table.columns()),
+            one: fill("$1", Self::ENOUGH),
+            many: Some(fill("ANY($1)", Self::MOST_ROWS)),
+            custom: None,
             id_type,
-            tells_standby: table.ownership.is_some(),
+            tells_standby,
         }
     }
 
     /// Checks only what would otherwise surprise at the first request: the rest is the database's
     /// to judge, in `verify`.
     pub(super) fn custom(
-        text: &str,
-        batch: Option<&str>,
+        one: &str,
+        many: Option<&str>,
         id_type: IdType,
     ) -> Result<Self, PostgresConfigError> {
-        let inner = checked(text)?.to_owned();
-        let batch = batch.map(checked).transpose()?;
-        // The line breaks keep a trailing comment of a custom query from swallowing the rest.
-        // `session.*` and not `session`, which could be a column of the query. One document,
-        // because a custom query may leave columns out and may return whatever types it likes:
-        // the names are looked up in the document, and the database has done every conversion.
-        let sql =
-            format!("SELECT to_jsonb(session.*) FROM (\n{inner}\n) AS session LIMIT {ENOUGH}");
+        let fill = |query: &str, inner: &str, outer: &'static str, limit: usize| {
+            // The line breaks keep a trailing comment of the query from swallowing the rest.
+            let sql = Sql::new().text("query", format!("\n{query}\n"));
+            let sql = sql.text("inner_id", inner).text("outer_id", outer);
+            sql.text("limit", limit.to_string()).fill(file!("custom"))
+        };
+        let one = checked(one)?;
+        let many = many.map(checked).transpose()?;
         // It may be a uuid where the parameter is a text, or the other way round.
-        let id = id_type.name();
-        let limit = Self::MOST_ROWS;
-        let batch = batch.map(|inner| {
-            format!(
-                "SELECT session.id::{id}, to_jsonb(session.*) FROM (\n{inner}\n) AS session \
-                 LIMIT {limit}"
-            )
-        });
+        let id = format!("session.id::{} AS id, ", id_type.name());
         Ok(Self {
-            inner,
-            sql,
-            batch,
-            columns: None,
+            custom: Some(one.to_owned()),
+            one: fill(one, "", "", Self::ENOUGH),
+            many: many.map(|many| fill(many, &id, "s.id, ", Self::MOST_ROWS)),
             id_type,
             tells_standby: false,
         })
     }
 
-    pub(super) fn sql(&self) -> &str {
-        &self.sql
+    pub(super) fn one(&self) -> &str {
+        &self.one
     }
 
-    pub(super) fn batch(&self) -> Option<&str> {
-        self.batch.as_deref()
+    pub(super) fn many(&self) -> Option<&str> {
+        self.many.as_deref()
+    }
+
+    /// The query of the application, without what reads it.
+    pub(super) fn application(&self) -> Option<&str> {
+        self.custom.as_deref()
     }
 
     pub(super) fn tells_standby(&self) -> bool {
         self.tells_standby
     }
 
-    /// The rows of a lookup that are a session's, and the column that each of them begins with.
-    pub(super) fn found<'a>(&self, rows: &'a [Row]) -> Result<(&'a [Row], usize), LookupError> {
-        if !self.tells_standby {
-            return Ok((rows, 0));
-        }
-        let is_there = match rows {
-            [row] => row.try_get(1).map_err(|error| {
-                LookupError::corrupt("the session's row cannot be read").with_source(error)
-            })?,
-            _ => true,
-        };
-        Ok((if is_there { rows } else { &[] }, 2))
-    }
-
-    pub(super) fn columns(&self) -> Option<Columns> {
-        self.columns
-    }
-
-    /// The statement without its wrapping.
-    pub(super) fn inner(&self) -> &str {
-        &self.inner
-    }
-
-    pub(super) fn id_type(&self) -> IdType {
-        self.id_type
+    /// Whether a row is that of a session.
+    pub(super) fn is_session(&self, row: &Row) -> bool {
+        !self.tells_standby || row::is_session(row)
     }
 
     pub(super) fn id(&self, id: SessionId) -> IdValue {
@@ -153,31 +139,13 @@ impl SessionQuery {
         }
     }
 
-    /// The row of a batch that there is if none of its sessions is.
-    pub(super) fn is_without_session(&self, row: &Row) -> bool {
-        let id = match self.id_type {
-            IdType::Uuid => row.try_get::<_, Option<Uuid>>(1).map(|id| id.is_none()),
-            IdType::Text => row.try_get::<_, Option<&str>>(1).map(|id| id.is_none()),
-        };
-        self.tells_standby && id.unwrap_or(false)
-    }
-
-    /// Whose row it is, of a batch, and the column that its session begins with.
-    pub(super) fn id_in_batch(&self, row: &Row) -> Option<(SessionId, usize)> {
-        let at = usize::from(self.tells_standby);
-        Some((self.id_at(row, at)?, at + 1))
+    pub(super) fn id_type(&self) -> IdType {
+        self.id_type
     }
 
     /// The session that the first column of a row names.
     pub(super) fn id_of(&self, row: &Row) -> Option<SessionId> {
-        self.id_at(row, 0)
-    }
-
-    fn id_at(&self, row: &Row, at: usize) -> Option<SessionId> {
-        match self.id_type {
-            IdType::Uuid => row.try_get(at).ok().map(SessionId::new),
-            IdType::Text => SessionId::parse(row.try_get(at).ok()?).ok(),
-        }
+        row::id_at(row, 0)
     }
 }
 
@@ -228,8 +196,11 @@ mod tests {
             "select owner, status from s where id = $1 -- by its key",
         ] {
             let query = SessionQuery::custom(text, None, IdType::Uuid).unwrap();
-            assert!(query.sql().ends_with("\n) AS session LIMIT 2"), "{text}");
-            assert!(!query.sql().contains(';'), "{text}");
+            assert!(
+                query.one().ends_with("\n) AS session LIMIT 2 ) AS s"),
+                "{text}"
+            );
+            assert!(!query.one().contains(';'), "{text}");
         }
     }
 

@@ -46,7 +46,8 @@ impl PostgresLookup {
                 warnings.push(PostgresWarning::NoSample { error });
             }
         } else {
-            self.verify_query().await?;
+            self.verify_query(self.inner.query.application().unwrap_or_default())
+                .await?;
         }
         // The real statement, with the rights it really has, for a session that cannot be.
         let nobody = SessionId::new(Uuid::nil());
@@ -139,7 +140,7 @@ impl PostgresLookup {
         warnings: &mut Vec<PostgresWarning>,
     ) -> Result<(), LookupError> {
         let (name, owner) = (table.qualified(), &table.owner);
-        let statuses = self.inner.reader.statuses.as_ref();
+        let statuses = self.inner.statuses.as_ref();
         let active = statuses.map_or_else(Vec::new, |statuses| statuses.active.clone());
         // Without a status every row is active, and the parameter has nothing to say.
         let condition = match &table.status {
@@ -199,14 +200,10 @@ impl PostgresLookup {
     }
 
     /// A query without rows still has columns: the outer join turns them into one row.
-    async fn verify_query(&self) -> Result<(), PostgresVerifyError> {
+    async fn verify_query(&self, query: &str) -> Result<(), PostgresVerifyError> {
         const PLACE: &str = "the session query";
-        let query = &self.inner.query;
-        let id = query.id(SessionId::new(Uuid::nil()));
-        let outer = format!(
-            "FROM (SELECT 1) AS one LEFT JOIN (\n{}\n) AS s ON true LIMIT 1",
-            query.inner()
-        );
+        let id = self.inner.query.id(SessionId::new(Uuid::nil()));
+        let outer = format!("FROM (SELECT 1) AS one LEFT JOIN (\n{query}\n) AS s ON true LIMIT 1");
         let sql = format!("SELECT jsonb_object_keys(to_jsonb(r.*)) FROM (SELECT s.* {outer}) AS r");
         let connections = &self.inner.connections;
         let rows = connections.query(&sql, &[id.parameter()]).await?;

@@ -12,13 +12,13 @@ use crate::lookup::postgres::{
     connections::Connections,
     connector::Connector,
     direct::Direct,
-    document::Reader,
     hosts::Hosts,
     processes::Processes,
     query::SessionQuery,
     queue::Queue,
     reserved::Reserved,
     source::Kind,
+    sql::Sql,
     statuses::Statuses,
     table::{Table, TableNames},
     watch::PostgresWatchBuilder,
@@ -41,7 +41,7 @@ impl PostgresLookupBuilder {
     pub fn build(mut self) -> Result<PostgresLookup, PostgresConfigError> {
         self.bounds = self.bounds.checked()?;
         check_statuses(&self.statuses)?;
-        let (query, table) = if let Some(text) = &self.query {
+        let (query, table, sql) = if let Some(text) = &self.query {
             if self.names != TableNames::default() {
                 return Err(PostgresConfigError::Conflict {
                     one: "query",
@@ -50,19 +50,23 @@ impl PostgresLookupBuilder {
                 });
             }
             let batch = self.batch_query.as_deref();
-            (SessionQuery::custom(text, batch, self.id_type)?, None)
+            (
+                SessionQuery::custom(text, batch, self.id_type)?,
+                None,
+                Sql::new(),
+            )
         } else if self.batch_query.is_some() {
             return Err(PostgresConfigError::Query {
                 reason: "`batch_query` is another form of `query`, and there is none",
             });
         } else {
             let table = Table::parse(&self.names)?;
-            (SessionQuery::of_table(&table, self.id_type), Some(table))
+            let sql = Sql::of(&table, Some(&self.statuses), self.id_type);
+            let query = SessionQuery::of_table(&table, &sql, self.id_type);
+            (query, Some(table), sql)
         };
         let has_status = table.as_ref().is_none_or(|table| table.status.is_some());
-        let reader = Reader {
-            statuses: has_status.then(|| self.statuses.clone()),
-        };
+        let statuses = has_status.then(|| self.statuses.clone());
         let watch = PostgresWatchBuilder::of(&self, table.clone());
         let max_batches = self.max_batches;
         let connections = self.connections()?;
@@ -71,7 +75,7 @@ impl PostgresLookupBuilder {
             .is_some_and(|table| table.ownership.is_some());
         // A slot without a connection would only fail those who queue for it.
         let most = connections.for_lookups(writes);
-        let queue = match query.batch() {
+        let queue = match query.many() {
             Some(_) if max_batches > 0 => Queue::new(max_batches.min(most), usize::MAX),
             _ => Queue::new(most, 1),
         };
@@ -79,8 +83,9 @@ impl PostgresLookupBuilder {
             queue,
             connections: Arc::new(connections),
             query,
-            reader,
+            statuses,
             table,
+            sql,
             watch,
             processes: Processes::default(),
         }))

@@ -20,20 +20,6 @@ impl PostgresLookupBuilder {
         self
     }
 
-    /// The column of the release proof, a `bigint`. Default: `owner_released`. Switches
-    /// [`ownership`](Self::ownership) on.
-    pub fn released_column(mut self, column: impl Into<String>) -> Self {
-        self.ownership_names().released = column.into();
-        self
-    }
-
-    /// The column of the owner for which the trigger set the epoch, a `text`. Default:
-    /// `owner_epoch_of`. Switches [`ownership`](Self::ownership) on.
-    pub fn epoch_of_column(mut self, column: impl Into<String>) -> Self {
-        self.ownership_names().epoch_of = column.into();
-        self
-    }
-
     /// The table of machines, in the schema of the sessions' table. Default:
     /// `ownership_machines`. Several tables of sessions may share it. Switches
     /// [`ownership`](Self::ownership) on.

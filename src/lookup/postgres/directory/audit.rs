@@ -1,18 +1,14 @@
 //! What is wrong with a fleet.
 
-use serde::Serialize;
-use tokio_postgres::Row;
+use std::collections::HashMap;
 
-use super::{
-    PostgresDirectory, epoch, json,
-    machines::LIST,
-    owners::{Living, MOST_OWNERS},
-    sessions::MOST,
-    value,
-};
+use serde::Serialize;
+use tokio_postgres::{Row, types::Type};
+
+use super::{MOST, PostgresDirectory, epoch, json, owners::MOST_OWNERS, rows, value};
 use crate::{
-    Finding, LookupError, Presence, SessionId,
-    lookup::postgres::{Inner, failure::Failure, migration::literal, ownership},
+    Finding, LookupError, SessionId,
+    lookup::postgres::{row, sql::file},
     machine::shape::Shapes,
     meter,
 };
@@ -94,26 +90,11 @@ impl Audit {
     ];
 }
 
-/// What a row of the statement is about.
-mod about {
-    pub(super) const LOCK: i16 = 0;
-    pub(super) const UNASSIGNED: i16 = 1;
-    pub(super) const LOST: i16 = 2;
-    pub(super) const NEVER_SEEN: i16 = 3;
-    pub(super) const DRAINING: i16 = 4;
-    pub(super) const OWNER: i16 = 5;
-    pub(super) const MACHINE: i16 = 6;
-    pub(super) const DRIFTED: i16 = 7;
-    pub(super) const QUEUE: i16 = 8;
-    pub(super) const REPLICA: i16 = 9;
-    pub(super) const ALL: usize = 10;
-}
-
 /// How many sessions are looked at for the owner of their epoch: those of the first owners, and as
 /// many from a random owner on. They have to be read, which the rest of an audit spares.
 const SAMPLE: usize = 2_500;
 
-/// In the upper half of the lock's key, so that it is nobody else's: "town".
+/// In the upper half of the lock's key, so that no other lock has it: "town".
 const LOCK: u64 = 0x746f_776e << 32;
 
 impl PostgresDirectory {
@@ -128,12 +109,11 @@ impl PostgresDirectory {
     /// and then only the sessions that something is wrong with: its cost is that of the number of
     /// owners, not of sessions. Beyond 10,000 owners it does not look.
     pub async fn audit(&self, limit: usize) -> Result<Option<Audit>, LookupError> {
-        let lookup = self.lookup();
         let limit = limit.min(MOST);
-        let sql = self.audit_sql(limit, &self.living().await?);
-        let rows = lookup.connections.read_much(&sql, &[], LIST).await;
-        let rows = rows.map_err(Failure::into_read_error)?;
-        let mut audit = read(lookup, &rows, limit)?;
+        let sql = self.living().await?.sql.template("condition", "(SELECT mine.got FROM mine)");
+        let sql = sql.text("sample", SAMPLE.to_string()).text("lock", LOCK.to_string());
+        let sql = sql.fill(file!("audit"));
+        let mut audit = read(&self.list(&sql, &[(&rows(limit), Type::INT8)]).await?, limit)?;
         if let Some(audit) = &mut audit {
             self.triggers(audit).await?;
         }
@@ -161,156 +141,52 @@ impl PostgresDirectory {
         }
         Ok(())
     }
-
-    /// Each part returns one row more than is wanted, which tells that there are more.
-    fn audit_sql(&self, limit: usize, living: &Living) -> String {
-        let (table, ownership) = (&self.table, &self.ownership);
-        let (machines, is_lost) = (&ownership.machines, ownership.is_lost("m"));
-        let (id, id_type) = (&table.id, self.lookup.query.id_type().name());
-        let relation = literal(&table.qualified());
-        let (more, most) = (limit + 1, MOST_OWNERS + 1);
-        let epoch = &ownership.epoch;
-        let owners = self.owners("(SELECT mine.got FROM mine)", living);
-        let columns = |about: i16, owner: &str| {
-            format!("t.{id}::{id_type}, {about}::smallint, {owner}::text, t.{epoch}::bigint")
-        };
-        let unowned = self.unowned(
-            &columns(about::UNASSIGNED, "NULL"),
-            "(SELECT mine.got FROM mine)",
-            more,
-        );
-        let mut parts = vec![format!("({unowned})")];
-        // A machine that is being created for a session has not beaten yet, and a drain leaves a
-        // starting session to the machine that creates it.
-        let (is_active, is_living) = (self.is_active("t"), self.is_living("t", living));
-        for (about, presence, which) in [
-            (about::LOST, Presence::Lost, &is_living),
-            (about::NEVER_SEEN, Presence::NeverSeen, &is_active),
-            (about::DRAINING, Presence::Draining, &is_active),
-        ] {
-            let code = ownership::code_of(presence);
-            let columns = columns(about, "known.owner");
-            let theirs = self.sessions_of(&columns, "known.owner", which, more);
-            parts.push(format!(
-                "(SELECT s.* FROM known CROSS JOIN LATERAL ({theirs}) AS s \
-                 WHERE known.code = {code} LIMIT {more})"
-            ));
-        }
-        parts.push(format!(
-            "SELECT NULL, {owner}::smallint, known.owner, NULL FROM known",
-            owner = about::OWNER
-        ));
-        parts.push(format!(
-            "(SELECT NULL, {machine}::smallint, m.machine_id, NULL FROM {machines} AS m \
-             WHERE NOT {is_lost} AND (SELECT mine.got FROM mine) ORDER BY m.machine_id LIMIT {most})",
-            machine = about::MACHINE
-        ));
-        let drifted = columns(about::DRIFTED, &table.owner_text("t"));
-        parts.push(self.drifted_sql(&drifted, more, living));
-        // Asking for the usage also frees what all listeners have read.
-        parts.push(format!(
-            "SELECT NULL, {queue}::smallint, round((100 * used.share)::numeric, 1)::text, NULL \
-             FROM (SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_notification_queue_usage() END \
-                 AS share) AS used WHERE used.share > 0.1",
-            queue = about::QUEUE
-        ));
-        parts.push(format!(
-            "SELECT NULL, {replica}::smallint, NULL, NULL WHERE pg_is_in_recovery()",
-            replica = about::REPLICA
-        ));
-        format!(
-            "WITH RECURSIVE mine AS MATERIALIZED (\
-                 SELECT pg_try_advisory_xact_lock(\
-                     {LOCK} | to_regclass({relation})::oid::bigint) AS got\
-             ), {owners} \
-             SELECT NULL::{id_type}, {lock}::smallint, NULL::text, mine.got::int::bigint FROM mine \
-             UNION ALL {parts}",
-            lock = about::LOCK,
-            parts = parts.join(" UNION ALL ")
-        )
-    }
 }
 
-/// Which finding a row is.
-fn kind_of(about: i16) -> Option<Finding> {
-    match about {
-        about::OWNER | about::MACHINE => None,
-        about::UNASSIGNED => Some(Finding::SessionUnassigned),
-        about::LOST => Some(Finding::OwnerLost),
-        about::NEVER_SEEN => Some(Finding::OwnerNeverSeen),
-        about::DRIFTED => Some(Finding::OwnerWithoutEpoch),
-        about::QUEUE => Some(Finding::NotifyQueue),
-        about::REPLICA => Some(Finding::Replica),
-        _ => Some(Finding::OwnerDraining),
-    }
-}
-
-impl PostgresDirectory {
-    /// Sessions whose owner is not the one that their epoch was set for, among some.
-    fn drifted_sql(&self, columns: &str, more: usize, living: &Living) -> String {
-        let (name, mine) = (self.table.qualified(), self.table.owner_text("t"));
-        let (living, of) = (self.is_in_index("t", living), &self.ownership.epoch_of);
-        let drifted = self.ownership.drifted("t", &mine);
-        let (id, owner, epoch) = (&self.table.id, &self.table.owner, &self.ownership.epoch);
-        let some = |from: &str| {
-            format!(
-                "(SELECT t.{id}, t.{owner}, t.{epoch}, t.{of} FROM {name} AS t \
-                 WHERE (SELECT mine.got FROM mine) AND {living}{from} ORDER BY {mine} LIMIT {SAMPLE})"
-            )
-        };
-        let (first, others) = (
-            some(""),
-            some(&format!(
-                " AND {mine} >= (SELECT known.owner FROM known ORDER BY random() LIMIT 1)"
-            )),
-        );
-        format!(
-            "(SELECT {columns} FROM ({first} UNION {others}) AS t WHERE {drifted} LIMIT {more})"
-        )
-    }
-}
-
-fn read(lookup: &Inner, rows: &[Row], limit: usize) -> Result<Option<Audit>, LookupError> {
+fn read(rows: &[Row], limit: usize) -> Result<Option<Audit>, LookupError> {
     let mut audit = Audit::default();
-    let mut counts = [0; about::ALL];
+    let mut counts = HashMap::new();
     let mut owners = Shapes::default();
     let mut machines = Vec::new();
     for row in rows {
-        let about: i16 = value(row, 1)?;
-        let kind = match about {
-            about::LOCK if value::<Option<i64>>(row, 3)? == Some(1) => continue,
-            about::LOCK => return Ok(None),
-            about => kind_of(about),
-        };
-        let most = if kind.is_some() { limit } else { MOST_OWNERS };
-        let count: &mut usize =
-            &mut counts[usize::try_from(about).unwrap_or(0).min(about::ALL - 1)];
+        let about: &str = value(row, "about")?;
+        if about == "lock" {
+            if value::<Option<i64>>(row, "epoch")? == Some(1) {
+                continue;
+            }
+            return Ok(None);
+        }
+        let mut findings = Audit::FINDINGS.iter().copied();
+        let finding = findings.find(|finding| finding.as_str() == about);
+        let most = if finding.is_some() { limit } else { MOST_OWNERS };
+        let count: &mut usize = counts.entry(about).or_default();
         *count += 1;
         if *count > most {
             audit.truncated = true;
             continue;
         }
-        let name: Option<String> = value(row, 2)?;
-        match (kind, name) {
-            (Some(kind @ (Finding::NotifyQueue | Finding::Replica)), used) => {
+        let name: Option<String> = value(row, "name")?;
+        match (finding, name) {
+            (Some(finding @ (Finding::NotifyQueue | Finding::Replica)), used) => {
                 let detail = used.map(|used| format!("{used} % of the queue are used"));
-                let finding = AuditFinding::of_database(kind, detail);
-                audit.findings.push(finding);
+                audit
+                    .findings
+                    .push(AuditFinding::of_database(finding, detail));
             }
-            (Some(kind), owner) => audit.findings.push(AuditFinding {
-                finding: kind,
+            (Some(finding), owner) => audit.findings.push(AuditFinding {
+                finding,
                 // What is no id cannot be asked for; that its owner is lost is true all the same.
-                session: lookup.query.id_of(row),
+                session: row::id(row),
                 owner,
-                epoch: Some(epoch(value(row, 3)?)?),
+                epoch: Some(epoch(value(row, "epoch")?)?),
                 machine: None,
                 detail: None,
             }),
-            (None, Some(owner)) if about == about::OWNER => owners.add(&owner),
+            (None, Some(owner)) if about == "owner" => owners.add(&owner),
             (None, machine) => machines.extend(machine),
         }
     }
-    // Where nobody owns anything, nothing is unlike it.
+    // Without any owner there is no shape to compare with.
     machines.retain(|machine| !owners.is_empty() && !owners.have_one_like(machine));
     audit.truncated |= machines.len() > limit;
     machines.truncate(limit);

@@ -3,10 +3,7 @@
 use tokio_postgres::types::Type;
 
 use super::{PostgresDirectory, epoch, value};
-use crate::{
-    LookupError, MachineId, SessionId, SessionStatus,
-    lookup::postgres::{failure::Failure, statuses::Statuses},
-};
+use crate::{LookupError, MachineId, SessionId, SessionStatus, lookup::postgres::failure::Failure};
 
 /// The status of a session that was ended, where the builder names none.
 const ENDED: &str = "ended";
@@ -15,7 +12,7 @@ impl PostgresDirectory {
     /// Ends a session, whichever machine owns it, and returns the epoch that it ends with, which is its last.
     /// `None`: there is no such session. One that is over already stays as it is.
     ///
-    /// Where the table has a column for the [end](super::super::PostgresLookupBuilder::ended_at_column),
+    /// Where the table has a column for the [end](super::super::PostgresColumns::ended_at),
     /// that becomes the present time. Otherwise its status becomes the first of the
     /// [`over_statuses`](super::super::PostgresLookupBuilder::over_statuses), or `ended` if they were
     /// not named. Its owner stays written down, and goes on serving it for up to the fleet's
@@ -56,17 +53,14 @@ impl PostgresDirectory {
     ) -> Result<Option<u64>, LookupError> {
         let lookup = self.lookup();
         let id = lookup.query.id(session);
-        let statuses = self.statuses();
-        let living = statuses.map_or_else(Vec::new, Statuses::living);
-        let over = statuses.and_then(|statuses| statuses.over.as_deref());
+        let over = self
+            .statuses()
+            .and_then(|statuses| statuses.over.as_deref());
         let word = over.and_then(<[String]>::first);
         let word = word.map_or(ENDED, String::as_str);
-        let set = match (&self.table.ended_at, &self.table.status, statuses) {
-            (Some(ended_at), _, _) => format!("{ended_at} = now()"),
-            (None, Some(status), Some(statuses))
-                if statuses.read(word) == Some(SessionStatus::Over) =>
-            {
-                format!("{status} = {}", self.value_of(status, "$3"))
+        match (&self.table.ended_at, &self.table.status, self.statuses()) {
+            (Some(_), _, _) => {}
+            (None, Some(_), Some(statuses)) if statuses.read(word) == Some(SessionStatus::Over) => {
             }
             (None, Some(_), _) => {
                 let error = "no status is known that means over: name the `over_statuses`";
@@ -76,14 +70,13 @@ impl PostgresDirectory {
                 let error = "the sessions' table has no column for an end, and none for a status";
                 return Err(LookupError::unavailable(error));
             }
-        };
+        }
         let rows = lookup
             .connections
             .write(
-                &self.end_sql(&set),
+                &self.statements.end,
                 &[
                     id.parameter(),
-                    (&living, Type::TEXT_ARRAY),
                     (&word, Type::TEXT),
                     (&machine, Type::TEXT),
                     (&at, Type::INT8),
@@ -97,27 +90,10 @@ impl PostgresDirectory {
         let Some(row) = rows.first() else {
             return Ok(None);
         };
-        if !value::<bool>(row, 1)? {
+        if !value::<bool>(row, "is_over")? {
             let error = "a trigger of the sessions' table swallowed the write";
             return Err(LookupError::unavailable(error));
         }
-        epoch(value(row, 0)?).map(Some)
-    }
-
-    fn end_sql(&self, set: &str) -> String {
-        let (table, epoch) = (&self.table, &self.ownership.epoch);
-        let (name, id) = (table.qualified(), &table.id);
-        let (held, lives) = (self.stored("t"), self.lives("h", "$2"));
-        let mine = self.table.owner_text("t");
-        format!(
-            "WITH held AS MATERIALIZED (\
-                 SELECT {held} FROM {name} AS t WHERE t.{id} = $1 \
-                 AND ($4 IS NULL OR {mine} = $4 AND t.{epoch} = $5) FOR NO KEY UPDATE\
-             ), ended AS (\
-                 UPDATE {name} AS t SET {set} FROM held AS h WHERE t.{id} = h.{id} AND {lives} \
-                 RETURNING 1\
-             ) SELECT h.{epoch}::bigint, NOT ({lives}) OR EXISTS (SELECT FROM ended) \
-             FROM held AS h"
-        )
+        epoch(value(row, "epoch")?).map(Some)
     }
 }

@@ -1,4 +1,4 @@
-//! An operator's word on a machine.
+//! Declaring a machine gone.
 
 use tokio_postgres::types::Type;
 
@@ -11,28 +11,26 @@ impl PostgresDirectory {
     /// it is [readmitted](Self::readmit). Says whether the machine is known; nothing is written
     /// about one that is not.
     ///
-    /// For a machine of which somebody knows that it will not come back, and for one that must
-    /// stop. Its sessions stay its until they are claimed or assigned.
+    /// For a machine that will not come back, and for one that must stop. It owns its sessions until
+    /// they are claimed or assigned.
     pub async fn declare_gone(&self, machine: &MachineId) -> Result<bool, LookupError> {
-        self.set_gone(machine, "COALESCE(m.gone_at, now())").await
+        self.set_gone(machine, true).await
     }
 
-    /// Takes it back. A process that has stopped serving does not begin again: start another one.
+    /// Takes that back. A process that has stopped serving does not begin again: start another one.
     /// Says whether the machine is known.
     pub async fn readmit(&self, machine: &MachineId) -> Result<bool, LookupError> {
-        self.set_gone(machine, "NULL").await
+        self.set_gone(machine, false).await
     }
 
-    async fn set_gone(&self, machine: &MachineId, gone_at: &str) -> Result<bool, LookupError> {
-        let (machines, connections) = (&self.ownership.machines, &self.lookup.connections);
-        let held = self.ownership.held();
-        let sql = format!(
-            "UPDATE {machines} AS m SET gone_at = {gone_at} FROM {held} \
-             WHERE m.machine_id = held.machine_id RETURNING 1"
-        );
-        let parameters = [(&machine.as_str() as _, Type::TEXT)];
+    async fn set_gone(&self, machine: &MachineId, gone: bool) -> Result<bool, LookupError> {
+        let (sql, connections) = (&self.statements.set_gone, &self.lookup.connections);
+        let parameters = [
+            (&machine.as_str() as _, Type::TEXT),
+            (&gone as _, Type::BOOL),
+        ];
         let deadline = connections.deadline();
-        let written = connections.write(&sql, &parameters, deadline, true).await;
+        let written = connections.write(sql, &parameters, deadline, true).await;
         let written = written.map_err(Failure::into_write_error)?;
         Ok(!written.is_empty())
     }

@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::Type};
 
-use super::{PostgresDirectory, json, value};
-use crate::{
-    LookupError, Presence,
-    lookup::postgres::{failure::Failure, ownership::presence_of},
-};
+use super::{MOST, PostgresDirectory, json, rows, value};
+use crate::{LookupError, Presence, lookup::postgres::ownership::presence_of};
 
 /// A machine, as it stands in the directory.
 ///
@@ -46,27 +43,12 @@ pub struct MachineStatus {
     pub gone: bool,
 }
 
-/// How long a list may take.
-pub(super) const LIST: Duration = Duration::from_secs(10);
-
-/// More machines are not listed.
-const MOST: usize = 10_000;
-
 impl PostgresDirectory {
     /// All machines that the directory knows, those among them that are no more, in the order of
     /// their ids: at most 10,000, within 10 s.
     pub async fn machines(&self) -> Result<Vec<MachineStatus>, LookupError> {
-        let machines = &self.ownership.machines;
-        let presence = self.ownership.presence_of_machine("m");
-        let sql = format!(
-            "SELECT m.machine_id, m.app, m.region, m.address, m.version, \
-                 extract(epoch FROM now() - m.started_at)::float8, \
-                 extract(epoch FROM now() - m.beat_at)::float8, \
-                 ({presence})::smallint, m.draining, m.left_at IS NOT NULL, m.gone_at IS NOT NULL \
-             FROM {machines} AS m ORDER BY m.machine_id LIMIT {MOST}"
-        );
-        let rows = self.lookup.connections.read_much(&sql, &[], LIST).await;
-        let rows = rows.map_err(Failure::into_read_error)?;
+        let parameters = [(&rows(MOST) as _, Type::INT8)];
+        let rows = self.list(&self.statements.machines, &parameters).await?;
         rows.iter().map(machine).collect()
     }
 }
@@ -75,16 +57,16 @@ fn machine(row: &Row) -> Result<MachineStatus, LookupError> {
     // A clock that was set back makes an age negative.
     let ago = |column| Ok(Duration::try_from_secs_f64(value(row, column)?).unwrap_or_default());
     Ok(MachineStatus {
-        id: value(row, 0)?,
-        app: value(row, 1)?,
-        region: value(row, 2)?,
-        address: value(row, 3)?,
-        version: value(row, 4)?,
-        started_ago: ago(5)?,
-        beat_ago: ago(6)?,
-        presence: presence_of(value(row, 7)?),
-        draining: value(row, 8)?,
-        left: value(row, 9)?,
-        gone: value(row, 10)?,
+        id: value(row, "id")?,
+        app: value(row, "app")?,
+        region: value(row, "region")?,
+        address: value(row, "address")?,
+        version: value(row, "version")?,
+        started_ago: ago("started")?,
+        beat_ago: ago("beat")?,
+        presence: presence_of(value(row, "presence")?),
+        draining: value(row, "draining")?,
+        left: value(row, "has_left")?,
+        gone: value(row, "gone")?,
     })
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio_postgres::{Row, types::Type};
 
-use super::{PostgresDirectory, epoch, json, machines::LIST, owners::Living, value};
+use super::{PostgresDirectory, epoch, json, rows, value};
 use crate::{
     LookupError, MachineId, Presence, SessionId,
-    lookup::postgres::{Inner, connections::Parameter, failure::Failure, ownership},
+    lookup::postgres::{ownership, row, sql::file},
 };
 
 /// Which active and starting sessions are [listed](PostgresDirectory::sessions).
@@ -53,9 +53,6 @@ pub struct ListedSession {
     pub remaining: Option<Duration>,
 }
 
-/// More sessions are not listed, and not audited, at once.
-pub(super) const MOST: usize = 10_000;
-
 impl PostgresDirectory {
     /// Active and starting sessions that have not ended, in the order of their owners, those without
     /// one last: at most `limit` (cut to 10,000), within 10 s.
@@ -69,88 +66,40 @@ impl PostgresDirectory {
         filter: &SessionFilter,
         limit: usize,
     ) -> Result<Vec<ListedSession>, LookupError> {
-        let lookup = self.lookup();
-        let sql = self.sessions_sql(filter, limit.min(MOST), &self.living().await?);
-        let owner = match filter {
-            SessionFilter::OwnedBy(machine) => Some(machine.as_str()),
-            _ => None,
-        };
-        let parameters: Vec<Parameter<'_>> =
-            owner.iter().map(|owner| (owner as _, Type::TEXT)).collect();
-        let rows = lookup.connections.read_much(&sql, &parameters, LIST).await;
-        let rows = rows.map_err(Failure::into_read_error)?;
-        let sessions = rows.iter().filter_map(|row| session(lookup, row));
-        sessions.collect()
-    }
-
-    fn sessions_sql(&self, filter: &SessionFilter, limit: usize, living: &Living) -> String {
-        let (table, ownership) = (&self.table, &self.ownership);
-        let mine = table.owner_text("t");
-        let (columns, is_living) = (self.listed(), self.is_living("t", living));
-        let mut with = String::new();
-        let listed = match filter {
-            SessionFilter::All => {
-                let name = table.qualified();
-                format!(
-                    "SELECT {columns} FROM {name} AS t WHERE {is_living} \
-                     ORDER BY {mine} LIMIT {limit}"
-                )
-            }
-            SessionFilter::Unassigned => self.unowned(&columns, "true", limit),
-            SessionFilter::OwnedBy(_) => self.sessions_of(&columns, "$1", &is_living, limit),
+        let limit = (&rows(limit) as _, Type::INT8);
+        let living = || async { Ok::<_, LookupError>(self.living().await?.sql) };
+        let rows = match filter {
+            SessionFilter::Unassigned => self.list(&self.statements.unassigned, &[limit]).await?,
             SessionFilter::OwnersAre(presence) => {
-                with = format!("WITH RECURSIVE {} ", self.owners("true", living));
-                let owned = self.sessions_of(&columns, "known.owner", &is_living, limit);
                 let code = ownership::code_of(*presence);
-                let unowned = if *presence == Presence::Unknown {
-                    let unowned = self.unowned(&columns, "true", limit);
-                    format!(" UNION ALL ({unowned})")
-                } else {
-                    String::new()
+                let sql = living().await?.template("condition", "true");
+                let sql = sql.fill(file!("sessions_of_owners"));
+                self.list(&sql, &[limit, (&code, Type::INT2)]).await?
+            }
+            SessionFilter::All | SessionFilter::OwnedBy(_) => {
+                let owner = match filter {
+                    SessionFilter::OwnedBy(machine) => Some(machine.as_str()),
+                    _ => None,
                 };
-                format!(
-                    "(SELECT s.* FROM known CROSS JOIN LATERAL ({owned}) AS s \
-                     WHERE known.code = {code} LIMIT {limit}){unowned}"
-                )
+                let sql = living().await?.fill(file!("sessions"));
+                self.list(&sql, &[limit, (&owner, Type::TEXT)]).await?
             }
         };
-        let owner = "s.owner COLLATE \"C\"";
-        let presence = ownership.presence(owner);
-        // Two parts of a union may come to twice as many.
-        format!(
-            "{with}SELECT s.*, {presence} FROM ({listed}) AS s ORDER BY {owner}, s.id \
-             LIMIT {limit}"
-        )
-    }
-
-    /// The columns that a list needs, of the row `t`.
-    fn listed(&self) -> String {
-        let (table, id_type) = (&self.table, self.lookup.query.id_type().name());
-        let (id, owner, epoch) = (&table.id, &table.owner, &self.ownership.epoch);
-        let status = match &table.status {
-            Some(status) => format!("t.{status}::text"),
-            None => "NULL::text".to_owned(),
-        };
-        let remaining = table.remaining();
-        let remaining = remaining.unwrap_or_else(|| "NULL::float8 AS remaining_seconds".to_owned());
-        format!(
-            "t.{id}::{id_type} AS id, {status} AS status, t.{owner}::text AS owner, \
-             t.{epoch}::bigint AS epoch, {remaining}"
-        )
+        rows.iter().filter_map(session).collect()
     }
 }
 
 /// `None`: what stands in the id column is no id, and nobody can ask for it.
-fn session(lookup: &Inner, row: &Row) -> Option<Result<ListedSession, LookupError>> {
-    let id = lookup.query.id_of(row)?;
+fn session(row: &Row) -> Option<Result<ListedSession, LookupError>> {
+    let id = row::id(row)?;
     let read = || {
-        let seconds: Option<f64> = value(row, 4)?;
+        let seconds: Option<f64> = value(row, "remaining_seconds")?;
         Ok(ListedSession {
             id,
-            status: value(row, 1)?,
-            owner: value(row, 2)?,
-            epoch: epoch(value(row, 3)?)?,
-            presence: ownership::presence_of(value(row, 5)?),
+            status: value(row, "status")?,
+            owner: value(row, "owner")?,
+            epoch: epoch(value(row, "epoch")?)?,
+            presence: ownership::presence_of(value(row, "presence")?),
             // More than a duration can hold is as good as no end.
             remaining: seconds
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),

@@ -6,7 +6,7 @@ use tokio_postgres::types::Type;
 
 use crate::{
     LookupError,
-    lookup::postgres::{PostgresLookup, connections::Parameter, failure::Failure},
+    lookup::postgres::{PostgresLookup, failure::Failure, row::value, sql::file},
 };
 
 /// How long a list may take: without our index, it may read the whole table.
@@ -39,63 +39,31 @@ impl PostgresLookup {
         filter: PlainFilter<'_>,
         limit: usize,
     ) -> Result<Vec<PlainSession>, LookupError> {
-        let Some(table) = &self.inner.table else {
+        if self.inner.table.is_none() {
             return Ok(Vec::new());
-        };
-        let mut conditions: Vec<String> = [&table.expires_at, &table.ended_at]
-            .into_iter()
-            .flatten()
-            .map(|end| format!("(t.{end} IS NULL OR t.{end} > now())"))
-            .collect();
-        let mut parameters: Vec<Parameter<'_>> = Vec::new();
-        let mine = table.owner_text("t");
-        let owner;
-        match filter {
-            PlainFilter::All => {}
-            PlainFilter::Unassigned => conditions.push(format!("t.{} IS NULL", table.owner)),
-            PlainFilter::OwnedBy(machine) => {
-                owner = machine;
-                parameters.push((&owner, Type::TEXT));
-                conditions.push(format!("{mine} = $1"));
-            }
         }
-        let words = self.inner.reader.statuses.as_ref();
-        let words = words.map(|statuses| match filter {
-            PlainFilter::Unassigned => statuses.active.clone(),
-            PlainFilter::All | PlainFilter::OwnedBy(_) => statuses.living(),
-        });
-        let status = match (&table.status, &words) {
-            (Some(status), Some(words)) => {
-                parameters.push((words, Type::TEXT_ARRAY));
-                let place = parameters.len();
-                conditions.push(format!("t.{status}::text = ANY(${place})"));
-                format!("t.{status}::text")
-            }
-            _ => "NULL::text".to_owned(),
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let owner = match filter {
+            PlainFilter::OwnedBy(owner) => Some(owner),
+            PlainFilter::All | PlainFilter::Unassigned => None,
         };
-        if conditions.is_empty() {
-            conditions.push("true".to_owned());
-        }
-        let remaining = table.remaining();
-        let remaining = remaining.unwrap_or_else(|| "NULL::float8 AS remaining_seconds".to_owned());
-        let sql = format!(
-            "SELECT t.{id}::text, {status}, t.{owner}::text, {remaining} FROM {name} AS t \
-             WHERE {conditions} ORDER BY {mine}, 1 LIMIT {limit}",
-            id = table.id,
-            owner = table.owner,
-            name = table.qualified(),
-            conditions = conditions.join(" AND ")
-        );
-        let connections = &self.inner.connections;
+        let is_unassigned = matches!(filter, PlainFilter::Unassigned);
+        let parameters = [
+            (&limit as _, Type::INT8),
+            (&owner as _, Type::TEXT),
+            (&is_unassigned as _, Type::BOOL),
+        ];
+        let (sql, connections) = (&self.inner.sql, &self.inner.connections);
+        let sql = sql.fill(file!("see_sessions"));
         let rows = connections.read_much(&sql, &parameters, LIST).await;
         let rows = rows.map_err(Failure::into_read_error)?;
         rows.iter()
             .map(|row| {
                 Ok(PlainSession {
-                    id: super::value(row, 0)?,
-                    status: super::value(row, 1)?,
-                    owner: super::value(row, 2)?,
-                    remaining: super::value(row, 3)?,
+                    id: value(row, "id")?,
+                    status: value(row, "status")?,
+                    owner: value(row, "owner")?,
+                    remaining: value(row, "remaining_seconds")?,
                 })
             })
             .collect()

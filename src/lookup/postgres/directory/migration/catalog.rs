@@ -225,7 +225,7 @@ pub(in crate::lookup::postgres) async fn owner_index(
         .connections
         .query(index::INDEXES, &parameters)
         .await?;
-    let statuses = lookup.reader.statuses.as_ref();
+    let statuses = lookup.statuses.as_ref();
     let statuses = table.status.as_ref().zip(statuses);
     let wanted = match statuses {
         Some((status, statuses)) => {
