@@ -161,10 +161,10 @@ pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 #[cfg(feature = "postgres")]
 pub use lookup::postgres::{
     AssignError, Assigned, Audit, AuditFinding, LeftToDo, ListedSession, MachineStatus, Migrated,
-    PostgresColumns, PostgresConfigError, PostgresDirectory, PostgresFault, PostgresLookup, PostgresLookupBuilder,
-    PostgresSource, PostgresVerified, PostgresVerifyError, PostgresWarning, PostgresWatch,
-    PostgresWatchBuilder, Reaped, ReapedSession, SessionFilter, WatchError, WatchHealth,
-    WatchState,
+    PostgresColumns, PostgresConfigError, PostgresDirectory, PostgresFault, PostgresLookup,
+    PostgresLookupBuilder, PostgresSource, PostgresVerified, PostgresVerifyError, PostgresWarning,
+    PostgresWatch, PostgresWatchBuilder, Reaped, ReapedSession, SessionFilter, WatchError,
+    WatchHealth, WatchState,
 };
 pub use lookup::{
     LookupError, LookupErrorKind, LookupFn, MemoryLookup, Refresh, SessionLookup, lookup_fn,

@@ -343,7 +343,8 @@ async fn one_machine_audits_at_a_time() {
     let asked = statements.iter().find(|sql| sql.contains("advisory"));
     let elsewhere = database.client().await;
     elsewhere.batch_execute("BEGIN").await.unwrap();
-    elsewhere.query(asked.unwrap(), &[]).await.unwrap();
+    let asked = asked.unwrap().replace("$1", "10");
+    elsewhere.query(&asked, &[]).await.unwrap();
     assert_eq!(process.directory.audit(10).await.unwrap(), None);
     database
         .execute("CREATE TABLE others (LIKE preview_sessions INCLUDING ALL)")

@@ -65,17 +65,20 @@ struct Plan {
     text: String,
 }
 
-/// Runs a statement that was sent before once more, and looks how.
-async fn explain(database: &Database, of: &str) -> Plan {
+/// Runs a statement that was sent before once more, with these parameters, and looks how.
+async fn explain(database: &Database, of: &str, parameters: &[&str]) -> Plan {
     let statements = database.statements();
     let sent = statements
         .iter()
         .rev()
         .find(|sql| sql.contains(of) && !sql.starts_with("EXPLAIN"));
-    let explain = format!(
+    let mut explain = format!(
         "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {}",
         sent.unwrap_or_else(|| panic!("{of}"))
     );
+    for (at, value) in parameters.iter().enumerate() {
+        explain = explain.replace(&format!("${}", at + 1), value);
+    }
     let told: Value = one(database, &explain).await;
     let plan = &told[0]["Plan"];
     let mut text = String::new();
@@ -137,7 +140,7 @@ async fn audited(database: &Database, directory: &PostgresDirectory) {
     ];
     assert_eq!(kinds.map(count), [2, 100, 100, 100]);
     assert!(found.truncated);
-    let plan = explain(database, "advisory").await;
+    let plan = explain(database, "advisory", &["100"]).await;
     let table = "SELECT pg_relation_size('preview_sessions') / 8192";
     println!(
         "an audit of {ROWS} sessions of {MACHINES} machines: {:.1} ms, {} of {} pages\n{}",
@@ -151,15 +154,15 @@ async fn audited(database: &Database, directory: &PostgresDirectory) {
 }
 
 async fn listed(database: &Database, directory: &PostgresDirectory) {
-    for (filter, expected) in [
-        (SessionFilter::All, 50),
-        (SessionFilter::Unassigned, 2),
-        (SessionFilter::OwnersAre(Presence::Lost), 50),
-        (SessionFilter::OwnersAre(Presence::Unknown), 2),
+    for (filter, expected, parameter) in [
+        (SessionFilter::All, 50, "NULL::text"),
+        (SessionFilter::Unassigned, 2, ""),
+        (SessionFilter::OwnersAre(Presence::Lost), 50, "3"),
+        (SessionFilter::OwnersAre(Presence::Unknown), 2, "0"),
     ] {
         let sessions = directory.sessions(&filter, 50).await.unwrap();
         assert_eq!(sessions.len(), expected, "{filter:?}");
-        let plan = explain(database, "remaining_seconds").await;
+        let plan = explain(database, "remaining_seconds", &["50", parameter]).await;
         println!(
             "{filter:?}: {:.1} ms, {} pages",
             plan.milliseconds, plan.blocks
@@ -187,7 +190,8 @@ async fn reaped(database: &Database, directory: &PostgresDirectory) {
     let reaped = directory.reap(hour, 1_000).await.unwrap();
     assert_eq!((reaped.sessions.len(), reaped.machines.len()), (1_000, 0));
     for what in ["preview_sessions", "ownership_machines"] {
-        let plan = explain(database, &format!("DELETE FROM \"{what}\"")).await;
+        let parameters = ["3600000::float8", "1000"];
+        let plan = explain(database, &format!("DELETE FROM \"{what}\""), &parameters).await;
         println!(
             "reaping {what}: {:.1} ms, {} pages\n{}",
             plan.milliseconds, plan.blocks, plan.text

@@ -185,6 +185,10 @@ impl PostgresDirectory {
         &self.ownership
     }
 
+    pub(super) fn statements(&self) -> &Statements {
+        &self.statements
+    }
+
     fn statuses(&self) -> Option<&Statuses> {
         self.lookup.statuses.as_ref()
     }

@@ -22,16 +22,11 @@ impl Membership for PostgresDirectory {
     }
 
     async fn agree_ttl(&self, ours: Duration) -> Result<Duration, LookupError> {
-        let fleet = &self.ownership().fleet;
         let ours = i64::try_from(ours.as_millis()).unwrap_or(i64::MAX);
-        // An update that changes nothing, because only what is written is returned.
-        let sql = format!(
-            "INSERT INTO {fleet} AS f (freshness_ms) VALUES ($1) ON CONFLICT (the_fleet) \
-             DO UPDATE SET freshness_ms = f.freshness_ms RETURNING f.freshness_ms"
-        );
         let deadline = self.lookup().connections.deadline();
+        let sql = &self.statements().fleet_freshness;
         let rows = self
-            .write_row(&sql, &[(&ours, Type::INT8)], deadline)
+            .write_row(sql, &[(&ours, Type::INT8)], deadline)
             .await?;
         let stored: i64 = only(&rows)?;
         Ok(Duration::from_millis(u64::try_from(stored).unwrap_or(0)))
@@ -42,23 +37,10 @@ impl Membership for PostgresDirectory {
         me: &Process,
         info: &MachineInfo,
     ) -> Result<Registration, LookupError> {
-        let ownership = self.ownership();
-        let (machines, held) = (&ownership.machines, ownership.held());
-        let sql = format!(
-            "INSERT INTO {machines} AS m \
-                 (machine_id, boot_id, app, region, address, version, draining) \
-             SELECT $1, $2, $3, $4, $5, $6, $7 FROM (SELECT count(*) FROM {held}) AS held \
-             ON CONFLICT (machine_id) DO UPDATE \
-             SET boot_id = EXCLUDED.boot_id, app = EXCLUDED.app, region = EXCLUDED.region, \
-                 address = EXCLUDED.address, version = EXCLUDED.version, started_at = now(), \
-                 beat_at = now(), steady_since = now(), draining = false, left_at = NULL, rival_at = NULL, \
-                 took_over = m.took_over \
-                     OR m.left_at IS NULL AND m.boot_id <> EXCLUDED.boot_id \
-             WHERE m.gone_at IS NULL RETURNING m.took_over"
-        );
         let deadline = self.lookup().connections.deadline();
         let row = MachineRow::of(me, info);
-        let rows = self.write_row(&sql, &row.parameters(), deadline).await?;
+        let sql = &self.statements().register;
+        let rows = self.write_row(sql, &row.parameters(), deadline).await?;
         if rows.is_empty() {
             return Ok(Registration::Removed);
         }
@@ -76,17 +58,10 @@ impl Membership for PostgresDirectory {
         within: Duration,
     ) -> Result<Beat, LookupError> {
         let deadline = Instant::now() + within;
-        let ownership = self.ownership();
-        let (machines, steady_since) = (&ownership.machines, ownership.steady_since());
-        let sql = format!(
-            "UPDATE {machines} SET beat_at = now(), steady_since = {steady_since} \
-             WHERE machine_id = $1 AND boot_id = $2 AND gone_at IS NULL \
-             RETURNING (extract(epoch FROM rival_at) * 1000000)::bigint"
-        );
         let row = MachineRow::of(me, info);
-        let parameters = row.process();
+        let (sql, parameters) = (&self.statements().beat, row.process());
         let rows = self
-            .write_row_as(Durability::Lossy, &sql, &parameters, deadline)
+            .write_row_as(Durability::Lossy, sql, &parameters, deadline)
             .await?;
         if rows.is_empty() {
             self.find_out(&row, deadline).await
@@ -105,23 +80,22 @@ impl Membership for PostgresDirectory {
     ) -> Result<Beat, LookupError> {
         let deadline = Instant::now() + within;
         let row = MachineRow::of(me, info);
-        if self.mark(&row, "draining = true", deadline).await? {
-            return Ok(Beat::Alive { rival: None });
+        let sql = &self.statements().mark_draining;
+        let marked = self.write_row(sql, &row.process(), deadline).await?;
+        if marked.is_empty() {
+            return self.find_out(&row, deadline).await;
         }
-        self.find_out(&row, deadline).await
+        Ok(Beat::Alive { rival: None })
     }
 
     async fn leave(&self, me: &Process, clean: bool, within: Duration) -> Result<(), LookupError> {
-        let set = if clean {
-            "left_at = now(), took_over = false"
-        } else {
-            "left_at = now()"
-        };
         let info = MachineInfo::default();
         let row = MachineRow::of(me, &info);
-        self.mark(&row, set, Instant::now() + within)
-            .await
-            .map(drop)
+        let [machine, boot_id] = row.process();
+        let parameters = [machine, boot_id, (&clean as _, Type::BOOL)];
+        let sql = &self.statements().mark_left;
+        let written = self.write_row(sql, &parameters, Instant::now() + within);
+        written.await.map(drop)
     }
 
     async fn release(
@@ -144,14 +118,14 @@ impl Membership for PostgresDirectory {
     }
 
     async fn owned(&self, me: &MachineId, within: Duration) -> Result<usize, LookupError> {
-        let count = format!("({})", self.owns_sql("count(*)"));
-        let count: i64 = self.read_of(me, &count, within).await?;
+        let sql = &self.statements().owned_count;
+        let count: i64 = self.read_of(me, sql, within).await?;
         Ok(usize::try_from(count).unwrap_or_default())
     }
 
     async fn owns_nothing(&self, me: &MachineId, within: Duration) -> Result<bool, LookupError> {
-        let owns = format!("NOT EXISTS ({})", self.owns_sql("1"));
-        self.read_of(me, &owns, within).await
+        let sql = &self.statements().owns_nothing;
+        self.read_of(me, sql, within).await
     }
 
     async fn missing(&self, within: Duration) -> Result<Vec<String>, LookupError> {
@@ -170,13 +144,8 @@ impl Membership for PostgresDirectory {
 impl PostgresDirectory {
     /// Finds out why there was nothing to update, and tells another process of this one.
     async fn find_out(&self, row: &MachineRow<'_>, deadline: Instant) -> Result<Beat, LookupError> {
-        let machines = &self.ownership().machines;
-        let sql = format!(
-            "UPDATE {machines} SET rival_at = CASE WHEN boot_id = $2 THEN rival_at ELSE now() END \
-             WHERE machine_id = $1 \
-             RETURNING CASE WHEN gone_at IS NOT NULL THEN 1 WHEN boot_id <> $2 THEN 2 ELSE 0 END"
-        );
-        let rows = self.write_row(&sql, &row.process(), deadline).await?;
+        let sql = &self.statements().look;
+        let rows = self.write_row(sql, &row.process(), deadline).await?;
         if rows.is_empty() {
             return self.restore(row, deadline).await;
         }
@@ -194,14 +163,8 @@ impl PostgresDirectory {
     /// restores the row counts as a successor. Until then, no read without the row has let any of
     /// them serve.
     async fn restore(&self, row: &MachineRow<'_>, deadline: Instant) -> Result<Beat, LookupError> {
-        let machines = &self.ownership().machines;
-        let sql = format!(
-            "INSERT INTO {machines} \
-                 (machine_id, boot_id, app, region, address, version, draining, took_over) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, true) ON CONFLICT (machine_id) DO NOTHING \
-             RETURNING 1"
-        );
-        let written = self.write_row(&sql, &row.parameters(), deadline).await?;
+        let sql = &self.statements().put_back;
+        let written = self.write_row(sql, &row.parameters(), deadline).await?;
         // The next beat finds the other process.
         let is_other = written.is_empty();
         Ok(if is_other {
@@ -211,34 +174,17 @@ impl PostgresDirectory {
         })
     }
 
-    async fn mark(
-        &self,
-        row: &MachineRow<'_>,
-        set: &str,
-        deadline: Instant,
-    ) -> Result<bool, LookupError> {
-        let ownership = self.ownership();
-        let (machines, held) = (&ownership.machines, ownership.held());
-        let sql = format!(
-            "UPDATE {machines} AS m SET {set} FROM {held} \
-             WHERE m.machine_id = held.machine_id AND m.boot_id = $2 RETURNING 1"
-        );
-        let marked = self.write_row(&sql, &row.process(), deadline).await?;
-        Ok(!marked.is_empty())
-    }
-
     /// What the primary says of a machine, which is `$1`.
     async fn read_of<T: for<'a> FromSql<'a>>(
         &self,
         machine: &MachineId,
-        expression: &str,
+        sql: &str,
         within: Duration,
     ) -> Result<T, LookupError> {
-        let sql = format!("SELECT pg_is_in_recovery(), {expression}");
         let connections = &self.lookup().connections;
         let machine: Parameter<'_> = (&machine.as_str(), Type::TEXT);
         let deadline = Instant::now() + within;
-        let rows = connections.read_presence(&sql, &[machine], deadline).await;
+        let rows = connections.read_presence(sql, &[machine], deadline).await;
         column(&rows.map_err(Failure::into_lookup_error)?, 1)
     }
 

@@ -76,18 +76,6 @@ pub(super) struct Ownership {
 }
 
 impl Ownership {
-    /// Whether the owner of the row `alias`, which is the text `owner`, is not the one for which the
-    /// trigger set the epoch: it changed while the triggers were missing or disabled.
-    ///
-    /// An empty text stands in rows that are older than the column. Treating them as changed would
-    /// stop all sessions of a table until the last of its rows has been rewritten.
-    pub(super) fn drifted(&self, alias: &str, owner: &str) -> String {
-        let of = &self.epoch_of;
-        format!(
-            "({alias}.{of} COLLATE \"C\" IS DISTINCT FROM {owner} AND {alias}.{of} IS DISTINCT FROM '')"
-        )
-    }
-
     /// What is read and written of a machine.
     pub(super) const MACHINE_COLUMNS: &[&str] = &[
         "machine_id",
@@ -108,33 +96,6 @@ impl Ownership {
 
     /// What is read and written of the fleet.
     pub(super) const FLEET_COLUMNS: &[&str] = &["the_fleet", "freshness_ms"];
-
-    /// The row of the machine `$1`, for an `UPDATE` that has to wait for every claim and release
-    /// which is under way: they hold it with `FOR KEY SHARE`, past which a beat gets, and no other
-    /// update should.
-    pub(super) fn held(&self) -> String {
-        let machines = &self.machines;
-        format!("(SELECT machine_id FROM {machines} WHERE machine_id = $1 FOR UPDATE) AS held")
-    }
-
-    /// What a beat makes of a machine's `steady_since`, which is since when it was heard without a
-    /// gap.
-    ///
-    /// A gap is half of `lost_after`. With a whole one, an outage that is a little shorter would be
-    /// none: a witness that beats right after it would be steady, and every machine whose beat is
-    /// due a little later would be lost. After an outage of less than half, all have beaten within
-    /// `lost_after` of their last beat, since two intervals are at most the other half.
-    pub(super) fn steady_since(&self) -> String {
-        let gap = milliseconds(self.lost_after / 2);
-        format!(
-            "CASE WHEN beat_at BETWEEN now() - {gap} AND now() + {gap} THEN steady_since \
-             ELSE now() END"
-        )
-    }
-}
-
-fn milliseconds(duration: Duration) -> String {
-    format!("interval '{} milliseconds'", duration.as_millis())
 }
 
 /// The code of a presence in statements.

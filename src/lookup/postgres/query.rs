@@ -58,18 +58,23 @@ impl SessionQuery {
 
     pub(super) fn of_table(table: &Table, sql: &Sql, id_type: IdType) -> Self {
         let tells_standby = table.ownership.is_some();
-        let file = if tells_standby {
+        let template = if tells_standby {
             file!("session_of_primary")
         } else {
             file!("session")
         };
-        let fill = |which: &'static str, limit: usize| {
+        let fill = |id: &'static str, which: &'static str, limit: usize| {
             let sql = sql.clone().template("which", which);
-            sql.text("limit", limit.to_string()).fill(file)
+            let sql = sql.template("id_column", id);
+            sql.text("limit", limit.to_string()).fill(template)
         };
         Self {
-            one: fill("$1", Self::ENOUGH),
-            many: Some(fill("ANY($1)", Self::MOST_ROWS)),
+            one: fill("", "$1", Self::ENOUGH),
+            many: Some(fill(
+                "t.{id}::{id_type} AS id, ",
+                "ANY($1)",
+                Self::MOST_ROWS,
+            )),
             custom: None,
             id_type,
             tells_standby,
@@ -141,11 +146,6 @@ impl SessionQuery {
 
     pub(super) fn id_type(&self) -> IdType {
         self.id_type
-    }
-
-    /// The session that the first column of a row names.
-    pub(super) fn id_of(&self, row: &Row) -> Option<SessionId> {
-        row::id_at(row, 0)
     }
 }
 

@@ -163,11 +163,7 @@ fn duration(seconds: f64) -> Result<Option<Duration>, LookupError> {
 
 /// The session that the column `id` names. `None`: it is NULL, or no client can ask for it.
 pub(super) fn id(row: &Row) -> Option<SessionId> {
-    id_at(row, "id")
-}
-
-pub(super) fn id_at(row: &Row, column: impl RowIndex + fmt::Display) -> Option<SessionId> {
-    let id: Option<Id> = row.try_get(column).ok()?;
+    let id: Option<Id> = row.try_get("id").ok()?;
     id.map(|Id(id)| id)
 }
 
@@ -191,8 +187,8 @@ fn column<'a, T: FromSql<'a>>(
     name: &str,
     wrong: &'static str,
 ) -> Result<Option<T>, LookupError> {
-    let columns = row.columns().iter();
-    let Some(at) = columns.map(|column| column.name()).position(|n| n == name) else {
+    let mut columns = row.columns().iter();
+    let Some(at) = columns.position(|column| column.name() == name) else {
         return Ok(None);
     };
     row.try_get(at)

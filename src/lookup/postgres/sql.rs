@@ -327,7 +327,7 @@ impl Sql {
                 }
                 Some(Value::Template(text)) => self.fill_into(filled, text, of),
                 // A test holds that there is none.
-                None => filled.push_str(&format!("{{{placeholder}}}")),
+                None => filled.extend(["{", placeholder, "}"]),
             }
         }
         push(filled, rest, alias);
@@ -343,7 +343,8 @@ fn push(filled: &mut String, text: &str, alias: &str) {
     }
 }
 
-fn words(words: &[String]) -> String {
+/// Words as SQL lists them.
+pub(super) fn words(words: &[String]) -> String {
     let words: Vec<String> = words.iter().map(|word| literal(word)).collect();
     words.join(", ")
 }
@@ -379,11 +380,35 @@ macro_rules! statements {
 statements! {
     claim = "claim",
     assign = "assign",
+    release = "release" {
+        which: "t.{id} = $3 AND t.{epoch} = $4", again: "t.{id} = $3 AND t.{epoch} = $4",
+        lock: "FOR NO KEY UPDATE", has_waited: "$5", is_alone: "$6"
+    },
+    release_these = "release" {
+        which: "{is_indexed_active t} AND t.{id} = ANY($3)", again: "{is_indexed_active t}",
+        lock: "FOR NO KEY UPDATE SKIP LOCKED", is_alone: "$6",
+        has_waited: "(t.{id}, t.{epoch}::bigint) IN (SELECT * FROM unnest($4, $5))"
+    },
+    release_others = "release" {
+        which: "{is_indexed_active t} AND NOT t.{id} = ANY($3)", again: "{is_indexed_active t}",
+        lock: "FOR NO KEY UPDATE SKIP LOCKED", is_alone: "$6",
+        has_waited: "(t.{id}, t.{epoch}::bigint) IN (SELECT * FROM unnest($4, $5))"
+    },
+    owned = "owned",
+    owned_count = "owned_count",
+    owns_nothing = "owns_nothing",
     end = "end",
     reap_sessions = "reap_sessions",
     unassigned = "unassigned",
     machines = "machines",
     set_gone = "set_gone",
+    fleet_freshness = "fleet_freshness",
+    register = "register",
+    beat = "beat",
+    look = "look",
+    put_back = "put_back",
+    mark_draining = "mark_draining",
+    mark_left = "mark_left",
 }
 
 #[cfg(test)]
@@ -425,6 +450,7 @@ mod tests {
                 .template("no_starting", "")
                 .template("condition", "true")
                 .template("which", "$1")
+                .template("id_column", "")
                 .text("limit", "2");
             let statements = Statements::new(&sql);
             let others = [

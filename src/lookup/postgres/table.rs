@@ -30,6 +30,10 @@ use super::{
 /// have when it is deserialized.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "it is written with `..PostgresColumns::default()`, which a further column does not break"
+)]
 pub struct PostgresColumns {
     /// The session's id, a `uuid` unless
     /// [`id_as_text`](super::PostgresLookupBuilder::id_as_text) says otherwise. Default: `id`.

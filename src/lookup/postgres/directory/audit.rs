@@ -110,10 +110,19 @@ impl PostgresDirectory {
     /// owners, not of sessions. Beyond 10,000 owners it does not look.
     pub async fn audit(&self, limit: usize) -> Result<Option<Audit>, LookupError> {
         let limit = limit.min(MOST);
-        let sql = self.living().await?.sql.template("condition", "(SELECT mine.got FROM mine)");
-        let sql = sql.text("sample", SAMPLE.to_string()).text("lock", LOCK.to_string());
+        let sql = self
+            .living()
+            .await?
+            .sql
+            .template("condition", "(SELECT mine.got FROM mine)");
+        let sql = sql
+            .text("sample", SAMPLE.to_string())
+            .text("lock", LOCK.to_string());
         let sql = sql.fill(file!("audit"));
-        let mut audit = read(&self.list(&sql, &[(&rows(limit), Type::INT8)]).await?, limit)?;
+        let mut audit = read(
+            &self.list(&sql, &[(&rows(limit), Type::INT8)]).await?,
+            limit,
+        )?;
         if let Some(audit) = &mut audit {
             self.triggers(audit).await?;
         }
@@ -158,7 +167,11 @@ fn read(rows: &[Row], limit: usize) -> Result<Option<Audit>, LookupError> {
         }
         let mut findings = Audit::FINDINGS.iter().copied();
         let finding = findings.find(|finding| finding.as_str() == about);
-        let most = if finding.is_some() { limit } else { MOST_OWNERS };
+        let most = if finding.is_some() {
+            limit
+        } else {
+            MOST_OWNERS
+        };
         let count: &mut usize = counts.entry(about).or_default();
         *count += 1;
         if *count > most {

@@ -183,29 +183,6 @@ fn fill(table: &Table, ownership: &Ownership, relation: &str, which: Option<&str
     )
 }
 
-/// Whether a row is active by its status, word for word as in the index, so that the planner sees
-/// that the index holds all such rows. The words are literals, which become values of an enum.
-pub(super) fn active(
-    table: &Table,
-    statuses: Option<&Statuses>,
-    alias: Option<&str>,
-) -> Option<String> {
-    let words = statuses.map(|statuses| statuses.active.as_slice());
-    is_one_of(table, words, alias)
-}
-
-/// The same of other words.
-pub(super) fn is_one_of(
-    table: &Table,
-    words: Option<&[String]>,
-    alias: Option<&str>,
-) -> Option<String> {
-    let (status, words) = (table.status.as_ref()?, words?);
-    let words: Vec<String> = words.iter().map(|word| literal(word)).collect();
-    let alias = alias.map(|alias| format!("{alias}.")).unwrap_or_default();
-    Some(format!("{alias}{status} IN ({})", words.join(", ")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,10 +5,10 @@ use std::{collections::HashSet, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::{Row, types::Type};
 
-use super::{PostgresDirectory, epoch, migration::active, value};
+use super::{PostgresDirectory, epoch, value};
 use crate::{
     LookupError, MachineId, Node, NodeState, Released, SessionId,
-    lookup::postgres::{Inner, failure::Failure, queue::Queue},
+    lookup::postgres::{failure::Failure, queue::Queue, row},
 };
 
 /// How long the release of all sessions may take: enough for some hundred thousand of them, as
@@ -20,7 +20,7 @@ const ALL: Duration = Duration::from_secs(30);
 const BITE: usize = 5_000;
 
 /// How many sessions are listed at a time.
-const LISTED: usize = 100_000;
+const LISTED: i64 = 100_000;
 
 /// How long to wait before what is locked is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -74,14 +74,10 @@ impl PostgresDirectory {
         let (has_waited, is_alone) = (release.has_waited(), node.is_alone());
         let id = lookup.query.id(session);
         let boot_id = lookup.processes.boot_id(me);
-        let one = format!(
-            "t.{} = $3 AND t.{} = $4",
-            self.table.id, self.ownership.epoch
-        );
         let rows = lookup
             .connections
             .write(
-                &self.release_sql((&one, &one), "FOR NO KEY UPDATE", "$5", "$6"),
+                &self.statements.release,
                 &[
                     (&me.as_str(), Type::TEXT),
                     (&boot_id, Type::UUID),
@@ -96,7 +92,7 @@ impl PostgresDirectory {
             )
             .await
             .map_err(Failure::into_write_error)?;
-        let mut released = read(lookup, &rows)?;
+        let mut released = read(&rows)?;
         release.confirm();
         Ok(released.pop())
     }
@@ -143,20 +139,20 @@ impl PostgresDirectory {
                 .map(|(id, epoch)| (*id, i64::try_from(*epoch).unwrap_or(-1)))
                 .unzip();
             let these: Vec<_> = bite.iter().map(|(id, _)| *id).collect();
-            let which = format!("t.{} = ANY($3)", self.table.id);
-            let bite = self.release_bite(node, &which, &these, (&ids, &epochs), deadline);
+            let sql = &self.statements.release_these;
+            let bite = self.release_bite(node, sql, &these, (&ids, &epochs), deadline);
             released.extend(bite.await?);
         }
         let mut done = released.len() - before;
         if known.len() < owned.len() {
             // Those whose ids no client can ask for.
             let these: Vec<_> = known.iter().map(|(id, _)| *id).collect();
-            let which = format!("NOT t.{} = ANY($3)", self.table.id);
-            let bite = self.release_bite(node, &which, &these, (&[], &[]), deadline);
+            let sql = &self.statements.release_others;
+            let bite = self.release_bite(node, sql, &these, (&[], &[]), deadline);
             bite.await?;
             done += owned.len() - known.len();
         }
-        Ok(done < owned.len() || owned.len() == LISTED)
+        Ok(done < owned.len() || i64::try_from(owned.len()) == Ok(LISTED))
     }
 
     /// The machine's active sessions with their epochs; `None`: one whose id no client can ask for.
@@ -165,18 +161,18 @@ impl PostgresDirectory {
         machine: &MachineId,
         deadline: Instant,
     ) -> Result<Vec<Option<(SessionId, u64)>>, LookupError> {
-        let lookup = self.lookup();
-        let (id, id_type) = (&self.table.id, lookup.query.id_type().name());
-        let columns = format!("t.{id}::{id_type}, t.{}::bigint", self.ownership.epoch);
-        let sql = format!("{} LIMIT {LISTED}", self.owns_sql(&columns));
         let limit = deadline.saturating_duration_since(Instant::now());
-        let parameters = [(&machine.as_str() as _, Type::TEXT)];
-        let rows = lookup.connections.read_much(&sql, &parameters, limit).await;
+        let parameters = [
+            (&machine.as_str() as _, Type::TEXT),
+            (&LISTED as _, Type::INT8),
+        ];
+        let (sql, connections) = (&self.statements.owned, &self.lookup.connections);
+        let rows = connections.read_much(sql, &parameters, limit).await;
         let rows = rows.map_err(Failure::into_read_error)?;
         rows.iter()
             .map(|row| {
-                let epoch = epoch(value(row, 1)?)?;
-                Ok(lookup.query.id_of(row).map(|id| (id, epoch)))
+                let epoch = epoch(value(row, "epoch")?)?;
+                Ok(row::id(row).map(|id| (id, epoch)))
             })
             .collect()
     }
@@ -184,7 +180,7 @@ impl PostgresDirectory {
     async fn release_bite(
         &self,
         node: &Node,
-        which: &str,
+        sql: &str,
         these: &[SessionId],
         (waited, epochs): (&[SessionId], &[i64]),
         deadline: Instant,
@@ -193,21 +189,10 @@ impl PostgresDirectory {
         let boot_id = lookup.processes.boot_id(me);
         let is_alone = node.is_alone();
         let (these, waited) = (lookup.query.ids(these), lookup.query.ids(waited));
-        let active = active(&self.table, self.statuses(), Some("t"));
-        let active = active.unwrap_or_else(|| "true".to_owned());
-        let has_waited = format!(
-            "(t.{}, t.{}::bigint) IN (SELECT * FROM unnest($4, $5))",
-            self.table.id, self.ownership.epoch
-        );
         let rows = lookup
             .connections
             .write_much(
-                &self.release_sql(
-                    (&format!("{active} AND {which}"), &active),
-                    "FOR NO KEY UPDATE SKIP LOCKED",
-                    &has_waited,
-                    "$6",
-                ),
+                sql,
                 &[
                     (&me.as_str(), Type::TEXT),
                     (&boot_id, Type::UUID),
@@ -220,90 +205,23 @@ impl PostgresDirectory {
             )
             .await
             .map_err(Failure::into_write_error)?;
-        read(lookup, &rows)
-    }
-
-    /// Finds the active sessions of machine `$1`.
-    pub(in crate::lookup::postgres) fn owns_sql(&self, columns: &str) -> String {
-        let (name, mine) = (self.table.qualified(), self.table.owner_text("t"));
-        let active = active(&self.table, self.statuses(), Some("t"));
-        let active = active.map_or_else(String::new, |active| format!(" AND {active}"));
-        format!("SELECT {columns} FROM {name} AS t WHERE {mine} = $1{active}")
-    }
-
-    /// Gives up the sessions of machine `$1` that are as `which` says, and `again` once they are
-    /// locked, if `$2` is its last process or NULL, and if `lock` gets their rows. The proof is
-    /// written only for a session that the machine was entitled to serve: `has_waited` says whether
-    /// it waited for the owner before, and `is_alone` whether for the process before. And only by a
-    /// process that keeps presence: the write of another one may land after the machine was
-    /// restarted, and the proof would be that of a process which serves. An owner for which no epoch
-    /// was set has served nothing, and gives nothing up.
-    fn release_sql(
-        &self,
-        (which, again): (&str, &str),
-        lock: &str,
-        has_waited: &str,
-        is_alone: &str,
-    ) -> String {
-        let (table, ownership) = (&self.table, &self.ownership);
-        let (name, machines) = (table.qualified(), &ownership.machines);
-        // By an expression that no index has. By that of the owners, each bite would read all sessions
-        // of the machine, and compare each with each.
-        let (owner, mine) = (&table.owner, format!("{} || ''", table.owner_text("t")));
-        let (id, id_type) = (&table.id, self.lookup.query.id_type().name());
-        let (epoch, released) = (&ownership.epoch, &ownership.released);
-        let drifted = ownership.drifted("t", &table.owner_text("t"));
-        let is_mine = "($2 IS NULL OR EXISTS (SELECT FROM me))";
-        // The second look at each row is for a table in which an id is not unique.
-        format!(
-            "WITH me AS MATERIALIZED (\
-                 SELECT FROM {machines} WHERE machine_id = $1 AND boot_id = $2 FOR KEY SHARE\
-             ), free AS MATERIALIZED (\
-                 SELECT t.{id} AS id FROM {name} AS t WHERE {which} AND {mine} = $1 AND {is_mine} \
-                 {lock}\
-             ), given_up AS (\
-                 UPDATE {name} AS t SET {owner} = NULL, {released} = CASE \
-                     WHEN $2 IS NOT NULL AND {is_alone} \
-                         AND (t.{epoch} <= 1 OR t.{released} = t.{epoch} - 1 OR {has_waited}) \
-                     THEN t.{epoch} + 1 ELSE t.{released} END \
-                 FROM free WHERE t.{id} = free.id AND {again} AND {mine} = $1 AND NOT {drifted} \
-                 RETURNING t.{id}::{id_type} AS id, t.{epoch}::bigint AS epoch, \
-                     t.{released} IS NOT DISTINCT FROM t.{epoch} AS proven\
-             ) SELECT g.id, CASE WHEN {is_mine} THEN {mine_still} \
-                 WHEN EXISTS (SELECT FROM {machines} WHERE machine_id = $1) THEN {others} \
-                 ELSE {missing} END::smallint, g.epoch, g.proven \
-             FROM (SELECT 1) AS one LEFT JOIN given_up AS g ON true",
-            mine_still = machine::MINE,
-            others = machine::ANOTHERS,
-            missing = machine::MISSING,
-        )
+        read(&rows)
     }
 }
 
-/// What the statement says of the machine's row.
-mod machine {
-    pub(super) const MINE: i16 = 0;
-    pub(super) const ANOTHERS: i16 = 1;
-    pub(super) const MISSING: i16 = 2;
-}
-
-fn read(lookup: &Inner, rows: &[Row]) -> Result<Vec<Released>, LookupError> {
+fn read(rows: &[Row]) -> Result<Vec<Released>, LookupError> {
     let mut released = Vec::with_capacity(rows.len());
     for row in rows {
-        let why = match value(row, 1)? {
-            machine::ANOTHERS => {
-                "another process registered this machine id, and its sessions are that one's now"
-            }
-            machine::MISSING => {
-                "this machine has no row in the table of machines; its next heartbeat restores it"
-            }
+        let why = match value::<i16>(row, "machine")? {
+            1 => "another process registered this machine id, and its sessions are that one's now",
+            2 => "this machine has no row in the table of machines; its next heartbeat restores it",
             _ => {
                 // One that has no id which could be asked for has been given up like the others.
-                if let Some(session) = lookup.query.id_of(row) {
+                if let Some(session) = row::id(row) {
                     released.push(Released {
                         session,
-                        epoch: epoch(value(row, 2)?)?,
-                        proven: value(row, 3)?,
+                        epoch: epoch(value(row, "epoch")?)?,
+                        proven: value(row, "proven")?,
                     });
                 }
                 continue;

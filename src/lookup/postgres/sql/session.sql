@@ -1,2 +1,2 @@
--- The session that is `which`.
-SELECT t.{id}::{id_type} AS id, {session t} FROM {table} AS t WHERE t.{id} = {which} LIMIT {limit}
+-- The session that is `which`, with its id where there may be several.
+SELECT {id_column}{session t} FROM {table} AS t WHERE t.{id} = {which} LIMIT {limit}

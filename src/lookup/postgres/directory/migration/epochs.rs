@@ -28,7 +28,9 @@ pub(super) fn body(table: &Table, ownership: &Ownership) -> String {
     let (epoch, released, of) = (&ownership.epoch, &ownership.released, &ownership.epoch_of);
     let (id, owner) = (&table.id, &table.owner);
     let (id_differs, owner_differs) = (differs(id), differs(owner));
-    let drifted = ownership.drifted("OLD", &table.owner_text("OLD"));
+    let drifted = format!(
+        r#"(OLD.{of} COLLATE "C" IS DISTINCT FROM OLD.{owner}::text COLLATE "C" AND OLD.{of} IS DISTINCT FROM '')"#
+    );
     format!(
         r#"
 BEGIN

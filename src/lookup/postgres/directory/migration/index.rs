@@ -1,7 +1,8 @@
 //! The index of the owners of sessions that are not over.
 
 use crate::lookup::postgres::{
-    identifier::Identifier, migration::qualified, statuses::Statuses, table::Table,
+    identifier::Identifier, migration::qualified, sql::words as words_of, statuses::Statuses,
+    table::Table,
 };
 
 const SUFFIX: &str = "_tower_ownership_owner";
@@ -16,9 +17,9 @@ pub(super) fn qualified_name(table: &Table) -> String {
 /// sessions with one of the statuses `words`: a table holds many more that are over.
 pub(super) fn statement(table: &Table, words: Option<&[String]>, create: &str, on: &str) -> String {
     let indexed = indexed(table, on);
-    let rows = match super::is_one_of(table, words, None) {
-        Some(is_one_of) => format!(" WHERE {is_one_of}"),
-        None => String::new(),
+    let rows = match (&table.status, words) {
+        (Some(status), Some(statuses)) => format!(" WHERE {status} IN ({})", words_of(statuses)),
+        _ => String::new(),
     };
     format!("{create} ON {indexed}{rows}")
 }
