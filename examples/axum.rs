@@ -9,7 +9,7 @@
 
 use axum::{Extension, Router, routing::get};
 use tower_ownership::{
-    FlyReplay, MachineId, MemoryLookup, Owned, OwnershipLayer, PathSegment, Session,
+    FlyReplay, MachineId, MemoryDirectory, Owned, OwnershipLayer, PathSegment, Session,
 };
 
 #[tokio::main]
@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // In production: `PostgresLookup::builder(url).build()?`, and no `machine` at all, since the
     // platform says who we are.
     let me: MachineId = "e2863555a91708".parse()?;
-    let sessions = MemoryLookup::new();
+    let sessions = MemoryDirectory::new();
     sessions.insert(Session::owned_by(
         "807efe44-d63e-4a24-88f5-dbe96112830a".parse()?,
         me.clone(),

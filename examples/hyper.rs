@@ -18,7 +18,9 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tower::{Layer, service_fn};
-use tower_ownership::{Header, MachineId, MemoryLookup, Owned, OwnershipLayer, Redirect, Session};
+use tower_ownership::{
+    Header, MachineId, MemoryDirectory, Owned, OwnershipLayer, Redirect, Session,
+};
 
 async fn serve(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let text = match request.extensions().get::<Owned>() {
@@ -31,7 +33,7 @@ async fn serve(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infa
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let me: MachineId = "web-1".parse()?;
-    let sessions = MemoryLookup::new();
+    let sessions = MemoryDirectory::new();
     sessions.insert(Session::owned_by(
         "807efe44-d63e-4a24-88f5-dbe96112830a".parse()?,
         me.clone(),

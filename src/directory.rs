@@ -4,16 +4,21 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use crate::{LookupError, MachineId, Session};
 
+#[cfg(feature = "testing")]
+pub mod conformance;
 #[cfg(feature = "membership")]
 mod membership;
+mod memory;
+pub(crate) mod nodes;
 
 #[cfg(feature = "membership")]
 pub use membership::{Beat, MachineInfo, Membership, Process, Registration, Released};
+pub use memory::MemoryDirectory;
 
 /// Takes sessions for a machine.
 ///
 /// `PostgresDirectory` does so in a table, and
-/// [`MemoryLookup`](crate::MemoryLookup) in memory.
+/// [`MemoryDirectory`](crate::MemoryDirectory) in memory.
 ///
 /// # Contract
 /// - The claim succeeds only if the session still is as `seen` says: nobody's, or of the same owner

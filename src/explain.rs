@@ -3,12 +3,12 @@
 //! ```
 //! use http::Request;
 //! use tower_ownership::{
-//!     Finding, FlyReplay, MachineId, MemoryLookup, OwnershipLayer, PathSegment, Presence, Session,
+//!     Finding, FlyReplay, MachineId, MemoryDirectory, OwnershipLayer, PathSegment, Presence, Session,
 //! };
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let sessions = MemoryLookup::new();
+//! let sessions = MemoryDirectory::new();
 //! let id = "807efe44-d63e-4a24-88f5-dbe96112830a".parse()?;
 //! let owner = "e2863555a91708".parse()?;
 //! sessions.insert(Session::owned_by(id, owner).with_presence(Presence::NeverSeen));

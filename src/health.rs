@@ -4,12 +4,12 @@
 //! use http::{Request, StatusCode};
 //! use tower::ServiceExt;
 //! use tower_ownership::{
-//!     FlyReplay, MachineId, MemoryLookup, OwnershipLayer, PathSegment, health::Check,
+//!     FlyReplay, MachineId, MemoryDirectory, OwnershipLayer, PathSegment, health::Check,
 //! };
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let layer = OwnershipLayer::builder(MemoryLookup::new())
+//! # let layer = OwnershipLayer::builder(MemoryDirectory::new())
 //! #     .session(PathSegment::after("/session")?)
 //! #     .machine("e2863555a91708".parse::<MachineId>()?)
 //! #     .replay(FlyReplay::new())

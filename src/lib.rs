@@ -30,12 +30,12 @@
 //! ```
 //! use http::{Request, Response, StatusCode};
 //! use tower::{Layer, ServiceExt, service_fn};
-//! use tower_ownership::{FlyReplay, MachineId, MemoryLookup, Owned, OwnershipLayer, PathSegment, Session};
+//! use tower_ownership::{FlyReplay, MachineId, MemoryDirectory, Owned, OwnershipLayer, PathSegment, Session};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let me: MachineId = "e2863555a91708".parse()?;
-//! let sessions = MemoryLookup::new();
+//! let sessions = MemoryDirectory::new();
 //! sessions.insert(Session::owned_by("807efe44-d63e-4a24-88f5-dbe96112830a".parse()?, me.clone()));
 //! sessions.insert(Session::owned_by(
 //!     "1f0c5a52-3c1f-4d57-9a50-0d4c8f2f6b11".parse()?,
@@ -146,9 +146,9 @@ pub use arrival::{Arrival, FailureReason, ReplayFailure};
 pub use cache::{Freshness, Source};
 pub use claim::{OnLostOwner, OnUnassigned};
 pub use decision::Verdict;
-pub use directory::SessionDirectory;
 #[cfg(feature = "membership")]
 pub use directory::{Beat, MachineInfo, Membership, Process, Registration, Released};
+pub use directory::{MemoryDirectory, SessionDirectory};
 pub use explain::Explanation;
 pub use extract::{
     Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
@@ -166,9 +166,7 @@ pub use lookup::postgres::{
     PostgresWatch, PostgresWatchBuilder, Reaped, ReapedSession, SessionFilter, WatchError,
     WatchHealth, WatchState,
 };
-pub use lookup::{
-    LookupError, LookupErrorKind, LookupFn, MemoryLookup, Refresh, SessionLookup, lookup_fn,
-};
+pub use lookup::{LookupError, LookupErrorKind, LookupFn, Refresh, SessionLookup, lookup_fn};
 pub use machine::{IdentityError, InvalidMachineId, MachineId, MachineIdentity};
 pub use observe::{Observe, Observed};
 pub use ownership::{CacheHandle, Loss, Lost, Node, NodeState, Owned, Release, UntilLost};

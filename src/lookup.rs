@@ -11,11 +11,8 @@ use std::{
 
 use crate::{Node, Session, SessionId};
 
-mod memory;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
-
-pub use memory::MemoryLookup;
 
 /// An authoritative read of one session.
 ///

@@ -21,9 +21,11 @@ pub use cache_handle::CacheHandle;
 pub use heartbeat::{
     Drained, Heartbeat, HeartbeatBuilder, HeartbeatError, HeartbeatHealth, HeartbeatState,
 };
+pub(crate) use lease::Lease;
 #[cfg(test)]
 pub(crate) use lease::LeaseTtl;
-pub(crate) use lease::{Lease, previous_owner_may_serve};
+#[cfg(feature = "membership")]
+pub(crate) use lease::previous_owner_may_serve;
 pub use loss::Loss;
 pub use lost::Lost;
 pub use node::{Node, Release};

@@ -14,9 +14,9 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
-    Address, Code, FlyReplay, Header, LookupError, MachineId, MemoryLookup, Owned, OwnershipLayer,
-    OwnershipLayerBuilder, PathSegment, Redirect, Rejection, Session, SessionAbsent, SessionId,
-    SessionLookup, SessionStatus, lookup_fn,
+    Address, Code, FlyReplay, Header, LookupError, MachineId, MemoryDirectory, Owned,
+    OwnershipLayer, OwnershipLayerBuilder, PathSegment, Redirect, Rejection, Session,
+    SessionAbsent, SessionId, SessionLookup, SessionStatus, lookup_fn,
 };
 
 const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
@@ -31,17 +31,17 @@ fn machine(name: &str) -> MachineId {
     name.parse().unwrap()
 }
 
-fn knows(session: Session) -> MemoryLookup {
-    let lookup = MemoryLookup::new();
+fn knows(session: Session) -> MemoryDirectory {
+    let lookup = MemoryDirectory::new();
     lookup.insert(session);
     lookup
 }
 
-fn elsewhere() -> MemoryLookup {
+fn elsewhere() -> MemoryDirectory {
     knows(Session::owned_by(id(), machine(OWNER)))
 }
 
-fn mine() -> MemoryLookup {
+fn mine() -> MemoryDirectory {
     knows(Session::owned_by(id(), machine(ME)))
 }
 
@@ -171,7 +171,7 @@ async fn session_malformed_is_400() {
 
 #[tokio::test]
 async fn session_unknown_is_404() {
-    let answer = send(layer(MemoryLookup::new()), get()).await;
+    let answer = send(layer(MemoryDirectory::new()), get()).await;
     answer.is_refused(Code::SessionUnknown, 404, None);
     assert_eq!(answer.problem()["sessionId"], SESSION);
 }
@@ -541,7 +541,7 @@ async fn lookup_unavailable_is_503_when_the_lookup_takes_too_long() {
 
 #[tokio::test]
 async fn head_has_no_body() {
-    let answer = send(layer(MemoryLookup::new()), get().method(Method::HEAD)).await;
+    let answer = send(layer(MemoryDirectory::new()), get().method(Method::HEAD)).await;
     assert_eq!((answer.head.status.as_u16(), answer.body.len()), (404, 0));
     let answer = send(layer(elsewhere()), get().method(Method::HEAD)).await;
     assert!(answer.header("fly-replay").is_some() && answer.body.is_empty());
@@ -552,7 +552,7 @@ async fn a_browser_reads_a_page_and_never_raw_json() {
     let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
     let starting = knows(Session::new(id(), SessionStatus::Starting));
     for (lookup, status) in [
-        (MemoryLookup::new(), 404),
+        (MemoryDirectory::new(), 404),
         (starting, 503),
         (elsewhere(), 409),
     ] {
@@ -579,7 +579,7 @@ async fn grpc_reads_a_200_with_its_status_in_the_headers() {
             .method(Method::POST)
             .header("content-type", "application/grpc")
     };
-    let answer = send(layer(MemoryLookup::new()), call()).await;
+    let answer = send(layer(MemoryDirectory::new()), call()).await;
     assert_eq!(answer.head.status, StatusCode::OK);
     assert_eq!(answer.header("grpc-status"), Some("5"));
     assert!(answer.body.is_empty());
@@ -597,7 +597,7 @@ async fn machine_ids_are_told_only_when_the_builder_says_so() {
         (problem["machine"].as_str(), problem["owner"].as_str()),
         (Some(ME), Some(OWNER))
     );
-    for layer in [layer(elsewhere()), layer(MemoryLookup::new())] {
+    for layer in [layer(elsewhere()), layer(MemoryDirectory::new())] {
         let answer = send(layer, get()).await;
         assert!(!String::from_utf8_lossy(&answer.body).contains(ME));
     }
@@ -606,7 +606,7 @@ async fn machine_ids_are_told_only_when_the_builder_says_so() {
 #[tokio::test]
 async fn the_renderer_can_be_replaced_and_no_store_still_holds() {
     let rendering = || {
-        layer(MemoryLookup::new()).render(|rejection: &Rejection, _| {
+        layer(MemoryDirectory::new()).render(|rejection: &Rejection, _| {
             Response::builder()
                 .status(418)
                 .body(Bytes::from(rejection.code().as_str()))

@@ -16,7 +16,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use support::counted::{count, recorder, series, whole};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_ownership::{
-    FlyReplay, Freshness, LookupError, MachineId, MemoryLookup, NodeState, OnLostOwner,
+    FlyReplay, Freshness, LookupError, MachineId, MemoryDirectory, NodeState, OnLostOwner,
     OnUnassigned, Owned, OwnershipLayer, OwnershipLayerBuilder, PathSegment, Presence, Session,
     SessionAbsent, SessionId, SessionLookup, SessionStatus, lookup_fn,
     metrics::{NAMES, buckets},
@@ -32,8 +32,8 @@ fn machine(name: &str) -> MachineId {
     name.parse().unwrap()
 }
 
-fn owned_by(owner: &str) -> MemoryLookup {
-    let lookup = MemoryLookup::new();
+fn owned_by(owner: &str) -> MemoryDirectory {
+    let lookup = MemoryDirectory::new();
     lookup.insert(Session::owned_by(id(), machine(owner)));
     lookup
 }
@@ -123,7 +123,7 @@ async fn every_request_counts_once_by_what_became_of_it() {
     assert_eq!(elsewhere.count(&requests("replay", "", "lookup")), 1);
     assert_eq!(elsewhere.count(&requests("replay", "", "cache")), 2);
 
-    let nowhere = Counted::new(MemoryLookup::new());
+    let nowhere = Counted::new(MemoryDirectory::new());
     nowhere.send("/session/{id}", 2).await;
     let unknown = |source| nowhere.count(&requests("reject", "session-unknown", source));
     assert_eq!((unknown("lookup"), unknown("cache")), (1, 1));
@@ -240,8 +240,8 @@ async fn an_outage_counts_what_it_fails_and_what_it_does_not_say() {
 
 #[tokio::test]
 async fn claims_count_by_whose_the_session_was_and_how_they_ended() {
-    let directory = MemoryLookup::new();
-    let claiming = |directory: MemoryLookup| {
+    let directory = MemoryDirectory::new();
+    let claiming = |directory: MemoryDirectory| {
         Counted::with(directory.clone(), |builder| {
             builder
                 .directory(directory)

@@ -19,7 +19,7 @@ use http::{Request, Response, request::Parts};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
-    Explanation, Finding, FlyReplay, Freshness, LookupError, MachineId, MemoryLookup, NodeState,
+    Explanation, Finding, FlyReplay, Freshness, LookupError, MachineId, MemoryDirectory, NodeState,
     Observed, OnLostOwner, OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, PathSegment,
     Presence, Redirect, ReplayCache, Session, SessionId, SessionLookup, SessionStatus, lookup_fn,
 };
@@ -39,13 +39,13 @@ fn machine(name: &str) -> MachineId {
     name.parse().unwrap()
 }
 
-fn directory(session: Session) -> MemoryLookup {
-    let sessions = MemoryLookup::new();
+fn directory(session: Session) -> MemoryDirectory {
+    let sessions = MemoryDirectory::new();
     sessions.insert(session);
     sessions
 }
 
-fn elsewhere(presence: Presence) -> MemoryLookup {
+fn elsewhere(presence: Presence) -> MemoryDirectory {
     directory(Session::owned_by(id(), machine(OWNER)).with_presence(presence))
 }
 
@@ -98,7 +98,7 @@ async fn each_thing_that_can_be_wrong_with_a_session_is_named() {
     let active = || Session::new(id(), SessionStatus::Active);
     let cases = [
         (
-            MemoryLookup::new(),
+            MemoryDirectory::new(),
             Finding::SessionUnknown,
             "The directory knows no such session.",
         ),
@@ -279,7 +279,7 @@ async fn a_lookup_that_panics_fails_the_lookup_and_not_the_explanation() {
 
 #[tokio::test]
 async fn requests_for_no_session_and_for_a_malformed_one_are_explained_too() {
-    let layer = layer(MemoryLookup::new());
+    let layer = layer(MemoryDirectory::new());
     let (other, ()) = Request::get("/about").body(()).unwrap().into_parts();
     let explanation = layer.explain(&other).await;
     assert_eq!(explanation.finding, Finding::NoSession);
@@ -332,7 +332,7 @@ async fn the_answer_is_shown_and_not_sent() {
 /// What of the layer could be seen to change.
 struct Watched {
     layer: OwnershipLayer,
-    sessions: MemoryLookup,
+    sessions: MemoryDirectory,
     asked: Arc<AtomicUsize>,
     verdicts: Arc<AtomicUsize>,
 }

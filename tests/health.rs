@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 use tower_ownership::{
-    FlyReplay, HealthService, LookupError, MachineId, MemoryLookup, NodeState, OwnershipLayer,
+    FlyReplay, HealthService, LookupError, MachineId, MemoryDirectory, NodeState, OwnershipLayer,
     PathSegment, SessionLookup,
     health::{Check, HealthBuilder},
     lookup_fn,
@@ -45,7 +45,7 @@ fn layer(lookup: impl SessionLookup) -> OwnershipLayer {
 }
 
 fn well() -> HealthBuilder {
-    layer(MemoryLookup::new()).health()
+    layer(MemoryDirectory::new()).health()
 }
 
 /// A directory that fails while `down`, with more to say than anybody should read.
@@ -153,7 +153,7 @@ async fn a_machine_that_gives_its_sessions_up_is_alive_and_not_ready() {
         (NodeState::Fenced, &["identity", "node"]),
         (NodeState::Removed, &["node"]),
     ] {
-        let layer = layer(MemoryLookup::new());
+        let layer = layer(MemoryDirectory::new());
         let health = layer.health().build();
         assert_eq!(ready(&health).await, is_ready());
         layer.node().advance(standing);
@@ -165,7 +165,7 @@ async fn a_machine_that_gives_its_sessions_up_is_alive_and_not_ready() {
 
 #[tokio::test]
 async fn a_machine_that_waits_for_its_presence_is_ready_when_that_has_begun() {
-    let layer = OwnershipLayer::builder(MemoryLookup::new())
+    let layer = OwnershipLayer::builder(MemoryDirectory::new())
         .session(PathSegment::after("/session").unwrap())
         .machine(ME.parse::<MachineId>().unwrap())
         .replay(FlyReplay::new())
@@ -277,7 +277,7 @@ async fn status(method: Method, url: String) -> StatusCode {
 
 #[tokio::test]
 async fn any_router_can_mount_it() {
-    let layer = layer(MemoryLookup::new());
+    let layer = layer(MemoryDirectory::new());
     let nested = Router::new().nest_service("/health", layer.health().build());
     let whole = layer.health().at("/health/").build();
     let routed = Router::new()

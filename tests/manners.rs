@@ -22,7 +22,7 @@ use std::{
 use http::{Request, Response};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_ownership::{
-    FlyReplay, Freshness, LookupError, MachineId, MemoryLookup, Ownership, OwnershipLayer,
+    FlyReplay, Freshness, LookupError, MachineId, MemoryDirectory, Ownership, OwnershipLayer,
     PathSegment, ResponseBody, ResponseFuture, Session, SessionId, SessionLookup, lookup_fn,
 };
 use tower_test::mock;
@@ -47,8 +47,8 @@ fn layer(lookup: impl SessionLookup) -> OwnershipLayer {
         .unwrap()
 }
 
-fn mine() -> MemoryLookup {
-    let lookup = MemoryLookup::new();
+fn mine() -> MemoryDirectory {
+    let lookup = MemoryDirectory::new();
     lookup.insert(Session::owned_by(id(), me()));
     lookup
 }
@@ -139,7 +139,7 @@ async fn an_owned_request_reaches_the_inner_service_and_its_answer_comes_back() 
 #[tokio::test]
 async fn a_refused_request_never_reaches_the_inner_service() {
     let (inner, mut handle) = mock::pair::<Request<()>, Response<String>>();
-    let service = layer(MemoryLookup::new()).layer(inner);
+    let service = layer(MemoryDirectory::new()).layer(inner);
     let response = service.oneshot(request(&session_path(), ())).await.unwrap();
     assert_eq!(response.status(), 404);
     assert!(
@@ -316,7 +316,7 @@ async fn every_verdict_is_observed_once() {
 fn a_layer_that_cannot_work_is_not_built() {
     use std::time::Duration;
     use tower_ownership::{BuildError, Fallback, InvalidReplay, ReplayCache};
-    let builder = || OwnershipLayer::builder(MemoryLookup::new()).machine(me());
+    let builder = || OwnershipLayer::builder(MemoryDirectory::new()).machine(me());
     let with = |replay: FlyReplay| {
         builder()
             .session(PathSegment::after("/session").unwrap())

@@ -16,7 +16,7 @@ use std::{
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
-    FlyReplay, LookupError, MachineId, MemoryLookup, Observed, OwnershipLayer,
+    FlyReplay, LookupError, MachineId, MemoryDirectory, Observed, OwnershipLayer,
     OwnershipLayerBuilder, PathSegment, Session, SessionAbsent, SessionId, SessionLookup,
     lookup_fn,
 };
@@ -62,8 +62,8 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-fn owned_by(owner: &str) -> MemoryLookup {
-    let lookup = MemoryLookup::new();
+fn owned_by(owner: &str) -> MemoryDirectory {
+    let lookup = MemoryDirectory::new();
     let id: SessionId = SESSION.parse().unwrap();
     lookup.insert(Session::owned_by(id, owner.parse().unwrap()));
     lookup
@@ -139,7 +139,7 @@ fn every_request_is_one_event_and_one_call() {
             "(Some(\"other\"), 1, true, (false, false))",
         ),
         (
-            sent(MemoryLookup::new(), &session, 0),
+            sent(MemoryDirectory::new(), &session, 0),
             "INFO",
             "code=\"session-unknown\"",
             "(None, 0, true, (true, false))",
@@ -169,7 +169,7 @@ fn every_request_is_one_event_and_one_call() {
 
 #[test]
 fn the_log_does_not_hand_the_session_over() {
-    for lookup in [owned_by("me"), owned_by("other"), MemoryLookup::new()] {
+    for lookup in [owned_by("me"), owned_by("other"), MemoryDirectory::new()] {
         let (log, _) = sent(lookup, &format!("/session/{SESSION}"), 0);
         assert!(log.contains("session=807efe44 "), "{log}");
         assert!(!log.contains("dbe96112830a"), "{log}");

@@ -20,7 +20,7 @@ use serde_json::Value;
 use tokio_stream::StreamExt as _;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
-    BuildError, FlyReplay, Freshness, MachineId, MemoryLookup, NodeState, OnLostOwner,
+    BuildError, FlyReplay, Freshness, MachineId, MemoryDirectory, NodeState, OnLostOwner,
     OnUnassigned, Owned, OwnershipLayer, OwnershipLayerBuilder, PathSegment, Presence, Session,
     SessionId, SessionStatus,
 };
@@ -37,22 +37,22 @@ fn machine(name: &str) -> MachineId {
     name.parse().unwrap()
 }
 
-fn directory(session: Session) -> MemoryLookup {
-    let sessions = MemoryLookup::new();
+fn directory(session: Session) -> MemoryDirectory {
+    let sessions = MemoryDirectory::new();
     sessions.insert(session);
     sessions
 }
 
-fn unassigned() -> MemoryLookup {
+fn unassigned() -> MemoryDirectory {
     directory(Session::new(id(), SessionStatus::Active))
 }
 
-fn owner_is(presence: Presence) -> MemoryLookup {
+fn owner_is(presence: Presence) -> MemoryDirectory {
     let session = Session::owned_by(id(), machine(OWNER)).with_epoch(1);
     directory(session.with_presence(presence))
 }
 
-fn builder(sessions: &MemoryLookup) -> OwnershipLayerBuilder {
+fn builder(sessions: &MemoryDirectory) -> OwnershipLayerBuilder {
     OwnershipLayer::builder(sessions.clone())
         .session(PathSegment::after("/session").unwrap())
         .machine(machine(ME))
@@ -267,7 +267,7 @@ async fn a_process_that_waits_for_its_presence_serves_and_claims_nothing_before(
 #[test]
 fn claims_without_a_directory_are_refused_at_the_start() {
     let no_directory = || {
-        OwnershipLayer::builder(MemoryLookup::new())
+        OwnershipLayer::builder(MemoryDirectory::new())
             .session(PathSegment::after("/session").unwrap())
             .machine(machine(ME))
             .replay(FlyReplay::new())

@@ -11,7 +11,7 @@ use std::{
 };
 
 use tower_ownership::{
-    FlyReplay, Freshness, MachineId, MachineIdentity, MemoryLookup, Redirect, Replay, Session,
+    FlyReplay, Freshness, MachineId, MachineIdentity, MemoryDirectory, Redirect, Replay, Session,
     SessionId, identity::detect,
 };
 
@@ -133,8 +133,8 @@ fn probing() -> Result<Option<Probing>, Box<dyn Error>> {
 }
 
 /// The directory of a container without a database.
-pub fn directory_in_memory() -> Result<MemoryLookup, Box<dyn Error>> {
-    let lookup = MemoryLookup::new();
+pub fn directory_in_memory() -> Result<MemoryDirectory, Box<dyn Error>> {
+    let lookup = MemoryDirectory::new();
     for assignment in variable("OWNERSHIP_SESSIONS")
         .iter()
         .flat_map(|list| list.split(','))

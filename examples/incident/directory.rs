@@ -2,24 +2,24 @@
 
 use std::{env, sync::Arc, time::Duration};
 
-use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
 use tower_ownership::{
-    Heartbeat, MachineId, MemoryLookup, Node, OwnershipLayer, OwnershipLayerBuilder,
-    PostgresDirectory, PostgresLookup, Session, SessionId, SessionStatus, doctor::Doctor,
+    Heartbeat, HeartbeatBuilder, MachineId, MemoryDirectory, Node, OwnershipLayer,
+    OwnershipLayerBuilder, PostgresDirectory, PostgresLookup, Session, SessionId, SessionStatus,
+    doctor::Doctor,
 };
 
 use crate::Result;
 
 #[derive(Clone)]
 pub enum Directory {
-    Memory(MemoryLookup),
+    Memory(MemoryDirectory),
     Postgres(PostgresLookup, PostgresDirectory, Arc<Client>),
 }
 
-/// A machine that beats until this is dropped.
-pub enum Presence {
-    Memory(MemoryLookup, Node, JoinHandle<()>),
+/// A machine that is alive until this is dropped.
+pub enum Alive {
+    Memory(Heartbeat<MemoryDirectory>),
     Postgres(Heartbeat<PostgresDirectory>),
 }
 
@@ -31,7 +31,7 @@ impl Directory {
 
     pub async fn open() -> Result<Self> {
         let Ok(url) = env::var("DATABASE_URL") else {
-            let sessions = MemoryLookup::new().lost_after(Self::LOST_AFTER);
+            let sessions = MemoryDirectory::new().with_lost_after(Self::LOST_AFTER);
             return Ok(Self::Memory(sessions));
         };
         let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
@@ -89,23 +89,16 @@ impl Directory {
         Ok(())
     }
 
-    /// A machine says that it is there, and goes on saying so.
-    pub async fn join(&self, node: &Node) -> Result<Presence> {
+    /// Keeps a machine alive.
+    pub async fn join(&self, node: &Node) -> Result<Alive> {
         Ok(match self {
             Self::Memory(sessions) => {
-                let (board, machine) = (sessions.clone(), node.machine().clone());
-                board.beat(&machine);
-                let beats = tokio::spawn(async move {
-                    loop {
-                        tokio::time::sleep(Self::BEAT).await;
-                        board.beat(&machine);
-                    }
-                });
-                Presence::Memory(sessions.clone(), node.clone(), beats)
+                let heartbeat = HeartbeatBuilder::new(sessions.clone()).interval(Self::BEAT);
+                Alive::Memory(heartbeat.start(node).await?)
             }
             Self::Postgres(_, directory, _) => {
-                let presence = directory.heartbeat().interval(Self::BEAT);
-                Presence::Postgres(presence.start(node).await?)
+                let heartbeat = directory.heartbeat().interval(Self::BEAT);
+                Alive::Postgres(heartbeat.start(node).await?)
             }
         })
     }
@@ -149,27 +142,15 @@ impl Directory {
     }
 }
 
-impl Presence {
-    /// Gives up what the machine owns, and leaves; says how many sessions that were.
-    pub async fn drain(self) -> Result<usize> {
-        Ok(match &self {
-            Self::Memory(sessions, node, _) => {
-                let released = sessions.drain(node).len();
-                sessions.leave(node.machine());
-                released
-            }
-            Self::Postgres(presence) => {
-                let drained = presence.drain(Duration::from_secs(5)).await?;
-                drained.released.len()
-            }
-        })
-    }
-}
-
-impl Drop for Presence {
-    fn drop(&mut self) {
-        if let Self::Memory(_, _, beats) = self {
-            beats.abort();
-        }
+impl Alive {
+    /// Gives up what the machine owns, and returns how many sessions that were. It has not left: a
+    /// machine that is drained may be looked at.
+    pub async fn drain(&self) -> Result<usize> {
+        const LIMIT: Duration = Duration::from_secs(5);
+        let drained = match self {
+            Self::Memory(heartbeat) => heartbeat.drain(LIMIT).await?,
+            Self::Postgres(heartbeat) => heartbeat.drain(LIMIT).await?,
+        };
+        Ok(drained.released.len())
     }
 }

@@ -10,7 +10,7 @@ use tower_ownership::{
 use crate::{
     LANDED, OWNER, Result,
     container::{Container, Running},
-    directory::{Directory, Presence},
+    directory::{Alive, Directory},
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Fleet {
     directory: Directory,
     /// Which part machines have in the life of ownerships; if none, they only read who the owner is.
     part: Option<Part>,
-    machines: HashMap<&'static str, (Running, Option<Presence>)>,
+    machines: HashMap<&'static str, (Running, Option<Alive>)>,
 }
 
 impl Fleet {

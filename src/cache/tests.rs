@@ -509,7 +509,7 @@ fn a_lookup_that_runs_no_refreshes_is_not_asked_to_at_every_request() {
 #[test]
 fn sessions_in_memory_are_read_again_on_the_spot() {
     let (clock, time) = Clock::by_hand();
-    let sessions = crate::MemoryLookup::new();
+    let sessions = crate::MemoryDirectory::new();
     sessions.insert(Session::owned_by(id(1), machine("me")));
     let lookup = DynLookup::new(sessions);
     let (timeout, freshness) = (Duration::from_secs(60), Freshness::new());

@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 
 use crate::{
     LookupError, Node, Refresh, Session, SessionId, SessionLookup,
+    directory::nodes::Nodes,
     meter::{self, Stopwatch},
 };
 
@@ -32,7 +33,6 @@ mod look;
 mod membership;
 mod migration;
 mod ownership;
-mod processes;
 mod query;
 mod queue;
 mod reserved;
@@ -61,7 +61,6 @@ pub use watch::{PostgresWatch, PostgresWatchBuilder, WatchError, WatchHealth, Wa
 
 use connections::Connections;
 use failure::Failure;
-use processes::Processes;
 use query::SessionQuery;
 use queue::{Answer, Queue};
 use row::Facts;
@@ -189,7 +188,7 @@ struct Inner {
     table: Option<Table>,
     sql: Sql,
     watch: PostgresWatchBuilder,
-    processes: Processes,
+    nodes: Nodes,
 }
 
 impl PostgresLookup {
@@ -248,14 +247,32 @@ impl Inner {
 
     fn read(&self, id: SessionId, row: &Row) -> Result<Session, LookupError> {
         let mut facts = Facts::of(row)?;
-        if let Some(seen) = &mut facts.seen {
-            self.processes.tell_apart(facts.owner, seen);
+        if let (Some(owner), Some(seen)) = (facts.owner, &mut facts.seen)
+            && let Some(status) = self.nodes.tell_apart(owner, seen.boot_id)
+        {
+            seen.presence = status;
         }
         facts.into_session(id, self.statuses.as_ref())
     }
 
     fn two_rows() -> LookupError {
         LookupError::corrupt("there are two rows for one session")
+    }
+}
+
+/// The same as its lookup.
+impl SessionLookup for PostgresDirectory {
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
+        let lookup = self.lookup();
+        Queue::answer(lookup, id, lookup.connections.deadline()).await
+    }
+
+    fn spawn(&self, refresh: Refresh) {
+        spawn(refresh);
+    }
+
+    fn node(&self, new: &Node) -> Node {
+        self.lookup().nodes.node(new)
     }
 }
 
@@ -266,15 +283,19 @@ impl SessionLookup for PostgresLookup {
     }
 
     fn spawn(&self, refresh: Refresh) {
-        // A request is being served on this thread, and it may be served without tokio. Then the
-        // session is read again by whoever finds it too old.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            drop(runtime.spawn(refresh));
-        }
+        spawn(refresh);
     }
 
     fn node(&self, new: &Node) -> Node {
-        self.inner.processes.node(new)
+        self.inner.nodes.node(new)
+    }
+}
+
+/// A request is being served on this thread, and it may be served without tokio. Then the first
+/// request that finds the session too old reads it again.
+fn spawn(refresh: Refresh) {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        drop(runtime.spawn(refresh));
     }
 }
 

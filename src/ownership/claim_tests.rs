@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::{
-    Freshness, LookupError, MachineId, MemoryLookup, Session, SessionDirectory, SessionId,
+    Freshness, LookupError, MachineId, MemoryDirectory, Session, SessionDirectory, SessionId,
     SessionStatus, Source,
     cache::{Cache, Found},
     clock::Clock,
@@ -34,7 +34,7 @@ impl SessionDirectory for Refusing {
 struct Rig {
     layer: Arc<Sessions>,
     cache: Arc<Cache>,
-    sessions: MemoryLookup,
+    sessions: MemoryDirectory,
     claims: Refusing,
     time: Arc<AtomicU64>,
 }
@@ -43,7 +43,7 @@ impl Rig {
     fn new() -> Self {
         let (clock, time) = Clock::by_hand();
         time.store(100_000, Ordering::SeqCst);
-        let (sessions, claims) = (MemoryLookup::new(), Refusing::default());
+        let (sessions, claims) = (MemoryDirectory::new(), Refusing::default());
         let layer = Sessions::for_test(
             DynLookup::new(sessions.clone()),
             Some(DynDirectory::new(claims.clone())),

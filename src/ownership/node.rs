@@ -291,7 +291,6 @@ impl Node {
     }
 
     /// Whether a layer is left.
-    #[cfg(feature = "postgres")]
     pub(crate) fn is_used(&self) -> bool {
         self.lock().iter().any(|layer| layer.strong_count() > 0)
     }

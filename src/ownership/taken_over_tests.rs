@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::{
-    Freshness, MemoryLookup, Session, SessionId,
+    Freshness, MemoryDirectory, Session, SessionId,
     clock::{Clock, Tick},
     lookup::DynLookup,
 };
@@ -22,7 +22,7 @@ const STEP: u64 = 100;
 fn served(sessions: u128, from: u64, to: u64) -> (HashSet<u128>, Arc<Sessions>) {
     let (clock, time) = Clock::by_hand();
     time.store(100_000, Ordering::SeqCst);
-    let directory = MemoryLookup::new();
+    let directory = MemoryDirectory::new();
     let id = |n| SessionId::new(uuid::Uuid::from_u128(n));
     for n in 0..sessions {
         let me = "me".parse().unwrap();

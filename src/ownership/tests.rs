@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::{
-    Freshness, LookupError, MachineId, MemoryLookup, Presence, Session, SessionDirectory,
+    Freshness, LookupError, MachineId, MemoryDirectory, Presence, Session, SessionDirectory,
     SessionId, SessionStatus, Source,
     cache::{Cache, Found, Pending},
     clock::Clock,
@@ -30,13 +30,13 @@ const SLACK: u64 = 4 + F / 1_000 + F / 5;
 struct Rig {
     layer: Arc<Sessions>,
     cache: Arc<Cache>,
-    sessions: MemoryLookup,
+    sessions: MemoryDirectory,
     time: Arc<AtomicU64>,
     claims: Arc<AtomicU64>,
 }
 
 #[derive(Clone)]
-struct Counting(MemoryLookup, Arc<AtomicU64>);
+struct Counting(MemoryDirectory, Arc<AtomicU64>);
 
 impl SessionDirectory for Counting {
     async fn claim(
@@ -53,7 +53,7 @@ impl Rig {
     fn new() -> Self {
         let (clock, time) = Clock::by_hand();
         time.store(100_000, Ordering::SeqCst);
-        let (sessions, claims) = (MemoryLookup::new(), Arc::new(AtomicU64::new(0)));
+        let (sessions, claims) = (MemoryDirectory::new(), Arc::new(AtomicU64::new(0)));
         let directory = Counting(sessions.clone(), Arc::clone(&claims));
         let layer = Sessions::for_test(
             DynLookup::new(sessions.clone()),
@@ -386,7 +386,7 @@ fn who_takes_over_waits_although_the_owner_is_lost() {
 /// A lookup whose answers come when they are let through.
 #[derive(Clone)]
 struct Gated(
-    MemoryLookup,
+    MemoryDirectory,
     Arc<Mutex<Vec<tokio::sync::oneshot::Receiver<()>>>>,
 );
 
@@ -404,7 +404,7 @@ impl crate::SessionLookup for Gated {
 #[test]
 fn a_lookup_from_before_the_claim_does_not_undo_it() {
     let (open, gate) = tokio::sync::oneshot::channel();
-    let sessions = MemoryLookup::new();
+    let sessions = MemoryDirectory::new();
     sessions.insert(Session::new(id(), SessionStatus::Active));
     let lookup = Gated(sessions.clone(), Arc::new(Mutex::new(vec![gate])));
     let (clock, _) = Clock::by_hand();
@@ -507,7 +507,7 @@ fn a_change_that_takes_nothing_away_is_no_loss() {
 
 #[tokio::test]
 async fn an_open_stream_keeps_its_session_fresh_and_ends_when_nothing_proves_it_any_more() {
-    let sessions = MemoryLookup::new();
+    let sessions = MemoryDirectory::new();
     sessions.insert(Session::owned_by(id(), machine("me")).with_epoch(1));
     let down = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let (asked, is_down) = (sessions.clone(), Arc::clone(&down));

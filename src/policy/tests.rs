@@ -15,7 +15,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    Code, FlyReplay, Header, MachineId, MemoryLookup, Node, NodeState, Observed, OwnershipLayer,
+    Code, FlyReplay, Header, MachineId, MemoryDirectory, Node, NodeState, Observed, OwnershipLayer,
     Rejection, ResponseBody, Session, SessionId, clock::Clock,
 };
 
@@ -39,7 +39,7 @@ fn serve(
 ) -> Outcome {
     let (clock, time) = Clock::by_hand();
     time.store(100_000, Ordering::SeqCst);
-    let sessions = MemoryLookup::new();
+    let sessions = MemoryDirectory::new();
     sessions.insert(Session::owned_by(id(), "me".parse().unwrap()).with_epoch(1));
     let told = Arc::new(Mutex::new(Vec::new()));
     let handle: Arc<Mutex<Option<Node>>> = Arc::default();

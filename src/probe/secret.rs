@@ -40,9 +40,9 @@ impl ProbeSecret {
     /// never reaches the application.
     ///
     /// ```
-    /// # use tower_ownership::{MemoryLookup, OwnershipLayer, probe::ProbeSecret};
+    /// # use tower_ownership::{MemoryDirectory, OwnershipLayer, probe::ProbeSecret};
     /// # let secret = ProbeSecret::new("0123456789abcdef").unwrap();
-    /// let layer = OwnershipLayer::builder(MemoryLookup::new()).guard({
+    /// let layer = OwnershipLayer::builder(MemoryDirectory::new()).guard({
     ///     let secret = secret.clone();
     ///     move |head, session| {
     ///         head.headers.contains_key("authorization") || secret.is_probe(head, session.id())

@@ -1,7 +1,9 @@
 //! The doctor as part of another program, which has no terminal and perhaps no database.
 
 use tower_ownership::doctor::Doctor;
-use tower_ownership::{Finding, MemoryLookup, PostgresLookup, Session};
+use tower_ownership::{
+    Finding, MachineInfo, Membership as _, MemoryDirectory, PostgresLookup, Process, Session,
+};
 use uuid::Uuid;
 
 use crate::scene::{LANDED, OWNER, Scene, serve};
@@ -9,10 +11,10 @@ use crate::scene::{LANDED, OWNER, Scene, serve};
 #[tokio::test]
 async fn a_directory_in_memory_and_an_edge_in_the_process_are_enough() {
     let scene = Scene::plain().await;
-    let sessions = MemoryLookup::new();
+    let sessions = MemoryDirectory::new();
     let session = Uuid::new_v4();
     sessions.insert(Session::owned_by(session.into(), OWNER.parse().unwrap()));
-    sessions.beat(&LANDED.parse().unwrap());
+    register(&sessions, LANDED).await;
     scene
         .machine_with(LANDED, sessions.clone(), |layer| {
             layer.show_internals(false)
@@ -75,11 +77,11 @@ async fn a_query_of_the_applications_own_is_asked_as_it_is() {
 #[tokio::test]
 async fn a_session_that_moves_while_it_is_looked_at_is_served_by_its_owner() {
     let scene = Scene::plain().await;
-    let sessions = MemoryLookup::new();
+    let sessions = MemoryDirectory::new();
     let session = Uuid::new_v4();
     let owned_by = move |id: &str| Session::owned_by(session.into(), id.parse().unwrap());
     for machine in [OWNER, LANDED] {
-        sessions.beat(&machine.parse().unwrap());
+        register(&sessions, machine).await;
     }
     sessions.insert(owned_by(OWNER));
     let moving = sessions.clone();
@@ -100,4 +102,11 @@ async fn a_session_that_moves_while_it_is_looked_at_is_served_by_its_owner() {
         "{}",
         diagnosis.sentence()
     );
+}
+
+/// Makes the machine a member of the fleet.
+async fn register(sessions: &MemoryDirectory, machine: &str) {
+    let process = Process::new(machine.parse().unwrap(), Uuid::new_v4());
+    let info = MachineInfo::default();
+    sessions.register(&process, &info).await.unwrap();
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use tower_ownership::{
-    Freshness, MachineId, MemoryLookup, OwnershipLayer, PathSegment, Redirect, Session,
+    Freshness, MachineId, MemoryDirectory, OwnershipLayer, PathSegment, Redirect, Session,
     SessionLookup,
 };
 use uuid::Uuid;
@@ -95,7 +95,7 @@ async fn an_owner_that_does_not_answer_where_the_redirect_leads_is_unreachable()
 #[tokio::test]
 async fn two_machines_that_redirect_to_each_other_are_a_loop() {
     let scene = Scene::plain().await;
-    let (here, there) = (MemoryLookup::new(), MemoryLookup::new());
+    let (here, there) = (MemoryDirectory::new(), MemoryDirectory::new());
     let landed = machine(LANDED, here.clone()).await;
     let owner = machine(OWNER, there.clone()).await;
     let session = owned_at(&scene, owner).await;

@@ -2,14 +2,14 @@
 
 use axum::http::StatusCode;
 use tower_ownership::testing::FlyEdge;
-use tower_ownership::{MachineId, MemoryLookup, PostgresLookup, Session, SessionAbsent};
+use tower_ownership::{MachineId, MemoryDirectory, PostgresLookup, Session, SessionAbsent};
 use uuid::Uuid;
 
 use crate::scene::{LANDED, OWNER, Scene, serve, serving};
 use crate::support::free_port;
 
-fn memory(session: Uuid, owner: &str) -> MemoryLookup {
-    let sessions = MemoryLookup::new();
+fn memory(session: Uuid, owner: &str) -> MemoryDirectory {
+    let sessions = MemoryDirectory::new();
     let owner: MachineId = owner.parse().unwrap();
     sessions.insert(Session::owned_by(session.into(), owner));
     sessions
@@ -85,7 +85,7 @@ async fn two_machines_that_each_name_the_other_are_a_loop() {
 #[tokio::test]
 async fn a_machine_that_reads_another_directory_is_told_from_one_that_is_right() {
     let scene = Scene::plain().await;
-    scene.machine(LANDED, MemoryLookup::new()).await;
+    scene.machine(LANDED, MemoryDirectory::new()).await;
     let session = scene.owned().await;
     scene.diagnose(session).await.is(
         "directory-differs",

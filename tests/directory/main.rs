@@ -6,6 +6,8 @@
 mod assign;
 mod audit;
 mod claim;
+#[cfg(feature = "testing")]
+mod conformance;
 #[cfg(feature = "metrics")]
 mod counted;
 mod drain;

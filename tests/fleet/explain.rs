@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use http::request::Parts;
 use tower_ownership::testing::FlyEdge;
-use tower_ownership::{Explanation, Finding, MemoryLookup, OwnershipLayer, Session, SessionId};
+use tower_ownership::{Explanation, Finding, MemoryDirectory, OwnershipLayer, Session, SessionId};
 
 use crate::application::Application;
 use crate::client::get;
@@ -21,7 +21,7 @@ struct Machine {
 }
 
 impl Machine {
-    async fn start(id: &'static str, sessions: &MemoryLookup) -> Self {
+    async fn start(id: &'static str, sessions: &MemoryDirectory) -> Self {
         let layer = layer(id, sessions.clone()).build().unwrap();
         let last = Arc::new(Mutex::new(None));
         let kept = Arc::clone(&last);
@@ -47,7 +47,7 @@ impl Machine {
 }
 
 async fn owned_elsewhere() -> (FlyEdge, Machine, SessionId) {
-    let (sessions, session) = (MemoryLookup::new(), new_session());
+    let (sessions, session) = (MemoryDirectory::new(), new_session());
     sessions.insert(Session::owned_by(session, machine_id(OWNER)));
     let machine = Machine::start(WRONG, &sessions).await;
     let edge = edge().start().await.unwrap();
@@ -96,7 +96,7 @@ async fn a_request_that_came_past_the_proxy_is_told_from_one_that_came_through()
     assert_eq!(shown["code"], answer.code().unwrap());
     assert_eq!(shown["detail"], answer.json()["detail"]);
 
-    let owner = Machine::start(OWNER, &MemoryLookup::new()).await;
+    let owner = Machine::start(OWNER, &MemoryDirectory::new()).await;
     edge.add(OWNER, owner.server.addr);
     get(edge.url(&path))
         .await

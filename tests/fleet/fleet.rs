@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower_ownership::testing::{FlyEdge, FlyEdgeBuilder, HopKind};
 use tower_ownership::{
-    FlyReplay, Freshness, MachineId, MemoryLookup, OwnershipLayer, OwnershipLayerBuilder,
+    FlyReplay, Freshness, MachineId, MemoryDirectory, OwnershipLayer, OwnershipLayerBuilder,
     PathSegment, Session, SessionId, SessionLookup,
 };
 use uuid::Uuid;
@@ -123,7 +123,7 @@ impl Machine {
 /// Three machines behind an edge.
 pub struct Fleet {
     pub edge: FlyEdge,
-    pub sessions: MemoryLookup,
+    pub sessions: MemoryDirectory,
     pub wrong: Machine,
     pub owner: Machine,
     pub third: Machine,
@@ -137,7 +137,7 @@ impl Fleet {
     /// A fleet with another edge, or another layer on its machines.
     pub async fn with(
         edge: FlyEdgeBuilder,
-        layer: impl Fn(&'static str, MemoryLookup) -> OwnershipLayerBuilder,
+        layer: impl Fn(&'static str, MemoryDirectory) -> OwnershipLayerBuilder,
     ) -> Self {
         Self::mounted(edge, layer, |router, layer| router.layer(layer.clone())).await
     }
@@ -145,10 +145,10 @@ impl Fleet {
     /// A fleet whose layers stand around the applications as `mount` says.
     pub async fn mounted(
         edge: FlyEdgeBuilder,
-        layer: impl Fn(&'static str, MemoryLookup) -> OwnershipLayerBuilder,
+        layer: impl Fn(&'static str, MemoryDirectory) -> OwnershipLayerBuilder,
         mount: impl Fn(Router, &OwnershipLayer) -> Router,
     ) -> Self {
-        let sessions = MemoryLookup::new();
+        let sessions = MemoryDirectory::new();
         let start = |id| Machine::mounted(id, layer(id, sessions.clone()), &mount);
         let (wrong, owner, third) = (start(WRONG).await, start(OWNER).await, start(THIRD).await);
         let edge = edge.start().await.unwrap();

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tower::{Layer, service_fn};
 use tower_ownership::testing::FlyEdge;
 use tower_ownership::{
-    Header, MemoryLookup, Owned, OwnershipLayer, Session, SessionAbsent, SessionId,
+    Header, MemoryDirectory, Owned, OwnershipLayer, Session, SessionAbsent, SessionId,
 };
 
 use crate::client::{Answer, get, request, send};
@@ -34,10 +34,10 @@ struct Pair {
 impl Pair {
     async fn of<F, W>(serve: F) -> Self
     where
-        F: Fn(TcpListener, &'static str, MemoryLookup) -> W,
+        F: Fn(TcpListener, &'static str, MemoryDirectory) -> W,
         W: Future<Output = ()> + Send + 'static,
     {
-        let (sessions, session) = (MemoryLookup::new(), new_session());
+        let (sessions, session) = (MemoryDirectory::new(), new_session());
         sessions.insert(Session::owned_by(session, machine_id(OWNER)));
         let wrong = Server::with(|listener| serve(listener, WRONG, sessions.clone())).await;
         let owner = Server::with(|listener| serve(listener, OWNER, sessions.clone())).await;
@@ -223,7 +223,7 @@ async fn an_application_that_lost_the_session_says_so_through_every_hop() {
 #[tokio::test]
 async fn one_layer_serves_many_routers() {
     // What a process with several listeners does: one layer, cloned.
-    let sessions = MemoryLookup::new();
+    let sessions = MemoryDirectory::new();
     let session = new_session();
     sessions.insert(Session::owned_by(session, machine_id(OWNER)));
     let shared: OwnershipLayer = layer(OWNER, sessions).build().unwrap();

@@ -11,7 +11,9 @@ use tonic_health::pb::health_check_response::ServingStatus as Answered;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::server::{HealthReporter, health_reporter};
 use tower_ownership::testing::{EdgeMachine, FlyEdge, FlyEdgeBuilder, HopKind};
-use tower_ownership::{FlyReplay, Header, MemoryLookup, OwnershipLayerBuilder, Session, SessionId};
+use tower_ownership::{
+    FlyReplay, Header, MemoryDirectory, OwnershipLayerBuilder, Session, SessionId,
+};
 
 use crate::client::SOON;
 use crate::fleet::{OWNER, Server, WRONG, edge, layer, machine_id, new_session};
@@ -22,11 +24,11 @@ struct Pair {
     owner: Server,
     health: HealthReporter,
     edge: FlyEdge,
-    sessions: MemoryLookup,
+    sessions: MemoryDirectory,
     session: SessionId,
 }
 
-fn by_metadata(machine: &str, sessions: MemoryLookup) -> OwnershipLayerBuilder {
+fn by_metadata(machine: &str, sessions: MemoryDirectory) -> OwnershipLayerBuilder {
     layer(machine, sessions)
         .session(Header::named("x-session-id").unwrap())
         .replay(FlyReplay::new().replay_unknown_length(true))
@@ -55,9 +57,9 @@ impl Pair {
 
     async fn with(
         edge: FlyEdgeBuilder,
-        layer: fn(&str, MemoryLookup) -> OwnershipLayerBuilder,
+        layer: fn(&str, MemoryDirectory) -> OwnershipLayerBuilder,
     ) -> Self {
-        let (sessions, session) = (MemoryLookup::new(), new_session());
+        let (sessions, session) = (MemoryDirectory::new(), new_session());
         sessions.insert(Session::owned_by(session, machine_id(OWNER)));
         let wrong = layer(WRONG, sessions.clone());
         let (wrong, _) = grpc(wrong, ServingStatus::NotServing).await;

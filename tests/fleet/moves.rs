@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use tower_ownership::testing::{FlyEdge, HopKind};
 use tower_ownership::{
-    FlyReplay, LookupError, MemoryLookup, ReplayCache, Session, SessionId, lookup_fn,
+    FlyReplay, LookupError, MemoryDirectory, ReplayCache, Session, SessionId, lookup_fn,
 };
 
 use crate::client::{get, request, send};
 use crate::fleet::{Fleet, Machine, OWNER, THIRD, WRONG, edge, layer, machine_id, new_session};
 
-fn knows(session: SessionId, owner: &str) -> MemoryLookup {
-    let sessions = MemoryLookup::new();
+fn knows(session: SessionId, owner: &str) -> MemoryDirectory {
+    let sessions = MemoryDirectory::new();
     sessions.insert(Session::owned_by(session, machine_id(owner)));
     sessions
 }

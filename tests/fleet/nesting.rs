@@ -9,15 +9,15 @@ use tower::make::Shared;
 use tower::{Layer, ServiceExt};
 use tower_ownership::testing::{EdgeErrorKind, FlyEdge, HopKind};
 use tower_ownership::{
-    FlyReplay, MemoryLookup, Owned, OwnershipLayerBuilder, PathSegment, ReplayCache, Session,
+    FlyReplay, MemoryDirectory, Owned, OwnershipLayerBuilder, PathSegment, ReplayCache, Session,
     SessionId,
 };
 
 use crate::client::get;
 use crate::fleet::{OWNER, Server, WRONG, edge, layer, machine_id, new_session};
 
-fn theirs() -> (MemoryLookup, SessionId) {
-    let (sessions, session) = (MemoryLookup::new(), new_session());
+fn theirs() -> (MemoryDirectory, SessionId) {
+    let (sessions, session) = (MemoryDirectory::new(), new_session());
     sessions.insert(Session::owned_by(session, machine_id(OWNER)));
     (sessions, session)
 }
@@ -34,7 +34,7 @@ fn after(prefix: &str) -> PathSegment {
 }
 
 /// What a request for the session of another machine gets, and one for a session of this machine.
-async fn answers(router: impl Fn(MemoryLookup) -> Router, path: &str) -> (u16, u16) {
+async fn answers(router: impl Fn(MemoryDirectory) -> Router, path: &str) -> (u16, u16) {
     let (sessions, theirs) = theirs();
     let mine = new_session();
     sessions.insert(Session::owned_by(mine, machine_id(WRONG)));
@@ -84,7 +84,7 @@ async fn a_prefix_that_the_router_took_off_finds_no_session_and_the_handler_is_n
 
 #[tokio::test]
 async fn merged_routers_keep_their_own_layers() {
-    let merged = |sessions: MemoryLookup| {
+    let merged = |sessions: MemoryDirectory| {
         let layer = layer(WRONG, sessions).build().unwrap();
         let pages = Router::new().nest("/session", pages());
         Router::new()
@@ -126,7 +126,7 @@ struct Pair {
 }
 
 impl Pair {
-    async fn of(router: impl Fn(&'static str, MemoryLookup) -> Router) -> Self {
+    async fn of(router: impl Fn(&'static str, MemoryDirectory) -> Router) -> Self {
         let (sessions, session) = theirs();
         let wrong = Server::start(router(WRONG, sessions.clone())).await;
         let owner = Server::start(router(OWNER, sessions)).await;
@@ -155,7 +155,7 @@ impl Pair {
     }
 }
 
-fn remembering(machine: &str, sessions: MemoryLookup, prefix: &str) -> OwnershipLayerBuilder {
+fn remembering(machine: &str, sessions: MemoryDirectory, prefix: &str) -> OwnershipLayerBuilder {
     layer(machine, sessions).replay(FlyReplay::new().cache(ReplayCache::under(prefix)))
 }
 

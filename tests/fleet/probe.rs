@@ -14,8 +14,9 @@ use tokio::net::TcpListener;
 use tower_ownership::probe::{InvalidProbe, Probe, ProbeOutcome, ProbeSecret};
 use tower_ownership::testing::{EdgeMachine, FlyEdge, FlyEdgeBuilder, HopKind};
 use tower_ownership::{
-    Address, Fallback, FlyReplay, Header, MemoryLookup, OnLostOwner, OnUnassigned, OwnershipLayer,
-    OwnershipLayerBuilder, Presence, Redirect, Session, SessionId, SessionStatus, health::Check,
+    Address, Fallback, FlyReplay, Header, MemoryDirectory, OnLostOwner, OnUnassigned,
+    OwnershipLayer, OwnershipLayerBuilder, Presence, Redirect, Session, SessionId, SessionStatus,
+    health::Check,
 };
 
 use crate::client::{SOON, get, request, send};
@@ -46,7 +47,7 @@ async fn fleet() -> Fleet {
 /// A fleet whose machines answer probes.
 async fn probed(
     edge: FlyEdgeBuilder,
-    layer: impl Fn(&'static str, MemoryLookup) -> OwnershipLayerBuilder,
+    layer: impl Fn(&'static str, MemoryDirectory) -> OwnershipLayerBuilder,
 ) -> Fleet {
     Fleet::mounted(edge, layer, answering).await
 }
@@ -56,7 +57,7 @@ fn answering(router: Router, layer: &OwnershipLayer) -> Router {
 }
 
 /// The layer of the machine that probes, with the fleet's directory.
-fn prober(sessions: &MemoryLookup) -> OwnershipLayer {
+fn prober(sessions: &MemoryDirectory) -> OwnershipLayer {
     layer(WRONG, sessions.clone()).build().unwrap()
 }
 
@@ -200,7 +201,7 @@ async fn a_proxy_that_ignores_replays_is_found_out() {
 async fn directories_that_contradict_each_other_are_found_out() {
     let session = new_session();
     let knows = |owner: &str| {
-        let sessions = MemoryLookup::new();
+        let sessions = MemoryDirectory::new();
         sessions.insert(Session::owned_by(session, machine_id(owner)));
         sessions
     };
@@ -358,7 +359,7 @@ async fn what_cannot_be_probed_is_inconclusive() {
 
 #[tokio::test]
 async fn a_probe_claims_and_takes_over_nothing() {
-    let sessions = MemoryLookup::new();
+    let sessions = MemoryDirectory::new();
     let claims = layer(WRONG, sessions.clone())
         .directory(sessions.clone())
         .on_unassigned(OnUnassigned::Claim)
@@ -425,7 +426,7 @@ async fn serve(router: Router) -> Server {
 
 #[tokio::test]
 async fn a_session_that_is_not_in_the_url_is_probed_by_a_header_over_http_1_and_2() {
-    let sessions = MemoryLookup::new();
+    let sessions = MemoryDirectory::new();
     let session = new_session();
     sessions.insert(Session::owned_by(session, machine_id(OWNER)));
     let by_header = OwnershipLayer::builder(sessions)

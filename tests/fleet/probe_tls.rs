@@ -13,7 +13,7 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tower_ownership::probe::{InvalidProbe, Probe, ProbeOutcome, ProbeSecret};
-use tower_ownership::{MemoryLookup, Session};
+use tower_ownership::{MemoryDirectory, Session};
 
 use crate::fleet::{OWNER, Server, layer, machine_id, new_session};
 
@@ -56,7 +56,7 @@ async fn serve(router: Router, protocols: &[&str]) -> (Server, String) {
 #[tokio::test]
 async fn a_probe_speaks_what_the_server_prefers_and_trusts_whom_it_was_told_to() {
     let secret = ProbeSecret::new("a secret of these tests").unwrap();
-    let sessions = MemoryLookup::new();
+    let sessions = MemoryDirectory::new();
     let session = new_session();
     sessions.insert(Session::owned_by(session, machine_id(OWNER)));
     let layer = layer(OWNER, sessions).build().unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use tower_ownership::testing::{EdgeErrorKind, EdgeMachine, HopKind};
-use tower_ownership::{Fallback, FlyReplay, MemoryLookup, Observed, Session};
+use tower_ownership::{Fallback, FlyReplay, MemoryDirectory, Observed, Session};
 
 use crate::client::{Answer, HTML, get, request, send};
 use crate::fleet::{
@@ -157,7 +157,7 @@ async fn with_prefer_self_the_machine_itself_answers_and_any_other_one_in_its_st
 
 #[tokio::test]
 async fn with_prefer_self_any_other_machine_answers_for_one_that_went_away_meanwhile() {
-    let sessions = MemoryLookup::new();
+    let sessions = MemoryDirectory::new();
     let session = new_session();
     sessions.insert(Session::owned_by(session, machine_id(OWNER)));
     let edge = Arc::new(edge().start().await.unwrap());

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use reqwest::{Method, RequestBuilder};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Error;
-use tower_ownership::{Address, MemoryLookup, Redirect, Session, SessionId};
+use tower_ownership::{Address, MemoryDirectory, Redirect, Session, SessionId};
 
 use crate::application::sha256;
 use crate::client::{Answer, SOON, request, send};
@@ -115,7 +115,7 @@ async fn where_the_owners_address_is_the_wrong_machines_the_client_is_not_sent_i
 #[tokio::test]
 async fn between_directories_that_contradict_each_other_the_client_gives_up_by_itself() {
     let session = new_session();
-    let (here, there) = (MemoryLookup::new(), MemoryLookup::new());
+    let (here, there) = (MemoryDirectory::new(), MemoryDirectory::new());
     let to_owner = || Redirect::to_session_address(["127.0.0.1"]).unwrap();
     let wrong = Machine::start(WRONG, layer(WRONG, here.clone()).replay(to_owner())).await;
     let owner = Machine::start(OWNER, layer(OWNER, there.clone()).replay(to_owner())).await;

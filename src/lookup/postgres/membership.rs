@@ -133,11 +133,11 @@ impl Membership for PostgresDirectory {
     }
 
     fn joined(&self, node: &Node) -> bool {
-        self.lookup().processes.joined(node)
+        self.lookup().nodes.joined(node)
     }
 
     fn left(&self, node: &Node) {
-        self.lookup().processes.left(node);
+        self.lookup().nodes.left(node);
     }
 }
 

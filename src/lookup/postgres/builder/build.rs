@@ -6,6 +6,7 @@ use deadpool_postgres::{Pool, Runtime};
 use tokio_postgres::{Config, config::SslMode};
 
 use super::PostgresLookupBuilder;
+use crate::directory::nodes::Nodes;
 use crate::lookup::postgres::{
     Inner, PostgresConfigError, PostgresLookup,
     connection_string::{ConnectionString, RootCertificates},
@@ -13,7 +14,6 @@ use crate::lookup::postgres::{
     connector::Connector,
     direct::Direct,
     hosts::Hosts,
-    processes::Processes,
     query::SessionQuery,
     queue::Queue,
     reserved::Reserved,
@@ -87,7 +87,7 @@ impl PostgresLookupBuilder {
             table,
             sql,
             watch,
-            processes: Processes::default(),
+            nodes: Nodes::default(),
         }))
     }
 

@@ -23,7 +23,7 @@ impl SessionDirectory for PostgresDirectory {
     ) -> Result<Option<Session>, LookupError> {
         let lookup = self.lookup();
         let id = lookup.query.id(seen.id());
-        let boot_id = lookup.processes.boot_id(&machine);
+        let boot_id = lookup.nodes.boot_id(&machine);
         let owner = seen.owner().map(MachineId::as_str);
         let epoch = seen.epoch().and_then(|epoch| i64::try_from(epoch).ok());
         let rows = lookup

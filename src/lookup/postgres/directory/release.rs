@@ -73,7 +73,7 @@ impl PostgresDirectory {
         let release = node.begin_release(session, epoch);
         let (has_waited, is_alone) = (release.has_waited(), node.is_alone());
         let id = lookup.query.id(session);
-        let boot_id = lookup.processes.boot_id(me);
+        let boot_id = lookup.nodes.boot_id(me);
         let rows = lookup
             .connections
             .write(
@@ -186,7 +186,7 @@ impl PostgresDirectory {
         deadline: Instant,
     ) -> Result<Vec<Released>, LookupError> {
         let (lookup, me) = (self.lookup(), node.machine());
-        let boot_id = lookup.processes.boot_id(me);
+        let boot_id = lookup.nodes.boot_id(me);
         let is_alone = node.is_alone();
         let (these, waited) = (lookup.query.ids(these), lookup.query.ids(waited));
         let rows = lookup

@@ -1,0 +1,317 @@
+//! What a directory has to do, as cases that any implementation can be run through.
+//!
+//! Implement [`Harness`] for your directory, and run [`all`] in a test:
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_ownership::{MachineId, MemoryDirectory, Session, SessionId, testing::conformance};
+//!
+//! struct InMemory(MemoryDirectory, std::sync::Arc<std::sync::Mutex<Duration>>);
+//!
+//! impl conformance::Harness for InMemory {
+//!     type Directory = MemoryDirectory;
+//!
+//!     async fn fresh(lost_after: Duration) -> Self {
+//!         let time = std::sync::Arc::<std::sync::Mutex<Duration>>::default();
+//!         let shown = time.clone();
+//!         let directory = MemoryDirectory::new()
+//!             .with_lost_after(lost_after)
+//!             .with_clock(move || *shown.lock().unwrap());
+//!         Self(directory, time)
+//!     }
+//!
+//!     async fn process(&self) -> MemoryDirectory {
+//!         self.0.another_process()
+//!     }
+//!
+//!     async fn create(&self, id: SessionId, owner: Option<MachineId>) {
+//!         self.0.create(id, owner);
+//!     }
+//!
+//!     async fn assign(&self, id: SessionId, owner: Option<MachineId>) {
+//!         self.0.assign(id, owner);
+//!     }
+//!
+//!     async fn end(&self, id: SessionId) {
+//!         let session = self.0.get(id).unwrap();
+//!         self.0.insert(session.with_remaining(Duration::ZERO));
+//!     }
+//!
+//!     async fn forget_machine(&self, machine: &MachineId) {
+//!         self.0.forget_machine(machine);
+//!     }
+//!
+//!     async fn declare_gone(&self, machine: &MachineId) {
+//!         self.0.declare_gone(machine);
+//!     }
+//!
+//!     async fn pass(&self, time: Duration) {
+//!         *self.1.lock().unwrap() += time;
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let failures = conformance::all::<InMemory>().await;
+//! assert!(failures.is_empty(), "{failures:#?}");
+//! # }
+//! ```
+
+use std::{fmt, future::Future, time::Duration};
+
+use uuid::Uuid;
+
+use crate::{
+    Beat, MachineId, MachineInfo, Membership, Node, NodeState, Presence, Process, Registration,
+    Session, SessionDirectory, SessionId, SessionLookup, clock::Clock,
+};
+
+mod claims;
+mod machines;
+mod releases;
+
+/// A directory that is tested, and what happens to it from outside.
+pub trait Harness: Send + Sync + Sized + 'static {
+    /// The directory.
+    type Directory: SessionLookup + SessionDirectory + Membership + Clone;
+
+    /// An empty directory, in which a machine is lost after this silence.
+    fn fresh(lost_after: Duration) -> impl Future<Output = Self> + Send;
+
+    /// The directory as another process has it.
+    fn process(&self) -> impl Future<Output = Self::Directory> + Send;
+
+    /// Creates an active session.
+    fn create(&self, id: SessionId, owner: Option<MachineId>) -> impl Future<Output = ()> + Send;
+
+    /// An orchestrator gives the session to another machine, or to none.
+    fn assign(&self, id: SessionId, owner: Option<MachineId>) -> impl Future<Output = ()> + Send;
+
+    /// The session's life ends.
+    fn end(&self, id: SessionId) -> impl Future<Output = ()> + Send;
+
+    /// The machine is deleted from the directory.
+    fn forget_machine(&self, machine: &MachineId) -> impl Future<Output = ()> + Send;
+
+    /// An operator declares the machine gone.
+    fn declare_gone(&self, machine: &MachineId) -> impl Future<Output = ()> + Send;
+
+    /// Time passes for the directory, in which no machine beats.
+    fn pass(&self, time: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// A case that a directory fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Failure {
+    /// The case.
+    pub case: &'static str,
+    /// What was found.
+    pub found: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.case, self.found)
+    }
+}
+
+/// What a case came to.
+type Outcome = Result<(), String>;
+
+/// After this silence a machine of the cases is lost.
+const LOST_AFTER: Duration = Duration::from_secs(20);
+
+/// How long a call may take.
+const WITHIN: Duration = Duration::from_secs(5);
+
+macro_rules! cases {
+    ($harness:ident, $failures:ident: $($module:ident { $($case:ident)* })*) => {
+        $($(
+            let fleet = Fleet::<$harness>::fresh().await;
+            if let Err(found) = Box::pin($module::$case(fleet)).await {
+                $failures.push(Failure { case: stringify!($case), found });
+            }
+        )*)*
+    };
+}
+
+/// Runs every case, each on a fresh directory, and returns those that fail.
+pub async fn all<H: Harness>() -> Vec<Failure> {
+    let mut failures = Vec::new();
+    cases! { H, failures:
+        claims {
+            a_session_without_an_owner_is_claimed_at_the_next_epoch
+            of_two_claims_one_wins_and_the_other_learns_who
+            a_session_of_a_living_owner_is_not_claimed
+            a_session_that_has_ended_is_not_claimed
+            a_session_of_a_lost_owner_is_taken_over_at_the_next_epoch
+            a_take_over_needs_the_epoch_that_was_seen
+            a_draining_machine_claims_nothing
+            a_superseded_process_claims_nothing
+            an_unknown_session_is_no_error
+            a_change_of_owner_raises_the_epoch
+        }
+        machines {
+            the_first_ttl_is_the_fleets
+            a_machine_that_beats_is_alive
+            a_machine_that_was_never_registered_was_never_seen
+            a_machine_that_is_silent_beside_a_witness_is_lost
+            machines_that_are_all_silent_are_not_lost
+            a_witness_that_was_silent_itself_is_none
+            a_restart_without_leaving_takes_over
+            a_restart_after_leaving_is_the_first
+            a_retry_of_the_same_process_takes_nothing_over
+            an_unclean_leave_makes_the_next_process_take_over
+            an_older_process_learns_of_a_younger_one
+            a_younger_process_learns_that_the_older_one_is_there
+            an_older_process_cannot_leave_for_a_younger_one
+            a_forgotten_machine_is_restored_by_its_heartbeat
+            a_machine_that_is_gone_neither_beats_nor_registers
+            a_machine_that_has_left_is_lost
+            a_draining_machine_is_draining
+            a_read_tells_a_process_of_its_successor
+        }
+        releases {
+            a_release_frees_the_session_and_proves_it
+            a_release_during_the_wait_proves_nothing
+            a_release_without_membership_proves_nothing
+            a_release_after_a_take_over_of_the_machine_proves_nothing
+            another_machines_session_is_not_released
+            a_session_that_came_back_is_not_released_by_an_old_release
+            a_superseded_process_releases_nothing
+            all_sessions_are_released_at_once
+        }
+    }
+    failures
+}
+
+/// The machines of a case.
+struct Fleet<H: Harness> {
+    harness: H,
+}
+
+/// One process of a machine.
+struct Member<H: Harness> {
+    directory: H::Directory,
+    node: Node,
+    me: Process,
+}
+
+impl<H: Harness> Fleet<H> {
+    async fn fresh() -> Self {
+        Self {
+            harness: H::fresh(LOST_AFTER).await,
+        }
+    }
+
+    /// A process that has not registered.
+    async fn process(&self, machine: &str) -> Result<Member<H>, String> {
+        let machine = id(machine)?;
+        let directory = self.harness.process().await;
+        let node = directory.node(&Node::new(machine.clone(), 100, Clock::start()));
+        Ok(Member {
+            directory,
+            node,
+            me: Process::new(machine, Uuid::from_u64_pair(number(), number())),
+        })
+    }
+
+    /// A process that has registered and joined.
+    async fn member(&self, machine: &str) -> Result<Member<H>, String> {
+        let member = self.process(machine).await?;
+        member.join().await?;
+        Ok(member)
+    }
+
+    async fn session(&self, owner: Option<&str>) -> Result<SessionId, String> {
+        let session = SessionId::new(Uuid::from_u64_pair(number(), number()));
+        let owner = owner.map(id).transpose()?;
+        self.harness.create(session, owner).await;
+        Ok(session)
+    }
+
+    async fn assign(&self, session: SessionId, owner: Option<&str>) -> Outcome {
+        let owner = owner.map(id).transpose()?;
+        self.harness.assign(session, owner).await;
+        Ok(())
+    }
+}
+
+impl<H: Harness> Member<H> {
+    async fn register(&self) -> Result<Registration, String> {
+        let info = MachineInfo::default();
+        ok(self.directory.register(&self.me, &info).await)
+    }
+
+    async fn join(&self) -> Outcome {
+        let registration = self.register().await?;
+        self.node.registered_as(self.me.boot_id);
+        expect(
+            "the process is noted",
+            self.directory.joined(&self.node),
+            true,
+        )?;
+        match registration {
+            Registration::First => self.node.joined(),
+            Registration::TookOver => self.node.joined_after_takeover(),
+            Registration::Removed => return Err("the machine was declared gone".to_owned()),
+        }
+        Ok(())
+    }
+
+    async fn beat(&self) -> Result<Beat, String> {
+        let info = MachineInfo::default();
+        ok(self.directory.beat(&self.me, &info, WITHIN).await)
+    }
+
+    async fn drain(&self) -> Outcome {
+        self.node.advance(NodeState::Draining);
+        let info = MachineInfo::default();
+        ok(self.directory.set_draining(&self.me, &info, WITHIN).await).map(drop)
+    }
+
+    async fn leave(&self, clean: bool) -> Outcome {
+        ok(self.directory.leave(&self.me, clean, WITHIN).await)
+    }
+
+    async fn read(&self, session: SessionId) -> Result<Session, String> {
+        let read = ok(self.directory.session(session).await)?;
+        read.ok_or_else(|| "the session is unknown".to_owned())
+    }
+
+    async fn status(&self, session: SessionId) -> Result<Presence, String> {
+        Ok(self.read(session).await?.presence())
+    }
+
+    async fn claim(&self, seen: Session) -> Result<Session, String> {
+        let machine = self.me.machine.clone();
+        let claimed = ok(self.directory.claim(seen, machine).await)?;
+        claimed.ok_or_else(|| "the session is unknown".to_owned())
+    }
+}
+
+fn id(machine: &str) -> Result<MachineId, String> {
+    machine
+        .parse()
+        .map_err(|error: crate::InvalidMachineId| error.to_string())
+}
+
+fn ok<T>(result: Result<T, crate::LookupError>) -> Result<T, String> {
+    result.map_err(|error| format!("the directory failed: {error}"))
+}
+
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "a case reads better without references"
+)]
+fn expect<T: PartialEq + fmt::Debug>(what: &str, found: T, expected: T) -> Outcome {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("{what}: {found:?} instead of {expected:?}"))
+}
+
+fn number() -> u64 {
+    crate::random::number()
+}
