@@ -218,7 +218,7 @@ findings! {
         "Look for the proxy's error code in the app's log (`fly logs`): PR02 no such machine, PC01 \
          nothing listens, PM03 it did not wake, PA01 the body is too large."
     ApplicationRefused "application-refused" Problem
-        "the application answers with an error of its own"
+        "the application answers by itself"
         "Check that the layer is outside of the route (and of whatever strips the path's prefix), \
          and that its extractor finds the session in this URL; then ask the application."
     CheckFailed "check-failed" Problem

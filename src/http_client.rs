@@ -66,29 +66,13 @@ pub(crate) struct Answer {
     pub(crate) redirect: Option<Address>,
 }
 
-/// Why there is no answer.
+/// Why there is no answer: an error and its causes, in one line.
 #[derive(Debug)]
-pub(crate) struct NoAnswer {
-    /// `timeout`, `connect` or `other`.
-    pub(crate) why: &'static str,
-    pub(crate) error: String,
-}
-
-impl NoAnswer {
-    fn connect(error: &(dyn Error + 'static)) -> Self {
-        Self {
-            why: "connect",
-            error: Chain(error).to_string(),
-        }
-    }
-}
+pub(crate) struct NoAnswer(pub(crate) String);
 
 impl<E: Error + 'static> From<E> for NoAnswer {
     fn from(error: E) -> Self {
-        Self {
-            why: "other",
-            error: Chain(&error).to_string(),
-        }
+        Self(Chain(&error).to_string())
     }
 }
 
@@ -129,12 +113,8 @@ impl HttpClient {
         // Boxed, since connections are large, and only few are ever made.
         let sent = Box::pin(self.send(url, headers, &mut connection));
         let response = timeout(limit, sent).await;
-        let response = response.unwrap_or_else(|_| {
-            Err(NoAnswer {
-                why: "timeout",
-                error: format!("no answer within {limit:?}"),
-            })
-        })?;
+        let response =
+            response.unwrap_or_else(|_| Err(NoAnswer(format!("no answer within {limit:?}"))))?;
         let took = began.elapsed();
         let (head, mut stream) = response.into_parts();
         let mut body = Vec::new();
@@ -163,8 +143,7 @@ impl HttpClient {
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_nodelay(true);
-        let stream = connector.call(url.clone()).await;
-        let stream = stream.map_err(|error| NoAnswer::connect(&error))?;
+        let stream = connector.call(url.clone()).await?;
         if url.scheme_str() != Some("https") {
             let request = request(url, self.http2, headers)?;
             return exchange(stream, request, connection).await;
@@ -177,10 +156,7 @@ impl HttpClient {
         }
         // Only a redirect leads here: the URL itself was checked before.
         #[cfg(not(feature = "tls"))]
-        Err(NoAnswer {
-            why: "other",
-            error: "https needs the feature `tls`".to_owned(),
-        })
+        Err(NoAnswer("https needs the feature `tls`".to_owned()))
     }
 
     /// The encrypted stream, and whether the server chose HTTP/2.
@@ -192,18 +168,15 @@ impl HttpClient {
     ) -> Result<(tokio_rustls::client::TlsStream<tokio::net::TcpStream>, bool), NoAnswer> {
         let roots = match &self.roots {
             Some(roots) => rustls::RootCertStore::clone(roots),
-            None => crate::tls::roots_of_the_system().map_err(|error| NoAnswer {
-                why: "other",
-                error: format!("no root certificate: {error}"),
-            })?,
+            None => crate::tls::roots_of_the_system()
+                .map_err(|error| NoAnswer(format!("no root certificate: {error}")))?,
         };
         let mut config = crate::tls::client_config(roots)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
         let name = rustls::pki_types::ServerName::try_from(host.to_owned())?;
         let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
-        let stream = connector.connect(name, stream).await;
-        let stream = stream.map_err(|error| NoAnswer::connect(&error))?;
+        let stream = connector.connect(name, stream).await?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         Ok((stream, http2))
     }

@@ -74,7 +74,11 @@ pub use secret::ProbeSecret;
 use judge::Expected;
 use secret::Nonce;
 
-use crate::{Address, MachineId, OwnershipLayer, SessionId, claim::PROBE, http_client::HttpClient};
+use crate::{
+    Address, Finding, MachineId, OwnershipLayer, SessionId,
+    claim::PROBE,
+    http_client::{HttpClient, NoAnswer},
+};
 
 /// Requests a session of another machine from the public address; see the [module](self).
 #[derive(Clone, Debug)]
@@ -201,10 +205,7 @@ impl Probe {
         };
         match answer.await {
             Ok(answer) => expected.read(&answer, nonce, !redirects.is_empty()),
-            Err(failed) if failed.why == "timeout" => ProbeOutcome::TimedOut,
-            Err(failed) => ProbeOutcome::NoConnection {
-                reason: failed.error,
-            },
+            Err(NoAnswer(reason)) => ProbeOutcome::failed(Finding::UrlUnreachable, reason),
         }
     }
 

@@ -151,7 +151,6 @@ pub(super) enum Answer {
     Failed {
         /// The URL that gave none: the public one, or the target of a redirect.
         url: String,
-        why: &'static str,
         error: String,
         redirects: Vec<String>,
     },

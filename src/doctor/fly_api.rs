@@ -11,7 +11,7 @@ use super::{
     facts::{PlatformMachine, Service},
     url::{InvalidUrl, checked},
 };
-use crate::http_client::HttpClient;
+use crate::http_client::{HttpClient, NoAnswer};
 
 /// Where the API is outside of Fly's private network.
 const PUBLIC: &str = "https://api.machines.dev";
@@ -92,7 +92,7 @@ impl FlyApi {
         loop {
             let answer = client.get(&url, headers.clone(), limit).await;
             let answer = answer
-                .map_err(|none| format!("the Machines API cannot be asked: {}", none.error))?;
+                .map_err(|NoAnswer(why)| format!("the Machines API cannot be asked: {why}"))?;
             let status = answer.status;
             match status {
                 StatusCode::OK => {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Address,
-    http_client::{self, HttpClient},
+    http_client::{self, HttpClient, NoAnswer},
 };
 
 /// Limit for resolving names, which decide only one point of many.
@@ -29,15 +29,14 @@ impl PublicRequest<'_> {
     /// Sends it and follows redirects, all within the limit. It carries nothing that one of the
     /// hosts may not see: no credentials, and no `Referer`.
     pub(super) async fn send(self) -> Answer {
-        let failed = |redirects: Vec<String>, why, error| Answer::Failed {
+        let failed = |redirects: Vec<String>, error| Answer::Failed {
             url: redirects.last().unwrap_or(&self.url).clone(),
-            why,
             error,
             redirects,
         };
         let url = match checked(&self.url) {
             Ok(url) => url,
-            Err(error) => return failed(Vec::new(), "other", error.to_string()),
+            Err(error) => return failed(Vec::new(), error.to_string()),
         };
         let accept = HeaderValue::from_static("application/problem+json, */*;q=0.5");
         let headers = HeaderMap::from_iter([(header::ACCEPT, accept)]);
@@ -47,7 +46,7 @@ impl PublicRequest<'_> {
         let answer = answer.await;
         let redirects = redirects.iter().map(Address::to_string).collect();
         match answer {
-            Err(none) => failed(redirects, none.why, none.error),
+            Err(NoAnswer(error)) => failed(redirects, error),
             Ok(answer) => Answer::Got(Box::new(Got {
                 redirects,
                 addresses: self.addresses(&url).await,

@@ -7,7 +7,7 @@ use super::{
     responder::{ARRIVED, REPLAYED},
     secret::Nonce,
 };
-use crate::{Code, MachineId, SessionId, claim::PROBE, http_client::Answer};
+use crate::{Finding, MachineId, SessionId, claim::PROBE, http_client::Answer};
 
 /// What a probe expects.
 pub(super) struct Expected<'a> {
@@ -28,7 +28,7 @@ impl Expected<'_> {
             return arrival;
         }
         if answer.redirect.is_some() {
-            return ProbeOutcome::Looped;
+            return ProbeOutcome::failed(Finding::ReplayLoop, "one redirect led to the next");
         }
         match text(&answer.headers, "ownership-code") {
             Some(code) => refused(code, answer),
@@ -49,7 +49,9 @@ impl Expected<'_> {
                 replayed: redirected || what == REPLAYED,
             }
         } else {
-            ProbeOutcome::WrongMachine {
+            ProbeOutcome::Failed {
+                finding: Finding::WrongMachine,
+                reason: "it takes itself for the owner".to_owned(),
                 machine: self.me.filter(is_by).cloned(),
             }
         })
@@ -57,35 +59,24 @@ impl Expected<'_> {
 }
 
 fn refused(code: &str, answer: &Answer) -> ProbeOutcome {
-    let known = Code::ALL.iter().find(|known| known.as_str() == code);
-    let reason = || {
-        let title = known.map_or("the answer does not say why", |known| known.title());
-        detail(&answer.body).unwrap_or_else(|| title.to_owned())
+    let finding = match code {
+        "lookup-unavailable" => Finding::DirectoryDownThere,
+        "directory-corrupt" => Finding::RowUnusable,
+        code => Finding::named(code).unwrap_or(Finding::ApplicationRefused),
     };
-    match known {
-        Some(Code::ReplayNotHonoured) => ProbeOutcome::NotHonoured,
-        Some(Code::OwnerUnreachable) => ProbeOutcome::Unreachable { reason: reason() },
-        Some(Code::ReplayLoop) => ProbeOutcome::Looped,
-        Some(Code::OwnerLost) => ProbeOutcome::OwnerLost,
-        Some(Code::OwnerNeverSeen) => ProbeOutcome::OwnerNeverSeen,
-        _ => ProbeOutcome::Refused {
-            code: code.to_owned(),
-            reason: reason(),
-        },
-    }
+    let detail = detail(&answer.body).unwrap_or_else(|| "the answer does not say why".to_owned());
+    ProbeOutcome::failed(finding, format!("{code}: {detail}"))
 }
 
 fn not_ours(status: StatusCode) -> ProbeOutcome {
-    let reason = if status.is_server_error() {
-        "the proxy could not deliver the probe, or the application failed"
+    let (finding, reason) = if status.is_server_error() {
+        let reason = "the proxy could not deliver the probe, or the application failed";
+        (Finding::ProxyError, reason)
     } else {
-        "the application or a component in front of the layer answered; the layer may be missing \
-         on this path, or have another secret"
+        let reason = "the layer is missing on this path, or it has another secret";
+        (Finding::ApplicationRefused, reason)
     };
-    ProbeOutcome::NotOurs {
-        status: status.as_u16(),
-        reason: reason.to_owned(),
-    }
+    ProbeOutcome::failed(finding, format!("{} ({reason})", status.as_u16()))
 }
 
 /// The detail of a problem document.

@@ -98,7 +98,6 @@ impl Facts {
         let url = "https://m1.example.com/".to_owned();
         self.answer = Answer::Failed {
             url: url.clone(),
-            why: "connect",
             error: "connection refused".to_owned(),
             redirects: vec![url; redirects],
         };
