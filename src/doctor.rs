@@ -42,7 +42,7 @@ mod words;
 
 pub use check::{Check, CheckState};
 pub use diagnosis::{Complaint, Diagnosis};
-pub use fleet::{Fleet, FleetAudit, FleetError, FleetSession, FleetSessions};
+pub use fleet::{Fleet, FleetAudit, FleetError, FleetSessions};
 pub use fly_api::FlyApi;
 pub use url::InvalidUrl;
 

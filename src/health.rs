@@ -46,8 +46,9 @@
 //!   [waits for that](crate::OwnershipLayerBuilder::awaits_presence). It stops serving for good when it drains, is a duplicate, or
 //!   was declared gone; load balancers then send it nothing more.
 //! - `directory`: it answered lately. Busy machines ask it all the time, so that costs nothing; after
-//!   [`lately`](HealthBuilder::lately) without an answer, or after a failure, it is asked for one
-//!   session. However many probes come, one asks at a time, and none for a second after a failure.
+//!   [`lately`](HealthBuilder::lately) without an answer, or after a failure, one session is looked
+//!   up as for a request: however many probes come, one lookup is under way at a time, and after
+//!   several failures in a row one per 100 ms is made, requests included.
 //! - What the builder was told to [check](HealthBuilder::check) or [report](HealthBuilder::report):
 //!   a `Heartbeat`, a `PostgresWatch`, and all that implements [`HealthCheck`], closures too.
 //!
@@ -61,7 +62,6 @@
 
 mod builder;
 mod check;
-mod directory;
 mod page;
 mod report;
 
@@ -71,7 +71,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use http::{Request, Response};
@@ -81,7 +81,6 @@ pub use builder::HealthBuilder;
 pub use check::{Check, HealthCheck};
 pub use report::{Component, HealthReport};
 
-use page::Page;
 use report::Health;
 
 use crate::OwnershipLayer;
@@ -119,40 +118,26 @@ impl<B> Service<Request<B>> for HealthService {
 
     fn call(&mut self, request: Request<B>) -> HealthFuture {
         let (page, head_only) = page::asked_for(request.method(), request.uri().path(), &self.at);
-        let report = page.needs_report().then(|| self.boxed_report());
-        HealthFuture {
-            page,
-            head_only,
-            report,
-        }
+        let report = page.needs_report().then(|| self.report());
+        HealthFuture(Box::pin(async move {
+            let report = match report {
+                Some(report) => Some(report.await),
+                None => None,
+            };
+            page.write(report.as_ref(), head_only)
+        }))
     }
 }
-
-impl HealthService {
-    fn boxed_report(&self) -> BoxReport {
-        Box::pin(self.report())
-    }
-}
-
-type BoxReport = Pin<Box<dyn Future<Output = HealthReport> + Send>>;
 
 /// The response of a [`HealthService`].
 #[must_use = "futures do nothing unless polled"]
-pub struct HealthFuture {
-    page: Page,
-    head_only: bool,
-    report: Option<BoxReport>,
-}
+pub struct HealthFuture(Pin<Box<dyn Future<Output = Response<String>> + Send>>);
 
 impl Future for HealthFuture {
     type Output = Result<Response<String>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let report = match &mut self.report {
-            Some(report) => Some(ready!(report.as_mut().poll(cx))),
-            None => None,
-        };
-        Poll::Ready(Ok(self.page.write(report.as_ref(), self.head_only)))
+        self.0.as_mut().poll(cx).map(Ok)
     }
 }
 
@@ -166,8 +151,9 @@ impl fmt::Debug for HealthService {
 
 impl fmt::Debug for HealthFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HealthFuture")
-            .field("page", &self.page)
-            .finish_non_exhaustive()
+        f.write_str("HealthFuture")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,11 +106,6 @@ impl Cache {
         self.reached.last(self.clock.now())
     }
 
-    /// Notes that it was, or was not, by [`ask_apart`](Self::ask_apart).
-    pub(crate) fn note_reached(&self, found: &Found) {
-        self.reached.note(&found.session, self.clock.now());
-    }
-
     /// This machine.
     pub(crate) fn machine(&self) -> &MachineId {
         &self.me

@@ -1,12 +1,15 @@
 //! All sessions and machines, whether or not the ownership migration was applied.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::{directory::settle, facts::Kept};
 use crate::{
-    AuditFinding, Finding, LookupError, MachineStatus, PostgresConfigError, PostgresDirectory,
-    PostgresLookup, PostgresLookupBuilder, PostgresVerifyError, Presence, SessionFilter, SessionId,
-    lookup::postgres::PlainFilter,
+    AuditFinding, Finding, ListedSession, LookupError, MachineStatus, PostgresConfigError,
+    PostgresDirectory, PostgresLookup, PostgresLookupBuilder, PostgresVerifyError, Presence,
+    SessionFilter, SessionId,
+    lookup::postgres::{PlainFilter, PlainSession},
 };
 
 /// Looks at all sessions and machines of a table. A clone is cheap.
@@ -48,28 +51,9 @@ pub struct FleetSessions {
     /// Whether epochs and presence are known.
     pub ownership_kept: bool,
     /// The sessions, in the order of their owners.
-    pub sessions: Vec<FleetSession>,
+    pub sessions: Vec<ListedSession>,
     /// Whether there are more.
     pub truncated: bool,
-}
-
-/// An active session. Serializes in `camelCase`.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct FleetSession {
-    /// Its id, as it is stored.
-    pub id: String,
-    /// The word in its status column, if there is one.
-    pub status: Option<String>,
-    /// What stands in its owner column.
-    pub owner: Option<String>,
-    /// Its epoch, where one is kept.
-    pub epoch: Option<u64>,
-    /// How its owner is, in words: see [`Presence::as_str`].
-    pub presence: &'static str,
-    /// What is left of its life, if it ends by itself.
-    pub remaining_seconds: Option<f64>,
 }
 
 /// What is wrong with a fleet. Serializes in `camelCase`.
@@ -114,19 +98,8 @@ impl Fleet {
         let directory = self.directory().await?;
         let ownership_kept = directory.is_some();
         // One more tells that there are more.
-        let mut sessions: Vec<FleetSession> = match &directory {
-            Some(directory) => {
-                let listed = directory.sessions(filter, limit + 1).await?.into_iter();
-                let session = |listed: crate::ListedSession| FleetSession {
-                    id: listed.id.to_string(),
-                    status: listed.status,
-                    owner: listed.owner,
-                    epoch: Some(listed.epoch),
-                    presence: listed.presence.as_str(),
-                    remaining_seconds: listed.remaining.map(|left| left.as_secs_f64()),
-                };
-                listed.map(session).collect()
-            }
+        let mut sessions = match &directory {
+            Some(directory) => directory.sessions(filter, limit + 1).await?,
             None => self.plain_sessions(filter, limit + 1).await?,
         };
         let truncated = sessions.len() > limit;
@@ -158,9 +131,9 @@ impl Fleet {
         let mut unassigned = self.plain_sessions(&filter, limit + 1).await?;
         let truncated = unassigned.len() > limit;
         unassigned.truncate(limit);
-        let finding = |session: FleetSession| AuditFinding {
+        let finding = |session: ListedSession| AuditFinding {
             finding: Finding::SessionUnassigned,
-            session: SessionId::parse(&session.id).ok(),
+            session: Some(session.id),
             owner: None,
             epoch: None,
             machine: None,
@@ -181,7 +154,7 @@ impl Fleet {
         &self,
         filter: &SessionFilter,
         limit: usize,
-    ) -> Result<Vec<FleetSession>, FleetError> {
+    ) -> Result<Vec<ListedSession>, FleetError> {
         let filter = match filter {
             SessionFilter::All => PlainFilter::All,
             SessionFilter::Unassigned => PlainFilter::Unassigned,
@@ -189,15 +162,20 @@ impl Fleet {
             SessionFilter::OwnersAre(_) => return Err(FleetError::NotKept),
         };
         let listed = self.plain.see_sessions(filter, limit).await?.into_iter();
-        let session = |seen: crate::lookup::postgres::PlainSession| FleetSession {
-            id: seen.id,
-            status: seen.status,
-            owner: seen.owner,
-            epoch: None,
-            presence: Presence::Unknown.as_str(),
-            remaining_seconds: seen.remaining.filter(|left| left.is_finite()),
+        // What stands in the id column and is no id cannot be asked for.
+        let session = |seen: PlainSession| {
+            Some(ListedSession {
+                id: SessionId::parse(&seen.id).ok()?,
+                status: seen.status,
+                owner: seen.owner,
+                epoch: None,
+                presence: Presence::Unknown,
+                remaining: seen
+                    .remaining
+                    .and_then(|left| Duration::try_from_secs_f64(left.max(0.0)).ok()),
+            })
         };
-        Ok(listed.map(session).collect())
+        Ok(listed.filter_map(session).collect())
     }
 
     /// `None`: it is not kept here, or not all of it.

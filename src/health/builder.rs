@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{HealthCheck, HealthService, directory::Directory, report::Health};
+use super::{HealthCheck, HealthService, report::Health};
 use crate::{SessionId, ownership::Sessions, policy::Policy};
 
 /// Configures a [`HealthService`]. Made by [`OwnershipLayer::health`](crate::OwnershipLayer::health).
@@ -26,11 +26,11 @@ pub(super) struct Named {
 }
 
 impl HealthBuilder {
-    /// How long ago the directory has to have answered unless [said otherwise](Self::lately).
+    /// Default for [`lately`](Self::lately).
     pub const DEFAULT_LATELY: Duration = Duration::from_secs(10);
 
-    /// The longest wait for the directory unless [said otherwise](Self::patience): shorter than what
-    /// a probe of Kubernetes (1 s) or Fly.io waits for an answer.
+    /// Default for [`patience`](Self::patience): shorter than what a probe of Kubernetes (1 s) or
+    /// Fly.io waits for an answer.
     pub const DEFAULT_PATIENCE: Duration = Duration::from_millis(800);
 
     pub(super) fn new(policy: &Policy) -> Self {
@@ -46,7 +46,7 @@ impl HealthBuilder {
         }
     }
 
-    /// What stands before `/live` and `/ready` in the paths that the service sees, such as
+    /// Sets what stands before `/live` and `/ready` in the paths that the service sees, such as
     /// `/health`; nothing by default, which is right where the router takes the prefix off.
     pub fn at(mut self, prefix: &str) -> Self {
         let inner = prefix.trim_matches('/');
@@ -58,7 +58,7 @@ impl HealthBuilder {
         self
     }
 
-    /// How long ago the directory has to have answered somebody, or else it is asked;
+    /// Maximum age of the directory's last answer, to any request, before it is asked;
     /// [10 s](Self::DEFAULT_LATELY) by default.
     pub fn lately(mut self, lately: Duration) -> Self {
         self.lately = lately;
@@ -115,16 +115,11 @@ impl HealthBuilder {
     /// Builds the service.
     #[must_use]
     pub fn build(self) -> HealthService {
-        let patience = self.patience.min(self.sessions.cache.timeout());
-        let directory = Directory::new(
-            Arc::clone(&self.sessions.cache),
-            self.lately,
-            patience,
-            self.canary,
-        );
         let health = Health {
+            patience: self.patience.min(self.sessions.cache.timeout()),
             sessions: self.sessions,
-            directory: Arc::new(directory),
+            lately: self.lately,
+            canary: self.canary,
             directory_is_required: self.directory_is_required,
             shows_machine: self.shows_machine,
             checks: self.checks,

@@ -3,12 +3,15 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Duration,
 };
 
+use futures_timer::Delay;
+use futures_util::future::{Either, select};
 use serde::Serialize;
 
-use super::{Check, builder::Named, directory::Directory};
-use crate::{MachineId, NodeState, ownership::Sessions};
+use super::{Check, builder::Named};
+use crate::{LookupError, LookupErrorKind, MachineId, NodeState, SessionId, ownership::Sessions};
 
 /// Whether a machine should get requests, and why.
 ///
@@ -53,10 +56,12 @@ impl HealthReport {
     }
 }
 
-/// What a machine's health is asked of.
+/// What a machine's health is read from.
 pub(super) struct Health {
     pub(super) sessions: Arc<Sessions>,
-    pub(super) directory: Arc<Directory>,
+    pub(super) lately: Duration,
+    pub(super) patience: Duration,
+    pub(super) canary: SessionId,
     pub(super) directory_is_required: bool,
     pub(super) shows_machine: bool,
     pub(super) checks: Vec<Named>,
@@ -65,7 +70,7 @@ pub(super) struct Health {
 impl Health {
     pub(super) async fn report(self: Arc<Self>) -> HealthReport {
         let state = self.sessions.node.state();
-        let directory = Arc::clone(&self.directory).check().await;
+        let directory = self.directory().await;
         let mut components = vec![
             component("identity", true, identity(state)),
             component("node", true, of_node(state)),
@@ -82,6 +87,35 @@ impl Health {
                 .shows_machine
                 .then(|| self.sessions.node.machine().clone()),
             components,
+        }
+    }
+
+    /// Whether the directory answers, by what requests learnt lately. If that is not enough, the
+    /// canary is looked up as for a request: lookups under way are joined, and after several
+    /// failures in a row only one per pause is made.
+    async fn directory(&self) -> Check {
+        let cache = &self.sessions.cache;
+        let last = cache.last_reached();
+        let answered = last.answered.filter(|answered| {
+            *answered < self.lately && last.failed.is_none_or(|failed| *answered <= failed)
+        });
+        if let Some(age) = answered {
+            return Check::ok("it answers").with_age(age);
+        }
+        // As for a replayed request: an answer that is remembered proves nothing.
+        let asked = cache.load(self.canary, true);
+        let answer = match select(asked, Delay::new(self.patience)).await {
+            Either::Left((found, _)) => found.session,
+            Either::Right(_) => Err(LookupError::timeout(
+                "the session directory did not answer within the time limit",
+            )),
+        };
+        match answer {
+            // The error itself, without its causes, which may tell of hosts and users.
+            Err(error) if error.kind() != LookupErrorKind::Corrupt => {
+                Check::failing(error.to_string())
+            }
+            Ok(_) | Err(_) => Check::ok("it answers").with_age(Duration::ZERO),
         }
     }
 }
@@ -105,7 +139,7 @@ fn of_node(state: NodeState) -> Check {
 }
 
 fn component(name: &str, required: bool, check: Check) -> Component {
-    let milliseconds = |age: std::time::Duration| u64::try_from(age.as_millis());
+    let milliseconds = |age: Duration| u64::try_from(age.as_millis());
     Component {
         name: name.to_owned(),
         ok: check.ok,

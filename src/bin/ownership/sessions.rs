@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use tower_ownership::{
     MachineId, Presence, SessionFilter,
-    doctor::{Fleet, FleetSession, FleetSessions},
+    doctor::{Fleet, FleetSessions},
 };
 
 use crate::{
@@ -101,12 +101,15 @@ fn told(listed: &FleetSessions) -> String {
     let mut sessions = table(&["session", "owner", "presence", "epoch", "status", "left"]);
     for session in &listed.sessions {
         sessions.add_row([
-            cell(&session.id, Tone::Plain),
+            cell(session.id.to_string(), Tone::Plain),
             match &session.owner {
                 Some(owner) => cell(owner, Tone::Plain),
-                None => cell("nobody", Tone::Bad),
+                None => cell("none", Tone::Bad),
             },
-            cell(session.presence, tone(session)),
+            cell(
+                session.presence.as_str(),
+                presence_tone(session.presence.as_str()),
+            ),
             cell(
                 session.epoch.map_or_else(dash, |epoch| epoch.to_string()),
                 Tone::Plain,
@@ -114,8 +117,8 @@ fn told(listed: &FleetSessions) -> String {
             cell(session.status.clone().unwrap_or_else(dash), Tone::Faint),
             cell(
                 session
-                    .remaining_seconds
-                    .map_or_else(dash, crate::output::seconds),
+                    .remaining
+                    .map_or_else(dash, |left| crate::output::seconds(left.as_secs_f64())),
                 Tone::Faint,
             ),
         ]);
@@ -143,10 +146,6 @@ pub const NOT_KEPT: &str =
 
 pub fn dash() -> String {
     "-".to_owned()
-}
-
-fn tone(session: &FleetSession) -> Tone {
-    presence_tone(session.presence)
 }
 
 pub fn presence_tone(presence: &str) -> Tone {

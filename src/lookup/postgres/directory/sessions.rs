@@ -43,8 +43,8 @@ pub struct ListedSession {
     /// What stands in its owner column, whether that can be a machine or not; `None`: nobody owns
     /// it.
     pub owner: Option<String>,
-    /// Its epoch.
-    pub epoch: u64,
+    /// Its epoch, where one is kept.
+    pub epoch: Option<u64>,
     /// How its owner is.
     #[serde(serialize_with = "json::presence")]
     pub presence: Presence,
@@ -98,7 +98,7 @@ fn session(row: &Row) -> Option<Result<ListedSession, LookupError>> {
             id,
             status: value(row, "status")?,
             owner: value(row, "owner")?,
-            epoch: epoch(value(row, "epoch")?)?,
+            epoch: Some(epoch(value(row, "epoch")?)?),
             presence: ownership::presence_of(value(row, "presence")?),
             // More than a duration can hold is as good as no end.
             remaining: seconds

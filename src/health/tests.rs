@@ -1,8 +1,12 @@
-//! Time and polling are driven by hand.
+//! Whether the directory answers. Time and polling are driven by hand.
 
 use std::{
     collections::VecDeque,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use futures_util::FutureExt;
@@ -10,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::{
-    Freshness, LookupError, Session, SessionLookup, clock::Clock, lookup::DynLookup,
+    Freshness, LookupError, Session, SessionId, SessionLookup, clock::Clock, lookup::DynLookup,
     ownership::Sessions,
 };
 
@@ -29,19 +33,16 @@ impl SessionLookup for ByHand {
 }
 
 struct Rig {
-    directory: Arc<Directory>,
+    health: Arc<Health>,
     lookup: ByHand,
     time: Arc<AtomicU64>,
 }
 
 impl Rig {
     fn new() -> Self {
-        Self::with_patience(Duration::from_secs(60))
-    }
-
-    fn with_patience(patience: Duration) -> Self {
         let (clock, time) = Clock::by_hand();
         let lookup = ByHand::default();
+        let patience = Duration::from_secs(60);
         let sessions = Sessions::for_test(
             DynLookup::new(lookup.clone()),
             None,
@@ -50,15 +51,16 @@ impl Rig {
             1_000,
             clock,
         );
-        let canary = SessionId::new(uuid::Uuid::nil());
-        let lately = Duration::from_secs(10);
         Self {
-            directory: Arc::new(Directory::new(
-                Arc::clone(&sessions.cache),
-                lately,
+            health: Arc::new(Health {
+                sessions,
+                lately: Duration::from_secs(10),
                 patience,
-                canary,
-            )),
+                canary: SessionId::new(uuid::Uuid::nil()),
+                directory_is_required: true,
+                shows_machine: false,
+                checks: Vec::new(),
+            }),
             lookup,
             time,
         }
@@ -68,13 +70,14 @@ impl Rig {
         self.time.fetch_add(milliseconds, Ordering::SeqCst);
     }
 
-    fn check(&self) -> Pin<Box<dyn Future<Output = Check> + Send>> {
-        Arc::clone(&self.directory).check().boxed()
+    fn check(&self) -> Pin<Box<dyn Future<Output = Component> + Send>> {
+        let report = Arc::clone(&self.health).report();
+        report.map(|report| report.components[2].clone()).boxed()
     }
 
-    /// What is known without asking.
-    fn known(&self) -> Check {
-        self.check().now_or_never().expect("nobody is asked")
+    /// What is known without a lookup.
+    fn known(&self) -> Component {
+        self.check().now_or_never().expect("no lookup is made")
     }
 
     fn questions(&self) -> usize {
@@ -86,19 +89,18 @@ impl Rig {
         open.expect("a question is open").send(reply).unwrap();
     }
 
-    /// A check that has to ask, and is answered this.
-    fn asks(&self, reply: Reply) -> Check {
+    /// A check that makes a lookup, which is answered so.
+    fn asks(&self, reply: Reply) -> Component {
         let mut check = self.check();
-        assert!((&mut check).now_or_never().is_none(), "it knows");
+        assert!((&mut check).now_or_never().is_none(), "it is known");
         self.answer(reply);
         check.now_or_never().unwrap()
     }
 
-    /// What a request learns.
+    /// A request for a session of its own, of which nothing is known.
     fn request(&self, reply: Reply) {
-        // Of a session of its own, so that nothing is known of it.
         let id = SessionId::new(uuid::Uuid::new_v4());
-        let mut load = self.directory.cache.load(id, false);
+        let mut load = self.health.sessions.cache.load(id, false);
         assert!((&mut load).now_or_never().is_none());
         self.answer(reply);
         load.now_or_never().unwrap();
@@ -110,56 +112,59 @@ fn down() -> Reply {
 }
 
 #[test]
-fn what_requests_learn_is_enough_while_they_come() {
+fn answers_to_requests_are_enough_while_they_come() {
     let rig = Rig::new();
     rig.request(Ok(None));
     rig.pass(9_999);
     let known = rig.known();
-    assert!(known.is_ok());
-    assert_eq!(known.age(), Some(Duration::from_millis(9_999)));
+    assert!(known.ok);
+    assert_eq!(known.age_ms, Some(9_999));
     rig.pass(1);
-    assert!(rig.asks(Ok(None)).is_ok(), "nobody came for ten seconds");
-    assert!(rig.known().is_ok());
+    assert!(rig.asks(Ok(None)).ok, "no request came for ten seconds");
+    assert!(rig.known().ok);
 }
 
 #[test]
-fn one_lookup_that_failed_is_made_sure_of() {
+fn one_lookup_that_failed_is_verified_by_another() {
     let rig = Rig::new();
     rig.request(Ok(None));
     rig.pass(10);
     rig.request(down());
-    assert!(rig.asks(Ok(None)).is_ok());
+    assert!(rig.asks(Ok(None)).ok);
     rig.pass(10);
     rig.request(down());
     rig.request(Ok(None));
-    assert!(rig.known().is_ok(), "it answered meanwhile");
+    assert!(rig.known().ok, "it answered meanwhile");
 }
 
 #[test]
-fn a_failure_is_remembered_for_a_second_and_the_directory_spared() {
+fn after_several_failures_one_probe_per_pause_makes_a_lookup() {
     let rig = Rig::new();
-    let failed = rig.asks(down());
-    assert!(!failed.is_ok());
-    assert_eq!(failed.reason(), "no connection could be opened");
-    rig.pass(999);
+    for _ in 0..3 {
+        let failed = rig.asks(down());
+        assert!(!failed.ok);
+        assert_eq!(failed.reason, "no connection could be opened");
+    }
+    rig.pass(99);
     let known = rig.known();
-    assert!(!known.is_ok());
-    assert_eq!(known.age(), Some(Duration::from_millis(999)));
+    assert!(!known.ok, "it fails, and is spared");
+    assert_eq!(known.reason, "no connection could be opened");
     rig.pass(1);
-    assert!(rig.asks(Ok(None)).is_ok());
+    assert!(rig.asks(Ok(None)).ok);
+    assert!(rig.known().ok);
 }
 
 #[test]
 fn an_answer_to_a_request_ends_a_failure_at_once() {
     let rig = Rig::new();
-    assert!(!rig.asks(down()).is_ok());
+    assert!(!rig.asks(down()).ok);
     rig.pass(1);
     rig.request(Ok(None));
-    assert!(rig.known().is_ok());
+    assert!(rig.known().ok);
 }
 
 #[test]
-fn all_probes_at_once_ask_once() {
+fn all_probes_at_once_make_one_lookup() {
     let rig = Rig::new();
     let mut checks: Vec<_> = (0..100).map(|_| rig.check()).collect();
     for check in &mut checks {
@@ -168,43 +173,26 @@ fn all_probes_at_once_ask_once() {
     assert_eq!(rig.questions(), 1);
     rig.answer(Ok(None));
     for check in checks {
-        assert!(check.now_or_never().unwrap().is_ok());
+        assert!(check.now_or_never().unwrap().ok);
     }
 }
 
 #[test]
-fn probes_that_give_up_leave_nothing_behind() {
+fn a_probe_that_gives_up_leaves_no_lookup_behind() {
     let rig = Rig::new();
     let mut check = rig.check();
     assert!((&mut check).now_or_never().is_none());
     drop(check);
     let mut next = rig.check();
     assert!((&mut next).now_or_never().is_none());
-    assert_eq!(rig.questions(), 2, "the first one is nobody's any more");
+    assert_eq!(rig.questions(), 2, "the first one was dropped");
     let _ = rig.lookup.0.lock().unwrap().pop_front();
     rig.answer(Ok(None));
-    assert!(next.now_or_never().unwrap().is_ok());
+    assert!(next.now_or_never().unwrap().ok);
 }
 
 #[test]
 fn a_corrupt_row_is_an_answer() {
     let rig = Rig::new();
-    assert!(rig.asks(Err(LookupError::corrupt("one bad row"))).is_ok());
-}
-
-#[tokio::test]
-async fn a_directory_that_hangs_is_not_well_for_requests_and_probes_alike() {
-    let rig = Rig::with_patience(Duration::from_millis(1));
-    let slow = rig.check().await;
-    assert!(!slow.is_ok());
-    assert!(slow.reason().contains("did not answer"), "{slow:?}");
-
-    let rig = Rig::with_patience(Duration::from_millis(1));
-    rig.pass(1);
-    rig.request(Ok(None));
-    rig.pass(1);
-    let id = SessionId::new(uuid::Uuid::from_u128(8));
-    rig.directory.cache.load(id, false).await;
-    let last = rig.directory.cache.last_reached();
-    assert!(last.failed < last.answered, "{last:?}");
+    assert!(rig.asks(Err(LookupError::corrupt("one bad row"))).ok);
 }
