@@ -123,6 +123,8 @@ pub mod manual;
 mod meter;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+#[cfg(feature = "membership")]
+mod node;
 mod observe;
 mod ownership;
 mod policy;
@@ -168,6 +170,8 @@ pub use lookup::postgres::{
 };
 pub use lookup::{LookupError, LookupErrorKind, LookupFn, Refresh, SessionLookup, lookup_fn};
 pub use machine::{IdentityError, InvalidMachineId, MachineId, MachineIdentity};
+#[cfg(feature = "membership")]
+pub use node::{NodeBuilder, NodeDirectory, NodeError, RunningNode, Unfit, shutdown_signal};
 pub use observe::{Observe, Observed};
 pub use ownership::{CacheHandle, Loss, Lost, Node, NodeState, Owned, Release, UntilLost};
 #[cfg(feature = "membership")]

@@ -27,6 +27,7 @@ mod log;
 mod lookups;
 mod many;
 mod migration;
+mod node;
 mod partitions;
 mod pooler;
 mod presence;

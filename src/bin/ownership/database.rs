@@ -25,10 +25,10 @@ pub struct Database {
     table: Option<String>,
 
     /// Columns that are not called as by default, as `owner=machine_id,status=state`. With an empty
-    /// name (`address=`) there is no such column. Which: id [default: id], owner [container_id],
-    /// status [status], address (the owner's URL) [container_url], expires_at [expires_at],
-    /// ended_at [ended_at]; and with the migration: epoch [owner_epoch], released (the release proof)
-    /// [owner_released], epoch_of (the owner that the epoch was set for) [owner_epoch_of]
+    /// name (`address=`) there is no such column. With their defaults: id=id,
+    /// owner=container_id, status=status, address=container_url, expires_at=expires_at,
+    /// ended_at=ended_at; and with the migration: epoch=owner_epoch, released=owner_released (the
+    /// release proof), epoch_of=owner_epoch_of (the owner that the epoch was set for)
     #[arg(long, env = "OWNERSHIP_COLUMNS", value_name = "COLUMN=NAME,...")]
     columns: Option<PostgresColumns>,
 

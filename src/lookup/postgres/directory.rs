@@ -134,6 +134,15 @@ impl PostgresDirectory {
     /// For migration tools that want a file: this is `src/lookup/postgres/directory/ownership.sql`.
     pub const MIGRATION: &str = include_str!("directory/ownership.sql");
 
+    /// A directory with the default names, in this database; see
+    /// [`PostgresLookup::builder`](super::PostgresLookup::builder) for others.
+    pub fn new(source: impl Into<super::PostgresSource>) -> Result<Self, PostgresConfigError> {
+        super::PostgresLookup::builder(source)
+            .ownership()
+            .build()?
+            .directory()
+    }
+
     pub(super) fn of(lookup: &Arc<Inner>) -> Result<Self, PostgresConfigError> {
         let table = lookup.table.clone().ok_or(PostgresConfigError::NoTable {
             reason: "a query of one's own names no table to write into",

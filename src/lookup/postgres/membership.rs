@@ -1,6 +1,6 @@
 //! The machines' rows, as their processes write them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_postgres::{
@@ -9,11 +9,12 @@ use tokio_postgres::{
 };
 
 use super::{
-    connections::Parameter, directory::PostgresDirectory, failure::Failure, reserved::Durability,
+    PostgresLookup, PostgresVerifyError, connections::Parameter, directory::PostgresDirectory,
+    failure::Failure, reserved::Durability,
 };
 use crate::{
-    Beat, LookupError, MachineId, MachineInfo, Membership, Node, Process, Registration, Released,
-    SessionId,
+    Beat, CacheHandle, HealthCheck, LookupError, MachineId, MachineInfo, Membership, Node,
+    NodeDirectory, Process, Registration, Released, SessionId, Unfit,
 };
 
 impl Membership for PostgresDirectory {
@@ -259,4 +260,26 @@ fn column<'a, T: FromSql<'a>>(rows: &'a [Row], at: usize) -> Result<T, LookupErr
         .ok_or_else(|| LookupError::corrupt(unexpected))?;
     row.try_get(at)
         .map_err(|error| LookupError::corrupt(unexpected).with_source(error))
+}
+
+impl NodeDirectory for PostgresDirectory {
+    async fn verify(&self, me: &MachineId) -> Result<(), Unfit> {
+        let lookup = PostgresLookup {
+            inner: Arc::clone(self.lookup()),
+        };
+        match lookup.verify(me).await {
+            Ok(_) => Ok(()),
+            Err(PostgresVerifyError::Lookup(error)) => Err(error.into()),
+            Err(error) => Err(Unfit::Misconfigured(error.into())),
+        }
+    }
+
+    fn follow(&self, cache: CacheHandle) -> Result<Option<Box<dyn HealthCheck>>, Unfit> {
+        let lookup = PostgresLookup {
+            inner: Arc::clone(self.lookup()),
+        };
+        let watch = lookup.watch().start(cache);
+        let watch = watch.map_err(|error| Unfit::Misconfigured(error.into()))?;
+        Ok(Some(Box::new(watch)))
+    }
 }
