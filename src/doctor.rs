@@ -18,8 +18,8 @@
 //!
 //! It only reads: the database (each step bounded like a lookup), the platform's API, and one GET
 //! to the URL, if there is one, which reaches the application if all is well, by a
-//! [`Redirect`](crate::Redirect) or a replay. What it cannot know from where it runs, it says so
-//! instead of guessing.
+//! [`Redirect`](crate::Redirect) or a replay. A check whose result cannot be known from
+//! where it runs is `unknown`, and not guessed.
 
 use std::{fmt, time::Duration};
 
@@ -151,9 +151,9 @@ impl Doctor {
         facts.directory = directory::ask(&self.source, id).await;
         // Before the request, which may wake the owner.
         self.look_for_the_owner(&mut facts).await;
-        if let Some(url) = &self.url {
+        if let Some(Ok(url)) = self.url.as_ref().map(|url| url.of(id)) {
             let request = request::PublicRequest {
-                url: url.of(id),
+                url,
                 machine_header: self.machine_header.as_deref(),
                 app: self.app(),
                 timeout: self.timeout,

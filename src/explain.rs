@@ -47,71 +47,63 @@ mod find;
 mod names;
 mod shown;
 
-use std::{
-    fmt,
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::{fmt, future::Future, pin::Pin};
 
 use http::request::Parts;
 
 pub use explanation::Explanation;
 
+use crate::{OwnershipLayer, policy::Policy};
 use examine::Examined;
 
-use crate::{OwnershipLayer, policy::Policy};
-
 impl OwnershipLayer {
-    /// Says what this machine would do with a request, and why, without doing it; see the
+    /// Explains what this machine would do with a request, and why, without doing it; see the
     /// [module](crate::explain).
     ///
     /// `head` is best the head of the request in question as it arrived here, with the headers that
-    /// the proxy added. Of one that is written by hand it cannot be told how it came.
+    /// the proxy added: a head that is written by hand does not show how a request came.
     pub fn explain<'a>(&'a self, head: &'a Parts) -> Explain<'a> {
         Explain {
             policy: self.policy(),
             head,
             whole: false,
-            examining: None,
         }
     }
 }
 
-/// The making of an [`Explanation`]. It takes no longer than the layer's lookup timeout.
-#[must_use = "futures do nothing unless polled"]
+/// Makes an [`Explanation`] when it is awaited, within the layer's lookup timeout.
+#[must_use = "nothing is explained unless it is awaited"]
+#[derive(Clone, Copy)]
 pub struct Explain<'a> {
     policy: &'a Policy,
     head: &'a Parts,
     whole: bool,
-    examining: Option<Pin<Box<dyn Future<Output = Explanation> + Send + 'a>>>,
 }
 
 impl Explain<'_> {
     /// Whether the session's id is shown whole; only its beginning by default, since the whole id
-    /// is often all that a client needs to be let in. What is said after the first poll is late.
-    pub fn show_session_id(mut self, whole: bool) -> Self {
-        self.whole = whole;
-        self
+    /// is often all that a client needs to be let in.
+    pub fn show_session_id(self, whole: bool) -> Self {
+        Self { whole, ..self }
     }
 }
 
-impl Future for Explain<'_> {
+impl<'a> IntoFuture for Explain<'a> {
     type Output = Explanation;
+    type IntoFuture = Pin<Box<dyn Future<Output = Explanation> + Send + 'a>>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Explanation> {
-        let (policy, head, whole) = (self.policy, self.head, self.whole);
-        self.examining
-            .get_or_insert_with(|| {
-                let examined = Examined {
-                    policy,
-                    head,
-                    whole,
-                };
-                Box::pin(async move { examined.explain().await })
-            })
-            .as_mut()
-            .poll(cx)
+    fn into_future(self) -> Self::IntoFuture {
+        let Self {
+            policy,
+            head,
+            whole,
+        } = self;
+        let examined = Examined {
+            policy,
+            head,
+            whole,
+        };
+        Box::pin(async move { examined.explain().await })
     }
 }
 

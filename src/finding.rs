@@ -187,7 +187,7 @@ findings! {
         "Name another column, or change the column's type."
     RowUnusable "row-unusable" Problem
         "the session's row cannot be used"
-        "Mend the row, or tell the lookup what its words mean."
+        "Mend the row, or tell the lookup what the words of its status mean."
     OwnerUnusable "owner-unusable" Problem
         "the row's owner cannot be a machine id"
         "Have the orchestrator write the id that the machine itself reads (on Fly.io \

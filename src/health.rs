@@ -53,7 +53,7 @@
 //!   a `Heartbeat`, a `PostgresWatch`, and all that implements [`HealthCheck`], closures too.
 //!
 //! No page names a session, a secret, an address or what a database said; the machine's id is shown
-//! only if the builder [says so](HealthBuilder::show_machine).
+//! only if the builder [allows it](HealthBuilder::show_machine).
 //!
 //! # When the directory is down
 //! Then all machines are not ready at once, and a balancer may have nowhere to send anything. That

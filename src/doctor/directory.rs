@@ -104,11 +104,11 @@ fn missing(fault: &PostgresFault) -> Option<String> {
 }
 
 async fn verify(lookup: &PostgresLookup) -> Result<PostgresVerified, PostgresVerifyError> {
-    // Nobody's: what is warned of for its sake is left out.
-    let nobody = MachineId::parse("doctor").map_err(|invalid| {
+    // Of no machine: warnings about ids of another form are left out.
+    let doctor = MachineId::parse("doctor").map_err(|invalid| {
         LookupError::unavailable("the doctor has no name").with_source(invalid)
     })?;
-    lookup.verify(&nobody).await
+    lookup.verify(&doctor).await
 }
 
 async fn look(settled: Settled<'_>, id: SessionId) -> Directory {
@@ -171,7 +171,7 @@ fn failed(error: &LookupError) -> Directory {
     match error.kind() {
         LookupErrorKind::Timeout => Directory::Late { error: text },
         LookupErrorKind::Unavailable => Directory::Down { error: text },
-        // Of the whole table, for a row of it is told apart.
+        // Of the whole table: a single row is `Meaning::Unusable`.
         LookupErrorKind::Corrupt => Directory::Misfit {
             faults: vec![Fault {
                 finding: Finding::ColumnType,

@@ -87,7 +87,7 @@ pub(super) enum Kept {
     No,
     /// This is missing.
     Partly(Vec<String>),
-    /// The directory is not a table of ours.
+    /// The directory is not a table that this crate migrates.
     Unknown,
 }
 

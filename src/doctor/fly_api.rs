@@ -2,16 +2,19 @@
 
 use std::{fmt, time::Duration};
 
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     facts::{PlatformMachine, Service},
-    url::{InvalidUrl, checked},
+    url::{InvalidUrl, address},
 };
-use crate::http_client::{HttpClient, NoAnswer};
+use crate::{
+    Address,
+    http_client::{HttpClient, NoAnswer},
+};
 
 /// Where the API is outside of Fly's private network.
 const PUBLIC: &str = "https://api.machines.dev";
@@ -45,7 +48,7 @@ impl FlyApi {
     /// Where the API is. Default: `https://api.machines.dev`; in the private network it is also
     /// `http://_api.internal:4280`.
     pub fn base_url(mut self, url: &str) -> Result<Self, InvalidUrl> {
-        checked(url)?;
+        address(url)?;
         url.trim_end_matches('/').clone_into(&mut self.base);
         Ok(self)
     }
@@ -64,7 +67,7 @@ impl FlyApi {
             segment(&self.app),
             segment(id)
         );
-        let url = match checked(&url) {
+        let url = match address(&url) {
             Ok(url) => url,
             Err(error) => return not_answered(error.to_string()),
         };
@@ -78,7 +81,7 @@ impl FlyApi {
 
     async fn patiently(
         &self,
-        url: Uri,
+        url: Address,
         limit: Duration,
         deadline: Instant,
     ) -> Result<PlatformMachine, String> {
@@ -90,7 +93,7 @@ impl FlyApi {
             HeaderMap::from_iter([(header::ACCEPT, accept), (header::AUTHORIZATION, bearer)]);
         let client = HttpClient::default();
         loop {
-            let answer = client.get(&url, headers.clone(), limit).await;
+            let answer = client.get(url.as_uri(), headers.clone(), limit).await;
             let answer = answer
                 .map_err(|NoAnswer(why)| format!("the Machines API cannot be asked: {why}"))?;
             let status = answer.status;

@@ -2,14 +2,11 @@
 
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde_json::Value;
 use tokio::{net::lookup_host, time::timeout};
 
-use super::{
-    facts::{Addresses, Answer, Got},
-    url::checked,
-};
+use super::facts::{Addresses, Answer, Got};
 use crate::{
     Address,
     http_client::{self, HttpClient, NoAnswer},
@@ -19,7 +16,7 @@ use crate::{
 const RESOLVE: Duration = Duration::from_secs(3);
 
 pub(super) struct PublicRequest<'a> {
-    pub(super) url: String,
+    pub(super) url: Address,
     pub(super) machine_header: Option<&'a str>,
     pub(super) app: Option<&'a str>,
     pub(super) timeout: Duration,
@@ -30,26 +27,25 @@ impl PublicRequest<'_> {
     /// hosts may not see: no credentials, and no `Referer`.
     pub(super) async fn send(self) -> Answer {
         let failed = |redirects: Vec<String>, error| Answer::Failed {
-            url: redirects.last().unwrap_or(&self.url).clone(),
+            url: redirects
+                .last()
+                .cloned()
+                .unwrap_or_else(|| self.url.to_string()),
             error,
             redirects,
-        };
-        let url = match checked(&self.url) {
-            Ok(url) => url,
-            Err(error) => return failed(Vec::new(), error.to_string()),
         };
         let accept = HeaderValue::from_static("application/problem+json, */*;q=0.5");
         let headers = HeaderMap::from_iter([(header::ACCEPT, accept)]);
         let mut redirects = Vec::new();
         let client = HttpClient::default();
-        let answer = client.follow(&url, &headers, self.timeout, &mut redirects);
+        let answer = client.follow(self.url.as_uri(), &headers, self.timeout, &mut redirects);
         let answer = answer.await;
         let redirects = redirects.iter().map(Address::to_string).collect();
         match answer {
             Err(NoAnswer(error)) => failed(redirects, error),
             Ok(answer) => Answer::Got(Box::new(Got {
                 redirects,
-                addresses: self.addresses(&url).await,
+                addresses: self.addresses().await,
                 ..self.read(&answer)
             })),
         }
@@ -74,7 +70,7 @@ impl PublicRequest<'_> {
             .find_map(text);
         let via = headers.get_all(header::VIA).iter();
         Got {
-            url: self.url.clone(),
+            url: self.url.to_string(),
             milliseconds: u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX),
             status: answer.status.as_u16(),
             circular: answer.redirect.is_some(),
@@ -95,8 +91,8 @@ impl PublicRequest<'_> {
     }
 
     /// The addresses of the URL's host and of the app's own name, if both are public names.
-    async fn addresses(&self, url: &Uri) -> Option<Addresses> {
-        let host = url.host()?.to_owned();
+    async fn addresses(&self) -> Option<Addresses> {
+        let host = self.url.host().to_owned();
         let is_address = host.starts_with('[') || host.parse::<IpAddr>().is_ok();
         if is_address || !host.contains('.') || host.ends_with(".internal") {
             return None;

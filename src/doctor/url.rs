@@ -1,8 +1,6 @@
 //! The public URL of a session.
 
-use http::Uri;
-
-use crate::SessionId;
+use crate::{Address, SessionId};
 
 const PLACE: &str = "{session}";
 
@@ -10,52 +8,44 @@ const PLACE: &str = "{session}";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UrlTemplate(String);
 
-/// Why a text is no URL of a session.
+/// Why a text is no URL that the doctor can request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} cannot be asked: {reason}")]
-pub struct InvalidUrl {
-    text: String,
-    reason: &'static str,
-}
-
-impl InvalidUrl {
-    pub(super) fn new(text: &str, reason: &'static str) -> Self {
-        Self {
-            text: text.to_owned(),
-            reason,
-        }
-    }
+#[non_exhaustive]
+pub enum InvalidUrl {
+    /// The URL of sessions has no place for their id.
+    #[error("{text:?} does not say where the session's id goes: `{{session}}`")]
+    NoPlace {
+        /// The text.
+        text: String,
+    },
+    /// It is no absolute URL.
+    #[error("{text:?} is no absolute http or https URL without user information")]
+    NotAUrl {
+        /// The text.
+        text: String,
+    },
 }
 
 impl UrlTemplate {
     pub(super) fn parse(text: &str) -> Result<Self, InvalidUrl> {
         if !text.contains(PLACE) {
-            return Err(InvalidUrl::new(
-                text,
-                "it does not say where the session's id goes: `{session}`",
-            ));
+            let text = text.to_owned();
+            return Err(InvalidUrl::NoPlace { text });
         }
         let template = Self(text.to_owned());
-        checked(&template.of(SessionId::new(uuid::Uuid::nil())))
-            .map_err(|error| InvalidUrl::new(text, error.reason))?;
+        template.of(SessionId::new(uuid::Uuid::nil()))?;
         Ok(template)
     }
 
-    pub(super) fn of(&self, id: SessionId) -> String {
-        self.0.replace(PLACE, &id.to_string())
+    pub(super) fn of(&self, id: SessionId) -> Result<Address, InvalidUrl> {
+        address(&self.0.replace(PLACE, &id.to_string()))
     }
 }
 
-/// An absolute URL that can be asked.
-pub(super) fn checked(text: &str) -> Result<Uri, InvalidUrl> {
-    let url: Uri = text
-        .parse()
-        .map_err(|_| InvalidUrl::new(text, "it is no URL"))?;
-    let has_host = url.host().is_some_and(|host| !host.is_empty());
-    if !matches!(url.scheme_str(), Some("http" | "https")) || !has_host {
-        return Err(InvalidUrl::new(text, "it is no http or https URL"));
-    }
-    Ok(url)
+pub(super) fn address(text: &str) -> Result<Address, InvalidUrl> {
+    Address::parse(text).map_err(|_| InvalidUrl::NotAUrl {
+        text: text.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -67,7 +57,10 @@ mod tests {
         let id = "807efe44-d63e-4a24-88f5-dbe96112830a";
         let template = UrlTemplate::parse("https://app.example.com/session/{session}/").unwrap();
         assert_eq!(
-            template.of(SessionId::parse(id).unwrap()),
+            template
+                .of(SessionId::parse(id).unwrap())
+                .unwrap()
+                .to_string(),
             format!("https://app.example.com/session/{id}/")
         );
         assert!(UrlTemplate::parse("https://{session}.example.com/").is_ok());

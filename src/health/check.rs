@@ -2,9 +2,9 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-/// Says how something is, at once: it looks at what is known, and asks nobody.
+/// Says how something is, from what is known already: it must not wait.
 ///
-/// Closures are checks, too. One that panics is not well, and nothing else comes of it.
+/// Closures are checks, too. One that panics counts as failing.
 pub trait HealthCheck: Send + Sync + 'static {
     /// How it is now.
     fn check(&self) -> Check;
@@ -22,8 +22,7 @@ impl<T: HealthCheck + ?Sized> HealthCheck for Arc<T> {
     }
 }
 
-/// How something is. Whoever may read the health pages reads the reason: it should name no secret
-/// and no session.
+/// How something is. The health pages show the reason, so it should name no secret and no session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Check {

@@ -1,4 +1,4 @@
-//! What proves that a probe is ours, and who answered it.
+//! Authenticates probes and their answers.
 
 use std::{fmt, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What the command is told.
+//! Arguments of the command.
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -15,7 +15,7 @@ pub struct Arguments {
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// Where colours go. NO_COLOR turns `auto` off
+    /// Where colours are used. NO_COLOR turns `auto` off
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
 
@@ -47,7 +47,7 @@ pub enum Command {
     Edge(Edge),
 }
 
-/// Where colours go.
+/// Where colours are used.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub enum Color {
     /// To terminals

@@ -15,7 +15,8 @@ use crate::{
 /// Run Fly's proxy, imitated, in front of machines on this computer.
 ///
 /// Requests land on one of them, and go on to another one where it answers with a `fly-replay`. Each
-/// hop is told as it happens, until Ctrl-C. A tool for tests and demonstrations, and no proxy for production.
+/// hop is printed as it happens, until Ctrl-C. A tool for tests and demonstrations, not a proxy for
+/// production.
 ///
 /// With --json, one document a line: event (listening, hop or error); of a hop requestId, machine,
 /// kind (landed, cache-hit, replayed, fell-back), status, replay and reason; of an error requestId,

@@ -1,9 +1,9 @@
-//! When to stop what goes on and on.
+//! Waits for the signal that ends the command.
 
 use std::future::Future;
 
-/// Ctrl-C, or what a supervisor sends in its place. Both are awaited from the call on, not from
-/// the first poll, so that nobody who was told of us can come too early.
+/// Completes on SIGINT (Ctrl-C) or SIGTERM. Both are listened for from the call on, not from the
+/// first poll, so that a signal that arrives in between is not missed.
 #[cfg(unix)]
 pub fn asked_to_end() -> impl Future<Output = ()> {
     use tokio::signal::unix::{Signal, SignalKind, signal};

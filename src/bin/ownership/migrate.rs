@@ -34,7 +34,7 @@ pub struct Migrate {
 
 impl Migrate {
     pub async fn run(self, output: &Output) -> Result<Exit, Failure> {
-        // Nobody has to be asked for the text.
+        // Printing the text needs no connection.
         let builder = if self.run {
             self.database.builder()?
         } else {
@@ -53,18 +53,18 @@ impl Migrate {
         }
         let applied = async {
             let migrated = directory.migrate().await?;
-            let somebody: MachineId = "migration"
+            let migration: MachineId = "migration"
                 .parse()
                 .map_err(|error| Failure::usage(&error))?;
-            // Where it was applied, the rest may still be amiss.
-            Ok::<_, Failure>((migrated, lookup.verify(&somebody).await))
+            // The migration may be applied while something else does not fit.
+            Ok::<_, Failure>((migrated, lookup.verify(&migration).await))
         };
         let (migrated, verified) = while_waiting("Applying the migration", applied).await?;
         let warnings: Vec<String> = match &verified {
             Ok(verified) => verified
                 .warnings()
                 .iter()
-                .filter(|warning| !is_of_nobody(warning))
+                .filter(|warning| !is_about_this_machine(warning))
                 .map(ToString::to_string)
                 .collect(),
             Err(error) => vec![error.to_string()],
@@ -108,8 +108,8 @@ impl Migrate {
     }
 }
 
-/// Whether it is only about the machine that `verify` was asked for, and there is none.
-fn is_of_nobody(warning: &tower_ownership::PostgresWarning) -> bool {
+/// Whether it is only about the machine that `verify` was given, and here there is none.
+fn is_about_this_machine(warning: &tower_ownership::PostgresWarning) -> bool {
     matches!(
         warning,
         tower_ownership::PostgresWarning::ForeignOwners { .. }

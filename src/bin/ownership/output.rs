@@ -1,4 +1,4 @@
-//! What is said, and how.
+//! What the command prints, and how.
 
 use std::{
     fmt::{self, Write as _},
@@ -37,17 +37,17 @@ impl Output {
     }
 }
 
-/// Says it. Styles are taken out where nobody sees them; a reader who has left is no error, and does
-/// not change how the command ends.
+/// Prints to standard output, without styles where it is no terminal. A closed pipe is no error, and
+/// does not change the exit status.
 pub fn say(text: impl fmt::Display) {
     let mut out = anstream::stdout().lock();
     let _ = writeln!(out, "{text}");
     let _ = out.flush();
 }
 
-/// Adds to a text.
+/// Appends to a text.
 pub fn say_to(text: &mut String, more: fmt::Arguments<'_>) {
-    // A text takes whatever there is room for.
+    // Writing into a string cannot fail.
     let _ = text.write_fmt(more);
 }
 
@@ -107,7 +107,7 @@ pub fn plain_table() -> Table {
 
 /// The table's lines, without the blanks that fill its last column.
 pub fn lines(mut table: Table) -> String {
-    // Only the last column is broken into lines: nobody wants half an id.
+    // Only the last column is broken into lines, so that no id is cut.
     let all_but_the_last = table.column_count().saturating_sub(1);
     for column in table.column_iter_mut().take(all_but_the_last) {
         column.set_constraint(ColumnConstraint::ContentWidth);

@@ -5,7 +5,7 @@ use std::{future::Future, pin::pin, time::Duration};
 use indicatif::ProgressBar;
 use tokio::time::timeout;
 
-/// Nobody wonders before that.
+/// A shorter wait needs no sign.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Waits for `work`. After a second a spinner says what is waited for, if standard error is a
