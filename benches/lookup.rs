@@ -3,7 +3,9 @@
 //! `cargo bench --bench lookup` starts a `PostgreSQL` of its own with a million sessions and
 //! prints lookups a second with 1, 64 and 512 waiting, beside
 //! - `pgbench -M prepared`, 1 and 16 connections (left out if it is not installed);
-//! - the driver alone: 1 and 16 connections, each with one prepared select by id in a loop.
+//! - the driver alone: 1 and 16 connections, each with one prepared select by id in a loop;
+//! - the driver with 64 and 512 such loops on 2 and 4 connections, over which it sends all that wait
+//!   without waiting for answers (pipelining): what `PostgresLookup` would be without batches.
 //!
 //! All of them select from the same table, in rounds that visit each in turn, because the machine
 //! is never quiet. A ratio is taken within its round; the table shows the median of the rounds.
@@ -106,6 +108,14 @@ fn main() {
                     format!("driver, {connections} connections, {threads}"),
                     None,
                     rate,
+                ));
+            }
+            for (connections, waiting) in [(2, 64), (4, 64), (2, 512), (4, 512)] {
+                let rate = by_shared_driver(&database, &ids, connections, waiting, time);
+                rates.push((
+                    format!("driver, {waiting} waiting on {connections} connections, {threads}"),
+                    Some(1),
+                    runtime.block_on(rate),
                 ));
             }
             for waiting in WAITING {
@@ -245,20 +255,33 @@ async fn by_driver(
     connections: usize,
     time: Duration,
 ) -> f64 {
-    let mut tasks = Vec::new();
+    by_shared_driver(database, ids, connections, connections, time).await
+}
+
+async fn by_shared_driver(
+    database: &Database,
+    ids: &Arc<Vec<Uuid>>,
+    connections: usize,
+    waiting: usize,
+    time: Duration,
+) -> f64 {
+    let mut clients = Vec::new();
     for _ in 0..connections {
         let client = connect(&database.url()).await.unwrap();
         let select = format!("{SELECT}$1");
         let select = client.prepare_typed(&select, &[Type::UUID]).await;
         let select = select.unwrap();
-        let client = Arc::new((client, select));
-        tasks.push(move |id: Uuid| {
+        clients.push(Arc::new((client, select)));
+    }
+    let tasks = clients.iter().cycle().take(waiting).map(|client| {
+        let client = Arc::clone(client);
+        move |id: Uuid| {
             let client = Arc::clone(&client);
             async move {
                 let row = client.0.query_one(&client.1, &[&id]).await.unwrap();
                 assert!(row.get::<_, Option<&str>>(0).is_some());
             }
-        });
-    }
-    measure(tasks, ids, time).await
+        }
+    });
+    measure(tasks.collect(), ids, time).await
 }

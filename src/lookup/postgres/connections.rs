@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use deadpool_postgres::{ClientWrapper, Pool};
+use deadpool_postgres::{ClientWrapper, Pool, PoolError, TimeoutType};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::{Instant, timeout, timeout_at},
@@ -18,24 +18,18 @@ use super::{
     bounds::Bounds,
     detached::{Encoded, detached},
     direct::Direct,
-    exchange::{self, Opening},
-    failure::{Failure, connect_error},
+    exchange,
+    failure::{Asked, Failure, connect_error},
     lease::Lease,
+    mode::{Duty, Mode},
     reserved::Reserved,
 };
-
-/// How long a claim waits for a lock. Another claim holds the session's row for some
-/// milliseconds. A transaction that holds it for longer is none of ours, and a claim that waited
-/// for it would only keep a connection from the claims of other sessions.
-const CLAIM_LOCK: Duration = Duration::from_millis(200);
 
 /// A value and the type it is sent as: without types the driver would have to prepare statements,
 /// which a pooler in transaction mode loses.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// Each duty has its own connections: lookups one half of the pool, all that requests write the
-/// other half, and the heartbeat one outside of it. So writes that are slow, or that wait for a
-/// row's lock, cost no lookup of another session and no beat.
+/// The connections of each [`Duty`].
 pub(super) struct Connections {
     pub(super) pool: Pool,
     /// Whether the application made the pool, with bounds of its own or none.
@@ -86,13 +80,36 @@ impl Connections {
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, LookupError> {
-        let rows = self.detach(Statement::Ask, sql, parameters, self.deadline());
-        rows.await.map_err(Failure::into_lookup_error)
+        self.run(Mode::READ, sql, parameters, self.deadline()).await
+    }
+
+    /// Runs a statement by `deadline`, in a task of its own.
+    pub(super) fn run(
+        self: &Arc<Self>,
+        mode: Mode,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Vec<Row>, LookupError>> + use<> {
+        let (connections, sql) = (Arc::clone(self), sql.to_owned());
+        let rows = Encoded::new(parameters).map(|parameters| {
+            detached(async move {
+                let parameters = parameters.parameters();
+                connections
+                    .attempt(mode, (&sql, &parameters), deadline)
+                    .await
+            })
+        });
+        async move {
+            let rows = match rows {
+                Ok(rows) => rows.await,
+                Err(failure) => Err(failure),
+            };
+            rows.map_err(|failure| failure.into_error(mode.asked))
+        }
     }
 
     /// Asks by `deadline`, in the caller's own future: for tasks, which the runtime polls.
-    /// With `tells_standby`, the first column of each row says whether the server is a standby, and
-    /// there is at least one row.
     ///
     /// `deadline` goes along with every step, rather than around all of them, because a timer that
     /// is set wakes another thread of the runtime: most lookups set one, for the query.
@@ -103,137 +120,58 @@ impl Connections {
         deadline: Instant,
         tells_standby: bool,
     ) -> Result<Vec<Row>, Failure> {
-        let what = if tells_standby {
-            Statement::AskPrimary
-        } else {
-            Statement::Ask
+        let mode = Mode {
+            tells_standby,
+            ..Mode::READ
         };
-        self.attempt(what, (sql, parameters), deadline).await
+        self.attempt(mode, (sql, parameters), deadline).await
     }
 
-    /// Writes by `deadline`. What is `repeatable` (a second time, it changes nothing more) is
-    /// written once more if all that failed was a connection that had been lying idle.
-    pub(super) async fn write(
-        self: &Arc<Self>,
-        sql: &str,
-        parameters: &[Parameter<'_>],
-        deadline: Instant,
-        repeatable: bool,
-    ) -> Result<Vec<Row>, Failure> {
-        let what = Statement::Write { repeatable };
-        self.detach(what, sql, parameters, deadline).await
-    }
-
-    /// Writes by `deadline` what is repeatable and should not wait long for a lock.
-    pub(super) async fn claim(
-        self: &Arc<Self>,
-        sql: &str,
-        parameters: &[Parameter<'_>],
-        deadline: Instant,
-    ) -> Result<Vec<Row>, Failure> {
-        self.detach(Statement::Claim, sql, parameters, deadline)
-            .await
-    }
-
-    /// Asks, within `limit`, what may take longer than a lookup. Never prepared: it is asked seldom,
-    /// and a plan of its own serves it best.
-    pub(super) async fn read_much(
-        self: &Arc<Self>,
-        sql: &str,
-        parameters: &[Parameter<'_>],
-        limit: Duration,
-    ) -> Result<Vec<Row>, Failure> {
-        let deadline = Instant::now() + limit;
-        self.detach(Statement::AskMuch, sql, parameters, deadline)
-            .await
-    }
-
-    /// Writes by `deadline` what may take longer than other queries do.
-    pub(super) async fn write_much(
-        self: &Arc<Self>,
-        sql: &str,
-        parameters: &[Parameter<'_>],
-        deadline: Instant,
-    ) -> Result<Vec<Row>, Failure> {
-        self.detach(Statement::WriteMuch, sql, parameters, deadline)
-            .await
-    }
-
-    /// Does it in a task of its own.
-    async fn detach(
-        self: &Arc<Self>,
-        what: Statement,
-        sql: &str,
-        parameters: &[Parameter<'_>],
-        deadline: Instant,
-    ) -> Result<Vec<Row>, Failure> {
-        let (connections, sql) = (Arc::clone(self), sql.to_owned());
-        let parameters = Encoded::new(parameters)?;
-        detached(async move {
-            let parameters = parameters.parameters();
-            connections
-                .attempt(what, (&sql, &parameters), deadline)
-                .await
-        })
-        .await
-    }
-
-    /// Runs statements in one transaction of at most `limit`, which waits for no lock longer than
-    /// `lock`.
-    pub(super) async fn execute(
-        self: &Arc<Self>,
-        sql: &str,
-        lock: Duration,
-        limit: Duration,
-    ) -> Result<(), Failure> {
-        let (connections, sql) = (Arc::clone(self), sql.to_owned());
-        detached(async move {
-            let deadline = connections.deadline();
-            let _turn = connections.turn(deadline).await?;
-            let lease = connections.lease(deadline).await?;
-            let opening = Opening::write(limit).lock_timeout(lock);
-            let done = exchange::execute(lease.client()?, opening, &sql).await;
-            let done = Self::judged(lease.client()?, done, limit).await;
-            lease.end(&done);
-            done
-        })
-        .await
-    }
-
-    /// Does it, and once more if all that failed was a connection that had been lying idle: a
+    /// Runs it, and once more if all that failed was a connection that had been lying idle: a
     /// restarted server, or a name that leads to another one by now, then costs no request an error.
     /// The failure of a fresh connection is the server's, and a second attempt would only double its
     /// load.
     async fn attempt(
         &self,
-        what: Statement,
+        mode: Mode,
         sql: (&str, &[Parameter<'_>]),
         deadline: Instant,
     ) -> Result<Vec<Row>, Failure> {
-        let _turn = match what {
-            Statement::Ask | Statement::AskPrimary => None,
-            _ => Some(self.turn(deadline).await?),
-        };
+        let _turn = self.turn(mode.duty, deadline).await?;
+        let is_of_pool = mode.duty != Duty::Heartbeat;
         let began = Instant::now();
-        let lease = self.lease(deadline).await?;
+        let idle = if is_of_pool {
+            None
+        } else {
+            self.reserved.take()
+        };
+        let lease = self.lease(mode.duty, idle, deadline).await?;
         let was_idle = lease.was_idle();
-        match self.once(lease, what, sql, deadline).await {
-            Err(failure) if was_idle && what.may_repeat(&failure) => {
-                self.drop_what_is_older(began);
+        let is_direct = self.direct.holds();
+        match self.once(lease, mode, sql, deadline).await {
+            // A standby has written nothing.
+            Err(failure)
+                if was_idle
+                    && (failure.is_standby() || mode.is_repeatable && failure.is_stale()) =>
+            {
+                if is_of_pool {
+                    self.drop_what_is_older(began);
+                }
             }
-            Err(failure) if failure.is_standby() => {
+            Err(failure) if failure.is_standby() && is_of_pool => {
                 self.drop_what_is_older(Instant::now());
                 return Err(failure);
             }
-            Err(failure) if matches!(what, Statement::Claim) && failure.is_of_a_moved_row() => {}
+            // Nothing was written, and the row can be found in its new partition.
+            Err(failure) if mode.asked == Asked::Claim && failure.is_of_a_moved_row() => {}
             // A statement that cannot be prepared has done nothing.
-            Err(failure) if self.direct.holds() && failure.is_of_a_prepared_statement() => {
+            Err(failure) if is_direct && failure.is_of_a_prepared_statement() => {
                 self.direct.give_up();
             }
             answer => return answer,
         }
-        let lease = self.lease(deadline).await?;
-        self.once(lease, what, sql, deadline).await
+        let lease = self.lease(mode.duty, None, deadline).await?;
+        self.once(lease, mode, sql, deadline).await
     }
 
     /// What was opened before a connection that had died is likely to have died with it, and what
@@ -246,71 +184,78 @@ impl Connections {
 
     async fn once(
         &self,
-        lease: Lease,
-        what: Statement,
+        lease: Lease<'_>,
+        mode: Mode,
         (sql, parameters): (&str, &[Parameter<'_>]),
         deadline: Instant,
     ) -> Result<Vec<Row>, Failure> {
         let client = lease.client()?;
-        let limit = self.bounds.statement().min(left(deadline));
-        let opening = match what {
-            Statement::Ask | Statement::AskPrimary => Opening::read(limit),
-            Statement::AskMuch => Opening::read(left(deadline)),
-            Statement::Write { .. } => Opening::write(limit),
-            Statement::Claim => Opening::write(limit).lock_timeout(CLAIM_LOCK),
-            Statement::WriteMuch => Opening::write(left(deadline)),
+        let limit = if mode.is_long {
+            left(deadline)
+        } else {
+            self.bounds.statement().min(left(deadline))
         };
-        let answer = match what {
-            Statement::Ask | Statement::AskPrimary if self.direct.holds() => {
-                exchange::ask_prepared(client, limit, sql, parameters).await
+        let is_direct = self.direct.holds();
+        let answer = match exchange::run(client, mode, limit, is_direct, sql, parameters).await {
+            Ok(rows) if mode.tells_standby => of_the_primary(rows),
+            // Tells a server that takes no writes because it is a standby from one that was set to be
+            // read-only: only the former is the wrong server.
+            Err(failure)
+                if failure.is_of_a_read_only_server()
+                    && exchange::is_standby(client, left(deadline)).await =>
+            {
+                Err(failure.of_a_standby())
             }
-            Statement::Write { .. } | Statement::Claim if self.direct.holds() => {
-                exchange::transact_prepared(client, opening, sql, parameters).await
-            }
-            _ => exchange::transact(client, opening, sql, parameters).await,
-        };
-        let answer = match (what, answer) {
-            (Statement::AskPrimary, Ok(rows)) => of_the_primary(rows),
-            (_, answer) => Self::judged(client, answer, left(deadline)).await,
+            answer => answer,
         };
         lease.end(&answer);
         answer
     }
 
-    /// Tells a server that takes no writes because it is a standby from one that was set to be
-    /// read-only: only the former is the wrong server.
-    pub(super) async fn judged<T>(
-        client: &ClientWrapper,
-        answer: Result<T, Failure>,
-        limit: Duration,
-    ) -> Result<T, Failure> {
-        match answer {
-            Err(failure) if failure.is_of_a_read_only_server() => {
-                let is_standby = exchange::is_standby(client, limit).await;
-                Err(if is_standby {
-                    failure.of_a_standby()
-                } else {
-                    failure
-                })
-            }
-            answer => answer,
-        }
-    }
-
-    /// Waits for a connection of the half that is not for lookups.
-    async fn turn(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Failure> {
-        let deadline = deadline.min(Instant::now() + self.bounds.pool);
-        match timeout_at(deadline, self.others.acquire()).await {
-            Ok(Ok(turn)) => Ok(turn),
+    /// Waits for a connection of the half that is not for lookups, or of the heartbeat's.
+    async fn turn(
+        &self,
+        duty: Duty,
+        deadline: Instant,
+    ) -> Result<Option<SemaphorePermit<'_>>, Failure> {
+        let (permits, deadline, late) = match duty {
+            Duty::Lookups => return Ok(None),
+            Duty::Others => (
+                &self.others,
+                deadline.min(Instant::now() + self.bounds.pool),
+                LookupError::timeout(
+                    "no connection to PostgreSQL became free in time: other writes, which get half \
+                     of `max_connections`, hold them",
+                ),
+            ),
+            Duty::Heartbeat => (&self.reserved.permits, deadline, Self::none_became_free()),
+        };
+        match timeout_at(deadline, permits.acquire()).await {
+            Ok(Ok(turn)) => Ok(Some(turn)),
             // The semaphore is never closed.
-            Ok(Err(_)) | Err(_) => Err(Failure::Unasked(LookupError::timeout(
-                "no connection to PostgreSQL became free in time: other writes, which get half of \
-                 `max_connections`, hold them",
-            ))),
+            Ok(Err(_)) | Err(_) => Err(Failure::Unasked(late)),
         }
     }
 
-    async fn lease(&self, deadline: Instant) -> Result<Lease, Failure> {
+    /// A connection for this duty: `idle`, if it is the heartbeat's and there is one.
+    async fn lease(
+        &self,
+        duty: Duty,
+        idle: Option<ClientWrapper>,
+        deadline: Instant,
+    ) -> Result<Lease<'_>, Failure> {
+        if duty == Duty::Heartbeat {
+            let reserved = &self.reserved;
+            if let Some(client) = idle {
+                return Ok(Lease::reserved(client, reserved, true));
+            }
+            let deadline = deadline.min(Instant::now() + self.patience());
+            return timeout_at(deadline, reserved.open(&self.pool))
+                .await
+                .unwrap_or(Err(PoolError::Timeout(TimeoutType::Create)))
+                .map(|client| Lease::reserved(client, reserved, false))
+                .map_err(|error| Failure::Unasked(connect_error(error)));
+        }
         let got = async {
             if !self.is_foreign {
                 return self.pool.get().await.map_err(connect_error);
@@ -326,12 +271,12 @@ impl Connections {
         };
         let got = timeout_at(deadline, got).await;
         got.unwrap_or_else(|_| Err(Self::too_late()))
-            .map(Lease::new)
+            .map(Lease::of_pool)
             .map_err(Failure::Unasked)
     }
 
     /// How long a connection may take, of the pool or a new one.
-    pub(super) fn patience(&self) -> Duration {
+    fn patience(&self) -> Duration {
         let connect = self.pool.timeouts().create;
         self.bounds.pool + connect.unwrap_or(self.bounds.connect)
     }
@@ -350,37 +295,9 @@ impl Connections {
     }
 }
 
-/// What is done with a connection.
-#[derive(Clone, Copy, Debug)]
-enum Statement {
-    Ask,
-    /// What says of the server whether it is a standby, and is not believed if it is one.
-    AskPrimary,
-    /// What may take until the deadline, and is not worth a plan that is kept.
-    AskMuch,
-    Write {
-        repeatable: bool,
-    },
-    Claim,
-    WriteMuch,
-}
-
-impl Statement {
-    /// Whether a fresh connection may do what one that had been lying idle did not.
-    fn may_repeat(self, failure: &Failure) -> bool {
-        let repeatable = match self {
-            Self::Ask | Self::AskPrimary | Self::AskMuch | Self::Claim => true,
-            Self::Write { repeatable } => repeatable,
-            Self::WriteMuch => false,
-        };
-        // A standby has written nothing.
-        failure.is_standby() || repeatable && failure.is_stale()
-    }
-}
-
 /// The rows, whose first column says whether the server is a standby. One that says nothing is not
 /// believed either.
-pub(super) fn of_the_primary(rows: Vec<Row>) -> Result<Vec<Row>, Failure> {
+fn of_the_primary(rows: Vec<Row>) -> Result<Vec<Row>, Failure> {
     match rows.first().map(|row| row.try_get(0)) {
         Some(Ok(false)) => Ok(rows),
         Some(Err(error)) => Err(Failure::Server(error)),
@@ -388,7 +305,7 @@ pub(super) fn of_the_primary(rows: Vec<Row>) -> Result<Vec<Row>, Failure> {
     }
 }
 
-pub(super) fn left(deadline: Instant) -> Duration {
+fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 

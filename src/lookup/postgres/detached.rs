@@ -8,21 +8,24 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use super::{connections::Parameter, failure::Failure};
 use crate::LookupError;
 
-/// Runs an exchange in a task of the runtime, and waits for it.
+/// Runs an exchange in a task of the runtime, from now on, and waits for it.
 ///
 /// A future may be dropped at any time, and one that streams to a slow client may not be polled for
 /// minutes; timers do not help, since they are in it. An exchange in such a future would keep its
 /// connection, and what it holds at the server, from all others, or cost a new connection. In a task,
 /// it ends within its own bound.
-pub(super) async fn detached<T: Send + 'static>(
+pub(super) fn detached<T: Send + 'static>(
     exchange: impl Future<Output = Result<T, Failure>> + Send + 'static,
-) -> Result<T, Failure> {
-    match tokio::spawn(exchange).await {
-        Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => resume_unwind(panic),
-            Err(_) => Err(Failure::Unasked(runtime_has_ended())),
-        },
+) -> impl Future<Output = Result<T, Failure>> {
+    let task = tokio::spawn(exchange);
+    async {
+        match task.await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(_) => Err(Failure::Unasked(runtime_has_ended())),
+            },
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use crate::{HeartbeatBuilder, LookupError};
@@ -9,11 +10,11 @@ use crate::{HeartbeatBuilder, LookupError};
 use super::{
     Inner, PostgresConfigError, PostgresWatch,
     connections::Parameter,
-    failure::Failure,
     identifier::Identifier,
+    mode::Mode,
     ownership::Ownership,
     row::{epoch, value},
-    sql::Statements,
+    statements::Statements,
     statuses::Statuses,
     table::Table,
 };
@@ -204,8 +205,8 @@ impl PostgresDirectory {
 
     /// A list, which may take longer than a lookup.
     async fn list(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, LookupError> {
-        let rows = self.lookup.connections.read_much(sql, parameters, LIST);
-        rows.await.map_err(Failure::into_read_error)
+        let (connections, deadline) = (&self.lookup.connections, Instant::now() + LIST);
+        connections.run(Mode::LIST, sql, parameters, deadline).await
     }
 }
 

@@ -58,11 +58,6 @@ impl Failure {
         matches!(self, Self::Standby(_))
     }
 
-    /// Whether a connection to the same name, opened anew, may do better.
-    pub(super) fn is_of_the_connection(&self) -> bool {
-        self.is_standby() || self.is_stale()
-    }
-
     /// Whether the server refused to write because nothing may be written there; a standby also
     /// reports that with the code of a feature that it does not have.
     pub(super) fn is_of_a_read_only_server(&self) -> bool {
@@ -102,22 +97,19 @@ impl Failure {
         self.into_error(Asked::Session)
     }
 
-    /// The error of any other query.
-    pub(super) fn into_read_error(self) -> LookupError {
-        self.into_error(Asked::Read)
-    }
-
-    pub(super) fn into_write_error(self) -> LookupError {
-        self.into_error(Asked::Write)
-    }
-
-    fn into_error(self, asked: Asked) -> LookupError {
+    /// The error of what was `asked`.
+    pub(super) fn into_error(self, asked: Asked) -> LookupError {
+        if asked == Asked::Claim {
+            return self.into_claim_error();
+        }
         let error = match &self {
             Self::Unasked(error) => error.clone(),
             Self::Slow => LookupError::timeout(match asked {
                 Asked::Session => "the session query took too long",
                 Asked::Read => "the query took too long",
-                Asked::Write => "the write took too long, and may have been done all the same",
+                Asked::Write | Asked::Claim => {
+                    "the write took too long, and may have been done all the same"
+                }
             }),
             Self::Standby(_) => LookupError::unavailable(STANDBY),
             Self::Server(_) => of_code(self.sqlstate(), asked),
@@ -130,9 +122,9 @@ impl Failure {
 
     /// The error of a claim. The lookup before it worked, which an error of the directory alone would
     /// leave open.
-    pub(super) fn into_claim_error(self) -> LookupError {
+    fn into_claim_error(self) -> LookupError {
         let is_locked = self.sqlstate() == Some("55P03");
-        let error = self.into_write_error();
+        let error = self.into_error(Asked::Write);
         let claim = match error.kind() {
             _ if is_locked => LookupError::timeout(
                 "the claim of the session was given up: another transaction holds its row",
@@ -150,11 +142,12 @@ impl Failure {
 }
 
 /// What was asked of the server, by which an error names it.
-#[derive(Clone, Copy)]
-enum Asked {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
     Session,
     Read,
     Write,
+    Claim,
 }
 
 /// A text with the name of what was asked in the middle.
@@ -163,7 +156,7 @@ macro_rules! text {
         match $asked {
             Asked::Session => concat!($before, "the session query", $after),
             Asked::Read => concat!($before, "the query", $after),
-            Asked::Write => concat!($before, "the write", $after),
+            Asked::Write | Asked::Claim => concat!($before, "the write", $after),
         }
     };
 }

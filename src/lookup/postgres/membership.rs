@@ -10,7 +10,7 @@ use tokio_postgres::{
 
 use super::{
     PostgresLookup, PostgresVerifyError, connections::Parameter, directory::PostgresDirectory,
-    failure::Failure, reserved::Durability,
+    mode::Mode,
 };
 use crate::{
     Beat, CacheHandle, HealthCheck, LookupError, MachineId, MachineInfo, Membership, Node,
@@ -61,8 +61,9 @@ impl Membership for PostgresDirectory {
         let deadline = Instant::now() + within;
         let row = MachineRow::of(me, info);
         let (sql, parameters) = (&self.statements().beat, row.process());
-        let rows = self
-            .write_row_as(Durability::Lossy, sql, &parameters, deadline)
+        let connections = &self.lookup().connections;
+        let rows = connections
+            .run(Mode::BEAT, sql, &parameters, deadline)
             .await?;
         if rows.is_empty() {
             self.find_out(&row, deadline).await
@@ -185,8 +186,10 @@ impl PostgresDirectory {
         let connections = &self.lookup().connections;
         let machine: Parameter<'_> = (&machine.as_str(), Type::TEXT);
         let deadline = Instant::now() + within;
-        let rows = connections.read_presence(sql, &[machine], deadline).await;
-        column(&rows.map_err(Failure::into_lookup_error)?, 1)
+        let rows = connections
+            .run(Mode::READ_MACHINE, sql, &[machine], deadline)
+            .await?;
+        column(&rows, 1)
     }
 
     async fn write_row(
@@ -195,21 +198,10 @@ impl PostgresDirectory {
         parameters: &[Parameter<'_>],
         deadline: Instant,
     ) -> Result<Vec<Row>, LookupError> {
-        self.write_row_as(Durability::Durable, sql, parameters, deadline)
-            .await
-    }
-
-    async fn write_row_as(
-        &self,
-        durability: Durability,
-        sql: &str,
-        parameters: &[Parameter<'_>],
-        deadline: Instant,
-    ) -> Result<Vec<Row>, LookupError> {
         let connections = &self.lookup().connections;
-        // All of these say how things are, and may say so twice.
-        let written = connections.write_presence(sql, parameters, deadline, durability);
-        written.await.map_err(Failure::into_write_error)
+        connections
+            .run(Mode::WRITE_MACHINE, sql, parameters, deadline)
+            .await
     }
 }
 

@@ -25,9 +25,14 @@ pub(super) type Answer = Result<Option<Session>, LookupError>;
 
 /// A few slots, each of which has at most one query in flight, and a queue before them.
 ///
-/// Nobody ever waits for company. Whoever finds a free slot goes out at once and alone; whoever
-/// finds none queues, and all who queued go out together when a slot becomes free, or one by one
-/// where the query has no form for many.
+/// No lookup waits for others to join it. A lookup that finds a free slot is sent at once and alone;
+/// one that finds none queues, and all that queued are sent together when a slot becomes free, or one
+/// by one where the query has no form for many.
+///
+/// The alternative is to send each lookup at once, over a few connections that the driver pipelines.
+/// That needs neither this queue nor a second query, and is slower: `benches/lookup` measured 0.49 of
+/// the throughput with 64 different sessions waiting and 0.57 with 512, on four connections and two
+/// threads, since each lookup is a message and a plan's execution of its own (one thread: 0.69, 1.0).
 pub(super) struct Queue {
     state: Mutex<State>,
     slots: usize,

@@ -3,7 +3,7 @@
 use tokio_postgres::types::Type;
 
 use super::{PostgresDirectory, epoch, value};
-use crate::{LookupError, MachineId, SessionId, lookup::postgres::failure::Failure};
+use crate::{LookupError, MachineId, SessionId, lookup::postgres::mode::Mode};
 
 /// A session was [assigned](PostgresDirectory::assign).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,15 +70,14 @@ impl PostgresDirectory {
         let id = lookup.query.id(session);
         let rows = lookup
             .connections
-            .write(
+            // A second time, it would not know the owner before.
+            .run(
+                Mode::WRITE_ONCE,
                 &self.statements.assign,
                 &[id.parameter(), (&machine.as_str(), Type::TEXT)],
                 lookup.connections.deadline(),
-                // A second time, it would not know who owned the session before.
-                false,
             )
-            .await
-            .map_err(Failure::into_write_error)?;
+            .await?;
         let row = rows.first().ok_or(AssignError::UnknownSession)?;
         let machine = machine.clone();
         match value::<i16>(row, "machine")? {

@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 use super::PostgresDirectory;
 use crate::{
     LookupError, MachineId, Session, SessionDirectory,
-    lookup::postgres::{Inner, failure::Failure},
+    lookup::postgres::{Inner, mode::Mode},
 };
 
 impl SessionDirectory for PostgresDirectory {
@@ -28,7 +28,9 @@ impl SessionDirectory for PostgresDirectory {
         let epoch = seen.epoch().and_then(|epoch| i64::try_from(epoch).ok());
         let rows = lookup
             .connections
-            .claim(
+            // A second time, it finds that the session is this machine's already.
+            .run(
+                Mode::CLAIM,
                 &self.statements.claim,
                 &[
                     id.parameter(),
@@ -37,11 +39,9 @@ impl SessionDirectory for PostgresDirectory {
                     (&owner, Type::TEXT),
                     (&epoch, Type::INT8),
                 ],
-                // It may be sent twice: the second finds that the session is this machine's already.
                 lookup.connections.deadline(),
             )
-            .await
-            .map_err(Failure::into_claim_error)?;
+            .await?;
         match rows.as_slice() {
             [] => Ok(None),
             [row] => lookup.read(seen.id(), row).map(Some),

@@ -3,7 +3,7 @@
 use tokio_postgres::types::Type;
 
 use super::{PostgresDirectory, epoch, value};
-use crate::{LookupError, MachineId, SessionId, SessionStatus, lookup::postgres::failure::Failure};
+use crate::{LookupError, MachineId, SessionId, SessionStatus, lookup::postgres::mode::Mode};
 
 /// The status of a session that was ended, where the builder names none.
 const ENDED: &str = "ended";
@@ -73,7 +73,9 @@ impl PostgresDirectory {
         }
         let rows = lookup
             .connections
-            .write(
+            // A second time, it is over already.
+            .run(
+                Mode::WRITE,
                 &self.statements.end,
                 &[
                     id.parameter(),
@@ -82,11 +84,8 @@ impl PostgresDirectory {
                     (&at, Type::INT8),
                 ],
                 lookup.connections.deadline(),
-                // Then it is over already.
-                true,
             )
-            .await
-            .map_err(Failure::into_write_error)?;
+            .await?;
         let Some(row) = rows.first() else {
             return Ok(None);
         };

@@ -3,7 +3,7 @@
 use tokio_postgres::types::Type;
 
 use super::PostgresDirectory;
-use crate::{LookupError, MachineId, lookup::postgres::failure::Failure};
+use crate::{LookupError, MachineId, lookup::postgres::mode::Mode};
 
 impl PostgresDirectory {
     /// Declares a machine gone: for the whole fleet it is lost from now on, whether it beats or
@@ -30,8 +30,9 @@ impl PostgresDirectory {
             (&gone as _, Type::BOOL),
         ];
         let deadline = connections.deadline();
-        let written = connections.write(sql, &parameters, deadline, true).await;
-        let written = written.map_err(Failure::into_write_error)?;
+        let written = connections
+            .run(Mode::WRITE, sql, &parameters, deadline)
+            .await?;
         Ok(!written.is_empty())
     }
 }

@@ -10,8 +10,9 @@ use super::{
 use crate::{
     LookupError,
     lookup::postgres::{
-        failure::Failure,
+        failure::Asked,
         migration::{NOTIFY_TRIGGERS, function},
+        mode::Mode,
     },
 };
 
@@ -43,8 +44,11 @@ impl PostgresDirectory {
     ) -> Result<Vec<String>, LookupError> {
         let sql = missing_triggers(&self.table, function, names);
         let connections = &self.lookup.connections;
-        let rows = connections.ask(&sql, &[], deadline, false).await;
-        let rows = rows.map_err(Failure::into_read_error)?;
+        let mode = Mode {
+            asked: Asked::Read,
+            ..Mode::READ
+        };
+        let rows = connections.run(mode, &sql, &[], deadline).await?;
         rows.iter()
             .map(|row| {
                 let (trigger, table): (&str, &str) = (value(row, 0)?, value(row, 1)?);

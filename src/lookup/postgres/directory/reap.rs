@@ -9,7 +9,7 @@ use tokio_postgres::types::Type;
 use super::{PostgresDirectory, epoch, json, rows, value};
 use crate::{
     LookupError, SessionId,
-    lookup::postgres::{failure::Failure, row, sql::file},
+    lookup::postgres::{mode::Mode, row, sql::file},
 };
 
 /// What was [deleted](PostgresDirectory::reap).
@@ -76,8 +76,8 @@ impl PostgresDirectory {
         ];
         let mut reaped = Reaped::default();
         let sql = &self.statements.reap_sessions;
-        let rows = connections.write_much(sql, &parameters, deadline).await;
-        for row in rows.map_err(Failure::into_write_error)? {
+        let rows = connections.run(Mode::WRITE_MUCH, sql, &parameters, deadline);
+        for row in rows.await? {
             // One that has no id which could be asked for has been deleted like the others.
             if let Some(session) = row::id(&row) {
                 let epoch = epoch(value(&row, "epoch")?)?;
@@ -93,8 +93,8 @@ impl PostgresDirectory {
         };
         let sql = living.sql.template("no_starting", no_starting);
         let sql = sql.fill(file!("reap_machines"));
-        let rows = connections.write_much(&sql, &parameters, deadline).await;
-        for row in rows.map_err(Failure::into_write_error)? {
+        let rows = connections.run(Mode::WRITE_MUCH, &sql, &parameters, deadline);
+        for row in rows.await? {
             reaped.machines.push(value(&row, "id")?);
         }
         Ok(reaped)

@@ -8,7 +8,7 @@ use tokio_postgres::{Row, types::Type};
 use super::{PostgresDirectory, epoch, value};
 use crate::{
     LookupError, MachineId, Node, NodeState, Released, SessionId,
-    lookup::postgres::{failure::Failure, queue::Queue, row},
+    lookup::postgres::{mode::Mode, queue::Queue, row},
 };
 
 /// How long the release of all sessions may take: enough for some hundred thousand of them, as
@@ -76,7 +76,9 @@ impl PostgresDirectory {
         let boot_id = lookup.nodes.boot_id(me);
         let rows = lookup
             .connections
-            .write(
+            // A second time, it could not tell whether the first had done it.
+            .run(
+                Mode::WRITE_ONCE,
                 &self.statements.release,
                 &[
                     (&me.as_str(), Type::TEXT),
@@ -87,11 +89,8 @@ impl PostgresDirectory {
                     (&is_alone, Type::BOOL),
                 ],
                 deadline,
-                // A second time, it could not tell whether the first had done it.
-                false,
             )
-            .await
-            .map_err(Failure::into_write_error)?;
+            .await?;
         let mut released = read(&rows)?;
         release.confirm();
         Ok(released.pop())
@@ -161,14 +160,14 @@ impl PostgresDirectory {
         machine: &MachineId,
         deadline: Instant,
     ) -> Result<Vec<Option<(SessionId, u64)>>, LookupError> {
-        let limit = deadline.saturating_duration_since(Instant::now());
         let parameters = [
             (&machine.as_str() as _, Type::TEXT),
             (&LISTED as _, Type::INT8),
         ];
         let (sql, connections) = (&self.statements.owned, &self.lookup.connections);
-        let rows = connections.read_much(sql, &parameters, limit).await;
-        let rows = rows.map_err(Failure::into_read_error)?;
+        let rows = connections
+            .run(Mode::LIST, sql, &parameters, deadline)
+            .await?;
         rows.iter()
             .map(|row| {
                 let epoch = epoch(value(row, "epoch")?)?;
@@ -191,7 +190,8 @@ impl PostgresDirectory {
         let (these, waited) = (lookup.query.ids(these), lookup.query.ids(waited));
         let rows = lookup
             .connections
-            .write_much(
+            .run(
+                Mode::WRITE_MUCH,
                 sql,
                 &[
                     (&me.as_str(), Type::TEXT),
@@ -203,8 +203,7 @@ impl PostgresDirectory {
                 ],
                 deadline,
             )
-            .await
-            .map_err(Failure::into_write_error)?;
+            .await?;
         read(&rows)
     }
 }

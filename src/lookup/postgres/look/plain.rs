@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_postgres::types::Type;
 
 use crate::{
     LookupError,
-    lookup::postgres::{PostgresLookup, failure::Failure, row::value, sql::file},
+    lookup::postgres::{PostgresLookup, mode::Mode, row::value, sql::file},
 };
 
 /// How long a list may take: without our index, it may read the whole table.
@@ -55,8 +56,10 @@ impl PostgresLookup {
         ];
         let (sql, connections) = (&self.inner.sql, &self.inner.connections);
         let sql = sql.fill(file!("see_sessions"));
-        let rows = connections.read_much(&sql, &parameters, LIST).await;
-        let rows = rows.map_err(Failure::into_read_error)?;
+        let deadline = Instant::now() + LIST;
+        let rows = connections
+            .run(Mode::LIST, &sql, &parameters, deadline)
+            .await?;
         rows.iter()
             .map(|row| {
                 Ok(PlainSession {

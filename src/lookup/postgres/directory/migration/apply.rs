@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     LookupError, LookupErrorKind,
-    lookup::postgres::{PostgresDirectory, failure::Failure, identifier::Identifier},
+    lookup::postgres::{PostgresDirectory, identifier::Identifier, mode::Mode},
 };
 
 /// What [`migrate`](PostgresDirectory::migrate) did.
@@ -39,9 +39,6 @@ pub struct LeftToDo {
     /// The statements for it, each to be run outside of a transaction.
     pub sql: String,
 }
-
-/// How long a step waits for the table, behind which all other statements queue meanwhile.
-const LOCK: Duration = Duration::from_secs(1);
 
 /// How long the migration may take.
 const MIGRATION: Duration = Duration::from_secs(60);
@@ -88,9 +85,9 @@ impl PostgresDirectory {
     }
 
     async fn run(&self, sql: &str, deadline: Instant) -> Result<(), LookupError> {
-        let limit = deadline.saturating_duration_since(Instant::now());
-        let done = self.lookup.connections.execute(sql, LOCK, limit).await;
-        done.map_err(Failure::into_write_error)
+        let connections = &self.lookup.connections;
+        let done = connections.run(Mode::MIGRATE, sql, &[], deadline);
+        done.await.map(drop)
     }
 
     async fn fill_all(
@@ -163,9 +160,8 @@ impl PostgresDirectory {
         let rows = self
             .lookup
             .connections
-            .write_much(&sql, &[], deadline)
-            .await;
-        let rows = rows.map_err(Failure::into_write_error)?;
+            .run(Mode::WRITE_MUCH, &sql, &[], deadline)
+            .await?;
         match rows.first() {
             Some(row) => Ok((super::super::value(row, 0)?, super::super::value(row, 1)?)),
             None => Ok((0, false)),
