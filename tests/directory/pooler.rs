@@ -1,6 +1,6 @@
 //! Everything through PgBouncer in transaction mode, which keeps two connections for all.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tower_ownership::{
     Freshness, NodeState, PostgresLookup, PostgresLookupBuilder, Presence, SessionFilter, SessionId,
@@ -46,8 +46,11 @@ async fn lives(database: Database, fleet: PostgresLookupBuilder) {
     let (m1, m2) = (process("m1"), process("m2"));
     m1.directory.migrate().await.unwrap();
     let (here, there) = (m1.present().await, m2.present().await);
-    let began = here.health().last_beat;
-    until_async("it beats", async || here.health().last_beat < began).await;
+    let since = Instant::now();
+    until_async("it beats", async || {
+        here.health().last_beat < since.elapsed()
+    })
+    .await;
 
     let id = unowned(&database).await;
     let session = SessionId::new(id);

@@ -91,4 +91,10 @@ pub(super) const FRAGMENTS: &[(&str, &str)] = &[
          $.{epoch}::bigint AS epoch, {remaining $}",
     ),
     ("owners", file!("owners")),
+    // The name of the type `t`, by which `Column` judges it: a domain is what it is made of.
+    (
+        "type_name",
+        "CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN format_type(t.typbasetype, NULL) \
+         ELSE format_type(t.oid, NULL) END",
+    ),
 ];

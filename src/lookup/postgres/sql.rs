@@ -304,7 +304,12 @@ mod tests {
                 .template("condition", "true")
                 .template("which", "$1")
                 .template("id_column", "")
-                .text("limit", "2");
+                .text("limit", "2")
+                .text("places", "'a'")
+                .text("epoch_function", "'f()'")
+                .text("epoch_triggers", "2")
+                .text("missing_triggers", "SELECT 1, 2, 3")
+                .text("written", "'a'");
             let statements = Statements::new(&sql);
             let others = [
                 file!("session"),
@@ -316,6 +321,10 @@ mod tests {
                 file!("see_machine"),
                 file!("see_some_machines"),
                 file!("see_sessions"),
+                file!("sample_owners"),
+                file!("sample_statuses"),
+                file!("verify"),
+                file!("verify_ownership"),
             ];
             let others: Vec<String> = others.iter().map(|file| living.fill(file)).collect();
             for statement in statements.all().chain(&others) {

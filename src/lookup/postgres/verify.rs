@@ -1,8 +1,6 @@
 //! Looking at the database before the first request does.
 
-use std::collections::HashMap;
-
-use tokio_postgres::{Row, types::Type};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::{LookupError, MachineId, SessionId, SessionStatus, machine::shape::alike};
@@ -11,15 +9,12 @@ use super::{
     PostgresLookup,
     column::Column,
     fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWarning},
+    row::value,
+    sql::{Sql, file},
     table::Table,
 };
 
-mod ownership;
-mod setup;
-
-/// The name of the type `t`, by which [`Column`] judges it: a domain is what it is made of.
-const TYPE_NAME: &str = "CASE t.typtype WHEN 'e' THEN 'enum' \
-     WHEN 'd' THEN format_type(t.typbasetype, NULL) ELSE format_type(t.oid, NULL) END";
+mod table;
 
 impl PostgresLookup {
     /// Connects, and checks that sessions are stored as configured. Ask before the server takes
@@ -60,106 +55,14 @@ impl PostgresLookup {
         Ok(PostgresVerified { warnings })
     }
 
-    async fn verify_table(
-        &self,
-        table: &Table,
-        warnings: &mut Vec<PostgresWarning>,
-    ) -> Result<(), PostgresVerifyError> {
-        let name = table.qualified();
-        let sql = format!(
-            "SELECT a.attname::text, {TYPE_NAME} \
-             FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid \
-             WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped"
-        );
-        let rows = self.rows(&sql, &name).await?;
-        if rows.is_empty() {
-            let faults = vec![PostgresFault::NoTable { table: name }];
-            return Err(PostgresVerifyError::Faults(faults));
-        }
-        let mut found = HashMap::new();
-        for row in rows {
-            found.insert(text(&row, 0)?, text(&row, 1)?);
-        }
-        let columns = Column::of_table(table, self.inner.query.id_type());
-        let type_of = |column: &Column| found.get(&column.name).map(String::as_str);
-        let mut faults: Vec<PostgresFault> = columns
-            .iter()
-            .filter_map(|column| column.fault(&name, type_of(column)))
-            .collect();
-        if let Some(ownership) = &table.ownership {
-            ownership::not_migrated(ownership, &mut faults);
-            faults.extend(self.verify_ownership(table, ownership, warnings).await?);
-        }
-        if !faults.is_empty() {
-            return Err(PostgresVerifyError::Faults(faults));
-        }
-        for column in columns {
-            if let Some(found) = found.get(&column.name).filter(|f| column.lacks_zone(f)) {
-                warnings.push(PostgresWarning::NoTimeZone {
-                    found: found.clone(),
-                    column: column.name,
-                });
-            }
-        }
-        self.verify_index(table, name, warnings).await?;
-        if let Some(ownership) = &table.ownership {
-            self.verify_setup(table, ownership, warnings).await?;
-        }
-        Ok(())
-    }
-
-    async fn verify_index(
-        &self,
-        table: &Table,
-        name: String,
-        warnings: &mut Vec<PostgresWarning>,
-    ) -> Result<(), LookupError> {
-        // A view has no index of its own, and what is below it is not ours to judge.
-        let sql = "SELECT a.attname::text FROM pg_class AS c \
-             LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL \
-             LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0] \
-             WHERE c.oid = to_regclass($1) AND c.relkind IN ('r', 'p', 'm')";
-        let rows = self.rows(sql, &name).await?;
-        let begins_with_id = |row: &Row| {
-            let first: Option<&str> = row.try_get(0).ok().flatten();
-            first == Some(table.id.name())
-        };
-        if !rows.is_empty() && !rows.iter().any(begins_with_id) {
-            warnings.push(PostgresWarning::NoIndex {
-                table: name,
-                column: table.id.name().to_owned(),
-            });
-        }
-        Ok(())
-    }
-
     async fn sample(
         &self,
         table: &Table,
         me: &MachineId,
         warnings: &mut Vec<PostgresWarning>,
     ) -> Result<(), LookupError> {
-        let (name, owner) = (table.qualified(), &table.owner);
-        let statuses = self.inner.statuses.as_ref();
-        let active = statuses.map_or_else(Vec::new, |statuses| statuses.active.clone());
-        // Without a status every row is active, and the parameter has nothing to say.
-        let condition = match &table.status {
-            Some(status) => format!("t.{status}::text = ANY($1)"),
-            None => "$1 IS NOT NULL".to_owned(),
-        };
-        let sql = format!(
-            "SELECT DISTINCT owner FROM (SELECT t.{owner}::text AS owner FROM {name} AS t \
-             WHERE {condition} AND t.{owner} IS NOT NULL LIMIT 100) AS sample"
-        );
-        let rows = self
-            .inner
-            .connections
-            .query(&sql, &[(&active, Type::TEXT_ARRAY)])
-            .await?;
-        let owners: Vec<String> = rows
-            .iter()
-            .map(|row| text(row, 0))
-            .collect::<Result<_, _>>()?;
+        let (sql, statuses) = (&self.inner.sql, self.inner.statuses.as_ref());
+        let owners = self.texts(&sql.fill(file!("sample_owners"))).await?;
         if let Some(stored) = owners
             .iter()
             .find(|stored| MachineId::parse(stored).is_err())
@@ -174,19 +77,10 @@ impl PostgresLookup {
                 machine: me.clone(),
             });
         }
-        let (Some(status), Some(statuses), true) = (&table.status, statuses, owners.is_empty())
-        else {
+        let (Some(_), Some(statuses), true) = (&table.status, statuses, owners.is_empty()) else {
             return Ok(());
         };
-        let sql = format!(
-            "SELECT DISTINCT status FROM (SELECT t.{status}::text AS status FROM {name} AS t \
-             WHERE t.{status} IS NOT NULL LIMIT 1000) AS sample ORDER BY status"
-        );
-        let rows = self.inner.connections.query(&sql, &[]).await?;
-        let found: Vec<String> = rows
-            .iter()
-            .map(|row| text(row, 0))
-            .collect::<Result<_, _>>()?;
+        let found = self.texts(&sql.fill(file!("sample_statuses"))).await?;
         let lives = |word: &String| {
             matches!(
                 statuses.read(word),
@@ -207,10 +101,7 @@ impl PostgresLookup {
         let sql = format!("SELECT jsonb_object_keys(to_jsonb(r.*)) FROM (SELECT s.* {outer}) AS r");
         let connections = &self.inner.connections;
         let rows = connections.query(&sql, &[id.parameter()]).await?;
-        let names: Vec<String> = rows
-            .iter()
-            .map(|row| text(row, 0))
-            .collect::<Result<_, _>>()?;
+        let names = texts(&rows)?;
 
         let (needed, optional) = Column::of_query();
         let missing = needed.iter().filter(|column| !names.contains(&column.name));
@@ -219,12 +110,13 @@ impl PostgresLookup {
             .collect();
         let present = needed.iter().chain(&optional);
         for column in present.filter(|column| names.contains(&column.name)) {
+            let type_name = Sql::new().fill("{type_name}");
             let sql = format!(
-                "SELECT {TYPE_NAME} FROM pg_type AS t WHERE t.oid = (SELECT pg_typeof(s.{}) {outer})",
+                "SELECT {type_name} FROM pg_type AS t WHERE t.oid = (SELECT pg_typeof(s.{}) {outer})",
                 column.name
             );
-            for row in connections.query(&sql, &[id.parameter()]).await? {
-                faults.extend(column.fault(PLACE, Some(&text(&row, 0)?)));
+            for found in texts(&connections.query(&sql, &[id.parameter()]).await?)? {
+                faults.extend(column.fault(PLACE, Some(&found)));
             }
         }
         if faults.is_empty() {
@@ -234,14 +126,11 @@ impl PostgresLookup {
         }
     }
 
-    async fn rows(&self, sql: &str, table: &str) -> Result<Vec<Row>, LookupError> {
-        let parameters = [(&table as _, Type::TEXT)];
-        self.inner.connections.query(sql, &parameters).await
+    async fn texts(&self, sql: &str) -> Result<Vec<String>, LookupError> {
+        texts(&self.inner.connections.query(sql, &[]).await?)
     }
 }
 
-fn text(row: &Row, column: usize) -> Result<String, LookupError> {
-    row.try_get(column).map_err(|error| {
-        LookupError::corrupt("PostgreSQL's catalog holds something unexpected").with_source(error)
-    })
+fn texts(rows: &[Row]) -> Result<Vec<String>, LookupError> {
+    rows.iter().map(|row| value(row, 0)).collect()
 }
