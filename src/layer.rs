@@ -164,6 +164,8 @@ impl OwnershipLayerBuilder {
         mut self,
         allows: impl Fn(&Parts, &Session) -> bool + Send + Sync + 'static,
     ) -> Self {
+        #[cfg(feature = "probe")]
+        let allows = crate::probe::or_probe(allows);
         self.guard = Some(Box::new(allows));
         self
     }

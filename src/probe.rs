@@ -44,8 +44,10 @@
 //!   with the header, authentic or not, claims and takes over nothing.
 //! - The secret is not sent, and no answer names a machine. A header that is overheard can be sent
 //!   again, for the same session only, and shows only whether that session is reached.
-//! - A [guard](crate::OwnershipLayerBuilder::guard) has to let probes pass:
-//!   [`ProbeSecret::is_probe`]. Otherwise they are refused with `session-forbidden`.
+//! - A verified probe passes the [guard](crate::OwnershipLayerBuilder::guard), since it carries no
+//!   credentials of the application. Only the layer that
+//!   [answers probes](crate::OwnershipLayer::answer_probes) verifies them, so no such request can
+//!   pass a guard and reach the application.
 //!
 //! # What it takes
 //! A session that lives for as long as machines do and belongs to another machine than the one
@@ -68,7 +70,8 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 pub use outcome::ProbeOutcome;
-pub use responder::{ProbeFuture, ProbeResponder, ProbedLayer};
+pub(crate) use responder::or_probe;
+pub use responder::{ProbeFuture, ProbeResponder, Probed, ProbedLayer};
 pub use secret::ProbeSecret;
 
 use judge::Expected;

@@ -1,4 +1,4 @@
-//! The machine's side of a probe: stands between the layer and the application.
+//! The machine's side of a probe: verifies it in front of the layer, and answers it behind.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::ProbeSecret;
-use crate::{Ownership, OwnershipLayer, claim::PROBE, policy::Policy};
+use crate::{Ownership, OwnershipLayer, Session, claim::PROBE, policy::Policy};
 
 /// The answer to a probe that came to the session's owner at once.
 pub(super) const ARRIVED: &str = "arrived";
@@ -24,8 +24,9 @@ pub(super) const REPLAYED: &str = "replayed";
 impl OwnershipLayer {
     /// Answers [probes](crate::probe) that reach a session's owner, in the application's place.
     ///
-    /// The secret is the same on every machine. Probes pass a guard only where it lets them: see
-    /// [`ProbeSecret::is_probe`].
+    /// The secret is the same on every machine. Probes are not shown to the
+    /// [guard](crate::OwnershipLayerBuilder::guard): they carry no credentials of the application,
+    /// and read nothing of the session.
     #[must_use]
     pub fn answer_probes(&self, secret: ProbeSecret) -> ProbedLayer {
         ProbedLayer {
@@ -43,45 +44,77 @@ pub struct ProbedLayer {
 }
 
 impl<S> Layer<S> for ProbedLayer {
-    // In one layer, since a responder outside of the ownership layer would answer on every machine.
-    type Service = Ownership<ProbeResponder<S>>;
+    // Both sides in one layer: a probe that was let past the guard has to find the responder, and a
+    // responder outside of the layer would answer on every machine.
+    type Service = Probed<Ownership<ProbeResponder<S>>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        self.layer.layer(ProbeResponder {
-            inner,
+        Probed {
+            inner: self.layer.layer(ProbeResponder { inner }),
             secret: self.secret.clone(),
             policy: Arc::clone(self.layer.policy()),
-        })
+        }
     }
 }
 
-/// Answers authentic probes; passes every other request to the wrapped service.
+/// In the extensions of a request that was verified to be a probe: what the owner answers.
 #[derive(Clone)]
-pub struct ProbeResponder<S> {
+struct Verified(HeaderValue);
+
+/// Lets verified probes pass a guard.
+pub(crate) fn or_probe(
+    allows: impl Fn(&Parts, &Session) -> bool,
+) -> impl Fn(&Parts, &Session) -> bool {
+    move |head, session| head.extensions.get::<Verified>().is_some() || allows(head, session)
+}
+
+/// Verifies probes in front of an ownership layer; every other request passes untouched.
+#[derive(Clone)]
+pub struct Probed<S> {
     inner: S,
     secret: ProbeSecret,
     policy: Arc<Policy>,
 }
 
-impl<S> ProbeResponder<S> {
-    fn answer<R: Default>(&self, head: &Parts) -> Option<Response<R>> {
+impl<S> Probed<S> {
+    fn verify(&self, head: &Parts) -> Option<Verified> {
         let session = self.policy.extract.session(head).ok()??;
         let nonce = self.secret.asked(&head.headers, session)?;
         let what = match self.policy.replay.arrival(head).hops() {
             0 => ARRIVED,
             _ => REPLAYED,
         };
-        let signed = self
-            .secret
-            .answer(nonce, session, what, &self.policy.machine);
-        let mut response = Response::new(R::default());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        let no_store = HeaderValue::from_static("no-store");
-        let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, no_store);
-        headers.insert(PROBE, HeaderValue::try_from(signed).ok()?);
-        Some(response)
+        let me = &self.policy.machine;
+        let answer = self.secret.answer(nonce, session, what, me);
+        Some(Verified(HeaderValue::try_from(answer).ok()?))
     }
+}
+
+impl<S: Service<Request<B>>, B> Service<Request<B>> for Probed<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> S::Future {
+        if !request.headers().contains_key(PROBE) {
+            return self.inner.call(request);
+        }
+        let (mut head, body) = request.into_parts();
+        if let Some(verified) = self.verify(&head) {
+            head.extensions.insert(verified);
+        }
+        self.inner.call(Request::from_parts(head, body))
+    }
+}
+
+/// Answers verified probes; passes every other request to the application.
+#[derive(Clone, Debug)]
+pub struct ProbeResponder<S> {
+    inner: S,
 }
 
 impl<S, B, R> Service<Request<B>> for ProbeResponder<S>
@@ -98,27 +131,32 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let mut request = request;
-        if request.headers().contains_key(PROBE) {
-            let (head, body) = request.into_parts();
-            if let answer @ Some(_) = self.answer(&head) {
-                return ProbeFuture {
-                    answer,
-                    inner: None,
-                };
-            }
-            request = Request::from_parts(head, body);
-        }
-        ProbeFuture {
-            answer: None,
-            inner: Some(self.inner.call(request)),
+        match request.extensions().get::<Verified>() {
+            Some(Verified(answer)) => ProbeFuture {
+                answer: Some(arrived(answer.clone())),
+                inner: None,
+            },
+            None => ProbeFuture {
+                answer: None,
+                inner: Some(self.inner.call(request)),
+            },
         }
     }
 }
 
-impl<S: fmt::Debug> fmt::Debug for ProbeResponder<S> {
+fn arrived<R: Default>(answer: HeaderValue) -> Response<R> {
+    let mut response = Response::new(R::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let no_store = HeaderValue::from_static("no-store");
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, no_store);
+    headers.insert(PROBE, answer);
+    response
+}
+
+impl<S: fmt::Debug> fmt::Debug for Probed<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProbeResponder")
+        f.debug_struct("Probed")
             .field("inner", &self.inner)
             .finish_non_exhaustive()
     }

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderMap, request::Parts};
+use http::HeaderMap;
 use sha2::Sha256;
 use uuid::Uuid;
 
@@ -30,28 +30,6 @@ impl ProbeSecret {
         // HMAC takes keys of every length; should that ever change, there is no secret.
         let keyed = Hmac::new_from_slice(secret).map_err(|_| InvalidProbe::ShortSecret)?;
         Ok(Self(Arc::new(keyed)))
-    }
-
-    /// Whether a request is an authentic probe of this session, for a
-    /// [guard](crate::OwnershipLayerBuilder::guard) that should let probes pass.
-    ///
-    /// A probe carries no credentials of the application, and it reads nothing of the session:
-    /// where the layer [answers probes](crate::OwnershipLayer::answer_probes) with this secret, it
-    /// never reaches the application.
-    ///
-    /// ```
-    /// # use tower_ownership::{MemoryDirectory, OwnershipLayer, probe::ProbeSecret};
-    /// # let secret = ProbeSecret::new("0123456789abcdef").unwrap();
-    /// let layer = OwnershipLayer::builder(MemoryDirectory::new()).guard({
-    ///     let secret = secret.clone();
-    ///     move |head, session| {
-    ///         head.headers.contains_key("authorization") || secret.is_probe(head, session.id())
-    ///     }
-    /// });
-    /// ```
-    #[must_use]
-    pub fn is_probe(&self, head: &Parts, session: SessionId) -> bool {
-        self.asked(&head.headers, session).is_some()
     }
 
     /// The value of a probe's header: a number that is used once, and its proof.

@@ -36,10 +36,7 @@ fn secret() -> ProbeSecret {
 /// Every machine answers probes, and refuses everything else that shows no credentials.
 async fn fleet() -> Fleet {
     probed(edge(), |machine, sessions| {
-        let secret = secret();
-        layer(machine, sessions).guard(move |head, session| {
-            head.headers.contains_key("authorization") || secret.is_probe(head, session.id())
-        })
+        layer(machine, sessions).guard(|head, _| head.headers.contains_key("authorization"))
     })
     .await
 }
@@ -482,6 +479,20 @@ async fn a_header_that_was_overheard_opens_no_session_and_names_no_machine() {
         (fleet.owner.served(probed), fleet.owner.served(other)),
         (0, 0)
     );
+}
+
+#[tokio::test]
+async fn a_layer_that_answers_no_probes_lets_none_past_its_guard() {
+    let sessions = MemoryDirectory::new();
+    let session = new_session();
+    sessions.insert(Session::owned_by(session, machine_id(OWNER)));
+    let guarded = layer(OWNER, sessions).guard(|_, _| false);
+    let machine = Machine::start(OWNER, guarded).await;
+    let url = machine.server.url("/session/{session}");
+    let probe = Probe::new(&url, session, secret()).unwrap();
+    let outcome = probe.send(&machine_id(OWNER)).await;
+    assert_eq!(outcome.finding(), Some(Finding::SessionForbidden));
+    assert_eq!(machine.served(session), 0);
 }
 
 #[tokio::test]
