@@ -1,4 +1,4 @@
-//! The future of a response, and its body.
+//! The future of a response.
 
 use std::{
     fmt,
@@ -10,12 +10,11 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
-use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    Owned, Reader, SessionAbsent, SessionId,
+    Owned, Reader, ResponseBody, SessionAbsent, SessionId,
     cache::Pending,
     observe::RequestSpan,
     policy::{Act, Policy, Question},
@@ -249,87 +248,6 @@ impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {
             State::Waits { .. } => "ResponseFuture::Waits",
             State::Pass { .. } => "ResponseFuture::Pass",
             State::Answer { .. } => "ResponseFuture::Answer",
-        })
-    }
-}
-
-pin_project! {
-    /// The body of a response: the inner service's, or a small one of ours.
-    pub struct ResponseBody<B> {
-        #[pin]
-        kind: BodyKind<B>,
-    }
-}
-
-pin_project! {
-    #[project = BodyKindProj]
-    enum BodyKind<B> {
-        Inner { #[pin] body: B },
-        Ours { bytes: Bytes },
-    }
-}
-
-impl<B> ResponseBody<B> {
-    fn inner(body: B) -> Self {
-        Self {
-            kind: BodyKind::Inner { body },
-        }
-    }
-
-    fn ours(bytes: Bytes) -> Self {
-        Self {
-            kind: BodyKind::Ours { bytes },
-        }
-    }
-}
-
-impl<B> Body for ResponseBody<B>
-where
-    B: Body,
-    B::Data: From<Bytes>,
-{
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        match self.project().kind.project() {
-            BodyKindProj::Inner { body } => body.poll_frame(cx),
-            BodyKindProj::Ours { bytes } if bytes.is_empty() => Poll::Ready(None),
-            BodyKindProj::Ours { bytes } => {
-                Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes).into()))))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            BodyKind::Inner { body } => body.is_end_stream(),
-            BodyKind::Ours { bytes } => bytes.is_empty(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            BodyKind::Inner { body } => body.size_hint(),
-            BodyKind::Ours { bytes } => SizeHint::with_exact(bytes.len() as u64),
-        }
-    }
-}
-
-impl<B: Default> Default for ResponseBody<B> {
-    fn default() -> Self {
-        Self::inner(B::default())
-    }
-}
-
-impl<B> fmt::Debug for ResponseBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match &self.kind {
-            BodyKind::Inner { .. } => "ResponseBody::Inner",
-            BodyKind::Ours { .. } => "ResponseBody::Ours",
         })
     }
 }

@@ -100,6 +100,7 @@
 
 mod address;
 mod arrival;
+mod body;
 mod cache;
 mod claim;
 mod clock;
@@ -145,6 +146,7 @@ mod tls;
 
 pub use address::{Address, InvalidAddress};
 pub use arrival::{Arrival, FailureReason, ReplayFailure};
+pub use body::ResponseBody;
 pub use cache::{Freshness, Source};
 pub use claim::{OnLostOwner, OnUnassigned};
 pub use decision::Verdict;
@@ -156,7 +158,7 @@ pub use extract::{
     Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
 };
 pub use finding::{Finding, Severity};
-pub use future::{ResponseBody, ResponseFuture};
+pub use future::ResponseFuture;
 pub use health::{HealthCheck, HealthService};
 pub use identity::{FlyMachine, detect};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};

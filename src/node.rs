@@ -12,54 +12,26 @@ use std::{
 use tokio::{
     runtime::Handle,
     sync::oneshot,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep_until},
 };
-use tracing::{error, info, warn};
+use tracing::warn;
 
 use crate::{
-    Address, BuildError, CacheHandle, ExtractSession, Heartbeat, HeartbeatBuilder, HeartbeatError,
-    LookupError, MachineId, MachineIdentity, Membership, Node, NodeState, OnLostOwner,
-    OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, Replay, SessionDirectory, SessionLookup,
+    Address, BuildError, ExtractSession, HeartbeatBuilder, HeartbeatError, MachineIdentity, Node,
+    NodeState, OnLostOwner, OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, Replay,
     health::{Check, HealthBuilder, HealthCheck},
     observe::Chain,
-    random::jittered,
 };
+
+mod directory;
+mod start;
+
+pub use directory::{NodeDirectory, Unfit};
+
+use start::{Failed, Start, State, note};
 
 /// What a node says in the log.
 const TARGET: &str = "tower_ownership::node";
-
-/// How long to wait before a start that failed is tried again.
-const RETRY: Duration = Duration::from_millis(500);
-
-/// A directory that has all that a node needs.
-pub trait NodeDirectory: SessionLookup + SessionDirectory + Membership + Clone {
-    /// Checks that the directory is set up as this machine needs it. Nothing is checked by default.
-    fn verify(&self, me: &MachineId) -> impl Future<Output = Result<(), Unfit>> + Send {
-        let _ = me;
-        std::future::ready(Ok(()))
-    }
-
-    /// Makes the cache forget sessions when they change, until what is returned is dropped. `None`, the
-    /// default: the directory tells of no changes, and a session is read again when it is too old.
-    fn follow(&self, cache: CacheHandle) -> Result<Option<Box<dyn HealthCheck>>, Unfit> {
-        let _ = cache;
-        Ok(None)
-    }
-}
-
-impl NodeDirectory for crate::MemoryDirectory {}
-
-/// Why a directory cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Unfit {
-    /// It cannot be asked now.
-    #[error(transparent)]
-    Unreachable(#[from] LookupError),
-    /// It is not set up as this machine needs it. Trying again does not help.
-    #[error(transparent)]
-    Misconfigured(Box<dyn Error + Send + Sync>),
-}
 
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -219,84 +191,6 @@ impl<D> fmt::Debug for NodeBuilder<D> {
             .field("linger", &self.linger)
             .field("drain_limit", &self.drain_limit)
             .finish_non_exhaustive()
-    }
-}
-
-enum State<D> {
-    /// With why the last attempt failed.
-    Starting(Option<String>),
-    Running(Box<Heartbeat<D>>),
-    /// It has left, or its start failed for good.
-    Ended(String),
-}
-
-enum Failed {
-    Final(NodeError),
-    Later(LookupError),
-}
-
-/// What it takes to become a member of the fleet.
-struct Start<D> {
-    directory: D,
-    heartbeat: HeartbeatBuilder<D>,
-    node: Node,
-}
-
-impl<D: NodeDirectory> Start<D> {
-    async fn attempt(&self) -> Result<Heartbeat<D>, Failed> {
-        match self.directory.verify(self.node.machine()).await {
-            Ok(()) => {}
-            Err(Unfit::Unreachable(error)) => return Err(Failed::Later(error)),
-            Err(Unfit::Misconfigured(error)) => {
-                return Err(Failed::Final(NodeError::Directory(error)));
-            }
-        }
-        let started = self.heartbeat.clone().start(&self.node).await;
-        started.map_err(|error| match error {
-            HeartbeatError::Directory(error) => Failed::Later(error),
-            error => Failed::Final(error.into()),
-        })
-    }
-
-    async fn until_it_runs(self, state: Arc<Mutex<State<D>>>) {
-        loop {
-            sleep(jittered(RETRY)).await;
-            match self.attempt().await {
-                Ok(heartbeat) => {
-                    info!(target: TARGET, machine = self.node.machine().as_str(), "the node has joined its fleet");
-                    *lock(&state) = State::Running(Box::new(heartbeat));
-                    return;
-                }
-                Err(Failed::Later(error)) => note(&state, &error),
-                Err(Failed::Final(error)) => {
-                    let why = Chain(&error).to_string();
-                    error!(
-                        target: TARGET,
-                        machine = self.node.machine().as_str(),
-                        error = why,
-                        "the node cannot join its fleet, and serves no session"
-                    );
-                    *lock(&state) = State::Ended(error.to_string());
-                    return;
-                }
-            }
-        }
-    }
-}
-
-/// Notes why an attempt failed, and says so once for each reason.
-fn note<D>(state: &Mutex<State<D>>, error: &LookupError) {
-    let why = error.to_string();
-    let mut state = lock(state);
-    let is_news = !matches!(&*state, State::Starting(Some(before)) if *before == why);
-    *state = State::Starting(Some(why));
-    drop(state);
-    if is_news {
-        warn!(
-            target: TARGET,
-            error = %Chain(error),
-            "the node has not joined its fleet yet, and serves no session until it has"
-        );
     }
 }
 

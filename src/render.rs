@@ -2,6 +2,7 @@
 
 mod default;
 mod grpc;
+mod internals;
 mod negotiate;
 mod page;
 mod problem;

@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{HealthCheck, HealthService, report::Health};
+use super::{
+    HealthCheck, HealthService,
+    report::{Health, Named},
+};
 use crate::{SessionId, ownership::Sessions, policy::Policy};
 
 /// Configures a [`HealthService`]. Made by [`OwnershipLayer::health`](crate::OwnershipLayer::health).
@@ -16,13 +19,6 @@ pub struct HealthBuilder {
     directory_is_required: bool,
     shows_machine: bool,
     checks: Vec<Named>,
-}
-
-/// A check of the application's.
-pub(super) struct Named {
-    pub(super) name: String,
-    pub(super) required: bool,
-    pub(super) check: Box<dyn HealthCheck>,
 }
 
 impl HealthBuilder {

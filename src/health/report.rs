@@ -10,7 +10,7 @@ use futures_timer::Delay;
 use futures_util::future::{Either, select};
 use serde::Serialize;
 
-use super::{Check, builder::Named};
+use super::{Check, HealthCheck};
 use crate::{LookupError, LookupErrorKind, MachineId, NodeState, SessionId, ownership::Sessions};
 
 /// Whether a machine should get requests, and why.
@@ -54,6 +54,13 @@ impl HealthReport {
             .filter(|component| component.required && !component.ok)
             .map(|component| &*component.name)
     }
+}
+
+/// A check of the application's.
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) required: bool,
+    pub(super) check: Box<dyn HealthCheck>,
 }
 
 /// What a machine's health is read from.

@@ -14,7 +14,6 @@ use uuid::Uuid;
 use super::{
     lease::LeaseTtl,
     releases::Releases,
-    sessions::Sessions,
     state::{AtomicNodeState, NodeState},
     terms::Terms,
 };
@@ -25,6 +24,9 @@ use crate::{
 };
 
 mod judge;
+mod release;
+
+pub use release::Release;
 
 /// The lease TTL is no shorter than this, however short the freshness of what is owned: a request
 /// that waited for its lookup has to be able to use it.
@@ -40,6 +42,14 @@ const SHORTEST_TTL: u64 = 1_000;
 /// its own. A clone is the same node.
 #[derive(Clone)]
 pub struct Node(Arc<Inner>);
+
+/// What a node does with its layers.
+pub(super) trait Layer: Send + Sync {
+    /// Forgets one session. What is under way is not kept.
+    fn forget(&self, id: SessionId);
+
+    fn forget_all(&self);
+}
 
 struct Inner {
     machine: MachineId,
@@ -57,7 +67,7 @@ struct Inner {
     boot_id: RwLock<Option<Uuid>>,
     #[cfg(feature = "membership")]
     attempt: Mutex<Attempt>,
-    layers: Mutex<Vec<Weak<Sessions>>>,
+    layers: Mutex<Vec<Weak<dyn Layer>>>,
     meter: meter::Node,
 }
 
@@ -171,43 +181,6 @@ impl Node {
         changed
     }
 
-    /// Stops serving the session at this epoch and before, for good. It has to come before the
-    /// release is written, and [`confirm`](Release::confirm) after.
-    #[must_use = "a release is confirmed after it was written"]
-    pub fn begin_release(&self, session: SessionId, epoch: u64) -> Release {
-        let (now, ttl) = (self.0.clock.exact(), self.ttl());
-        let settled = Tick(now.0.saturating_sub(2 * ttl.ttl + 60_000));
-        self.0.releases.begin(session, epoch, now, settled);
-        let term = self.0.terms.get(session, epoch);
-        for layer in self.layers() {
-            layer.forget(session);
-        }
-        Release {
-            node: self.clone(),
-            session,
-            has_waited: term.is_some_and(|term| term.release_proof(None, now.0, ttl).is_some()),
-        }
-    }
-
-    /// Notes that the directory does not name this machine as the session's owner any more.
-    pub fn confirm_release(&self, session: SessionId) {
-        self.0.releases.confirm(session, self.0.clock.exact());
-        self.0.terms.remove(session);
-    }
-
-    /// The releases that were begun at least `age` ago and are not confirmed: they may have failed,
-    /// and should be repeated. With the epochs at which the sessions were given up.
-    #[must_use]
-    pub fn unconfirmed_releases(&self, age: Duration) -> Vec<(SessionId, u64)> {
-        self.0.releases.unconfirmed(self.0.clock.exact(), age)
-    }
-
-    /// The sessions whose previous owner this machine has waited for, with their epochs.
-    #[must_use]
-    pub fn waited_out(&self) -> Vec<(SessionId, u64)> {
-        self.0.terms.waited_out(self.0.clock.exact(), self.ttl())
-    }
-
     pub(crate) fn is_me(&self, owner: Option<&MachineId>) -> bool {
         owner == Some(self.machine())
     }
@@ -305,11 +278,11 @@ impl Node {
         owned <= self.0.ttl.load(Ordering::Acquire)
     }
 
-    pub(super) fn attach(&self, layer: &Arc<Sessions>, serves_stale: bool) {
+    pub(super) fn attach(&self, layer: Weak<dyn Layer>, serves_stale: bool) {
         self.0.serves_stale.fetch_or(serves_stale, Ordering::AcqRel);
         let mut layers = self.lock();
         layers.retain(|layer| layer.strong_count() > 0);
-        layers.push(Arc::downgrade(layer));
+        layers.push(layer);
     }
 
     #[cfg(test)]
@@ -323,11 +296,11 @@ impl Node {
         }
     }
 
-    fn layers(&self) -> Vec<Arc<Sessions>> {
+    fn layers(&self) -> Vec<Arc<dyn Layer>> {
         self.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Sessions>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<dyn Layer>>> {
         self.0.layers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -356,31 +329,5 @@ impl fmt::Debug for Node {
             .field("state", &self.state())
             .field("lease_ttl", &self.lease_ttl())
             .finish_non_exhaustive()
-    }
-}
-
-/// A release that was [begun](Node::begin_release): this machine serves the session no more.
-///
-/// If it is dropped without being confirmed, the release stays begun, since its write may have
-/// landed, and is [repeated](Node::unconfirmed_releases).
-#[derive(Debug)]
-#[must_use = "a release is confirmed after it was written"]
-pub struct Release {
-    node: Node,
-    session: SessionId,
-    has_waited: bool,
-}
-
-impl Release {
-    /// Whether this machine has waited for the owner before it, so that the row may prove to the next
-    /// one that it need not wait. `false` also where it did not have to wait, which the row tells.
-    #[must_use]
-    pub fn has_waited(&self) -> bool {
-        self.has_waited
-    }
-
-    /// The directory has written it.
-    pub fn confirm(self) {
-        self.node.confirm_release(self.session);
     }
 }

@@ -4,7 +4,11 @@
 use std::time::Duration;
 use std::{fmt, sync::Arc};
 
-use super::{claims::Claims, lease::Lease, node::Node};
+use super::{
+    claims::Claims,
+    lease::Lease,
+    node::{Layer, Node},
+};
 #[cfg(test)]
 use crate::{Freshness, clock::Clock, lookup::DynLookup};
 use crate::{
@@ -38,7 +42,8 @@ impl Sessions {
             node,
             claims,
         });
-        sessions.node.attach(&sessions, serves_stale);
+        let layer = Arc::downgrade(&sessions);
+        sessions.node.attach(layer, serves_stale);
         sessions
     }
 
@@ -51,7 +56,6 @@ impl Sessions {
     pub(crate) fn claim(&self, seen: &Session) -> Pending {
         self.claims.claim(seen)
     }
-
     /// Forgets one session, also that it was unknown. What is under way is not kept.
     pub(crate) fn forget(&self, id: SessionId) {
         self.claims.detach(id, || self.cache.invalidate(id));
@@ -61,6 +65,16 @@ impl Sessions {
     pub(crate) fn forget_all(&self) {
         self.claims.detach_all(|| self.cache.invalidate_all());
         self.cache.notify_all();
+    }
+}
+
+impl Layer for Sessions {
+    fn forget(&self, id: SessionId) {
+        self.forget(id);
+    }
+
+    fn forget_all(&self) {
+        self.forget_all();
     }
 }
 

@@ -1,16 +1,16 @@
 //! The renderer that a layer has unless it is given another one.
 
-use std::{
-    borrow::Cow,
-    sync::OnceLock,
-    time::{Duration, SystemTime},
-};
+use std::{borrow::Cow, sync::OnceLock, time::SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{Form, Reader, Render, grpc, page, problem};
+use super::{
+    Form, Reader, Render, grpc,
+    internals::{Internals, whole_seconds},
+    page, problem,
+};
 use crate::{Code, MachineId, Rejection};
 
 /// Where each [`Code`](crate::Code) is explained, in the manual; the code follows as the fragment.
@@ -81,13 +81,6 @@ pub struct DefaultRenderer {
     /// The answers that go along with replays, by form, each with the status it was asked for;
     /// written when first needed.
     unread: [OnceLock<(StatusCode, Response<Bytes>)>; 4],
-}
-
-/// The machines behind an answer, as far as the reader may know them.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Internals<'a> {
-    pub(super) machine: Option<&'a str>,
-    pub(super) owner: Option<&'a str>,
 }
 
 impl DefaultRenderer {
@@ -236,12 +229,6 @@ fn common(rejection: &Rejection, internals: Internals<'_>, headers: &mut HeaderM
             headers.insert(name, value);
         }
     }
-}
-
-/// Seconds as `Retry-After` counts them, rounded up: too early is worse than too late.
-pub(super) fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs()
-        .saturating_add(u64::from(wait.subsec_nanos() > 0))
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use std::time::Duration;
 use std::time::UNIX_EPOCH;
 
 use serde_json::Value;

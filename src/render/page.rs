@@ -10,7 +10,7 @@ use http::HeaderValue;
 
 use super::{
     Reader,
-    default::{Internals, whole_seconds},
+    internals::{Internals, whole_seconds},
     template::Template,
 };
 use crate::{Rejection, SessionId};

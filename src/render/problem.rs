@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use http::HeaderValue;
 use serde::Serialize;
 
-use super::default::Internals;
+use super::internals::{Internals, whole_seconds};
 use crate::{Rejection, SessionId};
 
 pub(super) const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -47,7 +47,7 @@ pub(super) fn write(
         code: code.as_str(),
         session_id: rejection.session().as_ref().map(SessionId::to_string),
         timestamp: now.map(|now| humantime::format_rfc3339_millis(now).to_string()),
-        retry_after: rejection.retry_after().map(super::default::whole_seconds),
+        retry_after: rejection.retry_after().map(whole_seconds),
         machine: internals.machine,
         owner: internals.owner,
     };

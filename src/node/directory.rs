@@ -1,0 +1,37 @@
+//! What a node needs of a directory.
+
+use std::{error::Error, future::Future};
+
+use crate::{
+    CacheHandle, HealthCheck, LookupError, MachineId, Membership, SessionDirectory, SessionLookup,
+};
+
+/// A directory that has all that a node needs.
+pub trait NodeDirectory: SessionLookup + SessionDirectory + Membership + Clone {
+    /// Checks that the directory is set up as this machine needs it. Nothing is checked by default.
+    fn verify(&self, me: &MachineId) -> impl Future<Output = Result<(), Unfit>> + Send {
+        let _ = me;
+        std::future::ready(Ok(()))
+    }
+
+    /// Makes the cache forget sessions when they change, until what is returned is dropped. `None`, the
+    /// default: the directory tells of no changes, and a session is read again when it is too old.
+    fn follow(&self, cache: CacheHandle) -> Result<Option<Box<dyn HealthCheck>>, Unfit> {
+        let _ = cache;
+        Ok(None)
+    }
+}
+
+impl NodeDirectory for crate::MemoryDirectory {}
+
+/// Why a directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unfit {
+    /// It cannot be asked now.
+    #[error(transparent)]
+    Unreachable(#[from] LookupError),
+    /// It is not set up as this machine needs it. Trying again does not help.
+    #[error(transparent)]
+    Misconfigured(Box<dyn Error + Send + Sync>),
+}

@@ -1,0 +1,71 @@
+//! Giving sessions up.
+
+use std::time::Duration;
+
+use super::Node;
+use crate::{SessionId, clock::Tick};
+
+impl Node {
+    /// Stops serving the session at this epoch and before, for good. It has to come before the
+    /// release is written, and [`confirm`](Release::confirm) after.
+    #[must_use = "a release is confirmed after it was written"]
+    pub fn begin_release(&self, session: SessionId, epoch: u64) -> Release {
+        let (now, ttl) = (self.0.clock.exact(), self.ttl());
+        let settled = Tick(now.0.saturating_sub(2 * ttl.ttl + 60_000));
+        self.0.releases.begin(session, epoch, now, settled);
+        let term = self.0.terms.get(session, epoch);
+        for layer in self.layers() {
+            layer.forget(session);
+        }
+        Release {
+            node: self.clone(),
+            session,
+            has_waited: term.is_some_and(|term| term.release_proof(None, now.0, ttl).is_some()),
+        }
+    }
+
+    /// Notes that the directory does not name this machine as the session's owner any more.
+    pub fn confirm_release(&self, session: SessionId) {
+        self.0.releases.confirm(session, self.0.clock.exact());
+        self.0.terms.remove(session);
+    }
+
+    /// The releases that were begun at least `age` ago and are not confirmed: they may have failed,
+    /// and should be repeated. With the epochs at which the sessions were given up.
+    #[must_use]
+    pub fn unconfirmed_releases(&self, age: Duration) -> Vec<(SessionId, u64)> {
+        self.0.releases.unconfirmed(self.0.clock.exact(), age)
+    }
+
+    /// The sessions whose previous owner this machine has waited for, with their epochs.
+    #[must_use]
+    pub fn waited_out(&self) -> Vec<(SessionId, u64)> {
+        self.0.terms.waited_out(self.0.clock.exact(), self.ttl())
+    }
+}
+
+/// A release that was [begun](Node::begin_release): this machine serves the session no more.
+///
+/// If it is dropped without being confirmed, the release stays begun, since its write may have
+/// landed, and is [repeated](Node::unconfirmed_releases).
+#[derive(Debug)]
+#[must_use = "a release is confirmed after it was written"]
+pub struct Release {
+    node: Node,
+    session: SessionId,
+    has_waited: bool,
+}
+
+impl Release {
+    /// Whether this machine has waited for the owner before it, so that the row may prove to the next
+    /// one that it need not wait. `false` also where it did not have to wait, which the row tells.
+    #[must_use]
+    pub fn has_waited(&self) -> bool {
+        self.has_waited
+    }
+
+    /// The directory has written it.
+    pub fn confirm(self) {
+        self.node.confirm_release(self.session);
+    }
+}
