@@ -1,6 +1,6 @@
 //! Parts of statements that are the same for every table.
 
-use super::sql::file;
+use super::sql::sql_file;
 
 /// Their names and templates; see [`sql`](super::sql).
 pub(super) const FRAGMENTS: &[(&str, &str)] = &[
@@ -90,7 +90,7 @@ pub(super) const FRAGMENTS: &[(&str, &str)] = &[
         "$.{id}::{id_type} AS id, {status_text $} AS status, $.{owner}::text AS owner, \
          $.{epoch}::bigint AS epoch, {remaining $}",
     ),
-    ("owners", file!("owners")),
+    ("owners", sql_file!("owners")),
     // The name of the type `t`, by which `Column` judges it: a domain is what it is made of.
     (
         "type_name",

@@ -9,7 +9,7 @@ use super::{
     PostgresLookup,
     failure::Failure,
     row::{Facts, value},
-    sql::file,
+    sql::sql_file,
 };
 
 mod plain;
@@ -83,7 +83,7 @@ impl PostgresLookup {
         if !self.keeps_ownership() {
             return Ok(None);
         }
-        let sql = self.inner.sql.fill(file!("see_machine"));
+        let sql = self.inner.sql.fill(sql_file!("see_machine"));
         let connections = &self.inner.connections;
         let rows = connections.query(&sql, &[(&id, Type::TEXT)]).await?;
         let Some(row) = rows.first() else {
@@ -106,7 +106,7 @@ impl PostgresLookup {
         if !self.keeps_ownership() {
             return Ok(Vec::new());
         }
-        let sql = self.inner.sql.fill(file!("see_some_machines"));
+        let sql = self.inner.sql.fill(sql_file!("see_some_machines"));
         let rows = self.inner.connections.query(&sql, &[]).await?;
         rows.iter().map(|row| value(row, "id")).collect()
     }

@@ -1,6 +1,12 @@
 //! The SQL that makes the database tell of changes.
 
-use super::{directory::missing_triggers, identifier::Identifier, table::Table};
+use super::{
+    directory::missing_triggers,
+    identifier::Identifier,
+    query::IdType,
+    sql::{Sql, sql_file},
+    table::Table,
+};
 
 /// Writes the migration for a table; the one for the default table is the file `notify.sql`.
 ///
@@ -8,59 +14,25 @@ use super::{directory::missing_triggers, identifier::Identifier, table::Table};
 /// columns pays nothing; the second keeps a writer that names every column from notifying of
 /// changes that are none. A commit that notifies waits for the other commits that do.
 pub(super) fn migration(table: &Table, channel: &Identifier) -> String {
-    let function = function(table);
-    let triggers = triggers(table, channel);
-    format!(
-        r"-- Tells every listening machine which session changed, when the change commits.
---
--- May be applied again and again; needs PostgreSQL 14. Apply it in one transaction, as the owner of
--- the table. It locks out writers of the table, not readers, until that transaction ends, and waits
--- for those who are writing: `SET lock_timeout` first where transactions are long.
---
--- The server lets nobody change the type of a column that a trigger names. To do that, or to be rid
--- of the triggers:
---     DROP FUNCTION {function} CASCADE;
-
-{triggers}"
-    )
+    sql(table, channel).document(sql_file!("migration/notify"))
 }
 
-/// The function and the triggers themselves.
-pub(super) fn triggers(table: &Table, channel: &Identifier) -> String {
-    let name = table.qualified();
-    let function = function(table);
+/// What the files in `sql/migration` are filled from, of those that notify.
+pub(super) fn sql(table: &Table, channel: &Identifier) -> Sql {
     let columns = columns(table);
     let list: Vec<String> = columns.iter().map(ToString::to_string).collect();
     let changed: Vec<String> = columns
         .iter()
         .map(|column| format!("OLD.{column} IS DISTINCT FROM NEW.{column}"))
         .collect();
-    let (list, changed) = (list.join(", "), changed.join("\n        OR "));
-    let body = body(table, channel);
-    let tag = tag(&body);
-    let [row, change, truncate] = NOTIFY_TRIGGERS;
-    format!(
-        r"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS {tag}{body}{tag};
-
-CREATE OR REPLACE TRIGGER {row}
-    AFTER INSERT OR DELETE ON {name}
-    FOR EACH ROW EXECUTE FUNCTION {function}();
-
-CREATE OR REPLACE TRIGGER {change}
-    AFTER UPDATE OF {list} ON {name}
-    FOR EACH ROW WHEN (
-        {changed}
-    )
-    EXECUTE FUNCTION {function}();
-
-CREATE OR REPLACE TRIGGER {truncate}
-    AFTER TRUNCATE ON {name}
-    FOR EACH STATEMENT EXECUTE FUNCTION {function}();
-"
-    )
+    let sql = Sql::of(table, None, IdType::default())
+        .text("notify_function", function(table))
+        .text("channel", literal(channel.name()))
+        .text("notify_columns", list.join(", "))
+        .text("notify_changed", changed.join("\n        OR "));
+    let body = quoted(&body(&sql));
+    sql.text("notify_body", body)
+        .template("notify_sql", sql_file!("migration/notify_triggers"))
 }
 
 /// The triggers, in the order in which they are made.
@@ -71,31 +43,18 @@ pub(super) const NOTIFY_TRIGGERS: [&str; 3] = [
 ];
 
 /// The text of the function, as the server keeps it.
-pub(super) fn body(table: &Table, channel: &Identifier) -> String {
-    let (channel, id) = (literal(channel.name()), &table.id);
-    format!(
-        r"
-BEGIN
-    IF TG_OP = 'TRUNCATE' THEN
-        PERFORM pg_notify({channel}, '1 *');
-        RETURN NULL;
-    END IF;
-    -- Cut, because a payload that is too long would fail the statement.
-    IF TG_OP <> 'INSERT' THEN
-        PERFORM pg_notify({channel}, '1 ' || left(OLD.{id}::text, 100));
-    END IF;
-    -- The same payload twice in a transaction is sent once.
-    IF TG_OP <> 'DELETE' THEN
-        PERFORM pg_notify({channel}, '1 ' || left(NEW.{id}::text, 100));
-    END IF;
-    RETURN NULL;
-END
-"
-    )
+pub(super) fn body(sql: &Sql) -> String {
+    format!("\n{}", sql.document(sql_file!("migration/notify_function")))
+}
+
+/// The text of a function in quotes.
+pub(super) fn quoted(body: &str) -> String {
+    let tag = tag(body);
+    format!("{tag}{body}{tag}")
 }
 
 /// A quote for the function's body that does not occur in it: names may be anything.
-pub(super) fn tag(body: &str) -> String {
+fn tag(body: &str) -> String {
     let mut tag = "tower_ownership".to_owned();
     while body.contains(&format!("${tag}$")) {
         tag.push('_');

@@ -4,7 +4,7 @@
 -- the table. It locks out writers of the table, not readers, until that transaction ends, and waits
 -- for those who are writing: `SET lock_timeout` first where transactions are long.
 --
--- The server lets nobody change the type of a column that a trigger names. To do that, or to be rid
+-- The server refuses to change the type of a column that a trigger names. To do that, or to be rid
 -- of the triggers:
 --     DROP FUNCTION "preview_sessions_tower_ownership" CASCADE;
 

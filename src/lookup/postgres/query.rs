@@ -13,7 +13,7 @@ use super::{
     connections::Parameter,
     queue::Slot,
     row,
-    sql::{Sql, file},
+    sql::{Sql, sql_file},
     table::Table,
 };
 
@@ -59,9 +59,9 @@ impl SessionQuery {
     pub(super) fn of_table(table: &Table, sql: &Sql, id_type: IdType) -> Self {
         let tells_standby = table.ownership.is_some();
         let template = if tells_standby {
-            file!("session_of_primary")
+            sql_file!("session_of_primary")
         } else {
-            file!("session")
+            sql_file!("session")
         };
         let fill = |id: &'static str, which: &'static str, limit: usize| {
             let sql = sql.clone().template("which", which);
@@ -92,7 +92,8 @@ impl SessionQuery {
             // The line breaks keep a trailing comment of the query from swallowing the rest.
             let sql = Sql::new().text("query", format!("\n{query}\n"));
             let sql = sql.text("inner_id", inner).text("outer_id", outer);
-            sql.text("limit", limit.to_string()).fill(file!("custom"))
+            sql.text("limit", limit.to_string())
+                .fill(sql_file!("custom"))
         };
         let one = checked(one)?;
         let many = many.map(checked).transpose()?;

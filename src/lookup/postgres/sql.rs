@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The text of a file in `sql/`, in any module.
-macro_rules! file {
+macro_rules! sql_file {
     ($name:literal) => {
         include_str!(concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -23,7 +23,7 @@ macro_rules! file {
         ))
     };
 }
-pub(super) use file;
+pub(super) use sql_file;
 
 /// What the placeholders of templates stand for.
 #[derive(Clone, Debug)]
@@ -208,12 +208,26 @@ impl Sql {
             if !filled.is_empty() {
                 filled.push(' ');
             }
-            self.fill_into(&mut filled, line, "");
+            self.fill_into(&mut filled, line, "", Self::fill);
         }
         filled
     }
 
-    fn fill_into(&self, filled: &mut String, template: &str, alias: &str) {
+    /// The same as it stands there, for people to read.
+    pub(super) fn document(&self, template: &str) -> String {
+        let mut filled = String::new();
+        self.fill_into(&mut filled, template, "", Self::document);
+        filled
+    }
+
+    /// `lines` fills fragments of more than one line.
+    fn fill_into(
+        &self,
+        filled: &mut String,
+        template: &str,
+        alias: &str,
+        lines: fn(&Self, &str) -> String,
+    ) {
         let mut rest = template;
         while let Some((before, after)) = rest.split_once('{') {
             push(filled, before, alias);
@@ -233,9 +247,9 @@ impl Sql {
                     filled.push_str(&columns.join(", "));
                 }
                 Some(Value::Template(text)) if text.contains('\n') => {
-                    filled.push_str(&self.fill(text));
+                    filled.push_str(&lines(self, text));
                 }
-                Some(Value::Template(text)) => self.fill_into(filled, text, of),
+                Some(Value::Template(text)) => self.fill_into(filled, text, of, lines),
                 // A test holds that there is none.
                 None => filled.extend(["{", placeholder, "}"]),
             }
@@ -312,19 +326,19 @@ mod tests {
                 .text("written", "'a'");
             let statements = Statements::new(&sql);
             let others = [
-                file!("session"),
-                file!("session_of_primary"),
-                file!("sessions"),
-                file!("sessions_of_owners"),
-                file!("audit"),
-                file!("reap_machines"),
-                file!("see_machine"),
-                file!("see_some_machines"),
-                file!("see_sessions"),
-                file!("sample_owners"),
-                file!("sample_statuses"),
-                file!("verify"),
-                file!("verify_ownership"),
+                sql_file!("session"),
+                sql_file!("session_of_primary"),
+                sql_file!("sessions"),
+                sql_file!("sessions_of_owners"),
+                sql_file!("audit"),
+                sql_file!("reap_machines"),
+                sql_file!("see_machine"),
+                sql_file!("see_some_machines"),
+                sql_file!("see_sessions"),
+                sql_file!("sample_owners"),
+                sql_file!("sample_statuses"),
+                sql_file!("verify"),
+                sql_file!("verify_ownership"),
             ];
             let others: Vec<String> = others.iter().map(|file| living.fill(file)).collect();
             for statement in statements.all().chain(&others) {

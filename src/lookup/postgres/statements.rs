@@ -1,6 +1,6 @@
 //! The statements of a directory.
 
-use super::sql::{Sql, file};
+use super::sql::{Sql, sql_file};
 
 /// The statements of a directory: each a file in `sql/`, or one file with more than one filling.
 macro_rules! statements {
@@ -14,7 +14,7 @@ macro_rules! statements {
         impl Statements {
             pub(super) fn new(sql: &Sql) -> Self {
                 Self {
-                    $($name: sql.clone()$($(.template(stringify!($key), $value))*)?.fill(file!($file)),)*
+                    $($name: sql.clone()$($(.template(stringify!($key), $value))*)?.fill(sql_file!($file)),)*
                 }
             }
 

@@ -10,7 +10,7 @@ use super::{
     column::Column,
     fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWarning},
     row::value,
-    sql::{Sql, file},
+    sql::{Sql, sql_file},
     table::Table,
 };
 
@@ -62,7 +62,7 @@ impl PostgresLookup {
         warnings: &mut Vec<PostgresWarning>,
     ) -> Result<(), LookupError> {
         let (sql, statuses) = (&self.inner.sql, self.inner.statuses.as_ref());
-        let owners = self.texts(&sql.fill(file!("sample_owners"))).await?;
+        let owners = self.texts(&sql.fill(sql_file!("sample_owners"))).await?;
         if let Some(stored) = owners
             .iter()
             .find(|stored| MachineId::parse(stored).is_err())
@@ -80,7 +80,7 @@ impl PostgresLookup {
         let (Some(_), Some(statuses), true) = (&table.status, statuses, owners.is_empty()) else {
             return Ok(());
         };
-        let found = self.texts(&sql.fill(file!("sample_statuses"))).await?;
+        let found = self.texts(&sql.fill(sql_file!("sample_statuses"))).await?;
         let lives = |word: &String| {
             matches!(
                 statuses.read(word),

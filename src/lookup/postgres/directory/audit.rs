@@ -8,7 +8,7 @@ use tokio_postgres::{Row, types::Type};
 use super::{MOST, PostgresDirectory, epoch, json, owners::MOST_OWNERS, rows, value};
 use crate::{
     Finding, LookupError, SessionId,
-    lookup::postgres::{row, sql::file},
+    lookup::postgres::{row, sql::sql_file},
     machine::shape::Shapes,
     meter,
 };
@@ -118,7 +118,7 @@ impl PostgresDirectory {
         let sql = sql
             .text("sample", SAMPLE.to_string())
             .text("lock", LOCK.to_string());
-        let sql = sql.fill(file!("audit"));
+        let sql = sql.fill(sql_file!("audit"));
         let mut audit = read(
             &self.list(&sql, &[(&rows(limit), Type::INT8)]).await?,
             limit,

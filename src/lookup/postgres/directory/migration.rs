@@ -2,21 +2,20 @@
 
 use crate::lookup::postgres::{
     identifier::Identifier,
-    migration::{function, literal, tag, triggers},
+    migration::{literal, qualified, quoted, sql as notifying},
     ownership::Ownership,
+    query::IdType,
+    sql::{Sql, sql_file, words},
     statuses::Statuses,
     table::Table,
 };
 
 mod apply;
 mod catalog;
-mod epochs;
 mod index;
-mod tables;
 
 pub use apply::{LeftToDo, Migrated};
 pub(in crate::lookup::postgres) use catalog::{FoundIndex, missing_triggers, owner_index};
-pub(in crate::lookup::postgres) use epochs::{EPOCH_TRIGGERS, epoch_function};
 pub(in crate::lookup::postgres) use index::OwnerIndex;
 
 /// A table of up to this many bytes is filled and indexed by the file itself, while it is locked:
@@ -26,6 +25,22 @@ const SMALL: i64 = 32 << 20;
 /// The same in pages.
 const SMALL_PAGES: i64 = SMALL / 8192;
 
+/// The triggers that run the function of epochs, in the order of their names.
+pub(in crate::lookup::postgres) const EPOCH_TRIGGERS: [&str; 2] =
+    ["zz_tower_ownership_insert", "zz_tower_ownership_update"];
+
+/// The function that raises epochs is not the one that notifies, which has a migration of its own:
+/// applied later, that would replace the one function by its own, and a trigger that runs `BEFORE`
+/// a write and returns NULL swallows the write.
+pub(in crate::lookup::postgres) fn epoch_function(table: &Table) -> String {
+    qualified(table, "_tower_ownership_epoch")
+}
+
+/// The text of the function of epochs, as the server keeps it.
+fn epochs_body(sql: &Sql) -> String {
+    format!("\n{}", sql.document(sql_file!("migration/epochs_function")))
+}
+
 /// Writes the migration for a table; the one for the default names is the file `ownership.sql`.
 pub(super) fn migration(
     table: &Table,
@@ -33,46 +48,31 @@ pub(super) fn migration(
     statuses: Option<&Statuses>,
     channel: &Identifier,
 ) -> String {
-    let (epochs, notifies) = (epoch_function(table), function(table));
-    let columns = tables::of_sessions(table, ownership);
-    let epochs_rise = epochs::statements(table, ownership);
-    let changes_are_told = triggers(table, channel);
-    let (machines, fleet) = (tables::machines(ownership), tables::fleet(ownership));
-    let what_takes_long = what_takes_long(table, ownership, statuses);
-    format!(
-        r"-- Says who may serve a session: an epoch that rises with every change of owner, a proof that an
--- owner stopped before it gave the session up, and which machines are alive. And tells every
--- listening machine which session changed, when the change commits.
---
--- May be applied again and again; needs PostgreSQL 14. Apply it in one transaction, as the owner of
--- the table. It locks everybody out of the table until that transaction ends, and waits for those
--- who are using it while everybody else waits behind it: `SET lock_timeout` first. What takes long
--- on a large table (the index, and the column {of} of rows that were there before) it leaves
--- out there, and warns with the statement to run afterwards. `PostgresDirectory::migrate` and
--- `ownership migrate --run` lock less: they do only what is missing.
---
--- The server lets nobody change the type of a column that a trigger names. To do that, drop the
--- triggers, change it, and apply this again, all in one transaction. A session whose owner changes
--- while they are missing is served by no machine until this is applied again:
---     DROP FUNCTION {epochs}, {notifies} CASCADE;
+    let slow = slow(table, ownership, statuses);
+    let sql = sql(table, ownership, channel).text("slow_sql", slow);
+    sql.document(sql_file!("migration/ownership"))
+}
 
-{columns}
-{epochs_rise}
-{changes_are_told}
--- A machine's row is updated every few seconds: room in the page, and no index on the time, let
--- the server do that in place.
-{machines}
--- One row: for how long every machine of the fleet may rely on what it read.
-{fleet}
-{what_takes_long}",
-        of = ownership.epoch_of,
-    )
+/// What the files in `sql/migration` are filled from.
+pub(super) fn sql(table: &Table, ownership: &Ownership, channel: &Identifier) -> Sql {
+    let sql = notifying(table, channel)
+        .text("epochs_function", epoch_function(table))
+        .text("epoch_literal", literal(ownership.epoch.name()))
+        // Byte by byte: a type or a collation may call two ids equal that are two sessions.
+        .template("id_text", r#"$.{id}::text COLLATE "C""#)
+        .template("columns_sql", sql_file!("migration/columns"))
+        .template("epochs_sql", sql_file!("migration/epochs"))
+        .template("machines_sql", sql_file!("migration/machines"))
+        .template("fleet_sql", sql_file!("migration/fleet"));
+    let fill = format!("\n{}", sql.document(sql_file!("migration/columns_fill")));
+    let body = epochs_body(&sql);
+    sql.text("columns_fill", quoted(&fill))
+        .text("epochs_body", quoted(&body))
 }
 
 /// Fills in the owners of epochs and makes the index, unless the table is large.
-fn what_takes_long(table: &Table, ownership: &Ownership, statuses: Option<&Statuses>) -> String {
+fn slow(table: &Table, ownership: &Ownership, statuses: Option<&Statuses>) -> String {
     let name = table.qualified();
-    let relation = literal(&name);
     let fill = fill(table, ownership, &name, None);
     let filling = literal(&format!("left to do, in bites: {fill}"));
     let (ours, old) = (index::name(table), index::old_name(table));
@@ -80,47 +80,31 @@ fn what_takes_long(table: &Table, ownership: &Ownership, statuses: Option<&Statu
         index::qualified_name(table),
         index::qualified_old_name(table),
     );
-    let exists = literal(&qualified);
     let create = |how: &str| literal(&format!("{how} {ours} ON "));
-    let now = create("CREATE INDEX IF NOT EXISTS");
-    let by_hand = create("left to do: CREATE INDEX CONCURRENTLY");
-    let again = create(&format!(
-        "left to do: ALTER INDEX {qualified} RENAME TO {old}; CREATE INDEX CONCURRENTLY"
-    ));
-    let last = literal(&format!("; DROP INDEX CONCURRENTLY {qualified_old}"));
-    let variables = variables(table, statuses);
-    let body = format!(
-        r"
-{variables}
-BEGIN
-    IF (
-        SELECT sum(pg_catalog.pg_relation_size(relid)) FROM (
-            SELECT {relation}::regclass AS relid
-            UNION SELECT relid FROM pg_catalog.pg_partition_tree({relation}::regclass)
-        ) AS tree
-    ) <= {SMALL} THEN
-        IF holds_others THEN
-            DROP INDEX {qualified};
-        END IF;
-        EXECUTE {now} || indexed;
-        {fill};
-    ELSE
-        IF EXISTS (SELECT FROM {name} AS t WHERE {due}) THEN
-            RAISE WARNING USING MESSAGE = {filling};
-        END IF;
-        IF to_regclass({exists}) IS NULL THEN
-            RAISE WARNING USING MESSAGE = {by_hand} || indexed;
-        ELSIF holds_others THEN
-            RAISE WARNING USING MESSAGE = {again} || indexed || {last};
-        END IF;
-    END IF;
-END
-",
-        due = due(table, ownership, "t"),
-    );
-    let tag = tag(&body);
+    let sql = Sql::of(table, None, IdType::default())
+        .text("variables", variables(table, statuses))
+        .text("small", SMALL.to_string())
+        .text("index_literal", literal(&qualified))
+        .text("now", create("CREATE INDEX IF NOT EXISTS"))
+        .text("by_hand", create("left to do: CREATE INDEX CONCURRENTLY"))
+        .text(
+            "again",
+            create(&format!(
+                "left to do: ALTER INDEX {qualified} RENAME TO {old}; CREATE INDEX CONCURRENTLY"
+            )),
+        )
+        .text("index", qualified)
+        .text(
+            "last",
+            literal(&format!("; DROP INDEX CONCURRENTLY {qualified_old}")),
+        )
+        .text("fill", fill)
+        .text("filling", filling)
+        .text("due", due(table, ownership, "t"));
+    let body = quoted(&format!("\n{}", sql.document(sql_file!("migration/slow"))));
     format!(
-        "-- For giving up all sessions of a machine, and for looking after all that are owned, those that\n-- are being created among them.\nDO {tag}{body}{tag};\n"
+        "-- For giving up all sessions of a machine, and for looking after all that are owned, those that\n\
+         -- are being created among them.\nDO {body};\n"
     )
 }
 
@@ -140,7 +124,6 @@ fn variables(table: &Table, statuses: Option<&Statuses>) -> String {
     let rows = literal(&format!(" WHERE {status} IN ("));
     let labels = index::labels(&relation, &literal(status.name()));
     let all = index::wanted(statuses, &[]);
-    let all: Vec<String> = all.iter().map(|word| literal(word)).collect();
     format!(
         r"DECLARE
     -- An enum rejects every word that is not one of its labels.
@@ -159,7 +142,7 @@ fn variables(table: &Table, statuses: Option<&Statuses>) -> String {
         WHERE i.indexrelid = to_regclass({ours}) AND i.indrelid = {relation}::regclass
         AND strpos(pg_get_expr(i.indpred, i.indrelid), quote_literal(known.word)) = 0
     );",
-        all = all.join(", "),
+        all = words(&all),
         active = statuses.active.len(),
     )
 }
@@ -189,6 +172,22 @@ mod tests {
     use crate::lookup::postgres::{
         PostgresDirectory, PostgresWatch, ownership::OwnershipNames, table::TableNames,
     };
+
+    #[test]
+    fn every_column_that_is_used_is_made() {
+        for (made, used) in [
+            (sql_file!("migration/machines"), Ownership::MACHINE_COLUMNS),
+            (sql_file!("migration/fleet"), Ownership::FLEET_COLUMNS),
+        ] {
+            let made: Vec<&str> = made
+                .lines()
+                .filter_map(|line| line.strip_prefix("    "))
+                .map(|line| line.trim_start_matches("ADD COLUMN IF NOT EXISTS "))
+                .filter_map(|line| line.split(' ').next())
+                .collect();
+            assert_eq!(made, used);
+        }
+    }
 
     #[test]
     fn the_file_is_the_migration_of_the_default_names() {

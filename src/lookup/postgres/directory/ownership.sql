@@ -3,13 +3,13 @@
 -- listening machine which session changed, when the change commits.
 --
 -- May be applied again and again; needs PostgreSQL 14. Apply it in one transaction, as the owner of
--- the table. It locks everybody out of the table until that transaction ends, and waits for those
--- who are using it while everybody else waits behind it: `SET lock_timeout` first. What takes long
+-- the table. It locks the table against readers and writers until that transaction ends, and waits for
+-- transactions that use it while all later ones wait behind it: `SET lock_timeout` first. What takes long
 -- on a large table (the index, and the column "owner_epoch_of" of rows that were there before) it leaves
 -- out there, and warns with the statement to run afterwards. `PostgresDirectory::migrate` and
 -- `ownership migrate --run` lock less: they do only what is missing.
 --
--- The server lets nobody change the type of a column that a trigger names. To do that, drop the
+-- The server refuses to change the type of a column that a trigger names. To do that, drop the
 -- triggers, change it, and apply this again, all in one transaction. A session whose owner changes
 -- while they are missing is served by no machine until this is applied again:
 --     DROP FUNCTION "preview_sessions_tower_ownership_epoch", "preview_sessions_tower_ownership" CASCADE;

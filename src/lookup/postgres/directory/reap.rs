@@ -9,7 +9,7 @@ use tokio_postgres::types::Type;
 use super::{PostgresDirectory, epoch, json, rows, value};
 use crate::{
     LookupError, SessionId,
-    lookup::postgres::{mode::Mode, row, sql::file},
+    lookup::postgres::{mode::Mode, row, sql::sql_file},
 };
 
 /// What was [deleted](PostgresDirectory::reap).
@@ -92,7 +92,7 @@ impl PostgresDirectory {
              WHERE {owner_text t} IS NOT NULL AND {lives t})"
         };
         let sql = living.sql.template("no_starting", no_starting);
-        let sql = sql.fill(file!("reap_machines"));
+        let sql = sql.fill(sql_file!("reap_machines"));
         let rows = connections.run(Mode::WRITE_MUCH, &sql, &parameters, deadline);
         for row in rows.await? {
             reaped.machines.push(value(&row, "id")?);

@@ -8,7 +8,7 @@ use tokio_postgres::{Row, types::Type};
 use super::{PostgresDirectory, epoch, json, rows, value};
 use crate::{
     LookupError, MachineId, Presence, SessionId,
-    lookup::postgres::{ownership, row, sql::file},
+    lookup::postgres::{ownership, row, sql::sql_file},
 };
 
 /// Which active and starting sessions are [listed](PostgresDirectory::sessions).
@@ -73,7 +73,7 @@ impl PostgresDirectory {
             SessionFilter::OwnersAre(presence) => {
                 let code = ownership::code_of(*presence);
                 let sql = living().await?.template("condition", "true");
-                let sql = sql.fill(file!("sessions_of_owners"));
+                let sql = sql.fill(sql_file!("sessions_of_owners"));
                 self.list(&sql, &[limit, (&code, Type::INT2)]).await?
             }
             SessionFilter::All | SessionFilter::OwnedBy(_) => {
@@ -81,7 +81,7 @@ impl PostgresDirectory {
                     SessionFilter::OwnedBy(machine) => Some(machine.as_str()),
                     _ => None,
                 };
-                let sql = living().await?.fill(file!("sessions"));
+                let sql = living().await?.fill(sql_file!("sessions"));
                 self.list(&sql, &[limit, (&owner, Type::TEXT)]).await?
             }
         };

@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 
 use crate::{
     LookupError,
-    lookup::postgres::{PostgresLookup, mode::Mode, row::value, sql::file},
+    lookup::postgres::{PostgresLookup, mode::Mode, row::value, sql::sql_file},
 };
 
 /// How long a list may take: without our index, it may read the whole table.
@@ -55,7 +55,7 @@ impl PostgresLookup {
             (&is_unassigned as _, Type::BOOL),
         ];
         let (sql, connections) = (&self.inner.sql, &self.inner.connections);
-        let sql = sql.fill(file!("see_sessions"));
+        let sql = sql.fill(sql_file!("see_sessions"));
         let deadline = Instant::now() + LIST;
         let rows = connections
             .run(Mode::LIST, &sql, &parameters, deadline)

@@ -13,7 +13,7 @@ use crate::{
         migration::literal,
         ownership::Ownership,
         row::value,
-        sql::{file, words},
+        sql::{sql_file, words},
         table::Table,
     },
 };
@@ -43,7 +43,10 @@ impl PostgresLookup {
         }
         let sql = self.inner.sql.clone().text("places", words(&places));
         let (mut found, mut indexed) = (Vec::new(), Vec::new());
-        for row in connections.query(&sql.fill(file!("verify")), &[]).await? {
+        for row in connections
+            .query(&sql.fill(sql_file!("verify")), &[])
+            .await?
+        {
             if value::<&str>(&row, "about")? == "index" {
                 indexed.push(value::<Option<String>>(&row, "name")?);
             } else {
@@ -79,7 +82,7 @@ impl PostgresLookup {
                 .text("epoch_triggers", EPOCH_TRIGGERS.len().to_string())
                 .text("missing_triggers", missing)
                 .text("written", words(&written));
-            let sql = sql.fill(file!("verify_ownership"));
+            let sql = sql.fill(sql_file!("verify_ownership"));
             for row in connections.query(&sql, &[]).await? {
                 judge(&row, &mut faults, warnings)?;
             }

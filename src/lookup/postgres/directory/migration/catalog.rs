@@ -3,9 +3,9 @@
 use tokio_postgres::{Row, types::Type};
 
 use super::{
-    epochs::{self, EPOCH_TRIGGERS, epoch_function},
+    EPOCH_TRIGGERS, epoch_function, epochs_body,
     index::{self, OwnerIndex},
-    tables,
+    sql,
 };
 use crate::{
     LookupError,
@@ -14,6 +14,7 @@ use crate::{
         identifier::Identifier,
         migration::{self, NOTIFY_TRIGGERS, function, literal},
         ownership::Ownership,
+        sql::sql_file,
         table::Table,
     },
 };
@@ -70,46 +71,48 @@ impl PostgresDirectory {
     /// The parts of the migration that are missing, in the order in which they are made.
     pub(super) async fn missing(&self, channel: &Identifier) -> Result<Vec<Step>, LookupError> {
         let (table, ownership) = (&*self.table, &*self.ownership);
+        let sql = sql(table, ownership, channel);
         let mut steps = Vec::new();
         if !self.has_columns(table, ownership).await? {
             steps.push(Step {
                 what: "columns of the sessions' table",
-                sql: tables::of_sessions(table, ownership),
+                sql: sql.document(sql_file!("migration/columns")),
             });
         }
-        let (function_, body) = (epoch_function(table), epochs::body(table, ownership));
+        let (function_, body) = (epoch_function(table), epochs_body(&sql));
         if !self.runs(&function_, &body, &EPOCH_TRIGGERS).await? {
             steps.push(Step {
                 what: "triggers that raise epochs",
-                sql: epochs::statements(table, ownership),
+                sql: sql.document(sql_file!("migration/epochs")),
             });
         }
-        let (function_, body) = (function(table), migration::body(table, channel));
+        let (function_, body) = (function(table), migration::body(&sql));
         if !self.runs(&function_, &body, &NOTIFY_TRIGGERS).await?
             || !self.notifies_of_all(table).await?
         {
             steps.push(Step {
                 what: "triggers that notify",
-                sql: migration::triggers(table, channel),
+                sql: sql.document(sql_file!("migration/notify_triggers")),
             });
         }
-        for (what, place, columns, sql) in [
+        for (what, place, columns, file) in [
             (
                 "table of machines",
                 &ownership.machines,
                 Ownership::MACHINE_COLUMNS,
-                tables::machines(ownership),
+                sql_file!("migration/machines"),
             ),
             (
                 "table of the fleet",
                 &ownership.fleet,
                 Ownership::FLEET_COLUMNS,
-                tables::fleet(ownership),
+                sql_file!("migration/fleet"),
             ),
         ] {
             let found = self.columns_of(place).await?;
             let has = |column: &&str| found.iter().any(|(name, ..)| name == column);
             if !columns.iter().all(has) {
+                let sql = sql.document(file);
                 steps.push(Step { what, sql });
             }
         }

@@ -1,0 +1,48 @@
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        -- An UPDATE that moves a row to another partition arrives here, so the epoch may be that of
+        -- a row which lives on. It may be higher than it has to be, never lower.
+        IF NEW.{epoch_of} <> '' AND NEW.{epoch_of} COLLATE "C" IS DISTINCT FROM NEW.{owner}::text COLLATE "C" THEN
+            NEW.{epoch} := NEW.{epoch} + 1;
+        END IF;
+        NEW.{epoch} := GREATEST(NEW.{epoch}, CASE WHEN NEW.{owner} IS NULL THEN 0 ELSE 1 END);
+        -- Such a row brings its proof along, without which its owner would wait again. One that
+        -- names no owner for its epoch, or another one, is not such a row.
+        IF NEW.{epoch_of} COLLATE "C" IS DISTINCT FROM NEW.{owner}::text COLLATE "C"
+            OR NEW.{released} > NEW.{epoch} - (CASE WHEN NEW.{owner} IS NULL THEN 0 ELSE 1 END)
+        THEN
+            NEW.{released} := NULL;
+        END IF;
+    ELSIF {id_text OLD} IS DISTINCT FROM {id_text NEW} THEN
+        -- Rows may swap ids, and the row that had this id before may be at any epoch. The clock is
+        -- ahead of all epochs that were counted, and of those that an earlier change of id made.
+        IF pg_typeof(NEW.{epoch}) <> 'bigint'::regtype THEN
+            RAISE EXCEPTION 'the id of a session can change only if its epoch is a bigint';
+        END IF;
+        NEW.{epoch} := GREATEST(COALESCE(OLD.{epoch}, 1) + 1,
+            (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
+        NEW.{released} := NULL;
+    ELSIF {drifted OLD} THEN
+        -- The owner changed while this trigger was missing or disabled. Never a first epoch, which
+        -- is served without a wait.
+        NEW.{epoch} := GREATEST(COALESCE(OLD.{epoch}, 1) + 1, 2);
+        NEW.{released} := NULL;
+    ELSIF {owner_text OLD} IS DISTINCT FROM {owner_text NEW} THEN
+        NEW.{epoch} := COALESCE(OLD.{epoch}, 1) + 1;
+        -- The proof of a release: an owner gave the session up, and names the epoch that this
+        -- makes. It holds for the epoch after that one, so whatever comes next voids it.
+        IF OLD.{owner} IS NULL OR NEW.{owner} IS NOT NULL
+            OR NEW.{released} IS DISTINCT FROM NEW.{epoch}
+        THEN
+            -- One that is ahead of the epoch was written while this trigger was missing.
+            NEW.{released} := CASE WHEN OLD.{released} <= OLD.{epoch} THEN OLD.{released} END;
+        END IF;
+    ELSE
+        NEW.{epoch} := COALESCE(OLD.{epoch}, 1);
+        NEW.{released} := CASE WHEN OLD.{released} <= OLD.{epoch} THEN OLD.{released} END;
+    END IF;
+    -- The owner that the epoch is for. A reader that finds another one knows that the epoch proves
+    -- nothing.
+    NEW.{epoch_of} := NEW.{owner}::text;
+    RETURN NEW;
+END
