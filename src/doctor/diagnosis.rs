@@ -20,13 +20,21 @@ use crate::{Finding, Severity};
 /// `text`), and `facts`, whose fields may change with any version.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct Diagnosis {
-    session: String,
-    #[serde(flatten)]
-    first: Complaint,
+    /// The session, as it was asked for.
+    pub session: String,
+    /// The one thing that is wrong.
+    pub finding: Finding,
+    /// The same in a sentence, with its evidence.
+    pub sentence: String,
+    /// What to do about it.
+    pub next_step: &'static str,
     severity: Severity,
-    also: Vec<Complaint>,
-    checks: Vec<Check>,
+    /// What else is wrong, gravest first.
+    pub also: Vec<Complaint>,
+    /// All that was looked at.
+    pub checks: Vec<Check>,
     facts: Facts,
 }
 
@@ -78,47 +86,13 @@ impl Diagnosis {
         Self {
             session: facts.session.clone(),
             severity: first.finding.severity(),
-            first,
+            finding: first.finding,
+            sentence: first.sentence,
+            next_step: first.next_step,
             also: judged.collect(),
             checks: all,
             facts,
         }
-    }
-
-    /// The session, as it was asked for.
-    #[must_use]
-    pub fn session(&self) -> &str {
-        &self.session
-    }
-
-    /// The one thing that is wrong.
-    #[must_use]
-    pub fn finding(&self) -> Finding {
-        self.first.finding
-    }
-
-    /// The same in one sentence.
-    #[must_use]
-    pub fn sentence(&self) -> &str {
-        &self.first.sentence
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn next_step(&self) -> &'static str {
-        self.first.next_step
-    }
-
-    /// What else is wrong, gravest first.
-    #[must_use]
-    pub fn also(&self) -> &[Complaint] {
-        &self.also
-    }
-
-    /// All that was looked at.
-    #[must_use]
-    pub fn checks(&self) -> &[Check] {
-        &self.checks
     }
 }
 
@@ -138,13 +112,8 @@ impl fmt::Display for Diagnosis {
             };
             writeln!(f, "  {mark} {}: {}", check.name, check.text)?;
         }
-        let Complaint {
-            finding,
-            sentence,
-            next_step,
-        } = &self.first;
-        writeln!(f, "Diagnosis ({finding}): {sentence}")?;
-        write!(f, "Next step: {next_step}")?;
+        writeln!(f, "Diagnosis ({}): {}", self.finding, self.sentence)?;
+        write!(f, "Next step: {}", self.next_step)?;
         for also in &self.also {
             let (finding, sentence, next) = (also.finding, &also.sentence, also.next_step);
             write!(f, "\nAlso ({finding}): {sentence} {next}")?;

@@ -26,9 +26,9 @@ async fn a_directory_in_memory_and_an_edge_in_the_process_are_enough() {
         .unwrap()
         .edge(&scene.edge);
     let diagnosis = doctor.diagnose(&session.to_string()).await;
-    assert_eq!(diagnosis.finding(), Finding::OwnerNeverSeen);
+    assert_eq!(diagnosis.finding, Finding::OwnerNeverSeen);
     assert_eq!(
-        diagnosis.sentence(),
+        diagnosis.sentence,
         "The row is fine, the request was handled by `56837ddda10348`, and the owner \
          `e2863555a91708` was never seen, so the container was not created; it is not a database \
          timing problem."
@@ -39,8 +39,8 @@ async fn a_directory_in_memory_and_an_edge_in_the_process_are_enough() {
         "  !! presence: e2863555a91708 was never seen",
         "  ok handled by: 56837ddda10348",
         "  ok hops: 56837ddda10348 503",
-        &format!("Diagnosis (owner-never-seen): {}", diagnosis.sentence()),
-        &format!("Next step: {}", diagnosis.next_step()),
+        &format!("Diagnosis (owner-never-seen): {}", diagnosis.sentence),
+        &format!("Next step: {}", diagnosis.next_step),
     ] {
         assert!(told.lines().any(|told| told == line), "{line}\n{told}");
     }
@@ -53,8 +53,8 @@ async fn a_database_is_looked_at_by_the_same_builder_as_the_lookup_has() {
     let builder = PostgresLookup::builder(scene.database.url());
     let doctor = Doctor::postgres(builder).unwrap();
     let diagnosis = doctor.diagnose(&session.to_string()).await;
-    assert_eq!(diagnosis.finding(), Finding::OwnerNeverSeen);
-    assert!(diagnosis.also().is_empty());
+    assert_eq!(diagnosis.finding, Finding::OwnerNeverSeen);
+    assert!(diagnosis.also.is_empty());
 }
 
 #[tokio::test]
@@ -68,10 +68,10 @@ async fn a_query_of_the_applications_own_is_asked_as_it_is() {
     let query = "SELECT container_id AS owner, status, 'lost' AS presence FROM preview_sessions \
                  WHERE id = $1";
     let diagnosis = doctor(query).diagnose(&session.to_string()).await;
-    assert_eq!(diagnosis.finding(), Finding::OwnerLost);
+    assert_eq!(diagnosis.finding, Finding::OwnerLost);
     let query = "SELECT status FROM preview_sessions WHERE id = $1";
     let diagnosis = doctor(query).diagnose(&session.to_string()).await;
-    assert_eq!(diagnosis.finding(), Finding::ColumnMissing);
+    assert_eq!(diagnosis.finding, Finding::ColumnMissing);
 }
 
 #[tokio::test]
@@ -96,11 +96,11 @@ async fn a_session_that_moves_while_it_is_looked_at_is_served_by_its_owner() {
         .unwrap()
         .edge(&scene.edge);
     let diagnosis = doctor.diagnose(&session.to_string()).await;
-    assert_eq!(diagnosis.finding(), Finding::Fine, "{diagnosis}");
+    assert_eq!(diagnosis.finding, Finding::Fine, "{diagnosis}");
     assert!(
-        diagnosis.sentence().contains(LANDED),
+        diagnosis.sentence.contains(LANDED),
         "{}",
-        diagnosis.sentence()
+        diagnosis.sentence
     );
 }
 

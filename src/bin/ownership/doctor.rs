@@ -100,7 +100,7 @@ impl Doctor {
         } else {
             say(told(&diagnosis));
         }
-        Ok(match diagnosis.finding().severity() {
+        Ok(match diagnosis.finding.severity() {
             Severity::Fine => Exit::Fine,
             Severity::Unknown => Exit::Unknown,
             _ => Exit::Problem,
@@ -128,7 +128,7 @@ impl Fly {
 
 fn told(diagnosis: &Diagnosis) -> String {
     let mut checks = table(&["", "about", "what", "found"]);
-    for check in diagnosis.checks() {
+    for check in &diagnosis.checks {
         let (mark, tone) = match check.state {
             CheckState::Fine => ("ok", Tone::Good),
             CheckState::Problem => ("!!", Tone::Bad),
@@ -141,7 +141,7 @@ fn told(diagnosis: &Diagnosis) -> String {
             cell(&check.text, tone),
         ]);
     }
-    let tone = match diagnosis.finding().severity() {
+    let tone = match diagnosis.finding.severity() {
         Severity::Fine => Tone::Good,
         _ => Tone::Bad,
     };
@@ -151,9 +151,9 @@ fn told(diagnosis: &Diagnosis) -> String {
         verdict.add_row([cell(label, Tone::Title), cell(sentence, tone)]);
         verdict.add_row([cell("Next:", Tone::Title), cell(next, Tone::Plain)]);
     };
-    let (sentence, next) = (diagnosis.sentence(), diagnosis.next_step());
-    judge("Diagnosis:", sentence, diagnosis.finding(), tone, next);
-    for also in diagnosis.also() {
+    let (sentence, next) = (&diagnosis.sentence, diagnosis.next_step);
+    judge("Diagnosis:", sentence, diagnosis.finding, tone, next);
+    for also in &diagnosis.also {
         let (sentence, next) = (&also.sentence, also.next_step);
         judge("Also:", sentence, also.finding, Tone::Bad, next);
     }
@@ -162,7 +162,7 @@ fn told(diagnosis: &Diagnosis) -> String {
     }
     format!(
         "Session {BOLD}{}{BOLD:#}\n\n{}\n\n{}",
-        diagnosis.session(),
+        diagnosis.session,
         lines(checks),
         lines(verdict)
     )
