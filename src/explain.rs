@@ -45,6 +45,8 @@ mod examine;
 mod explanation;
 mod find;
 mod names;
+mod notes;
+mod read;
 mod shown;
 
 use std::{fmt, future::Future, pin::Pin};

@@ -1,14 +1,17 @@
 //! Collecting what an explanation holds. Everything here goes by `&self` and by what leaves no trace.
 
-use std::time::Duration;
-
 use http::{Response, request::Parts};
 use serde_json::{Value, json};
 
-use super::{Explanation, find::Case, shown::Shown};
+use super::{
+    Explanation,
+    find::Case,
+    notes::note_on_cache,
+    read::{arrival_read, kind, lease_read, milliseconds, session_read},
+    shown::Shown,
+};
 use crate::{
-    Arrival, Finding, LookupErrorKind, MachineId, Reader, Rejection, Replay, Session,
-    SessionStatus, Source,
+    Arrival, Finding, LookupErrorKind, Reader, Rejection, Replay, Session, Source,
     cache::{Found, Remembered},
     decision::{Decision, Known, Lookup, decide},
     identity,
@@ -280,93 +283,4 @@ impl Examined<'_> {
             "detail": rejection.map(Rejection::detail),
         })
     }
-}
-
-fn session_read(session: &Session, age: Duration, owned_here: bool) -> Value {
-    let left = |life: Duration| milliseconds(life.saturating_sub(age));
-    json!({
-        "status": match session.status() {
-            SessionStatus::Starting => "starting",
-            SessionStatus::Active => "active",
-            SessionStatus::Over => "over",
-        },
-        "owner": session.owner().map(MachineId::as_str),
-        "ownedHere": owned_here,
-        "presence": session.presence(),
-        "epoch": session.epoch(),
-        "released": session.released(),
-        "remainingMs": session.remaining().map(left),
-        "address": session.address().map(crate::Address::authority),
-        // Their values are the application's.
-        "attributes": session.attributes().keys().collect::<Vec<_>>(),
-    })
-}
-
-fn kind(kind: LookupErrorKind) -> &'static str {
-    match kind {
-        LookupErrorKind::Timeout => "timeout",
-        LookupErrorKind::Unavailable => "unavailable",
-        LookupErrorKind::Corrupt => "corrupt",
-    }
-}
-
-fn arrival_read(arrival: &Arrival, came_through: Option<bool>) -> Value {
-    let mut read = json!({ "hops": arrival.hops(), "cameThrough": came_through });
-    read["how"] = match arrival {
-        Arrival::Fresh => "fresh",
-        Arrival::Cached => "cached",
-        Arrival::Replayed { .. } => "replayed",
-        Arrival::Missed { .. } => "missed",
-        Arrival::Failed(_) => "failed",
-    }
-    .into();
-    match arrival {
-        Arrival::Missed { machine, .. } => read["machine"] = json!(machine),
-        Arrival::Failed(failure) => {
-            read["machine"] = json!(failure.machine);
-            read["replaySource"] = json!(failure.replay_source);
-            read["reason"] = json!(failure.reason.as_str());
-            read["elapsedMs"] = json!(failure.elapsed.map(milliseconds));
-        }
-        _ => {}
-    }
-    read
-}
-
-fn lease_read(lease: Lease) -> Value {
-    let (lease, left) = match lease {
-        Lease::Valid { left } => ("valid", Some(left)),
-        Lease::Pending { left } => ("pending", Some(left)),
-        Lease::Released => ("released", None),
-        Lease::Expired => ("expired", None),
-    };
-    json!({ "lease": lease, "leftMs": left })
-}
-
-/// Says that another reading than the directory's decides.
-fn note_on_cache(cached: Option<&Value>, directory: &Value, from: Source) -> Option<String> {
-    let cached = cached?;
-    let owner = |reading: &Value| reading["session"]["owner"].clone();
-    let same = cached["verdict"] == directory["verdict"] && owner(cached) == owner(directory);
-    let fails = !directory["failure"].is_null();
-    let (age, left) = (&cached["ageMs"], &cached["usableForMs"]);
-    match from {
-        Source::Stale => Some(format!(
-            "While the directory fails, this machine goes by what it read {age} ms ago."
-        )),
-        Source::Cache if fails => Some(format!(
-            "This machine goes by what it read {age} ms ago for {left} ms more."
-        )),
-        Source::Cache if !same => Some(format!(
-            "This machine goes by what it read {age} ms ago, which is no longer what the directory \
-             says, for {left} ms more."
-        )),
-        _ => None,
-    }
-}
-
-fn milliseconds(duration: Duration) -> Value {
-    u64::try_from(duration.as_millis())
-        .unwrap_or(u64::MAX)
-        .into()
 }

@@ -187,7 +187,7 @@ impl Case<'_> {
         found.is_some_and(|found| found.machine_id() == owner)
     }
 
-    fn is_of_another_form(&self, owner: &MachineId) -> bool {
+    pub(super) fn is_of_another_form(&self, owner: &MachineId) -> bool {
         !shape::alike(owner.as_str(), self.machine.as_str())
     }
 
@@ -222,58 +222,6 @@ impl Case<'_> {
                  is `{me}`, an id of another form"
             ),
         }
-    }
-
-    /// What else is worth a look.
-    pub(super) fn notes(&self, finding: Finding) -> Vec<String> {
-        let mut notes = Vec::new();
-        let me = self.machine;
-        let Some(session) = self.session else {
-            return notes;
-        };
-        if let Some(platform) = self.platform
-            && platform.machine_id() != me
-            && finding != Finding::WrongIdentity
-        {
-            notes.push(format!(
-                "{} calls this machine {} ({}), and its layer was built as {me}.",
-                platform.platform(),
-                platform.machine_id(),
-                platform.variable()
-            ));
-        }
-        match session.owner() {
-            Some(owner) if owner == me => {
-                if matches!(session.presence(), Presence::Lost | Presence::NeverSeen) {
-                    notes.push(
-                        "All other machines take this one for lost: its heartbeats do not run, or \
-                         run under another id."
-                            .to_owned(),
-                    );
-                }
-                return notes;
-            }
-            Some(owner)
-                if finding != Finding::WrongIdentity
-                    && session.presence() == Presence::Unknown
-                    && self.is_of_another_form(owner) =>
-            {
-                notes.push(format!(
-                    "The owner's id {owner} is of another form than this machine's, which is {me}: \
-                     is it an id that the proxy knows?"
-                ));
-            }
-            _ => {}
-        }
-        if let (Arrival::Replayed { hops }, Some(_)) = (self.arrival, session.owner())
-            && finding != Finding::ReplayLoop
-        {
-            notes.push(format!(
-                "Another machine had the request replayed here, hop {hops}, and took this one for \
-                 the owner: the session moved a moment ago, or the two read different directories."
-            ));
-        }
-        notes
     }
 }
 
