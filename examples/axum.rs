@@ -4,7 +4,7 @@
 //! cargo run --example axum
 //! curl -i localhost:3000/session/807efe44-d63e-4a24-88f5-dbe96112830a   # served here
 //! curl -i localhost:3000/session/00000000-0000-4000-8000-000000000000   # lives elsewhere
-//! curl -i localhost:3000/session/11111111-1111-4111-8111-111111111111   # nobody knows it
+//! curl -i localhost:3000/session/11111111-1111-4111-8111-111111111111   # unknown
 //! ```
 
 use axum::{Extension, Router, routing::get};

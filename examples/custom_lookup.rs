@@ -1,7 +1,7 @@
 //! A directory of one's own: any type with one `async fn`.
 //!
 //! This one reads a file `sessions.txt` with lines such as
-//! `807efe44-d63e-4a24-88f5-dbe96112830a e2863555a91708`, whoever may write it.
+//! `807efe44-d63e-4a24-88f5-dbe96112830a e2863555a91708`.
 //!
 //! ```sh
 //! echo 807efe44-d63e-4a24-88f5-dbe96112830a this-machine > sessions.txt
@@ -20,7 +20,7 @@ struct FileLookup(PathBuf);
 
 impl SessionLookup for FileLookup {
     async fn session(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
-        // What could not be asked is an error. `Ok(None)` would say that nobody knows the session.
+        // What could not be asked is an error. `Ok(None)` would say that the session is unknown.
         let text = tokio::fs::read_to_string(&self.0).await.map_err(|error| {
             LookupError::unavailable("the file cannot be read").with_source(error)
         })?;

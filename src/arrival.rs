@@ -28,12 +28,12 @@ pub enum Arrival {
         /// How many replays of ours this request has behind it.
         hops: u8,
     },
-    /// From the proxy's replay cache: nobody was asked who owns the session.
+    /// From the proxy's replay cache: no machine was asked who owns the session.
     Cached,
 }
 
 impl Arrival {
-    /// Whether a replay, or an attempt at one, brought the request here: somebody was mistaken about
+    /// Whether a replay, or an attempt at one, brought the request here: a machine was mistaken about
     /// the owner a moment ago, and it may be us.
     #[must_use]
     pub(crate) fn casts_doubt(&self) -> bool {

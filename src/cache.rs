@@ -1,7 +1,7 @@
 //! What is known of sessions for the moment, and who is asking for what is not.
 //!
 //! Two tables of [`quick_cache`], which keep what is used and make room for what is new: one for
-//! sessions, and a smaller one for ids that nobody knows, so that made-up ids can push out each
+//! sessions, and a smaller one for ids that are unknown, so that made-up ids can push out each
 //! other and nothing else. A hit takes one shard's read lock for the length of a hash probe.
 //!
 //! Why `quick_cache`: beside moka it was measured (`benches/RESULTS.md`) at a sixth of the time for
@@ -55,7 +55,7 @@ use hold_down::HoldDown;
 use listeners::{Listeners, Listening};
 use reached::Reached;
 
-/// One part in so many of the capacity is for ids that nobody knows.
+/// One part in so many of the capacity is for unknown ids.
 const UNKNOWN_SHARE: usize = 8;
 
 /// For how many milliseconds no refresh is tried after one that was dropped.
@@ -222,7 +222,7 @@ impl Cache {
     /// When a lookup has to have begun to be worth joining.
     ///
     /// Within the time limit of the one who began it: for as long as others came, one that hangs
-    /// would keep them all waiting, and one that comes back in the end would tell old news. For a
+    /// would keep them all waiting, and one that comes back in the end would tell what is no longer true. For a
     /// replayed request, which may rely only on a read that was sent a moment ago, within that.
     pub(crate) fn joined_since(&self, now: Tick, replayed: bool) -> Tick {
         let limit = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
@@ -240,7 +240,7 @@ impl Cache {
         })
     }
 
-    /// Reads a session again in the background, unless somebody does so already.
+    /// Reads a session again in the background, unless that is under way.
     fn refresh(self: &Arc<Self>, id: SessionId) {
         let now = self.clock.now();
         if now.0 < self.no_refresh_before.load(Ordering::Relaxed) {

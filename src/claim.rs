@@ -7,11 +7,11 @@ use http::{HeaderName, request::Parts};
 /// Marks a probe of the fleet's own.
 pub(crate) const PROBE: HeaderName = HeaderName::from_static("ownership-probe");
 
-/// What becomes of a request for a session that nobody owns.
+/// What becomes of a request for a session without an owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnUnassigned {
-    /// It is refused with `session-starting`: somebody else assigns sessions.
+    /// It is refused with `session-starting`: an orchestrator assigns sessions.
     #[default]
     Reject,
     /// The machine that it reaches becomes the owner, and serves it.
@@ -22,7 +22,7 @@ pub enum OnUnassigned {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnLostOwner {
-    /// It is refused with `owner-lost`: the machine comes back, or somebody else reassigns it.
+    /// It is refused with `owner-lost`: the machine comes back, or an orchestrator reassigns it.
     #[default]
     Reject,
     /// The machine that it reaches becomes the owner. It serves when

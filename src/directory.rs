@@ -21,12 +21,12 @@ pub use memory::MemoryDirectory;
 /// [`MemoryDirectory`](crate::MemoryDirectory) in memory.
 ///
 /// # Contract
-/// - The claim succeeds only if the session still is as `seen` says: nobody's, or of the same owner
+/// - The claim succeeds only if the session still is as `seen` says: without an owner, or of the same owner
 ///   at the same epoch. In the second case that owner has to be lost, by the directory's own
-///   judgement at this moment. A session that is over is nobody's to claim.
-/// - It returns the session as it is afterwards, whoever owns it then: a loser learns who won.
+///   judgement at this moment. A session that is over cannot be claimed.
+/// - It returns the session as it is afterwards, with its owner then: a loser learns who won.
 ///   `None`: there is no such session.
-/// - Whoever wins raises the epoch by one.
+/// - A claim that wins raises the epoch by one.
 /// - The future may be dropped at any time. Then the claim may have succeeded all the same, which
 ///   the next lookup tells.
 pub trait SessionDirectory: Send + Sync + 'static {

@@ -200,7 +200,7 @@ impl OwnershipLayerBuilder {
         self
     }
 
-    /// What becomes of a request for a session that nobody owns;
+    /// What becomes of a request for a session without an owner;
     /// [`Reject`](OnUnassigned::Reject) by default. The guard is asked before anything is claimed.
     pub fn on_unassigned(mut self, what: OnUnassigned) -> Self {
         self.claims = Rule::Always(what == OnUnassigned::Claim);
@@ -247,7 +247,7 @@ impl OwnershipLayerBuilder {
 
     /// How many sessions are remembered;
     /// [100,000](OwnershipLayer::DEFAULT_CACHE_CAPACITY) by default, at some 90 bytes each. An
-    /// eighth of them is for ids that nobody knows.
+    /// eighth of them is for unknown ids.
     ///
     /// It has to cover the sessions that requests reach this machine for within
     /// [the bounds](Freshness), and those that this machine took over from another one: as many
@@ -288,7 +288,7 @@ impl OwnershipLayerBuilder {
         self
     }
 
-    /// Who is told of every verdict, beside the event; nobody by default.
+    /// What observes every verdict, beside the event; nothing by default.
     pub fn on_verdict(mut self, observe: impl Observe) -> Self {
         self.observe = Some(Box::new(observe));
         self

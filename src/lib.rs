@@ -20,7 +20,7 @@
 //! 7. A lookup that fails or takes too long refuses the request. It never guesses.
 //!
 //! What was looked up is remembered for as long as being wrong about it is cheap ([`Freshness`]); a
-//! replayed request is always judged on news.
+//! replayed request is always judged by a recent read.
 //!
 //! Refusals are responses, in the form that the client reads: a problem document (RFC 9457), a
 //! page that explains itself and recovers by itself, or a gRPC status. The wrapped service's own

@@ -21,9 +21,9 @@ pub(crate) mod postgres;
 /// ```
 /// use tower_ownership::{LookupError, Session, SessionId, SessionLookup};
 ///
-/// struct Nobody;
+/// struct Empty;
 ///
-/// impl SessionLookup for Nobody {
+/// impl SessionLookup for Empty {
 ///     async fn session(&self, _id: SessionId) -> Result<Option<Session>, LookupError> {
 ///         Ok(None)
 ///     }
@@ -118,7 +118,7 @@ impl<F> fmt::Debug for LookupFn<F> {
 
 /// Why the directory gave no answer.
 ///
-/// Cheap to clone, because everybody who waited for one lookup shares its failure.
+/// Cheap to clone, because all requests that waited for one lookup share its failure.
 #[derive(Clone)]
 pub struct LookupError {
     kind: LookupErrorKind,

@@ -218,7 +218,7 @@ impl Node {
 #[derive(Clone, Copy)]
 pub(crate) enum Outcome<'a> {
     Answered(&'a Result<Option<Session>, LookupError>),
-    /// Nobody waited any more.
+    /// No request waited any more.
     Abandoned,
 }
 
@@ -265,7 +265,7 @@ impl Lookups {
         }
     }
 
-    /// A claim ended, of a session that nobody owned or of one that is taken over.
+    /// A claim ended, of a session without an owner or of one that is taken over.
     pub(crate) fn claimed(&self, takes_over: bool, outcome: Outcome<'_>, won: bool) {
         let kind = if takes_over {
             &self.takeovers
@@ -284,12 +284,12 @@ impl Lookups {
         }
     }
 
-    /// Somebody waits for a lookup that is under way.
+    /// A request waits for a lookup that is under way.
     pub(crate) fn joined(&self) {
         self.joined.count();
     }
 
-    /// Nobody may ask now.
+    /// No lookup may be sent now.
     pub(crate) fn refused(&self) {
         self.refused.count();
     }

@@ -38,7 +38,7 @@ pub(crate) use warnings::{Say, Warnings};
 /// | `replay.source` | which machine had asked for that replay |
 /// | `source` | where what is known of the session comes from: [`lookup`, `cache` or `stale`](Source) |
 /// | `age.seconds` | how long before that the directory was asked; counted in ticks of a few milliseconds |
-/// | `lookup.seconds` | how long the request waited for a lookup or a claim, its own or one that somebody else had begun |
+/// | `lookup.seconds` | how long the request waited for a lookup or a claim, its own or one of another request |
 /// | `detail` | why it was refused, in plain sentences, as the client reads it |
 /// | `error` | what failed, with its causes, where the lookup did |
 /// | `held.back` | at WARN: how many refusals with this code were not said at WARN since the last one that was |

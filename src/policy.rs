@@ -342,7 +342,7 @@ impl Policy {
         self.write(rejection, seen.session, seen.owner, reader)
     }
 
-    /// Writes a refusal, and tells nobody.
+    /// Writes a refusal, without an event.
     pub(crate) fn write(
         &self,
         rejection: Rejection,
@@ -360,8 +360,8 @@ impl Policy {
     }
 }
 
-/// What holds for every answer of ours, whoever wrote it: it is about this moment and this
-/// machine, so nobody may keep it, and HEAD has no body.
+/// What holds for every answer of ours: it is about this moment and this machine, so no cache may
+/// keep it, and HEAD has no body.
 fn finish(mut response: Response<Bytes>, reader: Reader) -> Response<Bytes> {
     response
         .headers_mut()

@@ -198,7 +198,7 @@ impl Rejection {
         self.retry_after
     }
 
-    /// The session, where the request named one. For the client that named it, and nobody else.
+    /// The session, where the request named one. Only for the client that named it.
     #[must_use]
     pub fn session(&self) -> Option<SessionId> {
         self.session

@@ -18,7 +18,7 @@ use crate::Rejection;
 /// Writes the answer to a request that was refused.
 ///
 /// The layer adds `Cache-Control: no-store`, puts the [`Rejection`] into the extensions, and
-/// leaves out the body for HEAD, whoever wrote the answer. Closures are renderers too. To change
+/// leaves out the body for HEAD, in every answer. Closures are renderers too. To change
 /// one form only, ask [`DefaultRenderer`] for the others.
 pub trait Render: Send + Sync + 'static {
     /// Writes the answer.
@@ -50,7 +50,7 @@ pub struct Reader {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Form {
-    /// `application/problem+json`, RFC 9457: for programs, and for whoever does not say.
+    /// `application/problem+json`, RFC 9457: for programs, and for clients that do not say.
     Problem,
     /// A page for a person.
     Html,
@@ -67,7 +67,7 @@ impl Reader {
     /// - A client that names `text/html` or `application/xhtml+xml` in `Accept`, and puts it no
     ///   lower than JSON (or what it says of `*/*`), reads pages. That is a browser on its way to a page; its
     ///   `fetch`, images and scripts ask for `*/*` or for images first.
-    /// - Everybody else reads the problem document: also who sends no `Accept`, since a program
+    /// - Every other client reads the problem document: also one that sends no `Accept`, since a program
     ///   that forgot it is more frequent than a browser that does.
     #[must_use]
     pub fn of(head: &Parts) -> Self {

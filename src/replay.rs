@@ -14,7 +14,7 @@ mod redirect;
 pub use fly::{Fallback, FlyReplay, ReplayCache};
 pub use redirect::{InvalidRedirect, Redirect};
 
-/// A way to hand a request over: the answer that makes somebody else take it to the owner.
+/// A way to hand a request over: the answer that makes the proxy or the client take it to the owner.
 ///
 /// # Contract
 /// - Only the head is seen; no byte of the body has been read, and none may be waited for.
@@ -26,7 +26,7 @@ pub trait Replay: Send + Sync + 'static {
     /// Writes the answer, or says why this request cannot be handed over.
     ///
     /// An empty body is filled in by the layer with the `replay-not-honoured` problem, which is
-    /// what a client reads when nobody acted on the answer.
+    /// what a client reads when no proxy acted on the answer.
     fn replay(
         &self,
         head: &Parts,
@@ -36,7 +36,7 @@ pub trait Replay: Send + Sync + 'static {
     /// Reads how the request came here.
     fn arrival(&self, head: &Parts) -> Arrival;
 
-    /// Writes the same answer for somebody who only wants to see it: whatever
+    /// Writes the same answer for an explanation: whatever
     /// [`replay`](Self::replay) would change or count stays as it is.
     fn preview(
         &self,
@@ -146,7 +146,7 @@ pub enum NotReplayable {
         "A request that switches protocols, such as a WebSocket, cannot be taken to the session's machine in this way."
     )]
     Upgrade,
-    /// The request asks whether another one would be allowed, and browsers follow nobody then.
+    /// The request asks whether another one would be allowed, and browsers follow no redirect then.
     #[error(
         "A CORS preflight cannot be redirected to the session's machine. Answer preflights before the ownership layer."
     )]
@@ -154,7 +154,7 @@ pub enum NotReplayable {
     /// The request is for no path (`OPTIONS *`), so there is none to redirect to.
     #[error("A request for no path cannot be redirected to the session's machine.")]
     NoPath,
-    /// Nobody knows where the owner can be reached.
+    /// It is not known where the owner can be reached.
     #[error("It is not known at which address the session's machine can be reached.")]
     NoAddress,
     /// The address in the directory is not one that clients may be sent to.
@@ -197,7 +197,7 @@ impl NotReplayable {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidReplay {
-    /// The proxy would have no time to reach anybody.
+    /// The proxy would have no time to reach a machine.
     #[error("the replay's timeout is less than a millisecond")]
     NoTime,
     /// The app's name cannot be one.

@@ -170,7 +170,7 @@ impl Session {
         self.facts.status
     }
 
-    /// The machine it is assigned to; `None` while nobody owns it.
+    /// The machine it is assigned to; `None` while it has no owner.
     #[must_use]
     pub fn owner(&self) -> Option<&MachineId> {
         self.facts.owner.as_ref()
@@ -222,12 +222,12 @@ impl Session {
         T::deserialize(self.attributes())
     }
 
-    /// The machine that may serve it now: nobody may while it is being created.
+    /// The machine that may serve it now: none may while it is being created.
     pub(crate) fn serving_owner(&self) -> Option<&MachineId> {
         self.facts.serving_owner()
     }
 
-    /// Whether it is there to be owned, and nobody owns it.
+    /// Whether it is there to be owned, and has no owner.
     pub(crate) fn is_unassigned(&self) -> bool {
         self.facts.status == SessionStatus::Active && self.facts.owner.is_none()
     }

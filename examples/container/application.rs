@@ -138,7 +138,7 @@ async fn echo(Extension(owned): Extension<Owned>, upgrade: WebSocketUpgrade) -> 
                         code: Loss::CLOSE_CODE,
                         reason: loss.as_str().into(),
                     };
-                    // Whoever is gone needs no goodbye.
+                    // A client that has gone needs no goodbye.
                     let _ = socket.send(Message::Close(Some(goodbye))).await;
                     break;
                 }
@@ -177,7 +177,7 @@ async fn download(Extension(owned): Extension<Owned>) -> Response {
     Response::new(Body::new(owned.until_lost(body)))
 }
 
-/// Nanoseconds on a clock that all processes of this host share, for whoever compares them.
+/// Nanoseconds on a clock that all processes of this host share, so that they can be compared.
 fn monotonic() -> Option<i128> {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?;
     Some(i128::from(now.tv_sec()) * 1_000_000_000 + i128::from(now.tv_nsec()))

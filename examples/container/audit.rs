@@ -1,4 +1,4 @@
-//! What is wrong with the fleet although nobody has asked for it yet.
+//! What is wrong with the fleet although no request has met it yet.
 
 use std::time::Duration;
 

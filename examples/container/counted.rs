@@ -11,7 +11,7 @@ pub fn install() -> Result<PrometheusHandle, Box<dyn Error>> {
     }
     let handle = builder.install_recorder()?;
     let upkept = handle.clone();
-    // The exporter keeps every value of a histogram until then, also where nobody collects.
+    // The exporter keeps every value of a histogram until then, also where no collector runs.
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_secs(5)).await;

@@ -1,4 +1,4 @@
-//! What would become of a request, for whoever may ask.
+//! What would become of a request, for operators.
 
 use axum::{
     Json, Router,

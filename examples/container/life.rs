@@ -28,7 +28,7 @@ type Beats = Arc<OnceLock<Box<dyn HealthCheck>>>;
 
 impl Life {
     /// Registers this machine, as soon as the database can be reached. Until then it is not ready,
-    /// and the layer serves no session: nobody has checked yet whether the fleet counts as it does.
+    /// and the layer serves no session: it is not checked yet whether the fleet has the same lease TTL.
     pub fn begin(
         settings: settings::Life,
         directory: PostgresDirectory,

@@ -12,7 +12,7 @@
 //! | `OWNERSHIP_SESSIONS` | that directory, as `session=machine,session=machine` | empty |
 //! | `MACHINE_ID` | this machine | what the platform says |
 //! | `OWNERSHIP_REDIRECT` | a redirect such as `https://{owner}.example.com` | Fly's replay |
-//! | `OWNERSHIP_LIFE` | `beat`: it beats; `on`: it also claims what nobody owns and takes over from lost owners. Either way it gives up what it owns when it is asked to stop, and the migration has to be applied | it only reads who the owner is |
+//! | `OWNERSHIP_LIFE` | `beat`: it beats; `on`: it also claims sessions without an owner and takes over from lost owners. Either way it gives up what it owns when it is asked to stop, and the migration has to be applied | it only reads who the owner is |
 //! | `OWNERSHIP_FRESHNESS_MS` | F, the same for the whole fleet | 5000 |
 //! | `OWNERSHIP_BEAT_MS`, `OWNERSHIP_LOST_AFTER_MS` | how often it beats, and after what silence others take it for lost | 3000, 15000 |
 //! | `OWNERSHIP_DRAIN_MS` | how long giving up may take | 10000 |
@@ -23,7 +23,7 @@
 //! | `OWNERSHIP_PROBE_URL`, `OWNERSHIP_PROBE_SESSION` | it probes `https://app.example.com/session/{session}`, the public address, for this session; `/health/` shows what became of it | it does not probe |
 //! | `OWNERSHIP_PROBE_MS` | how often | 60000 |
 //! | `OWNERSHIP_SHOW_INTERNALS` | `on`: refusals name the machine and the owner | they do not |
-//! | `OWNERSHIP_DEBUG_TOKEN` | lets whoever sends it as `Authorization: Bearer …` ask `/debug/explain?path=/session/…` what would become of a request | nobody may |
+//! | `OWNERSHIP_DEBUG_TOKEN` | lets a client that sends it as `Authorization: Bearer …` ask `/debug/explain?path=/session/…` what would become of a request | no client may |
 //! | `RUST_LOG` | what is logged | `info` |
 //!
 //! `/healthz` says that it is up, `/health/ready` whether it should get requests and `/health/` why

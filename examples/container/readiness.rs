@@ -5,7 +5,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tower_ownership::{MachineId, PostgresLookup, health::Check};
 
-/// What each part waits for; ready when nobody waits for anything.
+/// What each part waits for; ready when no part waits for anything.
 #[derive(Clone)]
 pub struct Readiness {
     reasons: Arc<watch::Sender<Vec<(&'static str, String)>>>,

@@ -34,7 +34,7 @@ pub struct Settings {
 
 #[derive(Clone, Copy)]
 pub struct Life {
-    /// Whether it claims what nobody owns, and takes over from lost owners.
+    /// Whether it claims sessions without an owner, and takes over from lost owners.
     pub claims: bool,
     pub beat: Duration,
     pub lost_after: Duration,

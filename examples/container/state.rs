@@ -26,7 +26,7 @@ impl States {
         Ok(Self(pool))
     }
 
-    /// Saves, unless somebody of a later epoch has: whoever was stopped for a minute between the
+    /// Saves, unless a later epoch has saved: a process that was stopped for a minute between the
     /// verdict and this line must not undo what its successor did. Says whether it was written.
     pub async fn save(&self, owned: &Owned, writer: &str) -> Result<bool, Box<dyn Error>> {
         const SAVE: &str = "

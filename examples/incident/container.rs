@@ -133,7 +133,7 @@ async fn index() -> Html<&'static str> {
 #[derive(serde::Deserialize)]
 struct Assignment {
     session: String,
-    /// Empty: nobody.
+    /// Empty: none.
     owner: String,
 }
 

@@ -26,7 +26,7 @@ pub enum Alive {
 impl Directory {
     const SCHEMA: &str = "tower_ownership_incident";
     const BEAT: Duration = Duration::from_millis(200);
-    /// Fifteen seconds by default; nobody should wait for that in a demo.
+    /// Fifteen seconds by default, which is long for a demo.
     pub const LOST_AFTER: Duration = Duration::from_secs(1);
 
     pub async fn open() -> Result<Self> {
@@ -67,7 +67,7 @@ impl Directory {
         }
     }
 
-    /// Whoever finds out what is wrong with a session of it.
+    /// Finds out what is wrong with a session of it.
     pub fn doctor(&self) -> Doctor {
         match self {
             Self::Memory(sessions) => Doctor::new(sessions.clone()),

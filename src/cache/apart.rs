@@ -64,7 +64,7 @@ impl Cache {
         })
     }
 
-    /// Whether what was read that long ago is news enough for a request that was replayed.
+    /// Whether what was read that long ago is recent enough for a request that was replayed.
     pub(crate) fn is_recheck(&self, age: Duration) -> bool {
         age < Duration::from_millis(self.freshness.recheck.into())
     }

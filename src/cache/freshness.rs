@@ -8,7 +8,7 @@ use crate::{MachineId, Presence, SessionId, SessionStatus, session::Facts};
 ///
 /// The bounds differ because being wrong costs differently. What is cached on the owner decides
 /// who serves, so it is short. What is cached elsewhere is a hint, and a wrong one costs a hop. A
-/// session that is unknown, or that nobody owns yet, may change at any moment.
+/// session that is unknown, or that has no owner yet, may change at any moment.
 ///
 /// No bound reaches past the end of a session's life: by then it may have been put off.
 ///
@@ -16,7 +16,7 @@ use crate::{MachineId, Presence, SessionId, SessionStatus, session::Facts};
 /// read together is not read again together. Ages are counted from before the read was sent, on
 /// a clock that moves in ticks of a few milliseconds, and that may stand still while the machine is
 /// suspended. A request that waited for a read uses it, however long that took: at most twice the
-/// layer's lookup timeout, where it joined a read that somebody else had begun.
+/// layer's lookup timeout, where it joined a read of another request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a freshness does nothing until a layer is built with it"]
 pub struct Freshness {
@@ -78,7 +78,7 @@ impl Freshness {
     }
 
     /// Whatever it is, for a request that was replayed; 250 ms by default. Two machines that have
-    /// old news of each other can then not pass a request back and forth.
+    /// old entries about each other can then not pass a request back and forth.
     pub fn recheck(mut self, bound: Duration) -> Self {
         self.recheck = milliseconds(bound);
         self
@@ -112,7 +112,7 @@ impl Freshness {
             Some(_) if was_away(facts) || facts.presence() == Presence::Silent => self.unknown,
             Some(_) => self.elsewhere,
         };
-        // Whoever comes after the end of its life asks whether it was put off meanwhile.
+        // A request after the end of its life reads whether that was put off meanwhile.
         let life = facts.remaining().and_then(|life| u32::try_from(life).ok());
         life.map_or(bound, |life| bound.min(life))
     }

@@ -10,8 +10,8 @@ use crate::{LookupError, LookupErrorKind, clock::Tick};
 /// How many lookups in a row have to fail: one may be an accident.
 const IN_A_ROW: u32 = 3;
 
-/// How long nobody asks then, in milliseconds: long enough to spare a directory that is coming
-/// back, short enough for nobody to notice that it is back.
+/// How long no lookup is sent then, in milliseconds: long enough to spare a directory that is coming
+/// back, short enough not to be noticed once it is.
 const PAUSE: u64 = 100;
 
 /// Once lookups only fail, lets one through every now and then, and answers the others with the
@@ -30,7 +30,7 @@ struct Failures {
 }
 
 impl HoldDown {
-    /// Says why nobody may ask now; `None` if the caller may.
+    /// Why no lookup may be sent now; `None` if the caller may send one.
     pub(super) fn refusal(&self, now: Tick) -> Option<LookupError> {
         let until = self.until.load(Ordering::Acquire);
         if until == 0 {
@@ -41,7 +41,7 @@ impl HoldDown {
             self.until
                 .compare_exchange(until, next, Ordering::AcqRel, Ordering::Acquire)
         };
-        // Whoever moves the time on is the one that may ask.
+        // The caller that moves the time on is the one that may ask.
         if until <= now.0 && swap(until).is_ok() {
             return None;
         }
@@ -52,13 +52,13 @@ impl HoldDown {
             .clone()
     }
 
-    /// Whoever might ask did not; somebody else may.
+    /// The permitted lookup was dropped before it was sent; another one may be.
     ///
     /// Not every lookup runs refreshes, and those of busy sessions would be first every time.
     pub(super) fn pass_on(&self, now: Tick) {
         let until = self.until.load(Ordering::Acquire);
         if until > now.0 {
-            // If it has changed since, then somebody has asked.
+            // If it has changed since, another lookup was sent.
             let _ = self.until.compare_exchange(
                 until,
                 now.0.max(1),

@@ -13,7 +13,7 @@ use std::{
 
 use crate::SessionId;
 
-/// Everybody who listens, by session: one entry for each open stream, and none without.
+/// All listeners, by session: one entry for each open stream, and none without.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
     waiting: Mutex<HashMap<SessionId, Vec<Arc<Ear>>>>,

@@ -8,13 +8,13 @@ use crate::{IdentityError, InvalidReplay, MachineId};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// Nobody said where in a request the session is.
+    /// The builder was not told where in a request the session is.
     #[error("no extractor: call `session(…)` to say where in a request the session id stands")]
     NoSession,
-    /// Nobody said how a request is handed over.
+    /// The builder was not told how a request is handed over.
     #[error("no replay: call `replay(…)` with `FlyReplay` or `Redirect`")]
     NoReplay,
-    /// Sessions are to be claimed, and nobody said where.
+    /// Sessions are to be claimed, and the builder was not told where.
     #[error("no directory: call `directory(…)` to say where sessions are claimed")]
     NoDirectory,
     /// The [node](crate::OwnershipLayerBuilder::node) is that of another machine.

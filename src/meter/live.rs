@@ -65,10 +65,10 @@ impl Gauge {
         self.0.set(value);
     }
 
-    /// Sets a count; the function is asked only if somebody keeps it.
+    /// Sets a count; the function is called only if a recorder keeps it.
     #[allow(
         clippy::cast_precision_loss,
-        reason = "nobody has 2^53 of what is counted here"
+        reason = "there are no 2^53 of what is counted here"
     )]
     pub(crate) fn set_count(&self, count: impl FnOnce() -> usize) {
         self.0.set(count() as f64);

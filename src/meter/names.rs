@@ -73,7 +73,7 @@ metrics! {
     BATCH_DURATION Histogram(SECONDS), "tower_ownership_lookup_batch_duration_seconds",
         "How long queries to PostgreSQL took, with the wait for a connection.";
     CLAIMS Counter, "tower_ownership_claims_total",
-        "Attempts to become the owner of a session, by whether nobody or a lost machine owned it, and by how they ended.";
+        "Attempts to become the owner of a session, by whether it had no owner or a lost one, and by how they ended.";
     LOSSES Counter, "tower_ownership_losses_total",
         "Handlers and streams that were told that their session is lost.";
     NODE_STATE Gauge, "tower_ownership_node_state",

@@ -1,6 +1,6 @@
 //! What is counted of PostgreSQL.
 //!
-//! What happens seldom looks its metric up every time, and so needs nobody to keep a handle.
+//! What happens seldom looks its metric up every time, and so needs no handle.
 
 use super::{
     kept::{Counter, Each, Gauge, Histogram, Stopwatch},

@@ -7,9 +7,9 @@ use tracing::{Level, Span, Value, field::Empty, level_filters::LevelFilter};
 use super::{Chain, Observed};
 use crate::{Arrival, Code, MachineId, Presence, SessionId, Source};
 
-/// A span, where somebody collects it; otherwise nothing that a request would have to carry.
+/// A span, where a subscriber collects it; otherwise nothing that a request would have to carry.
 ///
-/// Whoever enters it asks [`get`](Self::get) first and does without a guard if there is none: a
+/// A caller that enters it asks [`get`](Self::get) first and does without a guard if there is none: a
 /// guard that may be empty costs every request more than the one comparison that it should.
 #[derive(Debug, Default)]
 pub(crate) struct RequestSpan(Option<Box<Span>>);
@@ -27,7 +27,7 @@ impl RequestSpan {
     #[cold]
     fn open(session: SessionId, machine: &MachineId, hops: u8) -> Self {
         // Asked first, because with tracing's feature `log`, which any crate in the application may
-        // turn on, a span that nobody collects still formats its fields.
+        // turn on, a span that no subscriber collects still formats its fields.
         if !tracing::span_enabled!(target: "tower_ownership::request", Level::DEBUG) {
             return Self(None);
         }

@@ -50,7 +50,7 @@ impl Warnings {
         let said = cause.said.load(Ordering::Relaxed);
         let due = said == 0 || now.0.saturating_sub(said - 1) >= self.every;
         let now = now.0.saturating_add(1);
-        // At an interval of zero nobody is held back, whoever else is saying the same.
+        // At an interval of zero none is held back.
         let is_first = due
             && (self.every == 0
                 || cause

@@ -94,7 +94,7 @@ pub struct Drained {
     /// The sessions that were given up, with their epochs now.
     pub released: Vec<Released>,
     /// Whether the machine then owned no active session. If not, the time was not enough, or
-    /// somebody goes on giving it sessions.
+    /// sessions are still assigned to it.
     pub is_empty: bool,
 }
 

@@ -8,14 +8,14 @@ use crate::{Session, Source, clock::Tick};
 /// Proof, in a request's extensions, that this machine owns the request's session.
 ///
 /// Only the layer puts it there, so a handler that asks for it cannot be reached by a request for
-/// somebody else's session. It derefs to the [`Session`] that the verdict was made from.
+/// another machine's session. It derefs to the [`Session`] that the verdict was made from.
 ///
 /// # How long it proves that
 /// At the moment at which the request passed. Nothing takes back a request that is being served, so
-/// whoever goes on for long should ask: [`lost`](Self::lost) completes when the ownership is lost
+/// a handler that goes on for long should ask: [`lost`](Self::lost) completes when the ownership is lost
 /// or cannot be proved any more, and [`until_lost`](Self::until_lost) ends a streamed response then.
 ///
-/// A process that is stopped inside of a handler and goes on a minute later has nobody to ask. What
+/// A process that is stopped inside of a handler and goes on a minute later cannot ask. What
 /// it writes then is fenced by the [epoch](Session::epoch), which rises with every change of owner:
 ///
 /// ```
@@ -89,7 +89,7 @@ impl Owned {
     /// Completes when this machine has lost the session, or cannot prove any more that it owns it.
     ///
     /// As long as it is polled it keeps the session fresh: it reads it again before the last read
-    /// is too old, together with whoever else asks for it. A watch of the directory makes it
+    /// is too old, together with all requests that ask for it. A watch of the directory makes it
     /// complete within milliseconds of a change; without one, that takes up to
     /// one [TTL](crate::Node::lease_ttl). It completes by itself when the directory cannot be asked
     /// for that long.

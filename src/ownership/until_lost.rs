@@ -18,7 +18,7 @@ pin_project! {
     /// A response body that ends when its session is lost; see
     /// [`Owned::until_lost`](crate::Owned::until_lost).
     ///
-    /// For what streams for as long as somebody listens: server-sent events, gRPC streams. The
+    /// For what streams for as long as a client listens: server-sent events, gRPC streams. The
     /// client notices the end and connects again, and the new request finds the new owner. It ends
     /// between two frames, never inside of one. If it was not polled for so long that the last read
     /// proves nothing any more, it lets no frame pass before the session was read again.

@@ -97,7 +97,7 @@ impl DefaultRenderer {
     /// Whether answers name machines: the one that refused and the session's owner, as members of
     /// the problem, in the page's details, and as `Ownership-Machine` and `Ownership-Owner`.
     ///
-    /// Off by default. It helps operators, and tells everybody else how the service is built.
+    /// Off by default. It helps operators, and shows all clients how the service is built.
     #[must_use]
     pub fn show_internals(mut self, show: bool) -> Self {
         self.show_internals = show;

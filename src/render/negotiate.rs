@@ -107,7 +107,7 @@ impl Ranking {
         self.html == Some(Self::MOST)
     }
 
-    /// The page has to be named: whoever takes anything gets what programs can read.
+    /// The page has to be named: a client that takes anything gets what programs can read.
     fn page(&self) -> u16 {
         self.html.or(self.xhtml).unwrap_or(0)
     }

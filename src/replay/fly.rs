@@ -25,7 +25,7 @@ pub use cache::ReplayCache;
 /// `fly-replay: instance=<owner>;timeout=5s;fallback=force_self;state=own.<hops>` with status 409.
 /// When the proxy acts on it, the client sees nothing but the owner's answer. When the owner
 /// cannot be reached, the proxy gives the request back, and the layer answers `owner-unreachable`
-/// with the proxy's reason. When nobody acts on it, the client reads `replay-not-honoured`.
+/// with the proxy's reason. Where no proxy acts on it, the client reads `replay-not-honoured`.
 ///
 /// Source of every field: fly.io/docs/networking/dynamic-request-routing.
 #[derive(Clone, Debug)]
@@ -51,8 +51,8 @@ pub enum Fallback {
     ForceSelf,
     /// This machine if possible, otherwise any machine of its app.
     PreferSelf,
-    /// Nobody: the proxy answers with a bare 502.
-    Nobody,
+    /// No machine: the proxy answers with a bare 502.
+    None,
 }
 
 impl FlyReplay {
@@ -187,7 +187,7 @@ impl FlyReplay {
         let fallback = match self.fallback.unwrap_or_default() {
             Fallback::ForceSelf => ";fallback=force_self",
             Fallback::PreferSelf => ";fallback=prefer_self",
-            Fallback::Nobody => "",
+            Fallback::None => "",
         };
         format!(
             "{app};timeout={timeout}{fallback};state={}",

@@ -22,7 +22,7 @@ impl SessionId {
     /// Reads the hyphenated (36 characters) or simple (32 characters) form, in any case.
     ///
     /// The braced and the URN form, which the uuid crate also reads, are malformed here: a second
-    /// spelling that nobody sends is only another way to disagree with the application.
+    /// spelling that no client sends is only another way to disagree with the application.
     pub fn parse(text: &str) -> Result<Self, MalformedSession> {
         Self::parse_bytes(text.as_bytes())
     }

@@ -84,7 +84,7 @@ impl FlyEdgeBuilder {
     }
 
     /// How many attempts are made on each machine before the reason is `retries_exhausted`.
-    /// Default: 4. (Fly's documents speak of up to 90; nobody wants to wait for that in a test.)
+    /// Default: 4. (Fly's documents speak of up to 90; too long for a test.)
     pub fn connect_attempts(mut self, attempts: u32) -> Self {
         self.settings.connect_attempts = attempts;
         self

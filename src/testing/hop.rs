@@ -14,7 +14,7 @@ pub enum HopKind {
     CacheHit,
     /// A machine asked for it with a replay.
     Replayed,
-    /// A replay found nobody, and its `fallback` gave the request back.
+    /// A replay reached no machine, and its `fallback` gave the request back.
     FellBack,
 }
 

@@ -250,7 +250,7 @@ async fn an_owner_that_is_dead_is_told_with_the_proxys_reason() {
     assert!(outcome.to_string().contains("no_candidate"), "{outcome}");
     // Without a fallback, nobody of ours gets to say it.
     let bare = probed(edge(), |machine, sessions| {
-        layer(machine, sessions).replay(FlyReplay::new().fallback(Fallback::Nobody))
+        layer(machine, sessions).replay(FlyReplay::new().fallback(Fallback::None))
     })
     .await;
     bare.edge.remove(OWNER);

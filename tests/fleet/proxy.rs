@@ -192,7 +192,7 @@ async fn with_prefer_self_any_other_machine_answers_for_one_that_went_away_meanw
 #[tokio::test]
 async fn without_a_fallback_the_client_sees_the_proxys_bare_error() {
     let fleet = Fleet::with(edge(), |machine, sessions| {
-        layer(machine, sessions).replay(FlyReplay::new().fallback(Fallback::Nobody))
+        layer(machine, sessions).replay(FlyReplay::new().fallback(Fallback::None))
     })
     .await;
     let session = fleet.session();

@@ -149,7 +149,7 @@ pub(super) async fn a_younger_process_learns_that_the_older_one_is_there<H: Harn
     fleet.harness.pass(Duration::from_secs(1)).await;
     old.beat().await?;
     match young.beat().await? {
-        Beat::Alive { rival: Some(again) } => expect("whether it is news", again != first, true),
+        Beat::Alive { rival: Some(again) } => expect("whether it changed", again != first, true),
         other => Err(format!("{other:?}")),
     }
 }

@@ -65,7 +65,7 @@ pub enum HeartbeatError {
 }
 
 impl HeartbeatError {
-    /// Whether trying again cannot help before somebody changes something: a setting, or what an
+    /// Whether trying again cannot help before something is changed: a setting, or what an
     /// operator said. A directory that fails may be back at the next attempt.
     #[must_use]
     pub fn is_final(&self) -> bool {

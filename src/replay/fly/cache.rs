@@ -122,7 +122,7 @@ impl ReplayCache {
         if invalidated.len() >= REMEMBERED {
             invalidated.retain(|_, at| recent(at));
         }
-        // Full of recent ones: somebody makes up sessions. The proxy's own lifetime heals the rest.
+        // Full of recent ones: a client makes up sessions. The proxy's own lifetime heals the rest.
         if invalidated.len() >= REMEMBERED {
             return false;
         }

@@ -19,7 +19,7 @@ pub(super) struct Template {
 enum InHost {
     /// A domain follows (`{owner}.example.com`): names below it, however many.
     Names,
-    /// The host is one label (`web-{owner}`): no dot, or it would be somebody else's domain.
+    /// The host is one label (`web-{owner}`): no dot, or it would be another domain.
     OneLabel,
     /// It ends the host after a dot (`10.0.0.{owner}`): a number, which is no top-level domain.
     Number,
