@@ -97,11 +97,11 @@ use table::Table;
 /// checks what it finds. Clones share their connections.
 ///
 /// # What a row means
-/// - **Owner**: the machine. NULL: nobody owns the session yet. What cannot be a
+/// - **Owner**: the machine. NULL: the session has no owner yet. What cannot be a
 ///   [`MachineId`](crate::MachineId), the empty text included, is corrupt.
 /// - **Status**: active, or starting, if the word is among those that
 ///   [mean it](PostgresLookupBuilder::active_statuses). Any other word means that the session is
-///   over: a status that nobody foresaw must not be served. With
+///   over: an unforeseen status must not be served. With
 ///   [`over_statuses`](PostgresLookupBuilder::over_statuses), a word in none of the lists is
 ///   corrupt. NULL always is.
 /// - **Expiry and end**: the session is over from the earlier of the two on, by the database's
@@ -118,19 +118,19 @@ use table::Table;
 /// | all of it, a second attempt included | [`timeout`](PostgresLookupBuilder::timeout) | 1.8 s |
 ///
 /// A lookup that fails on a connection which had been lying idle (the server was restarted, an
-/// administrator ended it) is tried once more on a fresh one. The server is told to give up a
+/// administrator ended it) is tried once more on a fresh one. The server gives up a
 /// query at nine tenths of its bound (`statement_timeout`), and, unless
 /// [ownership](PostgresLookupBuilder::ownership) is kept over the same connections, that nothing may
 /// be written (`default_transaction_read_only`), so that queries which wait for a lock do not pile up there. A
 /// connection whose query outlived our bound, or was no longer waited for, is never used again.
 ///
 /// # Many at once
-/// Nobody waits for company. A lookup that comes while fewer than
+/// No lookup waits for others to join it. A lookup that comes while fewer than
 /// [`max_batches`](PostgresLookupBuilder::max_batches) queries are on their way goes out at once,
 /// alone. All that come while that many are on their way go out together, in one query
 /// (`id = ANY($1)`), as soon as one of them is answered. So under load a query is shared, and the
 /// more the later. Each lookup keeps its own time limit, a row that cannot be read fails only the
-/// lookup that asked for it, and a lookup that is dropped takes nobody with it. A
+/// lookup that asked for it, and a lookup that is dropped takes no other with it. A
 /// [query of the application's own](PostgresLookupBuilder::query) needs a
 /// [second form](PostgresLookupBuilder::batch_query) for that. At most 20,000 lookups wait; one
 /// more is `Unavailable`.
@@ -140,7 +140,7 @@ use table::Table;
 /// is closed.
 ///
 /// # Poolers, replicas, TLS
-/// A connection is told both limits as it is opened, in `options`, and the session query is
+/// A connection gets both limits as it is opened, in `options`, and the session query is
 /// prepared on it: then a lookup is one message. `PgBouncer` in transaction mode, and whatever else
 /// shares the server's connections, refuses such options or passes over them. That is noticed, and
 /// from then on each query is sent unprepared in a transaction that sets its limits itself

@@ -29,18 +29,18 @@ use super::{
 /// connection, so that a query which is slow fails none of those that wait behind it.
 const ABANDONED: Duration = Duration::from_millis(200);
 
-/// Everybody who waits for one session.
+/// The lookups that wait for one session.
 struct Asked {
     id: SessionId,
     first: Sender<Answer>,
-    /// Usually nobody: the layer's cache asks once, however many requests wait.
+    /// Usually none: the layer's cache asks once, however many requests wait.
     others: Vec<Sender<Answer>>,
 }
 
 impl Asked {
     fn settle(self, answer: Answer) {
         for other in self.others {
-            // Whoever is gone needs no answer.
+            // A lookup that was dropped needs no answer.
             drop(other.send(answer.clone()));
         }
         drop(self.first.send(answer));
@@ -50,7 +50,7 @@ impl Asked {
         self.first.is_closed() && self.others.iter().all(Sender::is_closed)
     }
 
-    /// Ends when nobody waits any more.
+    /// Ends when no lookup waits any more.
     async fn forsaken(&mut self) {
         self.first.closed().await;
         for other in &mut self.others {
@@ -67,7 +67,7 @@ struct Refused {
 }
 
 impl Slot {
-    /// Answers a batch, and then whoever queued in the meantime, until nobody is left.
+    /// Answers a batch, and then what queued in the meantime, until nothing is left.
     pub(super) async fn serve(self, mut batch: Vec<Waiting>) {
         while !batch.is_empty() {
             let lookup = self.lookup();
@@ -132,7 +132,7 @@ impl Inner {
     }
 
     async fn rows(&self, ids: &[SessionId], deadline: Instant) -> Result<Vec<Row>, Failure> {
-        // Without such a statement nobody queues.
+        // Without such a statement no lookup queues.
         let Some(query) = self.query.many() else {
             return Ok(Vec::new());
         };
@@ -194,7 +194,7 @@ impl Inner {
     }
 }
 
-/// Everybody, by session, in ascending order.
+/// The lookups by session, in ascending order.
 fn by_session(mut batch: Vec<Waiting>) -> Vec<Asked> {
     batch.sort_unstable_by_key(|waiting| waiting.id);
     let mut sessions: Vec<Asked> = Vec::with_capacity(batch.len());

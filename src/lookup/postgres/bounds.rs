@@ -35,7 +35,7 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// How long one query may take, which the server is told.
+    /// How long one query may take, which also bounds it at the server.
     pub(super) fn statement(&self) -> Duration {
         self.query.min(self.overall)
     }

@@ -53,7 +53,7 @@ impl PostgresLookupBuilder {
         }
     }
 
-    /// The same server by the same means, and nothing else of what the builder was told.
+    /// The same server by the same means, and no other setting.
     pub(super) fn same_server(&self) -> Self {
         Self {
             #[cfg(feature = "tls")]
@@ -122,7 +122,7 @@ impl PostgresLookupBuilder {
     /// The statuses that mean over. Default: every status that is neither active nor starting.
     ///
     /// With a list, a status that is in none of the three is corrupt (502) instead of over (410):
-    /// for whoever wants to hear of a new status rather than have clients forget their sessions.
+    /// so that a new status is noticed, and clients do not forget their sessions.
     pub fn over_statuses<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
         self.statuses.over = Some(strings(words));
         self
@@ -137,7 +137,7 @@ impl PostgresLookupBuilder {
     ///
     /// | column | holds | without it, or NULL |
     /// | --- | --- | --- |
-    /// | `owner` | the machine id: text, `uuid` or a number | must be there; NULL: nobody |
+    /// | `owner` | the machine id: text, `uuid` or a number | must be there; NULL: no owner |
     /// | `status` | text or an enum | must be there; NULL is corrupt |
     /// | `address` | the owner's URL: text | unknown |
     /// | `remaining_seconds` | a number; 0 or less: over | no end |

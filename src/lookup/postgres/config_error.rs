@@ -85,13 +85,13 @@ pub enum PostgresConfigError {
     #[cfg(feature = "tls")]
     #[error("TLS cannot be set up")]
     Tls(#[source] rustls::Error),
-    /// Nobody knows the table that the triggers belong to.
+    /// The table that the triggers belong to is not known.
     #[error("no migration can be written: {reason}")]
     NoTable {
         /// Why not.
         reason: &'static str,
     },
-    /// The lookup reads nothing of who may serve, so nobody can write it.
+    /// The lookup does not keep ownership, so there is nothing to write.
     #[error("the lookup does not keep ownership: call `ownership()` on its builder")]
     NoOwnership,
     /// A watch was started outside of a runtime.

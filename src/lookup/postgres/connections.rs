@@ -2,11 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use deadpool_postgres::{ClientWrapper, Pool, PoolError, TimeoutType};
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::{Instant, timeout, timeout_at},
-};
+use deadpool_postgres::Pool;
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_postgres::{
     Row,
     types::{ToSql, Type},
@@ -19,7 +16,7 @@ use super::{
     detached::{Encoded, detached},
     direct::Direct,
     exchange,
-    failure::{Asked, Failure, connect_error},
+    failure::{Asked, Failure},
     lease::Lease,
     mode::{Duty, Mode},
     reserved::Reserved,
@@ -37,7 +34,7 @@ pub(super) struct Connections {
     pub(super) direct: Direct,
     pub(super) bounds: Bounds,
     /// A permit for each connection of the half that is not for lookups.
-    others: Semaphore,
+    pub(super) others: Semaphore,
     pub(super) reserved: Reserved,
 }
 
@@ -212,71 +209,8 @@ impl Connections {
         answer
     }
 
-    /// Waits for a connection of the half that is not for lookups, or of the heartbeat's.
-    async fn turn(
-        &self,
-        duty: Duty,
-        deadline: Instant,
-    ) -> Result<Option<SemaphorePermit<'_>>, Failure> {
-        let (permits, deadline, late) = match duty {
-            Duty::Lookups => return Ok(None),
-            Duty::Others => (
-                &self.others,
-                deadline.min(Instant::now() + self.bounds.pool),
-                LookupError::timeout(
-                    "no connection to PostgreSQL became free in time: other writes, which get half \
-                     of `max_connections`, hold them",
-                ),
-            ),
-            Duty::Heartbeat => (&self.reserved.permits, deadline, Self::none_became_free()),
-        };
-        match timeout_at(deadline, permits.acquire()).await {
-            Ok(Ok(turn)) => Ok(Some(turn)),
-            // The semaphore is never closed.
-            Ok(Err(_)) | Err(_) => Err(Failure::Unasked(late)),
-        }
-    }
-
-    /// A connection for this duty: `idle`, if it is the heartbeat's and there is one.
-    async fn lease(
-        &self,
-        duty: Duty,
-        idle: Option<ClientWrapper>,
-        deadline: Instant,
-    ) -> Result<Lease<'_>, Failure> {
-        if duty == Duty::Heartbeat {
-            let reserved = &self.reserved;
-            if let Some(client) = idle {
-                return Ok(Lease::reserved(client, reserved, true));
-            }
-            let deadline = deadline.min(Instant::now() + self.patience());
-            return timeout_at(deadline, reserved.open(&self.pool))
-                .await
-                .unwrap_or(Err(PoolError::Timeout(TimeoutType::Create)))
-                .map(|client| Lease::reserved(client, reserved, false))
-                .map_err(|error| Failure::Unasked(connect_error(error)));
-        }
-        let got = async {
-            if !self.is_foreign {
-                return self.pool.get().await.map_err(connect_error);
-            }
-            // A pool that the application made may have no bounds, nor a runtime to keep them by.
-            let got = timeout(self.patience(), self.pool.get())
-                .await
-                .map_err(|elapsed| {
-                    LookupError::timeout("the pool gave no connection to PostgreSQL in time")
-                        .with_source(elapsed)
-                })?;
-            got.map_err(connect_error)
-        };
-        let got = timeout_at(deadline, got).await;
-        got.unwrap_or_else(|_| Err(Self::too_late()))
-            .map(Lease::of_pool)
-            .map_err(Failure::Unasked)
-    }
-
     /// How long a connection may take, of the pool or a new one.
-    fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         let connect = self.pool.timeouts().create;
         self.bounds.pool + connect.unwrap_or(self.bounds.connect)
     }

@@ -213,7 +213,7 @@ where
     async fn open(&self, config: &Config) -> Opened {
         let (client, connection) = config.connect(self.tls.clone()).await?;
         let task = tokio::spawn(async move {
-            // Whoever waits for an answer on it is told, too.
+            // The exchange that waits for an answer fails, too.
             if let Err(error) = connection.await {
                 tracing::debug!(target: "tower_ownership", "a connection to PostgreSQL ended: {error}");
             }

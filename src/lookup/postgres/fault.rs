@@ -98,7 +98,7 @@ pub enum PostgresWarning {
         column: String,
     },
     /// Another trigger runs after the one that raises epochs, and may change the owner once more
-    /// without anybody noticing: triggers run in the order of their names.
+    /// unnoticed: triggers run in the order of their names.
     LateTrigger {
         /// The other trigger.
         trigger: String,

@@ -1,8 +1,18 @@
 //! A connection for one exchange.
 
-use deadpool_postgres::{ClientWrapper, Object};
+use deadpool_postgres::{ClientWrapper, Object, PoolError, TimeoutType};
+use tokio::{
+    sync::SemaphorePermit,
+    time::{Instant, timeout, timeout_at},
+};
 
-use super::{failure::Failure, reserved::Reserved};
+use super::{
+    connections::Connections,
+    failure::{Failure, connect_error},
+    mode::Duty,
+    reserved::Reserved,
+};
+use crate::LookupError;
 
 /// A connection that goes back to where it came from only when its query has been answered.
 ///
@@ -62,5 +72,70 @@ impl Drop for Lease<'_> {
         if let Some(From::Pool(object)) = self.0.take() {
             drop(Object::take(object));
         }
+    }
+}
+
+impl Connections {
+    /// Waits for a connection of the half that is not for lookups, or of the heartbeat's.
+    pub(super) async fn turn(
+        &self,
+        duty: Duty,
+        deadline: Instant,
+    ) -> Result<Option<SemaphorePermit<'_>>, Failure> {
+        let (permits, deadline, late) = match duty {
+            Duty::Lookups => return Ok(None),
+            Duty::Others => (
+                &self.others,
+                deadline.min(Instant::now() + self.bounds.pool),
+                LookupError::timeout(
+                    "no connection to PostgreSQL became free in time: other writes, which get half \
+                     of `max_connections`, hold them",
+                ),
+            ),
+            Duty::Heartbeat => (&self.reserved.permits, deadline, Self::none_became_free()),
+        };
+        match timeout_at(deadline, permits.acquire()).await {
+            Ok(Ok(turn)) => Ok(Some(turn)),
+            // The semaphore is never closed.
+            Ok(Err(_)) | Err(_) => Err(Failure::Unasked(late)),
+        }
+    }
+
+    /// A connection for this duty: `idle`, if it is the heartbeat's and there is one.
+    pub(super) async fn lease(
+        &self,
+        duty: Duty,
+        idle: Option<ClientWrapper>,
+        deadline: Instant,
+    ) -> Result<Lease<'_>, Failure> {
+        if duty == Duty::Heartbeat {
+            let reserved = &self.reserved;
+            if let Some(client) = idle {
+                return Ok(Lease::reserved(client, reserved, true));
+            }
+            let deadline = deadline.min(Instant::now() + self.patience());
+            return timeout_at(deadline, reserved.open(&self.pool))
+                .await
+                .unwrap_or(Err(PoolError::Timeout(TimeoutType::Create)))
+                .map(|client| Lease::reserved(client, reserved, false))
+                .map_err(|error| Failure::Unasked(connect_error(error)));
+        }
+        let got = async {
+            if !self.is_foreign {
+                return self.pool.get().await.map_err(connect_error);
+            }
+            // A pool that the application made may have no bounds, nor a runtime to keep them by.
+            let got = timeout(self.patience(), self.pool.get())
+                .await
+                .map_err(|elapsed| {
+                    LookupError::timeout("the pool gave no connection to PostgreSQL in time")
+                        .with_source(elapsed)
+                })?;
+            got.map_err(connect_error)
+        };
+        let got = timeout_at(deadline, got).await;
+        got.unwrap_or_else(|_| Err(Self::too_late()))
+            .map(Lease::of_pool)
+            .map_err(Failure::Unasked)
     }
 }

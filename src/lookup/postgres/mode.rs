@@ -12,7 +12,7 @@ use super::{direct::statement_timeout, failure::Asked};
 )]
 pub(super) struct Mode {
     pub(super) duty: Duty,
-    /// As whose failure an error is told.
+    /// What an error says that failed.
     pub(super) asked: Asked,
     pub(super) writes: bool,
     /// Whether a plan is worth keeping, where nothing shares the connection. Not for what is asked

@@ -16,7 +16,7 @@ pub(super) struct OwnershipNames {
     pub(super) lost_after: Duration,
 }
 
-/// The column of the epoch, unless the builder was told another one.
+/// The default column of the epoch.
 const EPOCH: &str = "owner_epoch";
 
 /// What a longer time without a beat is cut to.

@@ -72,7 +72,7 @@ impl Waiting {
 enum Turn {
     /// Ask, at once.
     Now(Slot),
-    /// Wait for whoever has a slot.
+    /// Wait for a slot.
     Later(Ticket),
     /// Nothing: too many wait already.
     Never,
@@ -143,7 +143,7 @@ impl Queue {
                     };
                     match answer {
                         Ok(Ok(answer)) => return answer,
-                        // Whoever had the slot is gone with its runtime. So the slot is free, or
+                        // The task with the slot ended with its runtime. So the slot is free, or
                         // will be, and this lookup takes its turn again.
                         Ok(Err(_)) => {}
                         Err(_) => return Err(Connections::too_late()),
@@ -196,8 +196,8 @@ impl fmt::Debug for Queue {
     }
 }
 
-/// The right to have one query in flight. Dropped, whether after an answer or because nobody
-/// wanted it any more, it goes to those who wait.
+/// The right to have one query in flight. Dropped, whether after an answer or because no
+/// lookup waits for it any more, it goes to those that queue.
 pub(super) struct Slot {
     lookup: Arc<Inner>,
 }
@@ -223,7 +223,7 @@ impl Drop for Slot {
         let mut state = self.lookup.queue.lock();
         let batch = state.take(self.lookup.queue.together);
         let Some(first) = batch.first() else {
-            // Under the same lock, so that nobody can queue for a slot that is free.
+            // Under the same lock, so that no lookup can queue for a slot that is free.
             state.free += 1;
             return;
         };
@@ -239,7 +239,7 @@ impl Drop for Slot {
     }
 }
 
-/// A place in the queue. Dropped, it is nobody's.
+/// A place in the queue, which its drop gives up.
 struct Ticket {
     lookup: Arc<Inner>,
     number: u64,
@@ -267,7 +267,7 @@ mod tests {
     use super::*;
     use crate::{LookupErrorKind, PostgresLookup};
 
-    /// Of a database that nobody asks.
+    /// A lookup that is never sent.
     fn lookup(slots: usize, most_waiting: usize) -> Arc<Inner> {
         let lookup = PostgresLookup::builder("postgres://127.0.0.1:1/nothing").build();
         let mut lookup = lookup.unwrap().inner;

@@ -28,7 +28,7 @@ impl Statuses {
         self.active.iter().chain(&self.starting).cloned().collect()
     }
 
-    /// Words are compared exactly: a database that writes `Active` is told so in the builder.
+    /// Words are compared exactly: a database that writes `Active` is configured in the builder.
     pub(super) fn read(&self, word: &str) -> Option<SessionStatus> {
         let among = |words: &[String]| words.iter().any(|known| known == word);
         if among(&self.active) {

@@ -8,7 +8,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::{PostgresConfigError, connection_string::RootCertificates, connector::Connector};
 use crate::tls::{client_config, roots_of_pem, roots_of_the_system};
 
-/// What the builder was told about TLS.
+/// The builder's TLS settings.
 #[derive(Clone, Default)]
 pub(super) struct TlsSettings {
     pub(super) config: Option<ClientConfig>,

@@ -45,10 +45,10 @@ impl PostgresLookup {
                 .await?;
         }
         // The real statement, with the rights it really has, for a session that cannot be.
-        let nobody = SessionId::new(Uuid::nil());
+        let no_session = SessionId::new(Uuid::nil());
         let deadline = self.inner.connections.deadline();
-        self.inner.ask(nobody, deadline).await?;
-        self.inner.try_batch(nobody).await?;
+        self.inner.ask(no_session, deadline).await?;
+        self.inner.try_batch(no_session).await?;
         for warning in &warnings {
             tracing::warn!(target: "tower_ownership", "{warning}");
         }

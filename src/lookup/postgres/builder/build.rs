@@ -1,4 +1,4 @@
-//! From what the builder was told to a lookup: all checks, and no network.
+//! From settings to a lookup: all checks, and no network.
 
 use std::{sync::Arc, time::Duration};
 
@@ -236,7 +236,7 @@ fn watch_the_network(config: &mut Config, connect: Duration) {
         config.connect_timeout(connect / 2);
     }
     if config.get_tcp_user_timeout().is_none() {
-        // Data that nobody acknowledges for so long goes nowhere; lookups gave up long before.
+        // Data that is not acknowledged for so long is lost; lookups timed out long before.
         config.tcp_user_timeout(Duration::from_secs(5));
     }
     if config.get_keepalives_idle() == KERNEL_IDLE {

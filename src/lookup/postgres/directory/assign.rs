@@ -11,7 +11,7 @@ use crate::{LookupError, MachineId, SessionId, lookup::postgres::mode::Mode};
 pub struct Assigned {
     /// The session's epoch now. The same as before, if the machine owned it already.
     pub epoch: u64,
-    /// Who owned it before; `None`: nobody, or what cannot be a machine.
+    /// Who owned it before; `None`: no owner, or what cannot be a machine.
     pub previous: Option<MachineId>,
 }
 
@@ -55,7 +55,7 @@ pub enum AssignError {
 }
 
 impl PostgresDirectory {
-    /// Makes `machine` the owner of a session that is active or starting, whoever owned it before.
+    /// Makes `machine` the owner of a session that is active or starting, whichever machine owned it before.
     ///
     /// An owner that is taken a session from goes on serving for up to the fleet's freshness, and
     /// the new one waits for that long, unless it is the session's first: to move a session

@@ -40,7 +40,7 @@ pub struct AuditFinding {
         skip_serializing_if = "Option::is_none"
     )]
     pub session: Option<SessionId>,
-    /// The session's owner, as it stands in the table; `None`: nobody owns it.
+    /// The session's owner, as it stands in the table; `None`: it has no owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     /// The session's epoch.
@@ -98,7 +98,7 @@ const SAMPLE: usize = 2_500;
 const LOCK: u64 = 0x746f_776e << 32;
 
 impl PostgresDirectory {
-    /// Looks for what is wrong with the fleet, within 10 s: active sessions that nobody owns, or
+    /// Looks for what is wrong with the fleet, within 10 s: active sessions without an owner, or
     /// whose owner is lost, was never seen, or drains; starting sessions whose owner is lost; and
     /// machines that beat under an id which looks like no owner's. Of each kind at most `limit` (cut to 10,000) are found.
     ///

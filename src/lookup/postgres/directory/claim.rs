@@ -1,4 +1,4 @@
-//! Taking a session that nobody has, or whose owner is lost.
+//! Taking a session without an owner, or whose owner is lost.
 
 use tokio_postgres::types::Type;
 
@@ -14,7 +14,7 @@ impl SessionDirectory for PostgresDirectory {
     /// Also refused: a session that is not active, and a machine that drains, has left, or was
     /// declared gone. A machine that keeps its presence takes over from another one only while its
     /// own beats arrive. A session that was `seen` without an owner may be at a later epoch, as long
-    /// as nobody owns it. Where the machine has told its
+    /// as it has no owner. Where the machine has told its
     /// [address](crate::HeartbeatBuilder::address), the session's becomes that one.
     async fn claim(
         &self,

@@ -12,7 +12,7 @@ use serde::{Serialize as _, Serializer};
 
 use crate::{Presence, SessionId};
 
-/// The whole id: whoever asks for a list wants to do something with it.
+/// The whole id, for use in further commands.
 pub(super) fn id<S: Serializer>(id: &SessionId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }

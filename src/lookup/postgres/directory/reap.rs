@@ -47,7 +47,7 @@ impl PostgresDirectory {
     /// at most `limit`
     /// (cut to 10,000) of each, within 30 s. Call it again while it returns as many.
     ///
-    /// What somebody else holds locked is left for the next time, so several machines may reap at
+    /// What another transaction holds locked is left for the next time, so several machines may reap at
     /// once. A session that is over only by its status is left: nothing tells since when. So is a
     /// machine that was [declared gone](Self::declare_gone), which would otherwise be welcome again.
     ///
@@ -56,7 +56,7 @@ impl PostgresDirectory {
     /// `CREATE INDEX CONCURRENTLY ON preview_sessions (LEAST(expires_at, ended_at))`; with one of
     /// the two columns, on that.
     ///
-    /// Whatever asks for a session that was deleted is told that it is unknown, no longer that it is
+    /// A request for a session that was deleted is answered that it is unknown, no longer that it is
     /// over. Its id must never be used again: epochs would begin anew, and a fencing token that was
     /// written at a higher epoch would refuse the writes of the rightful owner.
     ///

@@ -18,12 +18,12 @@ pub enum SessionFilter {
     /// All of them.
     #[default]
     All,
-    /// The active ones that nobody owns.
+    /// The active ones without an owner.
     Unassigned,
     /// Those of one machine.
     OwnedBy(MachineId),
-    /// Those whose owners are so. [`Unknown`](Presence::Unknown): also the active ones that nobody
-    /// owns.
+    /// Those whose owners are so. [`Unknown`](Presence::Unknown): also the active ones without
+    /// an owner.
     OwnersAre(Presence),
 }
 
@@ -40,8 +40,8 @@ pub struct ListedSession {
     pub id: SessionId,
     /// The word in its status column; `None` where the table has none.
     pub status: Option<String>,
-    /// What stands in its owner column, whether that can be a machine or not; `None`: nobody owns
-    /// it.
+    /// What stands in its owner column, whether that can be a machine or not; `None`: it has
+    /// no owner.
     pub owner: Option<String>,
     /// Its epoch, where one is kept.
     pub epoch: Option<u64>,
@@ -89,7 +89,7 @@ impl PostgresDirectory {
     }
 }
 
-/// `None`: what stands in the id column is no id, and nobody can ask for it.
+/// `None`: what stands in the id column is no id, and no client can ask for it.
 fn session(row: &Row) -> Option<Result<ListedSession, LookupError>> {
     let id = row::id(row)?;
     let read = || {
