@@ -91,7 +91,18 @@ impl FromStr for PostgresColumns {
                 return Err(wrong(format!("{column:?} is named twice")));
             }
         }
-        serde_json::from_value(names.into()).map_err(|error| wrong(error.to_string()))
+        let columns = serde_json::from_value(names.into());
+        let mut columns: Self = columns.map_err(|error| wrong(error.to_string()))?;
+        for column in [
+            &mut columns.status,
+            &mut columns.address,
+            &mut columns.expires_at,
+            &mut columns.ended_at,
+            &mut columns.epoch,
+        ] {
+            column.take_if(|name| name.is_empty());
+        }
+        Ok(columns)
     }
 }
 
@@ -241,12 +252,10 @@ mod tests {
         let parse = |text: &str| text.parse::<PostgresColumns>();
         assert_eq!(parse("").unwrap(), PostgresColumns::default());
         let columns = parse(" owner = machine, expires_at=,").unwrap();
-        assert_eq!(columns.owner, "machine");
-        let names = TableNames {
-            columns,
-            ..TableNames::default()
-        };
-        assert!(Table::parse(&names).unwrap().expires_at.is_none());
+        assert_eq!(
+            (columns.owner.as_str(), columns.expires_at),
+            ("machine", None)
+        );
         for (text, why) in [
             ("owner", "column=name"),
             ("ownr=machine", "unknown field `ownr`"),
