@@ -5,7 +5,7 @@
 //! | [`getting_started`] | who begins | Fly.io, Kubernetes, ECS, machines of your own: from nothing to a deployment that was seen to work |
 //! | [`migrating`] | who has a `fly-replay` handler | the way to the layer, in steps that can be taken back |
 //! | [`rejections`] | a reader of a code | each refusal: what the client sees, why, and what to do |
-//! | [`operations`] | who is on call | from a symptom to a command; draining, F, machines that are gone, migrations, failover |
+//! | [`operations`] | who is on call | from a symptom to a command; draining, the lease TTL, machines that are gone, migrations, failover |
 //! | [`defaults`] | who wants to change one | each default with its reason |
 //! | [`guarantees`] | who relies on them | what is promised, under which assumptions, and what it costs in seconds |
 //! | [`comparison`] | who decides | what else there is, and when not to use this |

@@ -21,7 +21,7 @@ use crate::{
     lookup::DynLookup,
 };
 
-/// The fleet's F, and what a clock may be wrong by.
+/// The fleet's lease TTL, and what a clock may be wrong by.
 const F: u64 = 5_000;
 const SLACK: u64 = 4 + F / 1_000 + F / 5;
 
