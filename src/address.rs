@@ -89,10 +89,12 @@ impl FromStr for Address {
 }
 
 /// The text is no absolute `http` or `https` URL, or it holds user information or a fragment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an absolute http or https URL without user information")]
 #[non_exhaustive]
 pub struct InvalidAddress;
+
+crate::observe::debug_as_chain!(InvalidAddress);
 
 #[cfg(test)]
 mod tests {

@@ -85,7 +85,7 @@ impl<T: ExtractSession + ?Sized> ExtractSession for Arc<T> {
 /// The constructors return it, and not the builder later, because the mistake is in their
 /// argument; and it is an error because such an extractor would never find a session, which lets
 /// every request pass unexamined.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{given:?} is not {expected}")]
 pub struct InvalidExtractor {
     given: String,
@@ -181,3 +181,5 @@ pub(crate) mod tests {
         assert!(of_an_application.describe().ends_with("of_an_application"));
     }
 }
+
+crate::observe::debug_as_chain!(InvalidExtractor);

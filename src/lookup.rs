@@ -190,15 +190,7 @@ impl fmt::Display for LookupError {
     }
 }
 
-impl fmt::Debug for LookupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LookupError")
-            .field("kind", &self.kind)
-            .field("context", &self.context)
-            .field("source", &self.source)
-            .finish()
-    }
-}
+crate::observe::debug_as_chain!(LookupError);
 
 impl Error for LookupError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

@@ -71,7 +71,7 @@ impl FromStr for MachineId {
 }
 
 /// The text cannot be a [`MachineId`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a machine id is 1 to 253 bytes of letters, digits and `._:/-`, beginning with a letter or a digit"
 )]
@@ -101,7 +101,7 @@ impl MachineIdentity for MachineId {
 }
 
 /// Why a process cannot tell which machine it is.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
     /// None of the variables that would hold the id is set.
@@ -151,6 +151,8 @@ fn and_so(hint: &str) -> String {
         hint => format!("; {hint}"),
     }
 }
+
+crate::observe::debug_as_chain!(InvalidMachineId, IdentityError);
 
 #[cfg(test)]
 mod tests {

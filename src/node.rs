@@ -34,7 +34,7 @@ use start::{Failed, Start, State, note};
 const TARGET: &str = "tower_ownership::node";
 
 /// Why a node cannot start.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum NodeError {
     /// The layer cannot be built.
@@ -328,3 +328,5 @@ pub async fn shutdown_signal() {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+crate::observe::debug_as_chain!(NodeError);

@@ -12,7 +12,7 @@ mod event;
 mod span;
 mod warnings;
 
-pub(crate) use chain::{Chain, causes};
+pub(crate) use chain::{Chain, causes, debug_as_chain};
 pub(crate) use span::RequestSpan;
 pub(crate) use warnings::{Say, Warnings};
 

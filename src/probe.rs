@@ -235,7 +235,7 @@ fn inconclusive(reason: &str) -> ProbeOutcome {
 }
 
 /// Why a [`Probe`] or its secret is invalid.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidProbe {
     /// The address is no URL that can be probed.
@@ -257,3 +257,5 @@ pub enum InvalidProbe {
         reason: String,
     },
 }
+
+crate::observe::debug_as_chain!(InvalidProbe);

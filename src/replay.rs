@@ -122,7 +122,7 @@ impl<'a> Handover<'a> {
 }
 
 /// Why a request cannot be handed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotReplayable {
     /// The body is longer than what can be carried.
@@ -194,7 +194,7 @@ impl NotReplayable {
 }
 
 /// Why a replay cannot work as it was configured.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidReplay {
     /// The proxy would have no time to reach a machine.
@@ -255,3 +255,5 @@ pub(crate) fn is_upgrade(head: &Parts) -> bool {
     head.method == http::Method::CONNECT
         || protocols.any(|protocol| !protocol.trim_ascii().eq_ignore_ascii_case(b"h2c"))
 }
+
+crate::observe::debug_as_chain!(NotReplayable, InvalidReplay);

@@ -23,7 +23,7 @@ pub struct Fleet {
 }
 
 /// Why a fleet cannot be looked at.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum FleetError {
     /// The database could not be asked, or sessions are not stored as configured.
@@ -195,3 +195,5 @@ impl Fleet {
         Ok(directory.ok())
     }
 }
+
+crate::observe::debug_as_chain!(FleetError);

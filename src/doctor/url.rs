@@ -9,7 +9,7 @@ const PLACE: &str = "{session}";
 pub(super) struct UrlTemplate(String);
 
 /// Why a text is no URL that the doctor can request.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidUrl {
     /// The URL of sessions has no place for their id.
@@ -47,6 +47,8 @@ pub(super) fn address(text: &str) -> Result<Address, InvalidUrl> {
         text: text.to_owned(),
     })
 }
+
+crate::observe::debug_as_chain!(InvalidUrl);
 
 #[cfg(test)]
 mod tests {

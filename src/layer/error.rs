@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{IdentityError, InvalidReplay, MachineId};
 
 /// Why an [`OwnershipLayer`](crate::OwnershipLayer) cannot be built.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// The builder was not told where in a request the session is.
@@ -49,3 +49,5 @@ pub enum BuildError {
     #[error("the lookup timeout is zero")]
     NoTimeToLookUp,
 }
+
+crate::observe::debug_as_chain!(BuildError);

@@ -25,7 +25,7 @@ pub trait NodeDirectory: SessionLookup + SessionDirectory + Membership + Clone {
 impl NodeDirectory for crate::MemoryDirectory {}
 
 /// Why a directory cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Unfit {
     /// It cannot be asked now.
@@ -35,3 +35,5 @@ pub enum Unfit {
     #[error(transparent)]
     Misconfigured(Box<dyn Error + Send + Sync>),
 }
+
+crate::observe::debug_as_chain!(Unfit);

@@ -11,6 +11,22 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
+/// Lets errors print in Debug what they print in Display, and then what caused them: that is how
+/// `fn main() -> Result<(), Box<dyn Error>>` shows an error. A derived Debug would show the variant.
+macro_rules! debug_as_chain {
+    ($($error:ty),+) => {
+        $(
+            impl std::fmt::Debug for $error {
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    std::fmt::Display::fmt(&$crate::observe::Chain(self), f)
+                }
+            }
+        )+
+    };
+}
+
+pub(crate) use debug_as_chain;
+
 /// The error, then what caused it. A cause that was said already is not said again: many errors
 /// repeat theirs.
 pub(crate) fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
@@ -38,5 +54,17 @@ mod tests {
         assert_eq!(Chain(&told).to_string(), "no connection: refused");
         let repeats = LookupError::unavailable("no connection: refused").with_source(refused());
         assert_eq!(Chain(&repeats).to_string(), "no connection: refused");
+    }
+
+    #[test]
+    fn main_shows_an_error_with_what_caused_it() {
+        let error: Box<dyn Error> = Box::new(crate::BuildError::NoReplay);
+        assert_eq!(
+            format!("{error:?}"),
+            "no replay: call `replay(…)` with `FlyReplay` or `Redirect`"
+        );
+        let refused =
+            LookupError::unavailable("no connection").with_source(std::io::Error::other("refused"));
+        assert_eq!(format!("{refused:?}"), "no connection: refused");
     }
 }

@@ -147,7 +147,7 @@ impl Replay for Redirect {
 }
 
 /// Why a [`Redirect`] cannot be made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRedirect {
     /// Neither a scheme that clients follow nor a host, or something that a URL cannot hold.
@@ -228,3 +228,5 @@ fn is_where_it_came_from(base: &Address, head: &Parts) -> bool {
     base.host().eq_ignore_ascii_case(came_to.host())
         && port(base.as_uri().port_u16()) == port(came_to.port_u16())
 }
+
+crate::observe::debug_as_chain!(InvalidRedirect);

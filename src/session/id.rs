@@ -92,7 +92,7 @@ impl fmt::Debug for ShortSessionId {
 }
 
 /// Why a request that should carry a session carries none that can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MalformedSession {
     /// What stands where the session id should stand is not a UUID.
@@ -105,6 +105,8 @@ pub enum MalformedSession {
     #[error("the part of the request that should hold the session id cannot be read")]
     Unreadable,
 }
+
+crate::observe::debug_as_chain!(MalformedSession);
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Why [`build`](super::PostgresLookupBuilder::build) refused. Nothing of it shows a password.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum PostgresConfigError {
     /// The connection string cannot be read.
@@ -101,3 +101,5 @@ pub enum PostgresConfigError {
     #[error("the pool of PostgreSQL connections cannot be built")]
     Pool(#[source] deadpool_postgres::BuildError),
 }
+
+crate::observe::debug_as_chain!(PostgresConfigError);

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{LookupError, MachineId};
 
 /// Something that makes lookups fail, found by [`verify`](super::PostgresLookup::verify).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PostgresFault {
     /// There is no such table, or this user may not know of it.
@@ -49,7 +49,7 @@ pub enum PostgresFault {
 }
 
 /// Why [`verify`](super::PostgresLookup::verify) failed.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum PostgresVerifyError {
     /// The database could not be asked, or it refused the session query.
@@ -229,3 +229,5 @@ fn list(items: &[impl fmt::Display]) -> String {
     let items: Vec<String> = items.iter().map(ToString::to_string).collect();
     items.join("; ")
 }
+
+crate::observe::debug_as_chain!(PostgresFault, PostgresVerifyError);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{LookupError, MachineId};
 
 /// Why [`start`](super::HeartbeatBuilder::start) failed.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeartbeatError {
     /// This machine's lease TTL is another one than its fleet's. With two of them, two machines could
@@ -72,3 +72,5 @@ impl HeartbeatError {
         !matches!(self, Self::Directory(_))
     }
 }
+
+crate::observe::debug_as_chain!(HeartbeatError);

@@ -16,7 +16,7 @@ pub struct Assigned {
 }
 
 /// Why a session was not [assigned](PostgresDirectory::assign).
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum AssignError {
     /// There is no such session.
@@ -101,3 +101,5 @@ impl PostgresDirectory {
         })
     }
 }
+
+crate::observe::debug_as_chain!(AssignError);

@@ -8,7 +8,7 @@ pub(super) type Cause = Arc<dyn Error + Send + Sync>;
 /// Why a watch does not listen.
 ///
 /// It tries again in every case, with waits of up to 5 s in between.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum WatchError {
     /// No connection could be opened.
@@ -45,3 +45,5 @@ impl WatchError {
         Self::Lost(Some(Arc::new(cause)))
     }
 }
+
+crate::observe::debug_as_chain!(WatchError);
