@@ -232,15 +232,17 @@ impl<D: NodeDirectory> RunningNode<D> {
     /// The machine's health, with the heartbeat, and with the feed of changes where there is one. A
     /// node without the feed is ready: it reads sessions again when they are too old.
     pub fn health(&self) -> HealthBuilder {
-        let state = Arc::clone(&self.shared.state);
-        let health = self
-            .layer
-            .health()
-            .check("heartbeat", move || match &*lock(&state) {
+        // Not what keeps the heartbeat running: a node that is dropped has ended.
+        let state = Arc::downgrade(&self.shared.state);
+        let heartbeat = move || match state.upgrade() {
+            Some(state) => match &*lock(&state) {
                 State::Starting(None) => Check::failing("this machine is not registered yet"),
                 State::Starting(Some(why)) | State::Ended(why) => Check::failing(why.clone()),
                 State::Running(heartbeat) => heartbeat.check(),
-            });
+            },
+            None => Check::failing("the node has ended"),
+        };
+        let health = self.layer.health().check("heartbeat", heartbeat);
         match &self.changes {
             Some(changes) => health.report("changes", Arc::clone(changes)),
             None => health,

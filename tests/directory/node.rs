@@ -141,3 +141,24 @@ async fn a_node_hears_of_changes_and_leaves() {
     .await;
     end(&node).await;
 }
+
+#[tokio::test]
+async fn a_node_that_is_dropped_ends_its_heartbeat_although_its_health_is_served() {
+    let database = migrated().await;
+    let directory = builder(&database).build().unwrap().directory().unwrap();
+    let node = node("m1", directory).start().await.unwrap();
+    let health = node.health().build();
+    let ready = async || {
+        let request = Request::get("/ready").body(()).unwrap();
+        let Ok(response) = health.clone().oneshot(request).await;
+        response.status().is_success()
+    };
+    assert!(ready().await);
+    drop(node);
+    assert!(!ready().await);
+    let beat = "SELECT beat_at::text FROM ownership_machines";
+    let before: String = crate::one(&database, beat).await;
+    tokio::time::sleep(4 * BEAT).await;
+    let after: String = crate::one(&database, beat).await;
+    assert_eq!(before, after, "no heartbeat is sent any more");
+}
