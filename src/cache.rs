@@ -27,7 +27,7 @@ use quick_cache::sync::Cache as Table;
 use crate::{
     MachineId, Session, SessionId,
     clock::{Clock, Tick},
-    lookup::{DynLookup, Refresh},
+    directory::lookup::{DynLookup, Refresh},
     meter,
     session::Facts,
 };
@@ -46,7 +46,7 @@ mod single_flight;
 pub(crate) use apart::Remembered;
 pub(crate) use found::Found;
 pub use found::Source;
-pub use freshness::Freshness;
+pub use freshness::CachePolicy;
 pub(crate) use freshness::Stamp;
 pub(crate) use pending::Pending;
 pub(crate) use single_flight::{Answer, Call, Caller, Flight, Join, SingleFlight};
@@ -71,13 +71,13 @@ pub(crate) trait OnRead: Send + Sync {
 pub(crate) struct CachePart {
     pub(crate) lookup: DynLookup,
     pub(crate) timeout: Duration,
-    pub(crate) freshness: Freshness,
+    pub(crate) freshness: CachePolicy,
     pub(crate) capacity: usize,
 }
 
 pub(crate) struct Cache {
     me: MachineId,
-    freshness: Freshness,
+    freshness: CachePolicy,
     timeout: Duration,
     lookup: DynLookup,
     clock: Clock,
@@ -105,7 +105,7 @@ struct Peeked {
 }
 
 impl Cache {
-    /// `me`: whose sessions count as [owned](Freshness::owned).
+    /// `me`: whose sessions count as [owned](CachePolicy::owned).
     pub(crate) fn new(
         me: MachineId,
         clock: Clock,

@@ -18,7 +18,7 @@ pub enum OnUnassigned {
     Claim,
 }
 
-/// What becomes of a request for a session whose owner is [lost](crate::Presence::Lost).
+/// What becomes of a request for a session whose owner is [lost](crate::OwnerStatus::Lost).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnLostOwner {

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::{
-    Arrival, Code, LookupError, LookupErrorKind, MachineId, NodeState, Presence, Session,
-    ownership::Lease,
+    Arrival, LookupError, LookupErrorKind, MachineId, NodeState, OwnerStatus, RejectionCode,
+    Session, ownership::Lease,
 };
 
 /// What a lookup came back with.
@@ -58,7 +58,7 @@ pub(crate) enum Decision {
 /// Why a request is refused.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
-    pub(crate) code: Code,
+    pub(crate) code: RejectionCode,
     /// The session, if the directory knows it.
     pub(crate) session: Option<Session>,
     pub(crate) error: Option<LookupError>,
@@ -77,7 +77,7 @@ pub enum Verdict {
     /// This machine tries to become the owner, and decides again.
     Claim,
     /// It is refused, for this reason.
-    Reject(Code),
+    Reject(RejectionCode),
 }
 
 impl Decision {
@@ -90,7 +90,7 @@ impl Decision {
         }
     }
 
-    fn reject(code: Code, session: Session) -> Self {
+    fn reject(code: RejectionCode, session: Session) -> Self {
         Self::Reject(Refusal {
             code,
             session: Some(session),
@@ -109,8 +109,10 @@ pub(crate) fn decide(lookup: Lookup, local: &Local<'_>, arrival: &Arrival) -> De
     let known = match lookup {
         Lookup::Failed(error) => {
             let code = match error.kind() {
-                LookupErrorKind::Corrupt => Code::DirectoryCorrupt,
-                LookupErrorKind::Timeout | LookupErrorKind::Unavailable => Code::LookupUnavailable,
+                LookupErrorKind::Corrupt => RejectionCode::DirectoryCorrupt,
+                LookupErrorKind::Timeout | LookupErrorKind::Unavailable => {
+                    RejectionCode::LookupUnavailable
+                }
             };
             return Decision::Reject(Refusal {
                 code,
@@ -121,7 +123,7 @@ pub(crate) fn decide(lookup: Lookup, local: &Local<'_>, arrival: &Arrival) -> De
         }
         Lookup::Unknown => {
             return Decision::Reject(Refusal {
-                code: Code::SessionUnknown,
+                code: RejectionCode::SessionUnknown,
                 session: None,
                 error: None,
                 lease: None,
@@ -136,10 +138,10 @@ pub(crate) fn decide(lookup: Lookup, local: &Local<'_>, arrival: &Arrival) -> De
         lease,
     } = known;
     if session.is_over(age) {
-        return Decision::reject(Code::SessionOver, session);
+        return Decision::reject(RejectionCode::SessionOver, session);
     }
     if !allowed {
-        return Decision::reject(Code::SessionForbidden, session);
+        return Decision::reject(RejectionCode::SessionForbidden, session);
     }
     let serves = local.state == NodeState::Serving;
     match session.serving_owner() {
@@ -148,24 +150,24 @@ pub(crate) fn decide(lookup: Lookup, local: &Local<'_>, arrival: &Arrival) -> De
         }
         // Waiting does not help: the machine that would finish creating it is lost.
         None if is_anothers_and_lost(&session, local.machine) => {
-            Decision::reject(Code::OwnerLost, session)
+            Decision::reject(RejectionCode::OwnerLost, session)
         }
-        None => Decision::reject(Code::SessionStarting, session),
-        Some(owner) if owner == local.machine => match session.presence() {
-            Presence::Superseded if !is_before_joining(local.state, lease) => {
+        None => Decision::reject(RejectionCode::SessionStarting, session),
+        Some(owner) if owner == local.machine => match session.owner_status() {
+            OwnerStatus::Superseded if !is_before_joining(local.state, lease) => {
                 serve(session, NodeState::Fenced, lease)
             }
             _ => serve(session, local.state, lease),
         },
-        Some(owner) => match session.presence() {
-            Presence::Lost if local.takes_over && serves => Decision::Claim { seen: session },
-            Presence::Lost => Decision::reject(Code::OwnerLost, session),
-            Presence::NeverSeen => Decision::reject(Code::OwnerNeverSeen, session),
-            Presence::Unknown
-            | Presence::Alive
-            | Presence::Draining
-            | Presence::Silent
-            | Presence::Superseded => match cannot_hand_over(owner, arrival, local.max_hops) {
+        Some(owner) => match session.owner_status() {
+            OwnerStatus::Lost if local.takes_over && serves => Decision::Claim { seen: session },
+            OwnerStatus::Lost => Decision::reject(RejectionCode::OwnerLost, session),
+            OwnerStatus::NeverSeen => Decision::reject(RejectionCode::OwnerNeverSeen, session),
+            OwnerStatus::Unknown
+            | OwnerStatus::Alive
+            | OwnerStatus::Draining
+            | OwnerStatus::Silent
+            | OwnerStatus::Superseded => match cannot_hand_over(owner, arrival, local.max_hops) {
                 Some(code) => Decision::reject(code, session),
                 None => Decision::HandOver {
                     owner: owner.clone(),
@@ -183,20 +185,22 @@ fn is_before_joining(state: NodeState, lease: Lease) -> bool {
 }
 
 fn is_anothers_and_lost(session: &Session, me: &MachineId) -> bool {
-    session.presence() == Presence::Lost && session.owner().is_some_and(|owner| owner != me)
+    session.owner_status() == OwnerStatus::Lost && session.owner().is_some_and(|owner| owner != me)
 }
 
 /// What becomes of a request for a session of this machine.
 pub(crate) fn serve(session: Session, state: NodeState, lease: Lease) -> Decision {
     let code = match (state, lease) {
         (NodeState::Serving, Lease::Valid { .. }) => return Decision::Serve { session },
-        (NodeState::Joining, _) => Code::SessionStarting,
-        (NodeState::Fenced, _) => Code::DuplicateIdentity,
-        (NodeState::Removed, _) => Code::OwnerLost,
+        (NodeState::Joining, _) => RejectionCode::SessionStarting,
+        (NodeState::Fenced, _) => RejectionCode::DuplicateIdentity,
+        (NodeState::Removed, _) => RejectionCode::OwnerLost,
         (NodeState::Draining, _)
-        | (NodeState::Serving, Lease::Pending { .. } | Lease::Released) => Code::SessionMoving,
+        | (NodeState::Serving, Lease::Pending { .. } | Lease::Released) => {
+            RejectionCode::SessionMoving
+        }
         // The lookup, or what came after it, outlasted the lease: its answer proves nothing.
-        (NodeState::Serving, Lease::Expired) => Code::LookupUnavailable,
+        (NodeState::Serving, Lease::Expired) => RejectionCode::LookupUnavailable,
     };
     Decision::Reject(Refusal {
         code,
@@ -207,12 +211,14 @@ pub(crate) fn serve(session: Session, state: NodeState, lease: Lease) -> Decisio
 }
 
 /// Why the owner cannot be handed the request, if it cannot.
-fn cannot_hand_over(owner: &MachineId, arrival: &Arrival, max_hops: u8) -> Option<Code> {
+fn cannot_hand_over(owner: &MachineId, arrival: &Arrival, max_hops: u8) -> Option<RejectionCode> {
     match arrival {
-        Arrival::Failed(_) => Some(Code::OwnerUnreachable),
-        Arrival::Missed { machine, .. } if machine == owner => Some(Code::OwnerUnreachable),
+        Arrival::Failed(_) => Some(RejectionCode::OwnerUnreachable),
+        Arrival::Missed { machine, .. } if machine == owner => {
+            Some(RejectionCode::OwnerUnreachable)
+        }
         Arrival::Replayed { hops } | Arrival::Missed { hops, .. } if *hops >= max_hops => {
-            Some(Code::ReplayLoop)
+            Some(RejectionCode::ReplayLoop)
         }
         Arrival::Fresh | Arrival::Cached | Arrival::Replayed { .. } | Arrival::Missed { .. } => {
             None

@@ -6,6 +6,7 @@ use crate::{LookupError, MachineId, Session};
 
 #[cfg(feature = "testing")]
 pub mod conformance;
+pub(crate) mod lookup;
 #[cfg(feature = "membership")]
 mod membership;
 mod memory;

@@ -25,7 +25,7 @@ use std::{fmt, time::Duration};
 
 use crate::{
     PostgresConfigError, PostgresLookup, PostgresLookupBuilder, SessionId, SessionLookup,
-    lookup::DynLookup,
+    directory::lookup::DynLookup,
 };
 
 mod check;

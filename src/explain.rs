@@ -11,7 +11,7 @@
 //! let sessions = MemoryDirectory::new();
 //! let id = "807efe44-d63e-4a24-88f5-dbe96112830a".parse()?;
 //! let owner = "e2863555a91708".parse()?;
-//! sessions.insert(Session::owned_by(id, owner).with_presence(Presence::NeverSeen));
+//! sessions.insert(Session::owned_by(id, owner).with_owner_status(OwnerStatus::NeverSeen));
 //! let layer = OwnershipLayer::builder(sessions)
 //!     .session(PathSegment::after("/session")?)
 //!     .machine("56837ddda10348".parse::<MachineId>()?)

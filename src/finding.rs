@@ -228,7 +228,7 @@ findings! {
 }
 
 impl Finding {
-    /// The finding of this name; each [`Code`](crate::Code) but those of a failed lookup has one.
+    /// The finding of this name; each [`RejectionCode`](crate::RejectionCode) but those of a failed lookup has one.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|one| one.as_str() == name)
     }
@@ -265,7 +265,7 @@ impl Serialize for Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Code;
+    use crate::RejectionCode;
 
     #[test]
     fn each_finding_has_a_name_of_its_own() {
@@ -277,8 +277,11 @@ mod tests {
 
     #[test]
     fn each_refusal_but_of_a_failed_lookup_is_a_finding_of_the_same_name() {
-        for code in Code::ALL {
-            let of_a_lookup = matches!(code, Code::LookupUnavailable | Code::DirectoryCorrupt);
+        for code in RejectionCode::ALL {
+            let of_a_lookup = matches!(
+                code,
+                RejectionCode::LookupUnavailable | RejectionCode::DirectoryCorrupt
+            );
             assert_eq!(
                 Finding::named(code.as_str()).is_none(),
                 of_a_lookup,

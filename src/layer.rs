@@ -6,15 +6,14 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 use crate::{
-    CacheHandle, DefaultRenderer, ExtractSession, Freshness, MachineId, MachineIdentity, Node,
+    CacheHandle, CachePolicy, DefaultRenderer, ExtractSession, MachineId, MachineIdentity, Node,
     Observe, OnLostOwner, OnUnassigned, Ownership, Render, Replay, Session, SessionDirectory,
     SessionLookup,
     cache::CachePart,
     claim::Rule,
     clock::Clock,
     detect,
-    directory::DynDirectory,
-    lookup::DynLookup,
+    directory::{DynDirectory, lookup::DynLookup},
     meter,
     observe::Warnings,
     ownership::Sessions,
@@ -56,7 +55,7 @@ impl OwnershipLayer {
         OwnershipLayerBuilder {
             lookup: DynLookup::new(lookup),
             lookup_timeout: Self::DEFAULT_LOOKUP_TIMEOUT,
-            freshness: Freshness::new(),
+            freshness: CachePolicy::new(),
             capacity: Self::DEFAULT_CACHE_CAPACITY,
             extract: None,
             identity: None,
@@ -120,7 +119,7 @@ impl fmt::Debug for OwnershipLayer {
 pub struct OwnershipLayerBuilder {
     lookup: DynLookup,
     lookup_timeout: Duration,
-    freshness: Freshness,
+    freshness: CachePolicy,
     capacity: usize,
     extract: Option<Box<dyn ExtractSession>>,
     identity: Option<Box<dyn MachineIdentity>>,
@@ -216,7 +215,7 @@ impl OwnershipLayerBuilder {
         self
     }
 
-    /// What becomes of a request for a session whose owner is [lost](crate::Presence::Lost);
+    /// What becomes of a request for a session whose owner is [lost](crate::OwnerStatus::Lost);
     /// [`Reject`](OnLostOwner::Reject) by default. An owner that was never seen is not lost: it may
     /// be starting.
     pub fn on_lost_owner(mut self, what: OnLostOwner) -> Self {
@@ -239,8 +238,8 @@ impl OwnershipLayerBuilder {
         self
     }
 
-    /// How old what is remembered of a session may be; see [`Freshness`] for the defaults.
-    pub fn freshness(mut self, freshness: Freshness) -> Self {
+    /// How old what is remembered of a session may be; see [`CachePolicy`] for the defaults.
+    pub fn freshness(mut self, freshness: CachePolicy) -> Self {
         self.freshness = freshness;
         self
     }
@@ -250,7 +249,7 @@ impl OwnershipLayerBuilder {
     /// eighth of them is for unknown ids.
     ///
     /// It has to cover the sessions that requests reach this machine for within
-    /// [the bounds](Freshness), and those that this machine took over from another one: as many
+    /// [the bounds](CachePolicy), and those that this machine took over from another one: as many
     /// epochs are remembered for which the wait for the previous owner is over. A machine that took
     /// over more is still correct, but a session whose epoch was evicted waits
     /// one [TTL](Node::lease_ttl) again. Epochs that still wait are not evicted; they do not count here,

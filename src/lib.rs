@@ -8,7 +8,7 @@
 //! # The rules
 //! 1. A request without a session passes to the wrapped service, on every machine.
 //! 2. A request for a session is looked up. What cannot be read, is unknown, has ended, is not
-//!    open to this client, or is not ready yet is refused, each with a [code](Code) of its own.
+//!    open to this client, or is not ready yet is refused, each with a [code](RejectionCode) of its own.
 //! 3. If this machine is the owner, the request passes, with [`Owned`] in its extensions.
 //! 4. If another machine is, the request is handed to it: by Fly.io's proxy ([`FlyReplay`]), or by
 //!    a [`Redirect`]. What cannot be carried there is refused before its body is read.
@@ -19,7 +19,7 @@
 //!    It never lets the wrong machine serve, and never picks a machine or a host.
 //! 7. A lookup that fails or takes too long refuses the request. It never guesses.
 //!
-//! What was looked up is remembered for as long as being wrong about it is cheap ([`Freshness`]); a
+//! What was looked up is remembered for as long as being wrong about it is cheap ([`CachePolicy`]); a
 //! replayed request is always judged by a recent read.
 //!
 //! Refusals are responses, in the form that the client reads: a problem document (RFC 9457), a
@@ -117,7 +117,6 @@ pub mod health;
 mod http_client;
 pub mod identity;
 mod layer;
-mod lookup;
 mod machine;
 #[cfg(any(doc, doctest))]
 pub mod manual;
@@ -129,7 +128,8 @@ mod node;
 mod observe;
 mod ownership;
 mod policy;
-mod presence;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "probe")]
 pub mod probe;
 #[cfg(feature = "membership")]
@@ -147,9 +147,12 @@ mod tls;
 pub use address::{Address, InvalidAddress};
 pub use arrival::{Arrival, FailureReason, ReplayFailure};
 pub use body::ResponseBody;
-pub use cache::{Freshness, Source};
+pub use cache::{CachePolicy, Source};
 pub use claim::{OnLostOwner, OnUnassigned};
 pub use decision::Verdict;
+pub use directory::lookup::{
+    LookupError, LookupErrorKind, LookupFn, Refresh, SessionLookup, lookup_fn,
+};
 #[cfg(feature = "membership")]
 pub use directory::{Beat, MachineInfo, Membership, Process, Registration, Released};
 pub use directory::{MemoryDirectory, SessionDirectory};
@@ -162,26 +165,24 @@ pub use future::ResponseFuture;
 pub use health::{HealthCheck, HealthService};
 pub use identity::{FlyMachine, detect};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
+pub use machine::{IdentityError, InvalidMachineId, MachineId, MachineIdentity};
+#[cfg(feature = "membership")]
+pub use node::{NodeBuilder, NodeDirectory, NodeError, RunningNode, Unfit, shutdown_signal};
+pub use observe::{Observe, Observed};
+pub use ownership::{CacheHandle, LossReason, Lost, Node, NodeState, Owned, Release, UntilLost};
+#[cfg(feature = "membership")]
+pub use ownership::{
+    Drained, Heartbeat, HeartbeatBuilder, HeartbeatError, HeartbeatHealth, HeartbeatState,
+};
 #[cfg(feature = "postgres")]
-pub use lookup::postgres::{
+pub use postgres::{
     AssignError, Assigned, Audit, AuditFinding, LeftToDo, ListedSession, MachineStatus, Migrated,
     PostgresColumns, PostgresConfigError, PostgresDirectory, PostgresFault, PostgresLookup,
     PostgresLookupBuilder, PostgresSource, PostgresVerified, PostgresVerifyError, PostgresWarning,
     PostgresWatch, PostgresWatchBuilder, Reaped, ReapedSession, SessionFilter, WatchError,
     WatchHealth, WatchState,
 };
-pub use lookup::{LookupError, LookupErrorKind, LookupFn, Refresh, SessionLookup, lookup_fn};
-pub use machine::{IdentityError, InvalidMachineId, MachineId, MachineIdentity};
-#[cfg(feature = "membership")]
-pub use node::{NodeBuilder, NodeDirectory, NodeError, RunningNode, Unfit, shutdown_signal};
-pub use observe::{Observe, Observed};
-pub use ownership::{CacheHandle, Loss, Lost, Node, NodeState, Owned, Release, UntilLost};
-#[cfg(feature = "membership")]
-pub use ownership::{
-    Drained, Heartbeat, HeartbeatBuilder, HeartbeatError, HeartbeatHealth, HeartbeatState,
-};
-pub use presence::Presence;
-pub use rejection::{Code, Rejection};
+pub use rejection::{Rejection, RejectionCode};
 pub use render::{DefaultRenderer, Form, Reader, Render};
 pub use replay::{
     Fallback, FlyReplay, Handover, InvalidRedirect, InvalidReplay, NotReplayable, Redirect, Replay,
@@ -189,5 +190,5 @@ pub use replay::{
 };
 pub use service::Ownership;
 pub use session::{
-    MalformedSession, Session, SessionAbsent, SessionId, SessionStatus, ShortSessionId,
+    MalformedSession, OwnerStatus, Session, SessionAbsent, SessionId, SessionStatus, ShortSessionId,
 };

@@ -6,7 +6,8 @@
 //! that a client or the directory could choose.
 
 use crate::{
-    Arrival, Code, LookupError, LookupErrorKind, Loss, NodeState, Session, Source, Verdict,
+    Arrival, LookupError, LookupErrorKind, LossReason, NodeState, RejectionCode, Session, Source,
+    Verdict,
 };
 
 #[cfg(feature = "membership")]
@@ -49,7 +50,7 @@ pub(crate) struct Verdicts {
 }
 
 /// Pass, replay, claim, and a rejection for each code.
-const VERDICTS: usize = 3 + Code::ALL.len();
+const VERDICTS: usize = 3 + RejectionCode::ALL.len();
 
 /// In the order of [`column`].
 const SOURCES: [&str; 4] = ["none", "lookup", "cache", "stale"];
@@ -78,10 +79,12 @@ fn occurs(verdict: Verdict, source: Option<Source>) -> bool {
     match verdict {
         Verdict::Pass => true,
         // Another verdict follows; and this one is an answer that the proxy turns into a replay.
-        Verdict::Claim | Verdict::Reject(Code::ReplayNotHonoured) => false,
-        Verdict::Reject(Code::SessionMalformed | Code::SessionAbsent) => source.is_none(),
-        Verdict::Reject(Code::LookupUnavailable) => source == Some(Source::Lookup),
-        Verdict::Reject(Code::SessionUnknown | Code::DirectoryCorrupt) => {
+        Verdict::Claim | Verdict::Reject(RejectionCode::ReplayNotHonoured) => false,
+        Verdict::Reject(RejectionCode::SessionMalformed | RejectionCode::SessionAbsent) => {
+            source.is_none()
+        }
+        Verdict::Reject(RejectionCode::LookupUnavailable) => source == Some(Source::Lookup),
+        Verdict::Reject(RejectionCode::SessionUnknown | RejectionCode::DirectoryCorrupt) => {
             matches!(source, Some(Source::Lookup | Source::Cache))
         }
         Verdict::Replay | Verdict::Reject(_) => source.is_some(),
@@ -109,7 +112,7 @@ impl Verdicts {
         let mut all: [[Option<Counter>; SOURCES.len()]; VERDICTS] = Default::default();
         let verdicts = [Verdict::Pass, Verdict::Replay]
             .into_iter()
-            .chain(Code::ALL.iter().copied().map(Verdict::Reject));
+            .chain(RejectionCode::ALL.iter().copied().map(Verdict::Reject));
         for verdict in verdicts {
             for source in [
                 None,
@@ -125,7 +128,9 @@ impl Verdicts {
                 }
             }
         }
-        let operators = Code::ALL.iter().filter(|code| code.entry().operator);
+        let operators = RejectionCode::ALL
+            .iter()
+            .filter(|code| code.entry().operator);
         Self {
             requests: all,
             replayed: Each::new(
@@ -173,7 +178,7 @@ impl Verdicts {
     }
 
     /// A refusal was not said at WARN.
-    pub(crate) fn held_back(&self, code: Code) {
+    pub(crate) fn held_back(&self, code: RejectionCode) {
         if let Some(counter) = self.held_back.of(code.as_str()) {
             counter.count();
         }
@@ -244,7 +249,12 @@ impl Lookups {
             unknown: entries("unknown"),
             claims: claims("unassigned"),
             takeovers: claims("takeover"),
-            losses: Each::new(&names::LOSSES, &[], "kind", Loss::ALL.map(Loss::as_str)),
+            losses: Each::new(
+                &names::LOSSES,
+                &[],
+                "kind",
+                LossReason::ALL.map(LossReason::as_str),
+            ),
         }
     }
 
@@ -306,7 +316,7 @@ impl Lookups {
     }
 
     /// A handler or a stream is told that its session is lost.
-    pub(crate) fn lost(&self, loss: Loss) {
+    pub(crate) fn lost(&self, loss: LossReason) {
         if let Some(counter) = self.losses.of(loss.as_str()) {
             counter.count();
         }
@@ -319,7 +329,7 @@ mod tests {
 
     #[test]
     fn every_verdict_has_a_row_of_its_own() {
-        for (at, code) in Code::ALL.iter().enumerate() {
+        for (at, code) in RejectionCode::ALL.iter().enumerate() {
             assert_eq!(*code as usize, at, "{code:?}");
             assert_eq!(row(Verdict::Reject(*code)), 3 + at);
         }

@@ -9,7 +9,7 @@
 //!
 //! | metric | labels | what it says |
 //! | --- | --- | --- |
-//! | `tower_ownership_requests_total` | `verdict`, `code`, `source` | requests by what became of them: `pass`, `replay` or `reject`; by the [`Code`](crate::Code) of those refused, empty for others; and by where what was known of the session came from: [`cache`, `lookup`, `stale`](crate::Source), or `none` where nothing had to be known |
+//! | `tower_ownership_requests_total` | `verdict`, `code`, `source` | requests by what became of them: `pass`, `replay` or `reject`; by the [`RejectionCode`](crate::RejectionCode) of those refused, empty for others; and by where what was known of the session came from: [`cache`, `lookup`, `stale`](crate::Source), or `none` where nothing had to be known |
 //! | `tower_ownership_replayed_requests_total` | `arrival` | requests that a proxy brought: `replayed` here from another machine, `failed` to be replayed, `missed` the machine that was preferred, or `cached` by the proxy |
 //! | `tower_ownership_warnings_held_back_total` | `code` | refusals that were said at DEBUG, because the same code had been said at WARN a moment before; see [`warn_every`](crate::OwnershipLayerBuilder::warn_every) |
 //! | `tower_ownership_lookup_duration_seconds` | `outcome` | histogram: how long lookups took that `found` a session, found that it is `unknown`, or failed: `timeout`, `unavailable`, `corrupt`; or until nobody waited any more: `abandoned`. Each lookup counts once, however many requests waited |
@@ -18,7 +18,7 @@
 //! | `tower_ownership_cache_refreshes_total` | | sessions that were read again in the background |
 //! | `tower_ownership_cache_entries` | `kind` | sessions that are `known`, and ids that are known to be `unknown`, with those whose freshness has run out; as of the last lookup |
 //! | `tower_ownership_claims_total` | `kind`, `outcome` | attempts to become the owner of an `unassigned` session, or to `takeover` one from a lost owner: `won`, `lost` to another machine, `gone` (no such session), `failed`, `abandoned` |
-//! | `tower_ownership_losses_total` | `kind` | handlers and streams that were told of a [loss](crate::Loss): `moved`, `over`, `unproved`, `draining`, `fenced`, `removed` |
+//! | `tower_ownership_losses_total` | `kind` | handlers and streams that were told of a [loss](crate::LossReason): `moved`, `over`, `unproved`, `draining`, `fenced`, `removed` |
 //! | `tower_ownership_node_state` | `state` | 1 for the [state](crate::NodeState) of this process, 0 for the others: `joining`, `serving`, `draining`, `fenced`, `removed` |
 //!
 //! With the feature `postgres`, and as far as the application uses what they are about:

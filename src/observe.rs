@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    Arrival, Code, LookupError, MachineId, Presence, ReplayFailure, Session, SessionId, Source,
-    Verdict,
+    Arrival, LookupError, MachineId, OwnerStatus, RejectionCode, ReplayFailure, Session, SessionId,
+    Source, Verdict,
 };
 
 mod chain;
@@ -27,10 +27,10 @@ pub(crate) use warnings::{Say, Warnings};
 /// | field | what it says |
 /// | --- | --- |
 /// | `verdict` | `pass`, `replay` or `reject` |
-/// | `code` | why it was refused: a [`Code`] |
+/// | `code` | why it was refused: a [`RejectionCode`] |
 /// | `session` | the first eight digits of the session's id, which tell sessions apart in a log and open none |
 /// | `owner` | the session's owner |
-/// | `owner.presence` | how the owner was when the session was read: [`alive`, `draining`, `lost`, `never-seen`](Presence) |
+/// | `owner.presence` | how the owner was when the session was read: [`alive`, `draining`, `lost`, `never-seen`](OwnerStatus) |
 /// | `epoch` | the session's epoch |
 /// | `me` | this machine |
 /// | `hops` | how many replays of ours the request has behind it |
@@ -74,7 +74,7 @@ pub struct Observed<'a> {
     /// The session's owner, where there is one.
     pub owner: Option<&'a MachineId>,
     /// How the owner was when the session was read, where the fleet keeps presence.
-    pub presence: Option<Presence>,
+    pub presence: Option<OwnerStatus>,
     /// The session's epoch, where the directory keeps one.
     pub epoch: Option<u64>,
     /// This machine.
@@ -115,10 +115,10 @@ impl<F: Fn(&Observed<'_>) + Send + Sync + 'static> Observe for F {
 impl<'a> Observed<'a> {
     /// Adds what the directory says of the session.
     pub(crate) fn of(self, session: &'a Session) -> Self {
-        let presence = session.presence();
+        let presence = session.owner_status();
         Self {
             owner: session.owner(),
-            presence: (presence != Presence::Unknown).then_some(presence),
+            presence: (presence != OwnerStatus::Unknown).then_some(presence),
             epoch: session.epoch(),
             ..self
         }
@@ -128,7 +128,7 @@ impl<'a> Observed<'a> {
 impl Observed<'_> {
     /// Why the request was refused, if it was.
     #[must_use]
-    pub fn code(&self) -> Option<Code> {
+    pub fn code(&self) -> Option<RejectionCode> {
         match self.verdict {
             Verdict::Pass | Verdict::Replay | Verdict::Claim => None,
             Verdict::Reject(code) => Some(code),

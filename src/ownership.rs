@@ -26,7 +26,7 @@ pub(crate) use lease::Lease;
 pub(crate) use lease::LeaseTtl;
 #[cfg(feature = "membership")]
 pub(crate) use lease::previous_owner_may_serve;
-pub use loss::Loss;
+pub use loss::LossReason;
 pub use lost::Lost;
 pub use node::{Node, Release};
 pub use owned::Owned;

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header, request::Parts};
 
 use crate::{
-    Arrival, Code, ExtractSession, Handover, LookupError, MachineId, MalformedSession,
-    NotReplayable, Observe, Observed, Owned, Presence, Reader, Rejection, Render, Replay, Session,
-    SessionId, Source, Verdict,
+    Arrival, ExtractSession, Handover, LookupError, MachineId, MalformedSession, NotReplayable,
+    Observe, Observed, Owned, OwnerStatus, Reader, Rejection, RejectionCode, Render, Replay,
+    Session, SessionId, Source, Verdict,
     cache::{Found, Pending},
     claim::Rule,
     clock::Tick,
@@ -199,11 +199,11 @@ impl Policy {
         let machine = self.machine.clone();
         let rejection = Rejection::of(*code, machine, owner, &question.arrival, failed);
         match (code, lease, failed) {
-            (Code::SessionMoving, Some(Lease::Pending { left }), _) => {
+            (RejectionCode::SessionMoving, Some(Lease::Pending { left }), _) => {
                 rejection.retry_in(Duration::from_millis(*left))
             }
-            (Code::LookupUnavailable, Some(Lease::Expired), _) => rejection.too_late(),
-            (Code::LookupUnavailable, _, Some(kind)) if question.claimed => {
+            (RejectionCode::LookupUnavailable, Some(Lease::Expired), _) => rejection.too_late(),
+            (RejectionCode::LookupUnavailable, _, Some(kind)) if question.claimed => {
                 rejection.of_a_claim(kind)
             }
             _ => rejection,
@@ -220,7 +220,7 @@ impl Policy {
         found: Option<&Option<Session>>,
     ) -> Local<'_> {
         let session = found.and_then(Option::as_ref).filter(|_| !question.claimed);
-        let is_lost = |session: &Session| session.presence() == Presence::Lost;
+        let is_lost = |session: &Session| session.owner_status() == OwnerStatus::Lost;
         let node = &self.sessions.node;
         let may = |rule: &Rule| rule.allows(head) && node.is_alone();
         Local {
@@ -275,7 +275,13 @@ impl Policy {
         reader: Reader,
     ) -> Response<Bytes> {
         let machine = self.machine.clone();
-        let rejection = Rejection::of(Code::SessionAbsent, machine, None, &Arrival::Fresh, None);
+        let rejection = Rejection::of(
+            RejectionCode::SessionAbsent,
+            machine,
+            None,
+            &Arrival::Fresh,
+            None,
+        );
         let seen = Observed {
             session: Some(session),
             owner: Some(&self.machine),

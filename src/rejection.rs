@@ -2,7 +2,7 @@
 
 mod codes;
 
-pub use codes::Code;
+pub use codes::RejectionCode;
 pub(crate) use codes::{Grpc, Page};
 
 use std::{borrow::Cow, time::Duration};
@@ -18,7 +18,7 @@ use crate::{
 /// It is rendered into the answer and also travels in the answer's extensions, for layers outside.
 #[derive(Clone, Debug)]
 pub struct Rejection {
-    code: Code,
+    code: RejectionCode,
     status: StatusCode,
     detail: Cow<'static, str>,
     session: Option<SessionId>,
@@ -29,7 +29,7 @@ pub struct Rejection {
 
 impl Rejection {
     pub(crate) fn new(
-        code: Code,
+        code: RejectionCode,
         machine: MachineId,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
@@ -52,27 +52,27 @@ impl Rejection {
                 "The part of the request that should name the session cannot be read."
             }
         };
-        Self::new(Code::SessionMalformed, machine, detail)
+        Self::new(RejectionCode::SessionMalformed, machine, detail)
     }
 
     /// The rejection of a verdict, with the detail that the circumstances give.
     pub(crate) fn of(
-        code: Code,
+        code: RejectionCode,
         machine: MachineId,
         owner: Option<&MachineId>,
         arrival: &Arrival,
         failed: Option<LookupErrorKind>,
     ) -> Self {
         let detail: Cow<'static, str> = match code {
-            Code::OwnerUnreachable => unreachable_detail(arrival, owner).into(),
-            Code::ReplayLoop => {
+            RejectionCode::OwnerUnreachable => unreachable_detail(arrival, owner).into(),
+            RejectionCode::ReplayLoop => {
                 let times = match arrival.hops() {
                     1 => "once".to_owned(),
                     hops => format!("{hops} times"),
                 };
                 format!("The request was replayed {times}, and the machine it arrived at still does not own the session.").into()
             }
-            Code::LookupUnavailable if failed == Some(LookupErrorKind::Timeout) => {
+            RejectionCode::LookupUnavailable if failed == Some(LookupErrorKind::Timeout) => {
                 "The session directory did not answer in time. This says nothing about the session itself.".into()
             }
             code => code.entry().detail.into(),
@@ -93,9 +93,9 @@ impl Rejection {
         Self {
             status,
             ..Self::new(
-                Code::ReplayNotHonoured,
+                RejectionCode::ReplayNotHonoured,
                 machine,
-                Code::ReplayNotHonoured.entry().detail,
+                RejectionCode::ReplayNotHonoured.entry().detail,
             )
         }
     }
@@ -153,7 +153,7 @@ impl Rejection {
 
     /// The stable code.
     #[must_use]
-    pub fn code(&self) -> Code {
+    pub fn code(&self) -> RejectionCode {
         self.code
     }
 
@@ -183,7 +183,7 @@ impl Rejection {
 
     /// Whether the size of the body is the reason, of all that a replay cannot carry.
     fn is_too_large(&self) -> bool {
-        self.code == Code::NotReplayable && self.status == StatusCode::PAYLOAD_TOO_LARGE
+        self.code == RejectionCode::NotReplayable && self.status == StatusCode::PAYLOAD_TOO_LARGE
     }
 
     /// What happened here, in plain sentences. Holds no machine id and nothing of the database's.
@@ -228,7 +228,7 @@ fn unreachable_detail(arrival: &Arrival, owner: Option<&MachineId>) -> String {
                 .to_owned();
         }
         Arrival::Failed(failure) => (failure.reason, failure.elapsed),
-        _ => return Code::OwnerUnreachable.entry().detail.to_owned(),
+        _ => return RejectionCode::OwnerUnreachable.entry().detail.to_owned(),
     };
     let why = match reason {
         FailureReason::Timeout => "it did not answer in time (timeout)",

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{Response, StatusCode, request::Parts};
 
-use crate::{Arrival, Code, MachineId, Session};
+use crate::{Arrival, MachineId, RejectionCode, Session};
 
 mod body;
 mod fly;
@@ -184,11 +184,11 @@ impl NotReplayable {
 
     /// The code of the refusal.
     #[must_use]
-    pub fn code(self) -> Code {
+    pub fn code(self) -> RejectionCode {
         match self {
-            Self::Circular => Code::ReplayLoop,
-            Self::ForbiddenAddress => Code::DirectoryCorrupt,
-            _ => Code::NotReplayable,
+            Self::Circular => RejectionCode::ReplayLoop,
+            Self::ForbiddenAddress => RejectionCode::DirectoryCorrupt,
+            _ => RejectionCode::NotReplayable,
         }
     }
 }

@@ -9,13 +9,15 @@ use std::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{Address, MachineId, Presence};
+use crate::{Address, MachineId};
 
 mod absent;
 mod id;
+mod owner_status;
 
 pub use absent::SessionAbsent;
 pub use id::{MalformedSession, SessionId, ShortSessionId};
+pub use owner_status::OwnerStatus;
 
 /// How far a session is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,7 +47,7 @@ pub(crate) struct Facts {
     /// What most sessions do not have.
     more: Option<Arc<More>>,
     status: SessionStatus,
-    presence: Presence,
+    presence: OwnerStatus,
 }
 
 const ENDLESS: u64 = u64::MAX;
@@ -70,7 +72,7 @@ impl Session {
                 remaining: ENDLESS,
                 more: None,
                 status,
-                presence: Presence::Unknown,
+                presence: OwnerStatus::Unknown,
             },
         }
     }
@@ -100,7 +102,7 @@ impl Session {
     #[must_use]
     pub fn without_owner(mut self) -> Self {
         self.facts.owner = None;
-        self.facts.presence = Presence::Unknown;
+        self.facts.presence = OwnerStatus::Unknown;
         if self.address().is_some() {
             self.more().address = None;
         }
@@ -142,7 +144,7 @@ impl Session {
 
     /// Tells how its owner is.
     #[must_use]
-    pub fn with_presence(mut self, presence: Presence) -> Self {
+    pub fn with_owner_status(mut self, presence: OwnerStatus) -> Self {
         self.facts.presence = presence;
         self
     }
@@ -203,7 +205,7 @@ impl Session {
 
     /// How its owner was when it was read, by the directory's clock.
     #[must_use]
-    pub fn presence(&self) -> Presence {
+    pub fn owner_status(&self) -> OwnerStatus {
         self.facts.presence
     }
 
@@ -249,7 +251,7 @@ impl Facts {
         self.status
     }
 
-    pub(crate) fn presence(&self) -> Presence {
+    pub(crate) fn owner_status(&self) -> OwnerStatus {
         self.presence
     }
 
@@ -279,7 +281,7 @@ impl fmt::Debug for Facts {
         if self.remaining != ENDLESS {
             facts.field("remaining_ms", &self.remaining);
         }
-        if self.presence != Presence::Unknown {
+        if self.presence != OwnerStatus::Unknown {
             facts.field("presence", &self.presence);
         }
         if let Some(more) = &self.more {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tower_ownership::{
-    Beat, LookupError, MachineId, MachineInfo, Membership, MemoryDirectory, Node, Presence,
+    Beat, LookupError, MachineId, MachineInfo, Membership, MemoryDirectory, Node, OwnerStatus,
     Process, Registration, Released, Session, SessionDirectory, SessionId, SessionLookup,
     testing::conformance::{self, Harness},
 };
@@ -92,7 +92,9 @@ impl<const M: usize> Harness for Memory<M> {
     async fn assign(&self, id: SessionId, owner: Option<MachineId>) {
         if Self::MISTAKE == Mistake::KeepsTheEpoch {
             let session = self.directory.get(id).unwrap();
-            let free = session.with_presence(Presence::Unknown).without_owner();
+            let free = session
+                .with_owner_status(OwnerStatus::Unknown)
+                .without_owner();
             self.directory.insert(match owner {
                 Some(owner) => free.with_owner(owner),
                 None => free,
@@ -144,12 +146,12 @@ impl<const M: usize> SessionLookup for Wrong<M> {
         let Some(session) = self.inner.get(id) else {
             return Ok(None);
         };
-        let status = match (Self::MISTAKE, session.presence()) {
-            (Mistake::LosesWithoutWitness, Presence::Silent) => Presence::Lost,
-            (Mistake::TellsNoProcessesApart, Presence::Superseded) => Presence::Alive,
+        let status = match (Self::MISTAKE, session.owner_status()) {
+            (Mistake::LosesWithoutWitness, OwnerStatus::Silent) => OwnerStatus::Lost,
+            (Mistake::TellsNoProcessesApart, OwnerStatus::Superseded) => OwnerStatus::Alive,
             (_, status) => status,
         };
-        Ok(Some(session.with_presence(status)))
+        Ok(Some(session.with_owner_status(status)))
     }
 
     fn node(&self, new: &Node) -> Node {

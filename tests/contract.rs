@@ -14,9 +14,9 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
-    Address, Code, FlyReplay, Header, LookupError, MachineId, MemoryDirectory, Owned,
-    OwnershipLayer, OwnershipLayerBuilder, PathSegment, Redirect, Rejection, Session,
-    SessionAbsent, SessionId, SessionLookup, SessionStatus, lookup_fn,
+    Address, FlyReplay, Header, LookupError, MachineId, MemoryDirectory, Owned, OwnershipLayer,
+    OwnershipLayerBuilder, PathSegment, Redirect, Rejection, RejectionCode, Session, SessionAbsent,
+    SessionId, SessionLookup, SessionStatus, lookup_fn,
 };
 
 const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
@@ -109,7 +109,7 @@ impl Answer {
     }
 
     /// Checks what holds for every refusal.
-    fn is_refused(&self, code: Code, status: u16, retry_after: Option<&str>) {
+    fn is_refused(&self, code: RejectionCode, status: u16, retry_after: Option<&str>) {
         let problem = self.problem();
         assert_eq!(problem["code"], code.as_str(), "{problem}");
         assert_eq!(self.head.status.as_u16(), status);
@@ -133,13 +133,13 @@ impl Answer {
             );
         }
         // The answer of a replay is written once for all sessions.
-        let is_written_once = code == Code::ReplayNotHonoured;
+        let is_written_once = code == RejectionCode::ReplayNotHonoured;
         assert_eq!(problem["timestamp"].is_string(), !is_written_once);
         assert_eq!(
             (&problem["machine"], &problem["owner"]),
             (&Value::Null, &Value::Null)
         );
-        if code != Code::ReplayNotHonoured {
+        if code != RejectionCode::ReplayNotHonoured {
             let rejection = self
                 .head
                 .extensions
@@ -165,14 +165,14 @@ async fn no_session_in_the_request_passes() {
 #[tokio::test]
 async fn session_malformed_is_400() {
     let answer = send(layer(mine()), Request::get("/session/not-a-uuid")).await;
-    answer.is_refused(Code::SessionMalformed, 400, None);
+    answer.is_refused(RejectionCode::SessionMalformed, 400, None);
     assert_eq!(answer.problem()["sessionId"], Value::Null);
 }
 
 #[tokio::test]
 async fn session_unknown_is_404() {
     let answer = send(layer(MemoryDirectory::new()), get()).await;
-    answer.is_refused(Code::SessionUnknown, 404, None);
+    answer.is_refused(RejectionCode::SessionUnknown, 404, None);
     assert_eq!(answer.problem()["sessionId"], SESSION);
 }
 
@@ -181,11 +181,11 @@ async fn session_over_is_410() {
     let ended = Session::new(id(), SessionStatus::Over).with_owner(machine(ME));
     send(layer(knows(ended)), get())
         .await
-        .is_refused(Code::SessionOver, 410, None);
+        .is_refused(RejectionCode::SessionOver, 410, None);
     let expired = Session::owned_by(id(), machine(ME)).with_remaining(Duration::ZERO);
     send(layer(knows(expired)), get())
         .await
-        .is_refused(Code::SessionOver, 410, None);
+        .is_refused(RejectionCode::SessionOver, 410, None);
 }
 
 #[tokio::test]
@@ -195,7 +195,7 @@ async fn session_forbidden_is_403_on_every_machine_alike() {
             .guard(|head, session| head.headers.contains_key("x-user") && session.id() == id());
         send(guarded, get())
             .await
-            .is_refused(Code::SessionForbidden, 403, None);
+            .is_refused(RejectionCode::SessionForbidden, 403, None);
     }
     let guarded = layer(mine()).guard(|head, _| head.headers.contains_key("x-user"));
     send(guarded, get().header("x-user", "ada"))
@@ -210,9 +210,11 @@ async fn session_starting_is_503_with_retry_after_1() {
         Session::new(id(), SessionStatus::Starting),
         Session::new(id(), SessionStatus::Starting).with_owner(machine(ME)),
     ] {
-        send(layer(knows(session)), get())
-            .await
-            .is_refused(Code::SessionStarting, 503, Some("1"));
+        send(layer(knows(session)), get()).await.is_refused(
+            RejectionCode::SessionStarting,
+            503,
+            Some("1"),
+        );
     }
 }
 
@@ -226,7 +228,7 @@ async fn owner_is_me_passes_with_owned() {
 #[tokio::test]
 async fn owner_is_another_machine_replays_with_409_and_a_readable_body() {
     let answer = send(layer(elsewhere()), get()).await;
-    answer.is_refused(Code::ReplayNotHonoured, 409, None);
+    answer.is_refused(RejectionCode::ReplayNotHonoured, 409, None);
     assert_eq!(
         answer.header("fly-replay"),
         Some("instance=e2863555a91708;timeout=5s;fallback=force_self;state=own.1")
@@ -243,7 +245,7 @@ async fn the_status_of_a_replay_can_be_set() {
     let layer = layer(elsewhere()).replay(FlyReplay::new().status(StatusCode::MISDIRECTED_REQUEST));
     send(layer, get())
         .await
-        .is_refused(Code::ReplayNotHonoured, 421, None);
+        .is_refused(RejectionCode::ReplayNotHonoured, 421, None);
 }
 
 #[tokio::test]
@@ -267,7 +269,7 @@ async fn owner_unreachable_is_503_with_the_reason_and_the_time_and_never_replays
         get().header("fly-replay-failed", report),
     )
     .await;
-    answer.is_refused(Code::OwnerUnreachable, 503, Some("5"));
+    answer.is_refused(RejectionCode::OwnerUnreachable, 503, Some("5"));
     let detail = answer.problem()["detail"].to_string();
     assert!(
         detail.contains("5003 ms") && detail.contains("timeout"),
@@ -283,7 +285,7 @@ async fn owner_unreachable_does_not_blame_a_machine_that_was_not_tried() {
         get().header("fly-replay-failed", report),
     )
     .await;
-    answer.is_refused(Code::OwnerUnreachable, 503, Some("5"));
+    answer.is_refused(RejectionCode::OwnerUnreachable, 503, Some("5"));
     assert!(
         answer.problem()["detail"]
             .to_string()
@@ -294,13 +296,15 @@ async fn owner_unreachable_does_not_blame_a_machine_that_was_not_tried() {
 #[tokio::test]
 async fn owner_unreachable_when_the_proxy_could_not_use_the_preferred_machine() {
     let missed = get().header("fly-preferred-instance-unavailable", OWNER);
-    send(layer(elsewhere()), missed)
-        .await
-        .is_refused(Code::OwnerUnreachable, 503, Some("5"));
+    send(layer(elsewhere()), missed).await.is_refused(
+        RejectionCode::OwnerUnreachable,
+        503,
+        Some("5"),
+    );
     let another = get().header("fly-preferred-instance-unavailable", "1234");
     send(layer(elsewhere()), another)
         .await
-        .is_refused(Code::ReplayNotHonoured, 409, None);
+        .is_refused(RejectionCode::ReplayNotHonoured, 409, None);
 }
 
 #[tokio::test]
@@ -316,10 +320,10 @@ async fn replay_loop_is_508_after_the_allowed_hops() {
     );
     send(layer(elsewhere()), arrived(2))
         .await
-        .is_refused(Code::ReplayLoop, 508, None);
+        .is_refused(RejectionCode::ReplayLoop, 508, None);
     send(layer(elsewhere()).max_hops(1), arrived(1))
         .await
-        .is_refused(Code::ReplayLoop, 508, None);
+        .is_refused(RejectionCode::ReplayLoop, 508, None);
     send(layer(mine()), arrived(200))
         .await
         .is_from_the_application();
@@ -330,7 +334,7 @@ async fn replay_loop_is_508_for_a_redirect_to_where_the_request_came_from() {
     let came_to_the_owner = get().header("host", format!("{OWNER}.Example.com:443"));
     send(redirecting(elsewhere()), came_to_the_owner)
         .await
-        .is_refused(Code::ReplayLoop, 508, None);
+        .is_refused(RejectionCode::ReplayLoop, 508, None);
 
     let below = |path: &str| {
         let base = Redirect::to_template(&format!("https://edge.example.com{path}")).unwrap();
@@ -345,7 +349,7 @@ async fn replay_loop_is_508_for_a_redirect_to_where_the_request_came_from() {
     };
     send(below("/m/{owner}"), at(&format!("/m/{OWNER}/page")))
         .await
-        .is_refused(Code::ReplayLoop, 508, None);
+        .is_refused(RejectionCode::ReplayLoop, 508, None);
     let first = send(below("/m/{owner}"), at("/page")).await;
     assert_eq!(
         first.header(header::LOCATION).unwrap(),
@@ -363,7 +367,7 @@ async fn not_replayable_is_421_for_a_redirect_of_no_path() {
     };
     send(redirecting(), to("*"))
         .await
-        .is_refused(Code::NotReplayable, 421, None);
+        .is_refused(RejectionCode::NotReplayable, 421, None);
     let answer = send(redirecting(), to("http://example.com?a=b")).await;
     assert_eq!(
         answer.header(header::LOCATION).unwrap(),
@@ -374,19 +378,23 @@ async fn not_replayable_is_421_for_a_redirect_of_no_path() {
 #[tokio::test]
 async fn not_replayable_is_413_for_a_body_over_the_limit() {
     let post = |length: u64| get().method(Method::POST).header("content-length", length);
-    send(layer(elsewhere()), post(1_000_001))
-        .await
-        .is_refused(Code::NotReplayable, 413, None);
-    send(layer(elsewhere()), post(1_000_000))
-        .await
-        .is_refused(Code::ReplayNotHonoured, 409, None);
+    send(layer(elsewhere()), post(1_000_001)).await.is_refused(
+        RejectionCode::NotReplayable,
+        413,
+        None,
+    );
+    send(layer(elsewhere()), post(1_000_000)).await.is_refused(
+        RejectionCode::ReplayNotHonoured,
+        409,
+        None,
+    );
     send(layer(mine()), post(1_000_001))
         .await
         .is_from_the_application();
     let raised = layer(elsewhere()).replay(FlyReplay::new().body_limit(2_000_000));
     send(raised, post(1_000_001))
         .await
-        .is_refused(Code::ReplayNotHonoured, 409, None);
+        .is_refused(RejectionCode::ReplayNotHonoured, 409, None);
 }
 
 #[tokio::test]
@@ -397,17 +405,19 @@ async fn not_replayable_is_413_for_a_body_of_unknown_length_unless_allowed() {
                 .method(method.clone())
                 .header("transfer-encoding", "chunked")
         };
-        send(layer(elsewhere()), chunked())
-            .await
-            .is_refused(Code::NotReplayable, 413, None);
+        send(layer(elsewhere()), chunked()).await.is_refused(
+            RejectionCode::NotReplayable,
+            413,
+            None,
+        );
         let h2 = || get().method(method.clone()).version(Version::HTTP_2);
         send(layer(elsewhere()), h2())
             .await
-            .is_refused(Code::NotReplayable, 413, None);
+            .is_refused(RejectionCode::NotReplayable, 413, None);
         let allowed = layer(elsewhere()).replay(FlyReplay::new().replay_unknown_length(true));
         send(allowed, h2())
             .await
-            .is_refused(Code::ReplayNotHonoured, 409, None);
+            .is_refused(RejectionCode::ReplayNotHonoured, 409, None);
     }
 }
 
@@ -418,22 +428,26 @@ async fn not_replayable_is_421_for_an_upgrade_with_a_redirect() {
             .header("connection", "upgrade")
             .header("upgrade", "websocket")
     };
-    send(redirecting(elsewhere()), upgrade())
-        .await
-        .is_refused(Code::NotReplayable, 421, None);
-    send(layer(elsewhere()), upgrade())
-        .await
-        .is_refused(Code::ReplayNotHonoured, 409, None);
+    send(redirecting(elsewhere()), upgrade()).await.is_refused(
+        RejectionCode::NotReplayable,
+        421,
+        None,
+    );
+    send(layer(elsewhere()), upgrade()).await.is_refused(
+        RejectionCode::ReplayNotHonoured,
+        409,
+        None,
+    );
     let offer = |protocols| get().header("upgrade", protocols);
     let answer = send(redirecting(elsewhere()), offer("h2c")).await;
     assert_eq!(answer.head.status, StatusCode::TEMPORARY_REDIRECT);
     send(redirecting(elsewhere()), offer("h2c, websocket"))
         .await
-        .is_refused(Code::NotReplayable, 421, None);
+        .is_refused(RejectionCode::NotReplayable, 421, None);
     let switched_off = layer(elsewhere()).replay(FlyReplay::new().replay_upgrades(false));
     send(switched_off, upgrade())
         .await
-        .is_refused(Code::NotReplayable, 421, None);
+        .is_refused(RejectionCode::NotReplayable, 421, None);
 }
 
 #[tokio::test]
@@ -446,10 +460,12 @@ async fn not_replayable_is_421_for_a_cors_preflight_with_a_redirect() {
     };
     send(redirecting(elsewhere()), preflight())
         .await
-        .is_refused(Code::NotReplayable, 421, None);
-    send(layer(elsewhere()), preflight())
-        .await
-        .is_refused(Code::ReplayNotHonoured, 409, None);
+        .is_refused(RejectionCode::NotReplayable, 421, None);
+    send(layer(elsewhere()), preflight()).await.is_refused(
+        RejectionCode::ReplayNotHonoured,
+        409,
+        None,
+    );
 }
 
 #[tokio::test]
@@ -458,7 +474,7 @@ async fn not_replayable_is_421_without_an_address_to_redirect_to() {
         |lookup| layer(lookup).replay(Redirect::to_session_address(["*.example.com"]).unwrap());
     send(to_address(elsewhere()), get())
         .await
-        .is_refused(Code::NotReplayable, 421, None);
+        .is_refused(RejectionCode::NotReplayable, 421, None);
     let at = |url: &str| {
         knows(Session::owned_by(id(), machine(OWNER)).with_address(Address::parse(url).unwrap()))
     };
@@ -481,7 +497,7 @@ async fn session_absent_is_410_when_the_application_says_so() {
     let Ok(response) = service.clone().oneshot(request).await;
     let (head, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    Answer { head, body }.is_refused(Code::SessionAbsent, 410, None);
+    Answer { head, body }.is_refused(RejectionCode::SessionAbsent, 410, None);
 
     let in_its_form = get().method(Method::HEAD).header("accept", "text/html");
     let request = in_its_form.body(Full::new(Bytes::new())).unwrap();
@@ -502,12 +518,12 @@ async fn directory_corrupt_is_502() {
     let corrupt = layer(fails(|| LookupError::corrupt("the owner is no machine id")));
     send(corrupt, get())
         .await
-        .is_refused(Code::DirectoryCorrupt, 502, None);
+        .is_refused(RejectionCode::DirectoryCorrupt, 502, None);
     let another = "00000000-0000-4000-8000-000000000000".parse().unwrap();
     let mixed_up =
         lookup_fn(move |_| async move { Ok(Some(Session::owned_by(another, machine(ME)))) });
     let mixed_up = send(layer(mixed_up), get()).await;
-    mixed_up.is_refused(Code::DirectoryCorrupt, 502, None);
+    mixed_up.is_refused(RejectionCode::DirectoryCorrupt, 502, None);
     let stranger = knows(
         Session::owned_by(id(), machine(OWNER))
             .with_address(Address::parse("https://evil.example").unwrap()),
@@ -515,7 +531,7 @@ async fn directory_corrupt_is_502() {
     let to_address = Redirect::to_session_address(["*.example.com"]).unwrap();
     send(layer(stranger).replay(to_address), get())
         .await
-        .is_refused(Code::DirectoryCorrupt, 502, None);
+        .is_refused(RejectionCode::DirectoryCorrupt, 502, None);
 }
 
 #[tokio::test]
@@ -524,9 +540,11 @@ async fn lookup_unavailable_is_503_when_the_lookup_fails() {
         || LookupError::unavailable("refused"),
         || LookupError::timeout("slow"),
     ] {
-        send(layer(fails(error)), get())
-            .await
-            .is_refused(Code::LookupUnavailable, 503, Some("1"));
+        send(layer(fails(error)), get()).await.is_refused(
+            RejectionCode::LookupUnavailable,
+            503,
+            Some("1"),
+        );
     }
 }
 
@@ -536,7 +554,7 @@ async fn lookup_unavailable_is_503_when_the_lookup_takes_too_long() {
     let layer = layer(never).lookup_timeout(Duration::from_millis(20));
     send(layer, get())
         .await
-        .is_refused(Code::LookupUnavailable, 503, Some("1"));
+        .is_refused(RejectionCode::LookupUnavailable, 503, Some("1"));
 }
 
 #[tokio::test]

@@ -16,8 +16,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use support::counted::{count, recorder, series, whole};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_ownership::{
-    FlyReplay, Freshness, LookupError, MachineId, MemoryDirectory, NodeState, OnLostOwner,
-    OnUnassigned, Owned, OwnershipLayer, OwnershipLayerBuilder, PathSegment, Presence, Session,
+    CachePolicy, FlyReplay, LookupError, MachineId, MemoryDirectory, NodeState, OnLostOwner,
+    OnUnassigned, Owned, OwnerStatus, OwnershipLayer, OwnershipLayerBuilder, PathSegment, Session,
     SessionAbsent, SessionId, SessionLookup, SessionStatus, lookup_fn,
     metrics::{NAMES, buckets},
 };
@@ -247,7 +247,7 @@ async fn claims_count_by_whose_the_session_was_and_how_they_ended() {
                 .directory(directory)
                 .on_unassigned(OnUnassigned::Claim)
                 .on_lost_owner(OnLostOwner::TakeOver)
-                .freshness(Freshness::always_ask())
+                .freshness(CachePolicy::always_ask())
         })
     };
     let counted = claiming(directory.clone());
@@ -257,7 +257,7 @@ async fn claims_count_by_whose_the_session_was_and_how_they_ended() {
     assert_eq!((won("unassigned"), won("takeover")), (1, 0));
 
     let lost = Session::owned_by(id(), machine("other")).with_epoch(7);
-    directory.insert(lost.with_presence(Presence::Lost));
+    directory.insert(lost.with_owner_status(OwnerStatus::Lost));
     counted.send("/session/{id}", 1).await;
     assert_eq!((won("unassigned"), won("takeover")), (1, 1));
 }
@@ -266,7 +266,7 @@ async fn claims_count_by_whose_the_session_was_and_how_they_ended() {
 async fn a_loss_counts_for_everybody_who_is_told() {
     let directory = owned_by("me");
     let counted = Counted::with(directory.clone(), |builder| {
-        builder.freshness(Freshness::always_ask())
+        builder.freshness(CachePolicy::always_ask())
     });
     let service = counted
         .layer

@@ -19,9 +19,10 @@ use http::{Request, Response, request::Parts};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
-    Explanation, Finding, FlyReplay, Freshness, LookupError, MachineId, MemoryDirectory, NodeState,
-    Observed, OnLostOwner, OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, PathSegment,
-    Presence, Redirect, ReplayCache, Session, SessionId, SessionLookup, SessionStatus, lookup_fn,
+    CachePolicy, Explanation, Finding, FlyReplay, LookupError, MachineId, MemoryDirectory,
+    NodeState, Observed, OnLostOwner, OnUnassigned, OwnerStatus, OwnershipLayer,
+    OwnershipLayerBuilder, PathSegment, Redirect, ReplayCache, Session, SessionId, SessionLookup,
+    SessionStatus, lookup_fn,
 };
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -45,8 +46,8 @@ fn directory(session: Session) -> MemoryDirectory {
     sessions
 }
 
-fn elsewhere(presence: Presence) -> MemoryDirectory {
-    directory(Session::owned_by(id(), machine(OWNER)).with_presence(presence))
+fn elsewhere(presence: OwnerStatus) -> MemoryDirectory {
+    directory(Session::owned_by(id(), machine(OWNER)).with_owner_status(presence))
 }
 
 fn builder(lookup: impl SessionLookup) -> OwnershipLayerBuilder {
@@ -123,25 +124,25 @@ async fn each_thing_that_can_be_wrong_with_a_session_is_named() {
             "The session has no owner, and this machine does not claim it for this request.",
         ),
         (
-            elsewhere(Presence::NeverSeen),
+            elsewhere(OwnerStatus::NeverSeen),
             Finding::OwnerNeverSeen,
             "The owner `e2863555a91708` was never seen: it is not in the table of machines, so it was \
              not started, is still starting, or has another id.",
         ),
         (
-            elsewhere(Presence::Lost),
+            elsewhere(OwnerStatus::Lost),
             Finding::OwnerLost,
             "The owner `e2863555a91708` is lost: it has sent no heartbeat for too long, has left, or \
              was declared gone.",
         ),
         (
-            elsewhere(Presence::Draining),
+            elsewhere(OwnerStatus::Draining),
             Finding::OwnerDraining,
             "The owner `e2863555a91708` is draining: it is handed the request, and refuses it until \
              another machine has the session.",
         ),
         (
-            elsewhere(Presence::Alive),
+            elsewhere(OwnerStatus::Alive),
             Finding::Fine,
             "Nothing is wrong: this machine hands the request to its owner `e2863555a91708`, which is \
              alive.",
@@ -210,7 +211,7 @@ async fn what_is_wrong_with_the_way_of_a_request_is_named() {
         ),
     ];
     for (headers, finding, summary) in cases {
-        let layer = layer(elsewhere(Presence::Alive));
+        let layer = layer(elsewhere(OwnerStatus::Alive));
         let explanation = layer.explain(&head(headers)).await;
         assert_eq!(explanation.finding, finding, "{explanation}");
         assert!(explanation.summary.starts_with(summary), "{explanation}");
@@ -302,7 +303,7 @@ async fn requests_for_no_session_and_for_a_malformed_one_are_explained_too() {
 
 #[tokio::test]
 async fn the_answer_is_shown_and_not_sent() {
-    let layer = layer(elsewhere(Presence::Alive));
+    let layer = layer(elsewhere(OwnerStatus::Alive));
     let explanation = json(&explain(&layer).await);
     let directory = &explanation["directory"];
     assert_eq!(directory["verdict"], "replay");
@@ -373,7 +374,7 @@ async fn an_explanation_changes_neither_who_owns_the_session_nor_what_is_cached_
     for session in [
         Session::new(id(), SessionStatus::Active),
         Session::owned_by(id(), machine(OWNER))
-            .with_presence(Presence::Lost)
+            .with_owner_status(OwnerStatus::Lost)
             .with_epoch(4),
     ] {
         let watched = Watched::new(session.clone());
@@ -416,7 +417,7 @@ async fn an_explanation_leaves_no_event_and_no_span() {
         .with_writer(move || writer.clone())
         .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
-    let layer = layer(elsewhere(Presence::Lost));
+    let layer = layer(elsewhere(OwnerStatus::Lost));
     explain(&layer).await;
     let text = |log: &Log| String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert_eq!(text(&log), "");
@@ -429,7 +430,7 @@ async fn what_is_cached_is_shown_beside_what_is_true_now() {
     let sessions = directory(Session::owned_by(id(), machine(ME)));
     let layer = layer(sessions.clone());
     request(&layer).await;
-    sessions.insert(Session::owned_by(id(), machine(OWNER)).with_presence(Presence::Alive));
+    sessions.insert(Session::owned_by(id(), machine(OWNER)).with_owner_status(OwnerStatus::Alive));
     let explanation = explain(&layer).await;
     assert_eq!(explanation.finding, Finding::Fine);
     let shown = json(&explanation);
@@ -464,7 +465,7 @@ async fn a_stale_entry_that_stands_in_for_a_failing_directory_is_said_to() {
         })
     };
     let layer = builder(lookup)
-        .freshness(Freshness::new().elsewhere(Duration::from_millis(1)))
+        .freshness(CachePolicy::new().elsewhere(Duration::from_millis(1)))
         .build()
         .unwrap();
     request(&layer).await;
@@ -493,13 +494,13 @@ async fn the_session_id_is_cut_wherever_it_stands_unless_it_is_asked_for() {
         let error = id_in_an_error.clone();
         async move { Err(error) }
     }));
-    let redirects = OwnershipLayer::builder(elsewhere(Presence::Alive))
+    let redirects = OwnershipLayer::builder(elsewhere(OwnerStatus::Alive))
         .session(PathSegment::after("/session").unwrap())
         .machine(machine(ME))
         .replay(Redirect::to_template("https://{owner}.example.com").unwrap())
         .build()
         .unwrap();
-    let remembers = builder(elsewhere(Presence::Alive))
+    let remembers = builder(elsewhere(OwnerStatus::Alive))
         .replay(FlyReplay::new().cache(ReplayCache::under("/session")))
         .build()
         .unwrap();
@@ -518,7 +519,7 @@ async fn the_session_id_is_cut_wherever_it_stands_unless_it_is_asked_for() {
 
 #[tokio::test]
 async fn looking_at_an_invalidation_does_not_use_it_up() {
-    let layer = builder(elsewhere(Presence::Alive))
+    let layer = builder(elsewhere(OwnerStatus::Alive))
         .replay(FlyReplay::new().cache(ReplayCache::under("/session")))
         .build()
         .unwrap();
@@ -533,7 +534,7 @@ async fn looking_at_an_invalidation_does_not_use_it_up() {
 
 #[tokio::test]
 async fn the_guard_is_asked_about_this_very_request() {
-    let layer = builder(elsewhere(Presence::Alive))
+    let layer = builder(elsewhere(OwnerStatus::Alive))
         .guard(|head, _| head.headers.contains_key("authorization"))
         .build()
         .unwrap();
@@ -548,7 +549,7 @@ async fn the_guard_is_asked_about_this_very_request() {
 async fn it_can_be_read_in_a_terminal() {
     let sessions = directory(
         Session::owned_by(id(), machine(OWNER))
-            .with_presence(Presence::NeverSeen)
+            .with_owner_status(OwnerStatus::NeverSeen)
             .with_epoch(3)
             .with_released(2)
             .with_remaining(Duration::from_secs(60)),

@@ -22,7 +22,7 @@ use std::{
 use http::{Request, Response};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_ownership::{
-    FlyReplay, Freshness, LookupError, MachineId, MemoryDirectory, Ownership, OwnershipLayer,
+    CachePolicy, FlyReplay, LookupError, MachineId, MemoryDirectory, Ownership, OwnershipLayer,
     PathSegment, ResponseBody, ResponseFuture, Session, SessionId, SessionLookup, lookup_fn,
 };
 use tower_test::mock;
@@ -42,7 +42,7 @@ fn layer(lookup: impl SessionLookup) -> OwnershipLayer {
         .session(PathSegment::after("/session").unwrap())
         .machine(me())
         .replay(FlyReplay::new())
-        .freshness(Freshness::always_ask())
+        .freshness(CachePolicy::always_ask())
         .build()
         .unwrap()
 }
@@ -284,9 +284,9 @@ async fn every_verdict_is_observed_once() {
         .session(PathSegment::after("/session").unwrap())
         .machine(me())
         .replay(FlyReplay::new())
-        .freshness(Freshness::always_ask())
+        .freshness(CachePolicy::always_ask())
         .on_verdict(move |observed: &tower_ownership::Observed<'_>| {
-            let code = observed.code().map(tower_ownership::Code::as_str);
+            let code = observed.code().map(tower_ownership::RejectionCode::as_str);
             log.lock().unwrap().push((observed.verdict.as_str(), code));
         })
         .build()

@@ -10,7 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tower_ownership::{Code, FlyReplay, Freshness, OwnershipLayer, health::HealthBuilder};
+use tower_ownership::{
+    CachePolicy, FlyReplay, OwnershipLayer, RejectionCode, health::HealthBuilder,
+};
 
 const REJECTIONS: &str = include_str!("../src/manual/rejections.md");
 const DEFAULTS: &str = include_str!("../src/manual/defaults.md");
@@ -52,7 +54,7 @@ fn row<'a>(section: &'a str, name: &str) -> &'a str {
 
 #[test]
 fn every_code_has_its_section_with_what_a_client_sees() {
-    for code in Code::ALL {
+    for code in RejectionCode::ALL {
         let section = section(REJECTIONS, code.as_str());
         let status = row(section, "status");
         assert!(
@@ -71,19 +73,23 @@ fn every_code_has_its_section_with_what_a_client_sees() {
         let log = row(section, "log");
         let says = format!("code={}", code.as_str());
         // Nobody on this side can know that a replay was not honoured.
-        let told = *code == Code::ReplayNotHonoured || log.contains(&says);
+        let told = *code == RejectionCode::ReplayNotHonoured || log.contains(&says);
         assert!(told, "{code:?}: {log}");
         for part in ["**Cause.**", "**Operator.**", "**Client.**", "```text"] {
             assert!(section.contains(part), "{code:?} has no {part}");
         }
     }
     let sections = REJECTIONS.matches("\n# ").count();
-    assert_eq!(sections, Code::ALL.len() + 1, "one more: how they look");
+    assert_eq!(
+        sections,
+        RejectionCode::ALL.len() + 1,
+        "one more: how they look"
+    );
 }
 
 #[test]
 fn headlines_are_those_of_the_page() {
-    for code in Code::ALL {
+    for code in RejectionCode::ALL {
         let page = row(section(REJECTIONS, code.as_str()), "page");
         let headlines: Vec<_> = page.split('“').skip(1).collect();
         assert!(!headlines.is_empty(), "{code:?}");
@@ -98,7 +104,7 @@ fn headlines_are_those_of_the_page() {
 #[test]
 fn grpc_statuses_are_those_of_the_renderer() {
     let renderer = include_str!("../src/render/default.rs");
-    for code in Code::ALL {
+    for code in RejectionCode::ALL {
         let cell = format!("`{}`", code.as_str());
         let mut rows = renderer.lines().filter_map(|line| {
             let mut cells = line.strip_prefix("/// | ")?.split(" | ");
@@ -112,7 +118,7 @@ fn grpc_statuses_are_those_of_the_renderer() {
 
 #[test]
 fn defaults_are_those_of_the_code() {
-    let freshness = format!("{:?}", Freshness::new());
+    let freshness = format!("{:?}", CachePolicy::new());
     for (name, told, is) in [
         ("owned", "5 s", "owned: 5000"),
         ("elsewhere", "30 s", "elsewhere: 30000"),
@@ -122,7 +128,7 @@ fn defaults_are_those_of_the_code() {
         ("stale_owned_if_error", "0 s", "stale_owned_if_error: 0"),
     ] {
         assert!(freshness.contains(&format!("{is},")) || freshness.contains(&format!("{is} ")));
-        tells(&format!("crate::Freshness::{name}"), told);
+        tells(&format!("crate::CachePolicy::{name}"), told);
     }
     let layer = "crate::OwnershipLayerBuilder";
     assert_eq!(OwnershipLayer::DEFAULT_LOOKUP_TIMEOUT.as_secs(), 2);

@@ -15,7 +15,7 @@ use std::{fmt::Write as _, path::Path, process::Command};
 use serde_json::Value;
 use support::{left_out, prometheus::Prometheus};
 use tower_ownership::{
-    Code, NodeState,
+    NodeState, RejectionCode,
     metrics::{NAMES, buckets},
 };
 
@@ -124,7 +124,10 @@ fn codes_and_standings_in_rules_are_those_of_the_crate() {
             .into_iter()
             .filter(|code| !code.is_empty())
         {
-            assert!(Code::ALL.iter().any(|one| one.as_str() == code), "{code}");
+            assert!(
+                RejectionCode::ALL.iter().any(|one| one.as_str() == code),
+                "{code}"
+            );
         }
         for standing in values(text, "state") {
             assert!(standings.contains(&standing), "{standing}");
@@ -137,7 +140,7 @@ fn codes_and_standings_in_rules_are_those_of_the_crate() {
 fn every_code_that_somebody_has_to_mend_has_an_alert() {
     let (_, rejections) = PAGES[0];
     let alerted = values(RULES, "code");
-    for code in Code::ALL {
+    for code in RejectionCode::ALL {
         let begin = format!("\n# {}\n", code.as_str());
         let (_, section) = rejections.split_once(&begin).unwrap();
         let log = section.lines().find(|line| line.starts_with("| log | "));

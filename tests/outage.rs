@@ -24,7 +24,7 @@ use support::{
     machine::{Answer, Machine},
     postgres::Cluster,
 };
-use tower_ownership::{Freshness, Observed, OwnershipLayer, PostgresLookup, Source};
+use tower_ownership::{CachePolicy, Observed, OwnershipLayer, PostgresLookup, Source};
 use uuid::Uuid;
 
 const UNAVAILABLE: Answer = Answer::Refused("lookup-unavailable");
@@ -42,7 +42,7 @@ struct Trouble {
 }
 
 impl Trouble {
-    async fn begin(freshness: Freshness) -> Self {
+    async fn begin(freshness: CachePolicy) -> Self {
         let cluster = Cluster::private();
         let database = cluster.database().await;
         database.incident_table().await;
@@ -84,7 +84,7 @@ impl Trouble {
 
 #[tokio::test]
 async fn down() {
-    let trouble = Trouble::begin(Freshness::always_ask()).await;
+    let trouble = Trouble::begin(CachePolicy::always_ask()).await;
     trouble.cluster.stop();
     trouble.is_noticed().await;
     let begin = Instant::now();
@@ -99,7 +99,7 @@ async fn down() {
 
 #[tokio::test]
 async fn frozen() {
-    let trouble = Trouble::begin(Freshness::always_ask()).await;
+    let trouble = Trouble::begin(CachePolicy::always_ask()).await;
     trouble.cluster.freeze();
     for _ in 0..2 {
         trouble.is_noticed().await;
@@ -110,7 +110,7 @@ async fn frozen() {
 
 #[tokio::test]
 async fn slow() {
-    let trouble = Trouble::begin(Freshness::always_ask()).await;
+    let trouble = Trouble::begin(CachePolicy::always_ask()).await;
     let writer = trouble.database.client().await;
     writer
         .batch_execute("begin; lock table preview_sessions in access exclusive mode")
@@ -129,7 +129,7 @@ async fn slow() {
 
 #[tokio::test]
 async fn restarted() {
-    let trouble = Trouble::begin(Freshness::always_ask()).await;
+    let trouble = Trouble::begin(CachePolicy::always_ask()).await;
     trouble.cluster.stop();
     trouble.cluster.start();
     trouble.heals().await;
@@ -137,14 +137,14 @@ async fn restarted() {
 
 #[tokio::test]
 async fn connections_killed() {
-    let trouble = Trouble::begin(Freshness::always_ask()).await;
+    let trouble = Trouble::begin(CachePolicy::always_ask()).await;
     assert!(trouble.database.kill_backends().await > 0);
     trouble.all_is_well().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pool_exhausted() {
-    let trouble = Trouble::begin(Freshness::always_ask()).await;
+    let trouble = Trouble::begin(CachePolicy::always_ask()).await;
     let writer = trouble.database.client().await;
     writer
         .batch_execute("begin; lock table preview_sessions in access exclusive mode")
@@ -167,7 +167,7 @@ async fn pool_exhausted() {
 
 #[tokio::test]
 async fn what_is_remembered_outlives_the_trouble_for_its_freshness() {
-    let trouble = Trouble::begin(Freshness::new()).await;
+    let trouble = Trouble::begin(CachePolicy::new()).await;
     trouble.cluster.stop();
     trouble.all_is_well().await;
 }
@@ -175,7 +175,7 @@ async fn what_is_remembered_outlives_the_trouble_for_its_freshness() {
 #[tokio::test]
 async fn a_hint_about_elsewhere_outlives_its_freshness_and_an_owned_session_does_not() {
     let brief = Duration::from_millis(50);
-    let trouble = Trouble::begin(Freshness::new().owned(brief).elsewhere(brief)).await;
+    let trouble = Trouble::begin(CachePolicy::new().owned(brief).elsewhere(brief)).await;
     trouble.cluster.stop();
     support::until_async("what is owned is too old", async || {
         trouble.machine.get(trouble.mine).await == UNAVAILABLE
@@ -191,7 +191,7 @@ async fn a_hint_about_elsewhere_outlives_its_freshness_and_an_owned_session_does
 
 #[tokio::test]
 async fn a_moved_session_is_not_served_by_its_old_machine_after_its_freshness() {
-    let freshness = Freshness::new().owned(Duration::from_millis(400));
+    let freshness = CachePolicy::new().owned(Duration::from_millis(400));
     let trouble = Trouble::begin(freshness).await;
     let begin = Instant::now();
     let moved = format!(
@@ -214,7 +214,7 @@ async fn a_moved_session_is_not_served_by_its_old_machine_after_its_freshness() 
 
 #[tokio::test]
 async fn a_replayed_request_for_a_session_that_moved_is_judged_on_news() {
-    let trouble = Trouble::begin(Freshness::new().recheck(Duration::ZERO)).await;
+    let trouble = Trouble::begin(CachePolicy::new().recheck(Duration::ZERO)).await;
     let moved = format!(
         "update preview_sessions set container_id = 'other' where id = '{}'",
         trouble.mine
@@ -246,7 +246,7 @@ async fn a_busy_session_never_waits_for_the_database_again() {
     let waits = Arc::clone(&waited);
     let machine = Machine::built("me", lookup, |builder| {
         builder
-            .freshness(Freshness::new().owned(Duration::from_millis(500)))
+            .freshness(CachePolicy::new().owned(Duration::from_millis(500)))
             .on_verdict(move |seen: &Observed<'_>| {
                 if seen.source == Some(Source::Lookup) {
                     waits.fetch_add(1, Ordering::SeqCst);

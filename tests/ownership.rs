@@ -20,8 +20,8 @@ use serde_json::Value;
 use tokio_stream::StreamExt as _;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
-    BuildError, FlyReplay, Freshness, MachineId, MemoryDirectory, NodeState, OnLostOwner,
-    OnUnassigned, Owned, OwnershipLayer, OwnershipLayerBuilder, PathSegment, Presence, Session,
+    BuildError, CachePolicy, FlyReplay, MachineId, MemoryDirectory, NodeState, OnLostOwner,
+    OnUnassigned, Owned, OwnerStatus, OwnershipLayer, OwnershipLayerBuilder, PathSegment, Session,
     SessionId, SessionStatus,
 };
 
@@ -47,9 +47,9 @@ fn unassigned() -> MemoryDirectory {
     directory(Session::new(id(), SessionStatus::Active))
 }
 
-fn owner_is(presence: Presence) -> MemoryDirectory {
+fn owner_is(presence: OwnerStatus) -> MemoryDirectory {
     let session = Session::owned_by(id(), machine(OWNER)).with_epoch(1);
-    directory(session.with_presence(presence))
+    directory(session.with_owner_status(presence))
 }
 
 fn builder(sessions: &MemoryDirectory) -> OwnershipLayerBuilder {
@@ -142,7 +142,7 @@ async fn only_the_routes_that_may_claim_do() {
 
 #[tokio::test]
 async fn whoever_the_guard_refuses_claims_nothing() {
-    for sessions in [unassigned(), owner_is(Presence::Lost)] {
+    for sessions in [unassigned(), owner_is(OwnerStatus::Lost)] {
         let before = sessions.get(id());
         let layer = builder(&sessions)
             .on_unassigned(OnUnassigned::Claim)
@@ -174,8 +174,8 @@ async fn a_session_that_is_over_or_starting_is_not_claimed() {
 #[tokio::test]
 async fn a_lost_owner_and_one_never_seen_are_told_apart_before_any_replay_is_wasted() {
     for (presence, code) in [
-        (Presence::Lost, "owner-lost"),
-        (Presence::NeverSeen, "owner-never-seen"),
+        (OwnerStatus::Lost, "owner-lost"),
+        (OwnerStatus::NeverSeen, "owner-never-seen"),
     ] {
         let layer = builder(&owner_is(presence)).build().unwrap();
         let answer = get(&layer).await;
@@ -183,10 +183,10 @@ async fn a_lost_owner_and_one_never_seen_are_told_apart_before_any_replay_is_was
         assert_eq!(answer.retry_after(), Some(5));
     }
     for presence in [
-        Presence::Unknown,
-        Presence::Alive,
-        Presence::Draining,
-        Presence::Silent,
+        OwnerStatus::Unknown,
+        OwnerStatus::Alive,
+        OwnerStatus::Draining,
+        OwnerStatus::Silent,
     ] {
         let layer = builder(&owner_is(presence)).build().unwrap();
         let answer = get(&layer).await;
@@ -199,11 +199,11 @@ async fn a_lost_owner_and_one_never_seen_are_told_apart_before_any_replay_is_was
 
 #[tokio::test]
 async fn who_takes_over_says_when_it_will_serve_and_does() {
-    let sessions = owner_is(Presence::Lost);
+    let sessions = owner_is(OwnerStatus::Lost);
     let layer = builder(&sessions)
         .on_lost_owner(OnLostOwner::TakeOver)
         // F, and with it the wait, is a second at the least.
-        .freshness(Freshness::new().owned(Duration::from_secs(1)))
+        .freshness(CachePolicy::new().owned(Duration::from_secs(1)))
         .build()
         .unwrap();
     let answer = get(&layer).await;
@@ -216,7 +216,7 @@ async fn who_takes_over_says_when_it_will_serve_and_does() {
 
 #[tokio::test]
 async fn an_owner_that_was_never_seen_is_not_taken_over_from_because_it_may_be_starting() {
-    let sessions = owner_is(Presence::NeverSeen);
+    let sessions = owner_is(OwnerStatus::NeverSeen);
     let layer = builder(&sessions)
         .on_lost_owner(OnLostOwner::TakeOver)
         .build()
@@ -333,7 +333,7 @@ async fn a_stream_ends_with_its_reason_when_the_session_moves() {
 async fn the_event_tells_the_epoch_and_how_the_owner_is() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&seen);
-    let layer = builder(&owner_is(Presence::Lost))
+    let layer = builder(&owner_is(OwnerStatus::Lost))
         .on_verdict(move |observed: &tower_ownership::Observed<'_>| {
             let facts = (observed.epoch, observed.presence);
             told.lock().unwrap().push(facts);
@@ -341,5 +341,5 @@ async fn the_event_tells_the_epoch_and_how_the_owner_is() {
         .build()
         .unwrap();
     get(&layer).await;
-    assert_eq!(*seen.lock().unwrap(), [(Some(1), Some(Presence::Lost))]);
+    assert_eq!(*seen.lock().unwrap(), [(Some(1), Some(OwnerStatus::Lost))]);
 }

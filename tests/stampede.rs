@@ -19,7 +19,7 @@ use support::{
     relay::Relay,
 };
 use tokio::task::JoinSet;
-use tower_ownership::{Freshness, PostgresLookup};
+use tower_ownership::{CachePolicy, PostgresLookup};
 use uuid::Uuid;
 
 /// How many lookups the server saw.
@@ -50,7 +50,7 @@ async fn crowd(machine: &Machine, sessions: impl IntoIterator<Item = Uuid>) -> V
 async fn a_thousand_cold_requests_for_one_session_ask_once() {
     let (database, lookup) = directory().await;
     let session = database.insert(&PreviewSession::owned_by("me")).await;
-    let machine = Machine::new("me", lookup, Freshness::new());
+    let machine = Machine::new("me", lookup, CachePolicy::new());
     let before = lookups(&database);
     let answers = crowd(&machine, std::iter::repeat_n(session, 1_000)).await;
     assert!(answers.iter().all(|answer| *answer == Answer::Served));
@@ -61,7 +61,7 @@ async fn a_thousand_cold_requests_for_one_session_ask_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_cold_requests_for_an_unknown_session_ask_once() {
     let (database, lookup) = directory().await;
-    let machine = Machine::new("me", lookup, Freshness::new());
+    let machine = Machine::new("me", lookup, CachePolicy::new());
     let before = lookups(&database);
     let answers = crowd(&machine, std::iter::repeat_n(Uuid::new_v4(), 1_000)).await;
     assert!(
@@ -76,7 +76,7 @@ async fn a_thousand_cold_requests_for_an_unknown_session_ask_once() {
 async fn even_where_nothing_is_remembered_those_who_wait_share_one_question() {
     let (database, lookup) = directory().await;
     let session = database.insert(&PreviewSession::owned_by("me")).await;
-    let machine = Machine::new("me", lookup, Freshness::always_ask());
+    let machine = Machine::new("me", lookup, CachePolicy::always_ask());
     let before = lookups(&database);
     crowd(&machine, std::iter::repeat_n(session, 1_000)).await;
     let asked = lookups(&database) - before;
@@ -93,7 +93,7 @@ async fn a_crowd_during_an_outage_is_answered_at_once() {
     database.incident_table().await;
     let session = database.insert(&PreviewSession::owned_by("me")).await;
     let lookup = PostgresLookup::builder(database.url()).build().unwrap();
-    let machine = Machine::new("me", lookup, Freshness::new());
+    let machine = Machine::new("me", lookup, CachePolicy::new());
     cluster.stop();
 
     let begin = Instant::now();
@@ -123,7 +123,7 @@ async fn a_database_that_only_fails_is_left_alone() {
     database.incident_table().await;
     let relay = Relay::to(database.port()).await;
     let lookup = PostgresLookup::builder(database.url_through(relay.port()));
-    let machine = Machine::new("me", lookup.build().unwrap(), Freshness::new());
+    let machine = Machine::new("me", lookup.build().unwrap(), CachePolicy::new());
     cluster.stop();
 
     let begin = Instant::now();

@@ -12,7 +12,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::Service;
 use tower_ownership::{
-    FlyReplay, Freshness, LookupError, MachineId, OwnershipLayer, OwnershipLayerBuilder,
+    CachePolicy, FlyReplay, LookupError, MachineId, OwnershipLayer, OwnershipLayerBuilder,
     PathSegment, Session, SessionId, SessionLookup, lookup_fn,
 };
 
@@ -30,8 +30,8 @@ pub fn layer(
     lookup: impl SessionLookup,
     with: impl FnOnce(OwnershipLayerBuilder) -> OwnershipLayerBuilder,
 ) -> OwnershipLayer {
-    let long = Freshness::LONGEST;
-    let freshness = Freshness::new().owned(long).elsewhere(long).unknown(long);
+    let long = CachePolicy::LONGEST;
+    let freshness = CachePolicy::new().owned(long).elsewhere(long).unknown(long);
     let builder = OwnershipLayer::builder(lookup)
         .session(PathSegment::after("/session").expect("a prefix"))
         .machine(machine(ME))

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::task::JoinSet;
 use tower_ownership::{
-    PostgresDirectory, PostgresLookup, PostgresLookupBuilder, Presence, SessionId,
+    OwnerStatus, PostgresDirectory, PostgresLookup, PostgresLookupBuilder, SessionId,
     SessionLookup as _,
 };
 use uuid::Uuid;
@@ -49,7 +49,7 @@ pub(crate) async fn measure(cluster: &Cluster) -> Table {
             for round in 0..rounds {
                 let mut pair = [0.0; 2];
                 for turn in [round % 2, (round + 1) % 2] {
-                    let presence = [Presence::Unknown, Presence::Alive][turn];
+                    let presence = [OwnerStatus::Unknown, OwnerStatus::Alive][turn];
                     let lookup = [&without, &with][turn];
                     pair[turn] = time(lookup, &ids, waiting, presence).await;
                 }
@@ -102,7 +102,7 @@ async fn time(
     lookup: &PostgresLookup,
     ids: &Arc<[Uuid]>,
     waiting: usize,
-    presence: Presence,
+    presence: OwnerStatus,
 ) -> f64 {
     let stop = Arc::new(AtomicBool::new(false));
     let count = Arc::new(AtomicUsize::new(0));
@@ -115,7 +115,7 @@ async fn time(
             while !stop.load(Ordering::Relaxed) {
                 let id = SessionId::new(ids[dice.below(ROWS)]);
                 let found = lookup.session(id).await.unwrap().unwrap();
-                assert_eq!(found.presence(), presence);
+                assert_eq!(found.owner_status(), presence);
                 count.fetch_add(1, Ordering::Relaxed);
             }
         });

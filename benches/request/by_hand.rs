@@ -14,7 +14,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{NoTls, Row as SqlRow};
 use tower::Service as _;
-use tower_ownership::{Freshness, OwnershipLayerBuilder, PostgresLookup, SessionId};
+use tower_ownership::{CachePolicy, OwnershipLayerBuilder, PostgresLookup, SessionId};
 use uuid::Uuid;
 
 use crate::{
@@ -62,7 +62,7 @@ pub(crate) fn rows() -> (Cluster, (Row, Vec<Row>)) {
         row("by hand, without the statement cache", by_hand(false)),
         row(
             "this layer, made to ask every time",
-            ours(|builder| builder.freshness(Freshness::always_ask())),
+            ours(|builder| builder.freshness(CachePolicy::always_ask())),
         ),
         row("this layer", ours(|builder| builder)),
         row("no middleware, no query", app()),

@@ -17,7 +17,7 @@ use futures_util::{StreamExt, stream};
 use nix::time::{ClockId, clock_gettime};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use tower_ownership::{Loss, MachineId, Owned};
+use tower_ownership::{LossReason, MachineId, Owned};
 use uuid::Uuid;
 
 use crate::state::States;
@@ -135,7 +135,7 @@ async fn echo(Extension(owned): Extension<Owned>, upgrade: WebSocketUpgrade) -> 
                 },
                 loss = &mut ended => {
                     let goodbye = CloseFrame {
-                        code: Loss::CLOSE_CODE,
+                        code: LossReason::CLOSE_CODE,
                         reason: loss.as_str().into(),
                     };
                     // A client that has gone needs no goodbye.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use tower_ownership::{
-    FlyReplay, Freshness, MachineId, MachineIdentity, MemoryDirectory, Redirect, Replay, Session,
+    CachePolicy, FlyReplay, MachineId, MachineIdentity, MemoryDirectory, Redirect, Replay, Session,
     SessionId, identity::detect,
 };
 
@@ -22,7 +22,7 @@ pub struct Settings {
     /// The same without a pooler.
     pub watch: Option<String>,
     pub replay: Arc<dyn Replay>,
-    pub freshness: Freshness,
+    pub freshness: CachePolicy,
     /// The header by which a second layer finds its sessions.
     pub header: Option<String>,
     /// Whether it takes part in the life of ownerships, beyond reading who the owner is.
@@ -97,7 +97,7 @@ impl Settings {
             database: variable("DATABASE_URL"),
             watch: variable("OWNERSHIP_WATCH_URL"),
             replay,
-            freshness: Freshness::new().owned(milliseconds("OWNERSHIP_FRESHNESS_MS", 5_000)?),
+            freshness: CachePolicy::new().owned(milliseconds("OWNERSHIP_FRESHNESS_MS", 5_000)?),
             header: variable("OWNERSHIP_HEADER"),
             life: matches!(lives.as_deref(), Some("on" | "beat")).then_some(life),
             probing: probing()?,

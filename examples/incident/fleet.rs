@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use tower_ownership::{
-    FlyReplay, Freshness, MachineId, OnLostOwner, OnUnassigned, PathSegment,
+    CachePolicy, FlyReplay, MachineId, OnLostOwner, OnUnassigned, PathSegment,
     testing::{FlyEdge, FlyEdgeBuilder},
 };
 
@@ -78,7 +78,7 @@ impl Fleet {
             .layer()
             .session(PathSegment::after("/session")?)
             .machine(machine.parse::<MachineId>()?)
-            .freshness(Freshness::new().owned(Self::FRESHNESS))
+            .freshness(CachePolicy::new().owned(Self::FRESHNESS))
             .show_internals(self.part == Some(Part::Beats))
             .replay(FlyReplay::new());
         if self.part == Some(Part::Claims) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{MachineId, Presence, SessionId, SessionStatus, session::Facts};
+use crate::{MachineId, OwnerStatus, SessionId, SessionStatus, session::Facts};
 
 /// How old a cached session may be before it is read again, and what else the cache may do.
 ///
@@ -19,7 +19,7 @@ use crate::{MachineId, Presence, SessionId, SessionStatus, session::Facts};
 /// layer's lookup timeout, where it joined a read of another request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a freshness does nothing until a layer is built with it"]
-pub struct Freshness {
+pub struct CachePolicy {
     pub(crate) owned: u32,
     pub(crate) elsewhere: u32,
     pub(crate) unknown: u32,
@@ -28,7 +28,7 @@ pub struct Freshness {
     pub(crate) stale_owned_if_error: u32,
 }
 
-impl Freshness {
+impl CachePolicy {
     /// The longest bound: what a longer one is cut to.
     pub const LONGEST: Duration = Duration::from_millis(MAX as u64);
 
@@ -109,7 +109,9 @@ impl Freshness {
             None => self.unknown,
             Some(owner) if owner == me => self.owned,
             // The owner may come back, or another machine may take the session over.
-            Some(_) if was_away(facts) || facts.presence() == Presence::Silent => self.unknown,
+            Some(_) if was_away(facts) || facts.owner_status() == OwnerStatus::Silent => {
+                self.unknown
+            }
             Some(_) => self.elsewhere,
         };
         // A request after the end of its life reads whether that was put off meanwhile.
@@ -130,10 +132,13 @@ impl Freshness {
 
 /// Whether its owner could not have been sent a request.
 fn was_away(facts: &Facts) -> bool {
-    matches!(facts.presence(), Presence::Lost | Presence::NeverSeen)
+    matches!(
+        facts.owner_status(),
+        OwnerStatus::Lost | OwnerStatus::NeverSeen
+    )
 }
 
-impl Default for Freshness {
+impl Default for CachePolicy {
     fn default() -> Self {
         Self::new()
     }
@@ -196,10 +201,10 @@ mod tests {
     #[test]
     fn a_bound_too_long_is_cut() {
         let id = SessionId::new(uuid::Uuid::nil());
-        let freshness = Freshness::new().owned(Duration::MAX);
+        let freshness = CachePolicy::new().owned(Duration::MAX);
         assert_eq!(
             Duration::from_millis(freshness.owned.into()),
-            Freshness::LONGEST
+            CachePolicy::LONGEST
         );
         assert!(Stamp::new(id, Tick(u64::MAX >> 21), freshness.owned).bound() <= u64::from(MAX));
         assert_eq!(Stamp::new(id, Tick(7), 0).bound(), 0);

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::{
-    CacheHandle, LookupError, Presence, SessionLookup, SessionStatus, ownership::Sessions,
+    CacheHandle, LookupError, OwnerStatus, SessionLookup, SessionStatus, ownership::Sessions,
 };
 
 type Reply = Result<Option<Session>, LookupError>;
@@ -78,11 +78,11 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(freshness: Freshness) -> Self {
+    fn new(freshness: CachePolicy) -> Self {
         Self::with_capacity(freshness, 1_000)
     }
 
-    fn with_capacity(freshness: Freshness, capacity: usize) -> Self {
+    fn with_capacity(freshness: CachePolicy, capacity: usize) -> Self {
         let (clock, time) = Clock::by_hand();
         let lookup = ByHand::default();
         let (erased, timeout) = (DynLookup::new(lookup.clone()), Duration::from_secs(60));
@@ -157,7 +157,7 @@ fn owner_of(found: &Found) -> Option<&str> {
 #[test]
 fn a_session_is_remembered_for_its_freshness_and_no_longer() {
     for (owner, earliest, latest) in [("me", 4_375, 5_000), ("other", 26_250, 30_000)] {
-        let rig = Rig::new(Freshness::new());
+        let rig = Rig::new(CachePolicy::new());
         rig.learn(id(1), owned_by(1, owner));
         rig.pass(earliest - 1);
         assert_eq!(owner_of(&rig.fresh(id(1)).unwrap()), Some(owner));
@@ -173,7 +173,7 @@ fn what_is_unknown_or_nobodys_is_remembered_for_a_second() {
         Session::new(id(1), SessionStatus::Starting).with_owner(machine("me")),
     ));
     for reply in [Ok(None), nobodys, starting] {
-        let rig = Rig::new(Freshness::new());
+        let rig = Rig::new(CachePolicy::new());
         rig.learn(id(1), reply);
         rig.pass(874);
         assert!(rig.fresh(id(1)).is_some());
@@ -184,7 +184,7 @@ fn what_is_unknown_or_nobodys_is_remembered_for_a_second() {
 
 #[test]
 fn at_the_end_of_its_life_a_session_is_read_again_since_that_may_have_been_put_off() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     let ends_in = |milliseconds| {
         let session = Session::owned_by(id(1), machine("other"));
         Ok(Some(
@@ -213,7 +213,7 @@ fn at_the_end_of_its_life_a_session_is_read_again_since_that_may_have_been_put_o
 
 #[test]
 fn ages_are_counted_from_before_the_question_was_sent() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     let mut load = rig.cache.load(id(1), false);
     assert!(poll(&mut load).is_pending());
     rig.pass(3_000);
@@ -225,7 +225,7 @@ fn ages_are_counted_from_before_the_question_was_sent() {
 
 #[test]
 fn a_thousand_cold_requests_ask_once() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     let mut loads: Vec<_> = (0..1000).map(|_| rig.cache.load(id(1), false)).collect();
     assert!(loads.iter_mut().all(|load| poll(load).is_pending()));
     rig.lookup.answer(owned_by(1, "other"));
@@ -240,7 +240,7 @@ fn a_thousand_cold_requests_ask_once() {
 
 #[test]
 fn a_request_that_comes_as_the_answer_lands_asks_nobody() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     assert!(rig.fresh(id(1)).is_none());
     rig.learn(id(1), owned_by(1, "other"));
     let mut late = rig.cache.load(id(1), false);
@@ -250,7 +250,7 @@ fn a_request_that_comes_as_the_answer_lands_asks_nobody() {
 
 #[test]
 fn a_failure_reaches_all_who_wait_at_once_and_nobody_later() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     let mut loads: Vec<_> = (0..100).map(|_| rig.cache.load(id(1), false)).collect();
     assert!(loads.iter_mut().all(|load| poll(load).is_pending()));
     rig.lookup.answer(down());
@@ -262,7 +262,7 @@ fn a_failure_reaches_all_who_wait_at_once_and_nobody_later() {
 
 #[test]
 fn a_lookup_that_panics_has_failed_for_all_who_wait() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     let mut loads: Vec<_> = (0..10).map(|_| rig.cache.load(id(1), false)).collect();
     assert!(loads.iter_mut().all(|load| poll(load).is_pending()));
     // The lookup unwraps what it is answered with.
@@ -276,7 +276,7 @@ fn a_lookup_that_panics_has_failed_for_all_who_wait() {
 
 #[test]
 fn a_leader_that_leaves_hands_over_to_those_who_wait() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     let mut leader = rig.cache.load(id(1), false);
     assert!(poll(&mut leader).is_pending());
     let mut follower = rig.cache.load(id(1), false);
@@ -289,7 +289,7 @@ fn a_leader_that_leaves_hands_over_to_those_who_wait() {
 
 #[test]
 fn the_last_who_leaves_takes_the_lookup_along() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     let mut loads = [rig.cache.load(id(1), false), rig.cache.load(id(1), false)];
     assert!(loads.iter_mut().all(|load| poll(load).is_pending()));
     drop(loads);
@@ -311,7 +311,7 @@ async fn those_who_wait_have_time_limits_of_their_own() {
     let lookup = ByHand::default();
     let (erased, timeout) = (DynLookup::new(lookup.clone()), Duration::from_millis(400));
     let cache = Arc::clone(
-        &Sessions::for_test(erased, None, timeout, Freshness::new(), 8, Clock::start()).cache,
+        &Sessions::for_test(erased, None, timeout, CachePolicy::new(), 8, Clock::start()).cache,
     );
     let mut early = cache.load(id(1), false);
     assert!(poll(&mut early).is_pending());
@@ -328,7 +328,7 @@ async fn those_who_wait_have_time_limits_of_their_own() {
 
 #[test]
 fn a_lookup_that_hangs_is_joined_for_no_longer_than_it_may_take() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     let mut waits = Vec::new();
     // Somebody waits all the time, so that the lookup is never dropped.
     for _ in 0..7 {
@@ -352,7 +352,7 @@ fn a_lookup_that_hangs_is_joined_for_no_longer_than_it_may_take() {
 fn what_was_forgotten_while_it_was_looked_up_is_not_kept() {
     for all in [false, true] {
         for reply in [owned_by(1, "old"), Ok(None)] {
-            let rig = Rig::new(Freshness::new());
+            let rig = Rig::new(CachePolicy::new());
             let mut before = rig.cache.load(id(1), false);
             assert!(poll(&mut before).is_pending());
             if all {
@@ -377,7 +377,7 @@ fn what_was_forgotten_while_it_was_looked_up_is_not_kept() {
 
 #[test]
 fn forgetting_forgets_what_is_known_and_that_it_is_unknown() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     rig.learn(id(1), owned_by(1, "me"));
     rig.learn(id(2), Ok(None));
     let handle = CacheHandle::new(&rig.sessions);
@@ -392,7 +392,7 @@ fn forgetting_forgets_what_is_known_and_that_it_is_unknown() {
 
 #[test]
 fn a_session_that_comes_to_be_is_no_longer_unknown_and_the_other_way_round() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     rig.learn(id(1), Ok(None));
     rig.pass(1_000);
     rig.learn(id(1), owned_by(1, "me"));
@@ -404,7 +404,7 @@ fn a_session_that_comes_to_be_is_no_longer_unknown_and_the_other_way_round() {
 
 #[test]
 fn a_replayed_request_trusts_only_what_was_read_a_moment_ago() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     rig.learn(id(1), owned_by(1, "other"));
     rig.pass(249);
     assert!(rig.cache.get(id(1), true).is_some());
@@ -415,7 +415,7 @@ fn a_replayed_request_trusts_only_what_was_read_a_moment_ago() {
 
 #[test]
 fn forged_replays_ask_at_most_once_per_recheck() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     for moment in 0..1_000 {
         if rig.cache.get(id(1), true).is_none() {
             rig.learn_for(true, id(1), owned_by(1, "other"));
@@ -428,7 +428,7 @@ fn forged_replays_ask_at_most_once_per_recheck() {
 
 #[test]
 fn a_replayed_request_joins_no_lookup_that_began_long_before() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     let mut slow = rig.cache.load(id(1), false);
     assert!(poll(&mut slow).is_pending());
     rig.pass(251);
@@ -451,7 +451,7 @@ fn a_replayed_request_joins_no_lookup_that_began_long_before() {
 
 #[test]
 fn a_session_in_use_is_read_again_before_it_is_too_old_once() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     rig.learn(id(1), owned_by(1, "me"));
     rig.pass(3_000);
     rig.fresh(id(1)).unwrap();
@@ -470,7 +470,7 @@ fn a_session_in_use_is_read_again_before_it_is_too_old_once() {
 
 #[test]
 fn a_refresh_that_its_runtime_drops_is_tried_again() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     rig.learn(id(1), owned_by(1, "me"));
     rig.pass(4_300);
     rig.fresh(id(1)).unwrap();
@@ -496,7 +496,7 @@ fn a_lookup_that_runs_no_refreshes_is_not_asked_to_at_every_request() {
     let (clock, time) = Clock::by_hand();
     let asked = Arc::new(AtomicU64::new(0));
     let lookup = DynLookup::new(Drops(Arc::clone(&asked)));
-    let (timeout, freshness) = (Duration::from_secs(60), Freshness::new());
+    let (timeout, freshness) = (Duration::from_secs(60), CachePolicy::new());
     let cache = Arc::clone(&Sessions::for_test(lookup, None, timeout, freshness, 100, clock).cache);
     ready(&mut cache.load(id(1), false));
     for _ in 0..1_000 {
@@ -512,7 +512,7 @@ fn sessions_in_memory_are_read_again_on_the_spot() {
     let sessions = crate::MemoryDirectory::new();
     sessions.insert(Session::owned_by(id(1), machine("me")));
     let lookup = DynLookup::new(sessions);
-    let (timeout, freshness) = (Duration::from_secs(60), Freshness::new());
+    let (timeout, freshness) = (Duration::from_secs(60), CachePolicy::new());
     let cache = Arc::clone(&Sessions::for_test(lookup, None, timeout, freshness, 100, clock).cache);
     ready(&mut cache.load(id(1), false));
     for moment in 0..20_000 {
@@ -523,7 +523,7 @@ fn sessions_in_memory_are_read_again_on_the_spot() {
 
 #[test]
 fn while_the_lookup_fails_an_old_hint_about_elsewhere_is_used_and_says_so() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     rig.learn(id(1), owned_by(1, "other"));
     rig.learn(id(2), owned_by(2, "me"));
     rig.pass(60_000);
@@ -546,10 +546,10 @@ fn while_the_lookup_fails_an_old_hint_about_elsewhere_is_used_and_says_so() {
 
 #[test]
 fn that_an_owner_was_away_is_no_hint_while_the_lookup_fails() {
-    for presence in [Presence::Lost, Presence::NeverSeen] {
-        let rig = Rig::new(Freshness::new());
+    for presence in [OwnerStatus::Lost, OwnerStatus::NeverSeen] {
+        let rig = Rig::new(CachePolicy::new());
         let session = owned_by(1, "other").unwrap().unwrap();
-        rig.learn(id(1), Ok(Some(session.with_presence(presence))));
+        rig.learn(id(1), Ok(Some(session.with_owner_status(presence))));
         rig.pass(2_000);
         let found = rig.learn(id(1), down());
         assert!(found.session.is_err(), "{presence:?}");
@@ -558,9 +558,9 @@ fn that_an_owner_was_away_is_no_hint_while_the_lookup_fails() {
 
 #[test]
 fn a_silent_owner_is_asked_about_again_soon() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     let session = owned_by(1, "other").unwrap().unwrap();
-    let silent = || Ok(Some(session.clone().with_presence(Presence::Silent)));
+    let silent = || Ok(Some(session.clone().with_owner_status(OwnerStatus::Silent)));
     rig.learn(id(1), silent());
     rig.pass(1_000);
     assert_eq!(rig.learn(id(1), silent()).source, Source::Lookup);
@@ -575,7 +575,7 @@ fn a_silent_owner_is_asked_about_again_soon() {
 
 #[test]
 fn an_old_hint_is_not_used_for_a_replayed_request_nor_for_a_corrupt_row() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     rig.learn(id(1), owned_by(1, "other"));
     rig.pass(31_000);
     let mut replayed = rig.cache.load(id(1), true);
@@ -591,7 +591,7 @@ fn an_old_hint_is_not_used_for_a_replayed_request_nor_for_a_corrupt_row() {
 
 #[test]
 fn an_owned_session_may_be_stale_only_where_the_builder_says_so() {
-    let rig = Rig::new(Freshness::new().stale_owned_if_error(Duration::from_secs(10)));
+    let rig = Rig::new(CachePolicy::new().stale_owned_if_error(Duration::from_secs(10)));
     rig.learn(id(1), owned_by(1, "me"));
     rig.pass(10_000);
     assert_eq!(rig.learn(id(1), down()).source, Source::Stale);
@@ -599,7 +599,7 @@ fn an_owned_session_may_be_stale_only_where_the_builder_says_so() {
 
 #[test]
 fn a_directory_that_only_fails_is_left_alone_for_a_moment() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     for n in 0..3 {
         assert!(rig.learn(id(n), down()).session.is_err());
     }
@@ -615,7 +615,7 @@ fn a_directory_that_only_fails_is_left_alone_for_a_moment() {
 
 #[test]
 fn a_refresh_that_nobody_runs_takes_nobodys_turn_to_ask() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     rig.learn(id(9), owned_by(9, "other"));
     rig.pass(25_000);
     for n in 0..3 {
@@ -629,7 +629,7 @@ fn a_refresh_that_nobody_runs_takes_nobodys_turn_to_ask() {
 
 #[test]
 fn made_up_ids_push_out_each_other_and_nothing_else() {
-    let rig = Rig::with_capacity(Freshness::new(), 800);
+    let rig = Rig::with_capacity(CachePolicy::new(), 800);
     for n in 0..500 {
         rig.learn(id(n), owned_by(n, "me"));
     }
@@ -649,7 +649,7 @@ fn made_up_ids_push_out_each_other_and_nothing_else() {
 
 #[test]
 fn the_cache_has_a_cap() {
-    let rig = Rig::with_capacity(Freshness::new(), 800);
+    let rig = Rig::with_capacity(CachePolicy::new(), 800);
     for n in 0..10_000 {
         rig.learn(id(n), owned_by(n, &format!("m{n}")));
     }
@@ -659,7 +659,7 @@ fn the_cache_has_a_cap() {
 
 #[test]
 fn nothing_is_remembered_where_every_request_has_to_ask() {
-    let rig = Rig::new(Freshness::always_ask());
+    let rig = Rig::new(CachePolicy::always_ask());
     for _ in 0..3 {
         rig.learn(id(1), owned_by(1, "me"));
         rig.learn(id(2), Ok(None));
@@ -671,10 +671,10 @@ fn nothing_is_remembered_where_every_request_has_to_ask() {
 #[test]
 fn what_may_not_be_remembered_still_replaces_what_was() {
     let nobodys = Ok(Some(Session::new(id(1), SessionStatus::Active)));
-    let freshness = Freshness::new().owned(Duration::ZERO);
+    let freshness = CachePolicy::new().owned(Duration::ZERO);
     for (freshness, before, after) in [
         (freshness, "other", owned_by(1, "me")),
-        (Freshness::new().unknown(Duration::ZERO), "me", nobodys),
+        (CachePolicy::new().unknown(Duration::ZERO), "me", nobodys),
     ] {
         let rig = Rig::new(freshness);
         rig.learn(id(1), owned_by(1, before));
@@ -686,7 +686,7 @@ fn what_may_not_be_remembered_still_replaces_what_was() {
 
 #[tokio::test]
 async fn many_threads_ask_once() {
-    let rig = Rig::new(Freshness::new());
+    let rig = Rig::new(CachePolicy::new());
     let tasks: Vec<_> = (0..200)
         .map(|_| {
             let cache = Arc::clone(&rig.cache);

@@ -67,10 +67,10 @@ fn elsewhere(arrival: &str) -> Verdict {
     match arrival {
         "fresh" | "cached" | "replayed once" | "missed another" => Verdict::Replay,
         "failed at the owner" | "failed elsewhere" | "missed the owner" => {
-            Verdict::Reject(Code::OwnerUnreachable)
+            Verdict::Reject(RejectionCode::OwnerUnreachable)
         }
         "replayed to the limit" | "replayed past the limit" | "missed another at the limit" => {
-            Verdict::Reject(Code::ReplayLoop)
+            Verdict::Reject(RejectionCode::ReplayLoop)
         }
         other => panic!("no row for {other}"),
     }
@@ -100,12 +100,12 @@ fn leases() -> [Lease; 4] {
 fn mine(state: NodeState, lease: Lease) -> Verdict {
     match (state, lease) {
         (NodeState::Serving, Lease::Valid { .. }) => Verdict::Pass,
-        (NodeState::Serving, Lease::Expired) => Verdict::Reject(Code::LookupUnavailable),
+        (NodeState::Serving, Lease::Expired) => Verdict::Reject(RejectionCode::LookupUnavailable),
         (NodeState::Serving, Lease::Pending { .. } | Lease::Released)
-        | (NodeState::Draining, _) => Verdict::Reject(Code::SessionMoving),
-        (NodeState::Joining, _) => Verdict::Reject(Code::SessionStarting),
-        (NodeState::Fenced, _) => Verdict::Reject(Code::DuplicateIdentity),
-        (NodeState::Removed, _) => Verdict::Reject(Code::OwnerLost),
+        | (NodeState::Draining, _) => Verdict::Reject(RejectionCode::SessionMoving),
+        (NodeState::Joining, _) => Verdict::Reject(RejectionCode::SessionStarting),
+        (NodeState::Fenced, _) => Verdict::Reject(RejectionCode::DuplicateIdentity),
+        (NodeState::Removed, _) => Verdict::Reject(RejectionCode::OwnerLost),
     }
 }
 
@@ -179,19 +179,19 @@ fn sessions() -> Vec<Session> {
         let session = Session::new(SessionId::new(uuid::Uuid::nil()), status);
         all.push(session.clone());
         for presence in [
-            Presence::Unknown,
-            Presence::Alive,
-            Presence::Draining,
-            Presence::Silent,
-            Presence::Lost,
-            Presence::NeverSeen,
-            Presence::Superseded,
+            OwnerStatus::Unknown,
+            OwnerStatus::Alive,
+            OwnerStatus::Draining,
+            OwnerStatus::Silent,
+            OwnerStatus::Lost,
+            OwnerStatus::NeverSeen,
+            OwnerStatus::Superseded,
         ] {
             all.push(
                 session
                     .clone()
                     .with_owner(machine("owner"))
-                    .with_presence(presence),
+                    .with_owner_status(presence),
             );
         }
     }
@@ -210,9 +210,9 @@ fn every_combination_of_record_machine_and_arrival_has_its_verdict() {
                     LookupErrorKind::Corrupt,
                 ] {
                     let code = if kind == LookupErrorKind::Corrupt {
-                        Code::DirectoryCorrupt
+                        RejectionCode::DirectoryCorrupt
                     } else {
-                        Code::LookupUnavailable
+                        RejectionCode::LookupUnavailable
                     };
                     let failed = match kind {
                         LookupErrorKind::Timeout => LookupError::timeout("slow"),
@@ -224,7 +224,7 @@ fn every_combination_of_record_machine_and_arrival_has_its_verdict() {
                     rows += 1;
                 }
                 let seen = verdict(Lookup::Unknown, &local, &arrival);
-                assert_eq!(seen, Verdict::Reject(Code::SessionUnknown));
+                assert_eq!(seen, Verdict::Reject(RejectionCode::SessionUnknown));
                 rows += 1;
                 for session in sessions() {
                     for (remaining, age) in [
@@ -245,38 +245,42 @@ fn every_combination_of_record_machine_and_arrival_has_its_verdict() {
                             let serves = local.state == NodeState::Serving;
                             let owned = session.owner().is_some();
                             let expected = match (over, allowed, session.status(), owned) {
-                                (true, ..) => Verdict::Reject(Code::SessionOver),
-                                (_, false, ..) => Verdict::Reject(Code::SessionForbidden),
+                                (true, ..) => Verdict::Reject(RejectionCode::SessionOver),
+                                (_, false, ..) => Verdict::Reject(RejectionCode::SessionForbidden),
                                 (_, _, SessionStatus::Active, false) if local.claims && serves => {
                                     Verdict::Claim
                                 }
                                 (_, _, SessionStatus::Starting, true)
                                     if me.as_str() != "owner"
-                                        && session.presence() == Presence::Lost =>
+                                        && session.owner_status() == OwnerStatus::Lost =>
                                 {
-                                    Verdict::Reject(Code::OwnerLost)
+                                    Verdict::Reject(RejectionCode::OwnerLost)
                                 }
                                 (_, _, SessionStatus::Starting, _) | (_, _, _, false) => {
-                                    Verdict::Reject(Code::SessionStarting)
+                                    Verdict::Reject(RejectionCode::SessionStarting)
                                 }
                                 _ if me.as_str() == "owner" => {
-                                    let state = match session.presence() {
+                                    let state = match session.owner_status() {
                                         // A read from before this process had registered.
-                                        Presence::Superseded
+                                        OwnerStatus::Superseded
                                             if local.state == NodeState::Joining
                                                 || serves && lease == Lease::Expired =>
                                         {
                                             local.state
                                         }
-                                        Presence::Superseded => NodeState::Fenced,
+                                        OwnerStatus::Superseded => NodeState::Fenced,
                                         _ => local.state,
                                     };
                                     mine(state, lease)
                                 }
-                                _ => match session.presence() {
-                                    Presence::Lost if local.takes_over && serves => Verdict::Claim,
-                                    Presence::Lost => Verdict::Reject(Code::OwnerLost),
-                                    Presence::NeverSeen => Verdict::Reject(Code::OwnerNeverSeen),
+                                _ => match session.owner_status() {
+                                    OwnerStatus::Lost if local.takes_over && serves => {
+                                        Verdict::Claim
+                                    }
+                                    OwnerStatus::Lost => Verdict::Reject(RejectionCode::OwnerLost),
+                                    OwnerStatus::NeverSeen => {
+                                        Verdict::Reject(RejectionCode::OwnerNeverSeen)
+                                    }
                                     _ => elsewhere(name),
                                 },
                             };
@@ -320,6 +324,6 @@ fn no_hops_allowed_still_means_that_a_fresh_request_is_replayed_once() {
     assert_eq!(verdict(found(), &local, &Arrival::Fresh), Verdict::Replay);
     assert_eq!(
         verdict(found(), &local, &Arrival::Replayed { hops: 1 }),
-        Verdict::Reject(Code::ReplayLoop)
+        Verdict::Reject(RejectionCode::ReplayLoop)
     );
 }

@@ -62,7 +62,7 @@ use std::{fmt, future::Future, time::Duration};
 use uuid::Uuid;
 
 use crate::{
-    Beat, MachineId, MachineInfo, Membership, Node, NodeState, Presence, Process, Registration,
+    Beat, MachineId, MachineInfo, Membership, Node, NodeState, OwnerStatus, Process, Registration,
     Session, SessionDirectory, SessionId, SessionLookup, clock::Clock,
 };
 
@@ -280,8 +280,8 @@ impl<H: Harness> Member<H> {
         read.ok_or_else(|| "the session is unknown".to_owned())
     }
 
-    async fn status(&self, session: SessionId) -> Result<Presence, String> {
-        Ok(self.read(session).await?.presence())
+    async fn status(&self, session: SessionId) -> Result<OwnerStatus, String> {
+        Ok(self.read(session).await?.owner_status())
     }
 
     async fn claim(&self, seen: Session) -> Result<Session, String> {

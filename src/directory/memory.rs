@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 
 use super::nodes::Nodes;
 use crate::{
-    LookupError, MachineId, Node, Presence, Refresh, Session, SessionDirectory, SessionId,
+    LookupError, MachineId, Node, OwnerStatus, Refresh, Session, SessionDirectory, SessionId,
     SessionLookup, SessionStatus,
 };
 
@@ -133,12 +133,16 @@ impl MemoryDirectory {
         let memory = self.read();
         let session = memory.sessions.get(&id)?;
         // What was inserted with a status of its owner keeps it.
-        let (Presence::Unknown, Some(owner)) = (session.presence(), session.owner()) else {
+        let (OwnerStatus::Unknown, Some(owner)) = (session.owner_status(), session.owner()) else {
             return Some(session.clone());
         };
         let (status, boot_id) = memory.fleet.status_of(owner);
         let told_apart = self.nodes.tell_apart(owner.as_str(), boot_id);
-        Some(session.clone().with_presence(told_apart.unwrap_or(status)))
+        Some(
+            session
+                .clone()
+                .with_owner_status(told_apart.unwrap_or(status)),
+        )
     }
 
     /// An operator declares the machine gone: it is lost, and its processes stop serving.
@@ -181,7 +185,8 @@ impl SessionDirectory for MemoryDirectory {
         let is_free = match seen.owner() {
             None => now.owner().is_none(),
             Some(owner) => {
-                let is_lost = now.presence() == Presence::Lost || memory.fleet.is_lost(owner);
+                let is_lost =
+                    now.owner_status() == OwnerStatus::Lost || memory.fleet.is_lost(owner);
                 now.owner() == Some(owner) && now.epoch() == seen.epoch() && is_lost
             }
         };
@@ -198,7 +203,7 @@ impl SessionDirectory for MemoryDirectory {
                 .clone()
                 .with_owner(machine)
                 .with_epoch(epoch)
-                .with_presence(Presence::Unknown);
+                .with_owner_status(OwnerStatus::Unknown);
             *now = match address {
                 Some(address) => claimed.with_address(address),
                 None => claimed,

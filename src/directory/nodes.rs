@@ -7,7 +7,7 @@ use std::{
 
 use uuid::Uuid;
 
-use crate::{MachineId, Node, Presence};
+use crate::{MachineId, Node, OwnerStatus};
 
 /// The machines that this process is: one, outside of a test.
 ///
@@ -61,13 +61,13 @@ impl Nodes {
     /// What is read then proves nothing: a session that names this machine lets this process serve
     /// only if the directory knew the machine by this process when it was read. Without the row, an
     /// older process that was paused and a younger one would both be let serve.
-    pub(crate) fn tell_apart(&self, owner: &str, boot_id: Option<Uuid>) -> Option<Presence> {
+    pub(crate) fn tell_apart(&self, owner: &str, boot_id: Option<Uuid>) -> Option<OwnerStatus> {
         let nodes = self.lock();
         let mine = nodes.get(owner)?.node.boot_id()?;
         match boot_id {
             Some(boot_id) if boot_id == mine => None,
-            Some(_) => Some(Presence::Superseded),
-            None => Some(Presence::NeverSeen),
+            Some(_) => Some(OwnerStatus::Superseded),
+            None => Some(OwnerStatus::NeverSeen),
         }
     }
 

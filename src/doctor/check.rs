@@ -6,7 +6,7 @@ use super::{
     facts::{Answer, Answered, Directory, Facts, Got, Kept, Meaning, PlatformMachine, SessionRow},
     words::{SLOW, seconds},
 };
-use crate::{MachineId, Presence};
+use crate::{MachineId, OwnerStatus};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -154,12 +154,12 @@ fn presence(facts: &Facts, owner: &str, answered: &Answered) -> (CheckState, Str
     let seen = answered.machine.as_ref().map_or_else(String::new, |seen| {
         format!(": last seen {} ago", seconds(seen.beat_seconds_ago))
     });
-    match facts.presence() {
-        Presence::Alive => (Fine, format!("alive{seen}")),
-        Presence::Lost => (Problem, format!("lost{seen}")),
-        Presence::NeverSeen => (Problem, format!("{owner} was never seen")),
-        Presence::Draining => (Problem, "draining: it gives its sessions up".to_owned()),
-        Presence::Silent => (
+    match facts.owner_status() {
+        OwnerStatus::Alive => (Fine, format!("alive{seen}")),
+        OwnerStatus::Lost => (Problem, format!("lost{seen}")),
+        OwnerStatus::NeverSeen => (Problem, format!("{owner} was never seen")),
+        OwnerStatus::Draining => (Problem, "draining: it gives its sessions up".to_owned()),
+        OwnerStatus::Silent => (
             Problem,
             "silent: it sends no heartbeats, and no other machine did meanwhile".to_owned(),
         ),

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Finding, LookupError, LookupErrorKind, MachineId, PostgresFault, PostgresLookup,
     PostgresVerified, PostgresVerifyError, PostgresWarning, SessionId, SessionStatus,
-    lookup::postgres::SeenRow, observe::Chain,
+    observe::Chain, postgres::SeenRow,
 };
 
 pub(super) async fn ask(source: &Source, id: SessionId) -> Directory {

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::{Finding, Presence, lookup::postgres::SeenMachine, machine::shape::alike};
+use crate::{Finding, OwnerStatus, machine::shape::alike, postgres::SeenMachine};
 
 /// What one investigation read.
 #[derive(Clone, Debug, Serialize)]
@@ -64,7 +64,7 @@ pub(super) struct SessionRow {
     pub(super) address: Option<String>,
     pub(super) epoch: Option<i64>,
     #[serde(serialize_with = "presence_word")]
-    pub(super) presence: Presence,
+    pub(super) presence: OwnerStatus,
 }
 
 /// What the row says, as a lookup reads it.
@@ -274,12 +274,12 @@ impl Facts {
     }
 
     /// The owner's presence by its own row, or else by the layer's code.
-    pub(super) fn presence(&self) -> Presence {
-        let told = self.row().map_or(Presence::Unknown, |row| row.presence);
+    pub(super) fn owner_status(&self) -> OwnerStatus {
+        let told = self.row().map_or(OwnerStatus::Unknown, |row| row.presence);
         let code = self.got().and_then(|got| got.code.as_deref());
         match (told, code) {
-            (Presence::Unknown, Some("owner-never-seen")) => Presence::NeverSeen,
-            (Presence::Unknown | Presence::Silent, Some("owner-lost")) => Presence::Lost,
+            (OwnerStatus::Unknown, Some("owner-never-seen")) => OwnerStatus::NeverSeen,
+            (OwnerStatus::Unknown | OwnerStatus::Silent, Some("owner-lost")) => OwnerStatus::Lost,
             (told, _) => told,
         }
     }
@@ -289,6 +289,6 @@ impl Facts {
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes a field by reference, whatever it is"
 )]
-fn presence_word<S: Serializer>(presence: &Presence, serializer: S) -> Result<S::Ok, S::Error> {
+fn presence_word<S: Serializer>(presence: &OwnerStatus, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(presence.as_str())
 }

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::{directory::settle, facts::Kept};
 use crate::{
-    AuditFinding, Finding, ListedSession, LookupError, MachineStatus, PostgresConfigError,
-    PostgresDirectory, PostgresLookup, PostgresLookupBuilder, PostgresVerifyError, Presence,
-    SessionFilter, SessionId,
-    lookup::postgres::{PlainFilter, PlainSession},
+    AuditFinding, Finding, ListedSession, LookupError, MachineStatus, OwnerStatus,
+    PostgresConfigError, PostgresDirectory, PostgresLookup, PostgresLookupBuilder,
+    PostgresVerifyError, SessionFilter, SessionId,
+    postgres::{PlainFilter, PlainSession},
 };
 
 /// Looks at all sessions and machines of a table. A clone is cheap.
@@ -169,7 +169,7 @@ impl Fleet {
                 status: seen.status,
                 owner: seen.owner,
                 epoch: None,
-                presence: Presence::Unknown,
+                presence: OwnerStatus::Unknown,
                 remaining: seen
                     .remaining
                     .and_then(|left| Duration::try_from_secs_f64(left.max(0.0)).ok()),

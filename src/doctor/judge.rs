@@ -7,7 +7,7 @@ use super::{
     facts::{Answer, Directory, Facts, Fault, Kept, Meaning, SessionRow},
     words::{SLOW, seconds},
 };
-use crate::{Finding, MachineId, Presence};
+use crate::{Finding, MachineId, OwnerStatus};
 
 mod owned;
 #[cfg(test)]
@@ -99,7 +99,7 @@ fn of_the_row(facts: &Facts, row: &SessionRow, found: &mut Vec<Complaint>) {
                 _ => word,
             },
         ),
-        (Meaning::Starting, Some(owner)) if row.presence == Presence::Lost => {
+        (Meaning::Starting, Some(owner)) if row.presence == OwnerStatus::Lost => {
             let evidence = format!("{}, and would finish creating the session", lost(facts));
             Complaint::of_owner(Finding::OwnerLost, "", owner, &evidence)
         }
@@ -128,8 +128,8 @@ fn fine(facts: &Facts) -> Complaint {
         );
         return Complaint::new(Finding::CheckFailed, &evidence);
     }
-    let presence = match facts.presence() {
-        Presence::Unknown => "of whose presence nothing is kept".to_owned(),
+    let presence = match facts.owner_status() {
+        OwnerStatus::Unknown => "of whose presence nothing is kept".to_owned(),
         presence => format!("which is {}", presence.as_str()),
     };
     let owner = facts.owner().unwrap_or_default();

@@ -1,8 +1,8 @@
 //! From the decision to the finding.
 
 use crate::{
-    Arrival, Code, Finding, LookupError, LookupErrorKind, MachineId, NodeState, Presence,
-    Rejection, Session, SessionStatus,
+    Arrival, Finding, LookupError, LookupErrorKind, MachineId, NodeState, OwnerStatus, Rejection,
+    RejectionCode, Session, SessionStatus,
     decision::{Decision, Refusal},
     identity,
     machine::shape,
@@ -61,8 +61,8 @@ impl Case<'_> {
             let detail = rejection.detail().trim_end_matches('.');
             return (Finding::NotReplayable, format!(": {detail}"));
         }
-        match session.presence() {
-            Presence::Draining => told(
+        match session.owner_status() {
+            OwnerStatus::Draining => told(
                 Finding::OwnerDraining,
                 ": it is handed the request, and refuses it until another machine has the session",
             ),
@@ -73,7 +73,7 @@ impl Case<'_> {
             ),
             presence => {
                 let is_alive = match presence {
-                    Presence::Alive => ", which is alive",
+                    OwnerStatus::Alive => ", which is alive",
                     _ => "",
                 };
                 let evidence =
@@ -92,54 +92,60 @@ impl Case<'_> {
         };
         let is_mine = session.owner() == Some(self.machine);
         match (refusal.code, refusal.lease) {
-            (Code::SessionOver, ..) if session.status() == SessionStatus::Over => {
+            (RejectionCode::SessionOver, ..) if session.status() == SessionStatus::Over => {
                 told(Finding::SessionOver, ": it was ended")
             }
-            (Code::SessionOver, ..) => told(Finding::SessionOver, ": its time has run out"),
-            (Code::SessionStarting, ..) if session.is_unassigned() => told(
+            (RejectionCode::SessionOver, ..) => {
+                told(Finding::SessionOver, ": its time has run out")
+            }
+            (RejectionCode::SessionStarting, ..) if session.is_unassigned() => told(
                 Finding::SessionUnassigned,
                 ", and this machine does not claim it for this request",
             ),
-            (Code::SessionStarting, ..) if session.status() == SessionStatus::Active => told(
-                Finding::MachineJoining,
-                ": this machine owns the session, and has not joined its fleet yet",
-            ),
-            (Code::SessionStarting, ..) => told(Finding::SessionStarting, ", says its status"),
-            (Code::SessionMoving, ..) if self.state == NodeState::Draining => told(
+            (RejectionCode::SessionStarting, ..) if session.status() == SessionStatus::Active => {
+                told(
+                    Finding::MachineJoining,
+                    ": this machine owns the session, and has not joined its fleet yet",
+                )
+            }
+            (RejectionCode::SessionStarting, ..) => {
+                told(Finding::SessionStarting, ", says its status")
+            }
+            (RejectionCode::SessionMoving, ..) if self.state == NodeState::Draining => told(
                 Finding::OwnerDraining,
                 ": this machine owns the session, and gives its sessions up",
             ),
-            (Code::SessionMoving, Some(Lease::Pending { left })) => (
+            (RejectionCode::SessionMoving, Some(Lease::Pending { left })) => (
                 Finding::SessionMoving,
                 format!(
                     ": this machine owns the session, and waits for {left} ms more, because the \
                      previous owner, or its own previous process, may still be serving"
                 ),
             ),
-            (Code::SessionMoving, ..) => told(
+            (RejectionCode::SessionMoving, ..) => told(
                 Finding::SessionMoving,
                 ": this machine has released the session, and the directory still names it",
             ),
-            (Code::LookupUnavailable, ..) => told(
+            (RejectionCode::LookupUnavailable, ..) => told(
                 Finding::DirectorySlow,
                 ": this machine owns the session, and the answer took longer than it may be relied \
                  on",
             ),
-            (Code::DuplicateIdentity, ..) => told(
+            (RejectionCode::DuplicateIdentity, ..) => told(
                 Finding::DuplicateIdentity,
                 ": this machine owns the session, and a younger process runs under its id",
             ),
-            (Code::OwnerLost, ..) if is_mine => told(
+            (RejectionCode::OwnerLost, ..) if is_mine => told(
                 Finding::OwnerLost,
                 ": this machine owns the session, and was declared gone",
             ),
-            (Code::OwnerLost, ..) => told(Finding::OwnerLost, LOST),
-            (Code::OwnerNeverSeen, ..) => told(
+            (RejectionCode::OwnerLost, ..) => told(Finding::OwnerLost, LOST),
+            (RejectionCode::OwnerNeverSeen, ..) => told(
                 Finding::OwnerNeverSeen,
                 ": it is not in the table of machines, so it was not started, is still starting, \
                  or has another id",
             ),
-            (Code::OwnerUnreachable, ..) => {
+            (RejectionCode::OwnerUnreachable, ..) => {
                 let why = match self.arrival {
                     Arrival::Failed(failure) => {
                         let after = failure.elapsed.map(|time| time.as_millis());
@@ -151,7 +157,7 @@ impl Case<'_> {
                 let evidence = format!(": the proxy could not connect to it{why}");
                 (Finding::OwnerUnreachable, evidence)
             }
-            (Code::ReplayLoop, ..) => (
+            (RejectionCode::ReplayLoop, ..) => (
                 Finding::ReplayLoop,
                 format!(
                     ": it was replayed {} times, so machines or the proxy disagree on which \
@@ -172,7 +178,10 @@ impl Case<'_> {
             Decision::HandOver { owner, .. } => Some(owner),
             Decision::Reject(Refusal {
                 code:
-                    Code::OwnerLost | Code::OwnerNeverSeen | Code::OwnerUnreachable | Code::ReplayLoop,
+                    RejectionCode::OwnerLost
+                    | RejectionCode::OwnerNeverSeen
+                    | RejectionCode::OwnerUnreachable
+                    | RejectionCode::ReplayLoop,
                 session: Some(session),
                 ..
             })
@@ -196,10 +205,14 @@ impl Case<'_> {
         let Some(owner) = self.other() else {
             return false;
         };
-        let presence = self.session.map_or(Presence::Unknown, Session::presence);
+        let presence = self
+            .session
+            .map_or(OwnerStatus::Unknown, Session::owner_status);
         let unheard_of = match presence {
-            Presence::NeverSeen => true,
-            Presence::Unknown | Presence::Silent => matches!(self.decision, Decision::Reject(_)),
+            OwnerStatus::NeverSeen => true,
+            OwnerStatus::Unknown | OwnerStatus::Silent => {
+                matches!(self.decision, Decision::Reject(_))
+            }
             _ => false,
         };
         self.is_this_machine(owner) || unheard_of && self.is_of_another_form(owner)

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::{Code, MachineId, NodeState, Presence, Source, Verdict};
+use crate::{MachineId, NodeState, OwnerStatus, RejectionCode, Source, Verdict};
 
 macro_rules! serialize_by_name {
     ($($named:ty),*) => {
@@ -16,4 +16,11 @@ macro_rules! serialize_by_name {
     };
 }
 
-serialize_by_name!(Code, MachineId, NodeState, Presence, Source, Verdict);
+serialize_by_name!(
+    RejectionCode,
+    MachineId,
+    NodeState,
+    OwnerStatus,
+    Source,
+    Verdict
+);

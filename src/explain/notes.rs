@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::find::Case;
-use crate::{Arrival, Finding, Presence, Source};
+use crate::{Arrival, Finding, OwnerStatus, Source};
 
 impl Case<'_> {
     /// What else is worth a look.
@@ -26,7 +26,10 @@ impl Case<'_> {
         }
         match session.owner() {
             Some(owner) if owner == me => {
-                if matches!(session.presence(), Presence::Lost | Presence::NeverSeen) {
+                if matches!(
+                    session.owner_status(),
+                    OwnerStatus::Lost | OwnerStatus::NeverSeen
+                ) {
                     notes.push(
                         "All other machines take this one for lost: its heartbeats do not run, or \
                          run under another id."
@@ -37,7 +40,7 @@ impl Case<'_> {
             }
             Some(owner)
                 if finding != Finding::WrongIdentity
-                    && session.presence() == Presence::Unknown
+                    && session.owner_status() == OwnerStatus::Unknown
                     && self.is_of_another_form(owner) =>
             {
                 notes.push(format!(

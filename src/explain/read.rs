@@ -18,7 +18,7 @@ pub(super) fn session_read(session: &Session, age: Duration, owned_here: bool) -
         },
         "owner": session.owner().map(MachineId::as_str),
         "ownedHere": owned_here,
-        "presence": session.presence(),
+        "presence": session.owner_status(),
         "epoch": session.epoch(),
         "released": session.released(),
         "remainingMs": session.remaining().map(left),

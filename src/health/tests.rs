@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::{
-    Freshness, LookupError, Session, SessionId, SessionLookup, clock::Clock, lookup::DynLookup,
-    ownership::Sessions,
+    CachePolicy, LookupError, Session, SessionId, SessionLookup, clock::Clock,
+    directory::lookup::DynLookup, ownership::Sessions,
 };
 
 type Reply = Result<Option<Session>, LookupError>;
@@ -47,7 +47,7 @@ impl Rig {
             DynLookup::new(lookup.clone()),
             None,
             patience,
-            Freshness::new(),
+            CachePolicy::new(),
             1_000,
             clock,
         );

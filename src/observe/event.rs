@@ -3,20 +3,20 @@
 use tracing::{debug, info, trace, warn};
 
 use super::{Chain, Observed, Say};
-use crate::{Code, MachineId, Presence, Source, Verdict};
+use crate::{MachineId, OwnerStatus, RejectionCode, Source, Verdict};
 
 impl Observed<'_> {
     /// Writes the event. `say` is asked only of what an operator has to mend.
-    pub(crate) fn emit(&self, say: impl FnOnce(Code) -> Say) {
+    pub(crate) fn emit(&self, say: impl FnOnce(RejectionCode) -> Say) {
         macro_rules! event {
             ($level:ident, $message:literal $(, $field:ident . $name:ident = $value:expr)?) => {
                 $level!(
                     target: "tower_ownership::verdict",
                     verdict = self.verdict.as_str(),
-                    code = self.code().map(Code::as_str),
+                    code = self.code().map(RejectionCode::as_str),
                     session = self.session.map(|id| tracing::field::display(id.short())),
                     owner = self.owner.map(MachineId::as_str),
-                    owner.presence = self.presence.map(Presence::as_str),
+                    owner.presence = self.presence.map(OwnerStatus::as_str),
                     epoch = self.epoch,
                     me = self.machine.as_str(),
                     hops = self.arrival.hops(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::{Level, Span, Value, field::Empty, level_filters::LevelFilter};
 
 use super::{Chain, Observed};
-use crate::{Arrival, Code, MachineId, Presence, SessionId, Source};
+use crate::{Arrival, MachineId, OwnerStatus, RejectionCode, SessionId, Source};
 
 /// A span, where a subscriber collects it; otherwise nothing that a request would have to carry.
 ///
@@ -64,9 +64,9 @@ impl Observed<'_> {
     pub(crate) fn record(&self, span: &Span) {
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
         record(span, "verdict", Some(self.verdict.as_str()));
-        record(span, "code", self.code().map(Code::as_str));
+        record(span, "code", self.code().map(RejectionCode::as_str));
         record(span, "owner", self.owner.map(MachineId::as_str));
-        let presence = self.presence.map(Presence::as_str);
+        let presence = self.presence.map(OwnerStatus::as_str);
         record(span, "owner.presence", presence);
         record(span, "epoch", self.epoch);
         if let Some(failure) = self.failure() {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Code, clock::Tick};
+use crate::{RejectionCode, clock::Tick};
 
 /// When which cause was last said at WARN, and how often it was not since.
 ///
@@ -15,7 +15,7 @@ use crate::{Code, clock::Tick};
 pub(crate) struct Warnings {
     /// Milliseconds.
     every: u64,
-    causes: [Cause; Code::ALL.len()],
+    causes: [Cause; RejectionCode::ALL.len()],
 }
 
 #[derive(Default)]
@@ -43,7 +43,7 @@ impl Warnings {
     }
 
     /// Of any number of threads that ask at once, one is told to say it aloud.
-    pub(crate) fn say(&self, code: Code, now: Tick) -> Say {
+    pub(crate) fn say(&self, code: RejectionCode, now: Tick) -> Say {
         let Some(cause) = self.causes.get(code as usize) else {
             return Say::Aloud { held_back: 0 };
         };
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn a_cause_is_said_once_per_interval_with_how_often_it_was_not() {
         let warnings = Warnings::every(Duration::from_secs(10));
-        let say = |now| warnings.say(Code::OwnerLost, Tick(now));
+        let say = |now| warnings.say(RejectionCode::OwnerLost, Tick(now));
         assert_eq!(say(0), ALOUD);
         for now in [0, 1, 9_999] {
             assert_eq!(say(now), Say::Quietly);
@@ -89,10 +89,10 @@ mod tests {
     #[test]
     fn no_cause_holds_another_back() {
         let warnings = Warnings::every(Duration::from_secs(10));
-        for code in Code::ALL {
+        for code in RejectionCode::ALL {
             assert_eq!(warnings.say(*code, Tick(5)), ALOUD, "{code:?}");
         }
-        for code in Code::ALL {
+        for code in RejectionCode::ALL {
             assert_eq!(warnings.say(*code, Tick(6)), Say::Quietly, "{code:?}");
         }
     }
@@ -101,7 +101,7 @@ mod tests {
     fn at_an_interval_of_zero_nothing_is_held_back() {
         let warnings = Warnings::every(Duration::ZERO);
         for _ in 0..3 {
-            assert_eq!(warnings.say(Code::ReplayLoop, Tick(7)), ALOUD);
+            assert_eq!(warnings.say(RejectionCode::ReplayLoop, Tick(7)), ALOUD);
         }
     }
 
@@ -109,7 +109,7 @@ mod tests {
     fn of_a_crowd_one_says_it_and_the_others_are_counted() {
         let warnings = Warnings::every(Duration::from_secs(10));
         let (aloud, counted) = (AtomicU64::new(0), AtomicU64::new(0));
-        let say = |now| match warnings.say(Code::OwnerLost, Tick(now)) {
+        let say = |now| match warnings.say(RejectionCode::OwnerLost, Tick(now)) {
             Say::Quietly => {}
             Say::Aloud { held_back } => {
                 aloud.fetch_add(1, Ordering::Relaxed);

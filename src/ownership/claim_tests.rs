@@ -12,12 +12,11 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::{
-    Freshness, LookupError, MachineId, MemoryDirectory, Session, SessionDirectory, SessionId,
+    CachePolicy, LookupError, MachineId, MemoryDirectory, Session, SessionDirectory, SessionId,
     SessionStatus, Source,
     cache::{Cache, Found},
     clock::Clock,
-    directory::DynDirectory,
-    lookup::DynLookup,
+    directory::{DynDirectory, lookup::DynLookup},
 };
 
 /// A directory that refuses every claim, as a constraint of the application's does.
@@ -48,7 +47,7 @@ impl Rig {
             DynLookup::new(sessions.clone()),
             Some(DynDirectory::new(claims.clone())),
             Duration::from_secs(2),
-            Freshness::new(),
+            CachePolicy::new(),
             1_000,
             clock,
         );

@@ -7,7 +7,7 @@ use super::NodeState;
 /// Why this machine may not go on serving a session that it served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Loss {
+pub enum LossReason {
     /// Another machine owns it now, or none does.
     Moved,
     /// It has ended.
@@ -22,7 +22,7 @@ pub enum Loss {
     Removed,
 }
 
-impl Loss {
+impl LossReason {
     /// The code to close a WebSocket with: in the range that RFC 6455 leaves to applications, after
     /// HTTP's 421, "misdirected request". A client that reads it should connect again at once.
     pub const CLOSE_CODE: u16 = 4421;
@@ -60,7 +60,7 @@ impl Loss {
     }
 }
 
-impl fmt::Display for Loss {
+impl fmt::Display for LossReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Moved => "another machine owns the session now",

@@ -15,7 +15,7 @@ use std::{
 use futures_timer::Delay;
 use futures_util::{FutureExt, future::poll_fn};
 
-use super::{Lease, Loss, Sessions};
+use super::{Lease, LossReason, Sessions};
 use crate::{Session, SessionId, cache::Found, clock::Tick};
 
 /// For how many milliseconds a stream does not ask again after a lookup that failed, or at all.
@@ -26,7 +26,7 @@ const PAUSE: u64 = 200;
 /// Dropped, it leaves nothing behind.
 #[must_use = "futures do nothing unless polled"]
 pub struct Lost {
-    watch: Pin<Box<dyn Future<Output = Loss> + Send>>,
+    watch: Pin<Box<dyn Future<Output = LossReason> + Send>>,
     proof: Arc<Proof>,
 }
 
@@ -58,9 +58,9 @@ impl Lost {
 }
 
 impl Future for Lost {
-    type Output = Loss;
+    type Output = LossReason;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Loss> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LossReason> {
         self.watch.as_mut().poll(cx)
     }
 }
@@ -105,24 +105,24 @@ struct Watch {
 }
 
 impl Watch {
-    async fn run(mut self) -> Loss {
+    async fn run(mut self) -> LossReason {
         let loss = self.until_lost().await;
         self.sessions.cache.meter.lost(loss);
         loss
     }
 
-    async fn until_lost(&mut self) -> Loss {
+    async fn until_lost(&mut self) -> LossReason {
         loop {
             // Before anything is looked at, so that no change falls in between.
             let mut changed = self.sessions.cache.listen(self.id);
-            if let Some(loss) = Loss::of(self.sessions.node.state()) {
+            if let Some(loss) = LossReason::of(self.sessions.node.state()) {
                 return loss;
             }
             // Where reads failed until the proof ran out, it is over. Where this was not polled,
             // the session may be ours all the same, which one more read tells.
             let last_try = self.proof.left() == 0;
             if last_try && self.tried && self.proof.ran_out_just_now() {
-                return Loss::Unproved;
+                return LossReason::Unproved;
             }
             self.tried = true;
             let read = self.read(last_try).await;
@@ -132,7 +132,7 @@ impl Watch {
                 Judged::Lost(loss) => return loss,
                 Judged::Ours => self.until_next_read(),
                 Judged::TooLate => continue,
-                Judged::Nothing if last_try => return Loss::Unproved,
+                Judged::Nothing if last_try => return LossReason::Unproved,
                 Judged::Nothing => PAUSE.min(self.proof.left()),
             };
             let mut wait = milliseconds(wait);
@@ -181,14 +181,14 @@ impl Watch {
     fn judge(&mut self, read: &Found) -> Judged {
         let session = match &read.session {
             Ok(Some(session)) => session,
-            Ok(None) => return Judged::Lost(Loss::Over),
+            Ok(None) => return Judged::Lost(LossReason::Over),
             Err(_) => return Judged::Nothing,
         };
         if session.is_over(read.age) {
-            return Judged::Lost(Loss::Over);
+            return Judged::Lost(LossReason::Over);
         }
         if !self.sessions.node.is_me(session.serving_owner()) || session.epoch() != self.epoch {
-            return Judged::Lost(Loss::Moved);
+            return Judged::Lost(LossReason::Moved);
         }
         match self.sessions.lease(read, session) {
             Lease::Valid { .. } => {
@@ -205,7 +205,7 @@ impl Watch {
 }
 
 enum Judged {
-    Lost(Loss),
+    Lost(LossReason),
     Ours,
     /// The answer was not looked at for so long that it tells nothing.
     TooLate,

@@ -106,7 +106,7 @@ impl Node {
     }
 
     /// For how long a read of an owned session may be relied on: the longest
-    /// [`Freshness::owned`](crate::Freshness::owned) of its layers, and 1 s at least.
+    /// [`CachePolicy::owned`](crate::CachePolicy::owned) of its layers, and 1 s at least.
     #[must_use]
     pub fn lease_ttl(&self) -> Duration {
         Duration::from_millis(self.ttl().ttl)

@@ -10,7 +10,7 @@ use super::{
     node::{Layer, Node},
 };
 #[cfg(test)]
-use crate::{Freshness, clock::Clock, lookup::DynLookup};
+use crate::{CachePolicy, clock::Clock, directory::lookup::DynLookup};
 use crate::{
     Session, SessionId,
     cache::{Cache, CachePart, Found, Pending},
@@ -94,7 +94,7 @@ impl Sessions {
         lookup: DynLookup,
         directory: Option<DynDirectory>,
         timeout: Duration,
-        freshness: Freshness,
+        freshness: CachePolicy,
         capacity: usize,
         clock: Clock,
     ) -> Arc<Self> {

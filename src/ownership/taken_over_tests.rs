@@ -10,9 +10,9 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::{
-    Freshness, MemoryDirectory, Session, SessionId,
+    CachePolicy, MemoryDirectory, Session, SessionId,
     clock::{Clock, Tick},
-    lookup::DynLookup,
+    directory::lookup::DynLookup,
 };
 
 const CAPACITY: usize = 1_000;
@@ -32,7 +32,7 @@ fn served(sessions: u128, from: u64, to: u64) -> (HashSet<u128>, Arc<Sessions>) 
         DynLookup::new(directory),
         None,
         Duration::from_secs(2),
-        Freshness::new().owned(Duration::from_secs(1)),
+        CachePolicy::new().owned(Duration::from_secs(1)),
         CAPACITY,
         clock,
     );

@@ -13,12 +13,11 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::{
-    Freshness, LookupError, MachineId, MemoryDirectory, Presence, Session, SessionDirectory,
+    CachePolicy, LookupError, MachineId, MemoryDirectory, OwnerStatus, Session, SessionDirectory,
     SessionId, SessionStatus, Source,
     cache::{Cache, Found, Pending},
     clock::Clock,
-    directory::DynDirectory,
-    lookup::DynLookup,
+    directory::{DynDirectory, lookup::DynLookup},
 };
 
 /// The fleet's lease TTL, and what a clock may be wrong by.
@@ -59,7 +58,7 @@ impl Rig {
             DynLookup::new(sessions.clone()),
             Some(DynDirectory::new(directory)),
             Duration::from_secs(2),
-            Freshness::new(),
+            CachePolicy::new(),
             1_000,
             clock,
         );
@@ -88,7 +87,7 @@ impl Rig {
     fn supersede(&self) {
         let session = Session::owned_by(id(), machine("me")).with_epoch(1);
         self.sessions
-            .insert(session.with_presence(Presence::Superseded));
+            .insert(session.with_owner_status(OwnerStatus::Superseded));
         self.layer.forget(id());
     }
 
@@ -177,7 +176,7 @@ fn who_reads_that_its_machine_has_another_process_stops_at_once() {
     rig.supersede();
     assert!(rig.found().session.is_ok());
     assert_eq!(rig.node().state(), NodeState::Fenced);
-    assert_eq!(lost.now_or_never(), Some(Loss::Fenced));
+    assert_eq!(lost.now_or_never(), Some(LossReason::Fenced));
 }
 
 #[test]
@@ -197,7 +196,7 @@ fn an_open_stream_asks_no_more_often_where_nothing_is_remembered() {
         DynLookup::new(lookup),
         None,
         Duration::from_secs(2),
-        Freshness::always_ask(),
+        CachePolicy::always_ask(),
         100,
         Clock::by_hand().0,
     );
@@ -235,7 +234,7 @@ fn another_machine_that_has_another_process_is_none_of_ours() {
     let rig = Rig::new();
     let session = Session::owned_by(id(), machine("other")).with_epoch(1);
     rig.sessions
-        .insert(session.with_presence(Presence::Superseded));
+        .insert(session.with_owner_status(OwnerStatus::Superseded));
     assert!(rig.found().session.is_ok());
     assert_eq!(rig.node().state(), NodeState::Serving);
 }
@@ -376,7 +375,7 @@ fn a_loser_is_told_who_won() {
 #[test]
 fn who_takes_over_waits_although_the_owner_is_lost() {
     let rig = Rig::new();
-    let lost = Session::owned_by(id(), machine("other")).with_presence(Presence::Lost);
+    let lost = Session::owned_by(id(), machine("other")).with_owner_status(OwnerStatus::Lost);
     rig.sessions.insert(lost.with_epoch(1));
     let seen = rig.found().session.unwrap().unwrap();
     rig.layer.claim(&seen).now_or_never().unwrap();
@@ -412,7 +411,7 @@ fn a_lookup_from_before_the_claim_does_not_undo_it() {
         DynLookup::new(lookup),
         Some(DynDirectory::new(sessions.clone())),
         Duration::from_secs(2),
-        Freshness::new(),
+        CachePolicy::new(),
         1_000,
         clock,
     );
@@ -434,27 +433,31 @@ fn a_lookup_from_before_the_claim_does_not_undo_it() {
 
 #[test]
 fn a_loss_is_told_when_it_is_known() {
-    type Change = (&'static str, fn(&Rig), Loss);
+    type Change = (&'static str, fn(&Rig), LossReason);
     let changes: [Change; 4] = [
-        ("moved", |rig| rig.write("other", 2, None), Loss::Moved),
+        (
+            "moved",
+            |rig| rig.write("other", 2, None),
+            LossReason::Moved,
+        ),
         (
             "came back at another epoch",
             |rig| rig.write("me", 3, None),
-            Loss::Moved,
+            LossReason::Moved,
         ),
         (
             "ended",
             |rig| {
                 rig.sessions.insert(Session::new(id(), SessionStatus::Over));
             },
-            Loss::Over,
+            LossReason::Over,
         ),
         (
             "deleted",
             |rig| {
                 rig.sessions.remove(id());
             },
-            Loss::Over,
+            LossReason::Over,
         ),
     ];
     for (what, change, loss) in changes {
@@ -476,7 +479,7 @@ fn a_drain_ends_open_streams_at_once() {
     let mut lost = rig.owned().lost();
     assert!((&mut lost).now_or_never().is_none());
     rig.node().advance(NodeState::Draining);
-    assert_eq!((&mut lost).now_or_never(), Some(Loss::Draining));
+    assert_eq!((&mut lost).now_or_never(), Some(LossReason::Draining));
 }
 
 #[test]
@@ -490,7 +493,7 @@ fn what_others_learn_of_a_loss_is_told_too() {
     // A request that was replayed reads the session anew.
     rig.pass(250);
     rig.cache.load(id(), true).now_or_never().unwrap();
-    assert_eq!((&mut lost).now_or_never(), Some(Loss::Moved));
+    assert_eq!((&mut lost).now_or_never(), Some(LossReason::Moved));
 }
 
 #[test]
@@ -519,7 +522,7 @@ async fn an_open_stream_keeps_its_session_fresh_and_ends_when_nothing_proves_it_
         };
         std::future::ready(answer)
     });
-    let freshness = Freshness::new().owned(Duration::from_secs(1));
+    let freshness = CachePolicy::new().owned(Duration::from_secs(1));
     let layer = Sessions::for_test(
         DynLookup::new(lookup),
         None,
@@ -541,7 +544,7 @@ async fn an_open_stream_keeps_its_session_fresh_and_ends_when_nothing_proves_it_
     );
     down.store(true, Ordering::SeqCst);
     let began = std::time::Instant::now();
-    assert_eq!(lost.await, Loss::Unproved);
+    assert_eq!(lost.await, LossReason::Unproved);
     assert!(began.elapsed() <= Duration::from_millis(1_500));
 }
 

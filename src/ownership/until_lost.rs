@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{Loss, Lost};
+use super::{LossReason, Lost};
 
 pin_project! {
     /// A response body that ends when its session is lost; see
@@ -33,7 +33,7 @@ pin_project! {
 enum State {
     Streaming(Lost),
     /// The session is lost, and the farewell was not sent yet.
-    Parting(Loss),
+    Parting(LossReason),
     /// The body ended by itself, or after the farewell.
     Over,
 }
@@ -55,7 +55,7 @@ impl<B> UntilLost<B> {
     }
 
     /// Says goodbye as a stream of server-sent events does: by an event `ownership-lost` whose data
-    /// is [why](Loss::as_str), and which has `EventSource` connect again after a second: by then, the
+    /// is [why](LossReason::as_str), and which has `EventSource` connect again after a second: by then, the
     /// next owner of a session that was given up is ready.
     #[must_use]
     pub fn event_stream(self) -> Self {
@@ -76,7 +76,7 @@ impl<B> UntilLost<B> {
 }
 
 impl Farewell {
-    fn frame<D: From<Bytes>>(self, loss: Loss) -> Option<Frame<D>> {
+    fn frame<D: From<Bytes>>(self, loss: LossReason) -> Option<Frame<D>> {
         match self {
             Self::None => None,
             Self::Event => {

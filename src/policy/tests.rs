@@ -15,8 +15,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    Code, FlyReplay, Header, MachineId, MemoryDirectory, Node, NodeState, Observed, OwnershipLayer,
-    Rejection, ResponseBody, Session, SessionId, clock::Clock,
+    FlyReplay, Header, MachineId, MemoryDirectory, Node, NodeState, Observed, OwnershipLayer,
+    Rejection, RejectionCode, ResponseBody, Session, SessionId, clock::Clock,
 };
 
 type Answer = Response<ResponseBody<http_body_util::Full<Bytes>>>;
@@ -27,7 +27,7 @@ const F: u64 = 5_000;
 struct Outcome {
     last: Answer,
     entered: u64,
-    told: Vec<Option<Code>>,
+    told: Vec<Option<RejectionCode>>,
 }
 
 /// Sends two requests through a layer whose hook does something at the second verdict, or already
@@ -90,7 +90,7 @@ fn id() -> SessionId {
 
 /// The handler is not entered, and a second verdict corrects the first.
 fn is_refused(
-    code: Code,
+    code: RejectionCode,
     hook: impl Fn(&AtomicU64, &Node) + Copy + Send + Sync + 'static,
 ) -> Vec<String> {
     let cases = [(true, true), (true, false), (false, true), (false, false)];
@@ -109,7 +109,7 @@ fn is_refused(
 
 #[test]
 fn a_request_whose_hook_blocks_past_the_lease_is_refused() {
-    let details = is_refused(Code::LookupUnavailable, |time, _| {
+    let details = is_refused(RejectionCode::LookupUnavailable, |time, _| {
         time.fetch_add(F, Ordering::SeqCst);
     });
     assert!(
@@ -129,17 +129,17 @@ fn a_request_whose_hook_blocks_within_the_lease_passes() {
 
 #[test]
 fn a_request_that_is_decided_before_a_drain_is_not_served_after() {
-    is_refused(Code::SessionMoving, |_, node| {
+    is_refused(RejectionCode::SessionMoving, |_, node| {
         node.advance(NodeState::Draining);
     });
-    is_refused(Code::DuplicateIdentity, |_, node| {
+    is_refused(RejectionCode::DuplicateIdentity, |_, node| {
         node.advance(NodeState::Fenced);
     });
 }
 
 #[test]
 fn a_request_that_is_decided_before_a_release_is_not_served_after() {
-    is_refused(Code::SessionMoving, |_, node| {
+    is_refused(RejectionCode::SessionMoving, |_, node| {
         drop(node.begin_release(id(), 1));
     });
 }

@@ -149,11 +149,11 @@ macro_rules! codes {
         /// [manual](crate::manual::rejections), which says what to do.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
-        pub enum Code {
+        pub enum RejectionCode {
             $($(#[$doc])* $code,)*
         }
 
-        impl Code {
+        impl RejectionCode {
             /// Every code that this version knows, in the order of the contract's table.
             pub const ALL: &'static [Self] = &[$(Self::$code),*];
 
@@ -312,7 +312,7 @@ codes! {
     /// `owner-never-seen`, 503 with `Retry-After`. The directory names a machine that is not in the
     /// table of machines: it is still starting, was never created, has another id than the session's
     /// row says, or its row was deleted and comes back with its next heartbeat. It is remembered for
-    /// as long as [what is unknown](crate::Freshness::unknown).
+    /// as long as [what is unknown](crate::CachePolicy::unknown).
     OwnerNeverSeen {
         name: "owner-never-seen",
         status: StatusCode::SERVICE_UNAVAILABLE,
@@ -484,7 +484,7 @@ codes! {
     }
 }
 
-impl Code {
+impl RejectionCode {
     /// The code as it stands in answers, events and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {

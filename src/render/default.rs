@@ -11,9 +11,9 @@ use super::{
     internals::{Internals, whole_seconds},
     page, problem,
 };
-use crate::{Code, MachineId, Rejection};
+use crate::{MachineId, Rejection, RejectionCode};
 
-/// Where each [`Code`](crate::Code) is explained, in the manual; the code follows as the fragment.
+/// Where each [`RejectionCode`](crate::RejectionCode) is explained, in the manual; the code follows as the fragment.
 const PROBLEM_BASE: &str =
     "https://docs.rs/tower-ownership/latest/tower_ownership/manual/rejections/index.html#";
 
@@ -133,7 +133,10 @@ impl DefaultRenderer {
     /// replay carries one, and in a healthy fleet no client reads any: so it is written once, without
     /// the session and the time.
     fn unread(&self, rejection: &Rejection, reader: Reader) -> Option<Response<Bytes>> {
-        if rejection.code() != Code::ReplayNotHonoured || self.show_internals || reader.head_only {
+        if rejection.code() != RejectionCode::ReplayNotHonoured
+            || self.show_internals
+            || reader.head_only
+        {
             return None;
         }
         let unread = match (reader.form, reader.may_repeat) {

@@ -4,12 +4,12 @@ use std::time::UNIX_EPOCH;
 use serde_json::Value;
 
 use super::*;
-use crate::{Arrival, Code, NotReplayable, SessionId};
+use crate::{Arrival, NotReplayable, RejectionCode, SessionId};
 
 const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
 const FORMS: [Form; 3] = [Form::Problem, Form::Html, Form::Grpc];
 
-fn rejection(code: Code) -> Rejection {
+fn rejection(code: RejectionCode) -> Rejection {
     let machine = MachineId::parse("refusing-machine").unwrap();
     let owner = MachineId::parse("owning-machine").unwrap();
     Rejection::of(code, machine, None, &Arrival::Fresh, None)
@@ -42,7 +42,7 @@ fn visible(response: &Response<Bytes>) -> String {
 #[test]
 fn every_form_of_every_code_keeps_the_contract() {
     let renderer = DefaultRenderer::new();
-    for &code in Code::ALL {
+    for &code in RejectionCode::ALL {
         for form in FORMS {
             let response = rendered(&renderer, &rejection(code), form);
             let headers = response.headers();
@@ -72,7 +72,7 @@ fn every_form_of_every_code_keeps_the_contract() {
 
 #[test]
 fn a_problem_has_the_members_of_the_contract_and_no_others() {
-    for &code in Code::ALL {
+    for &code in RejectionCode::ALL {
         let rejection = rejection(code);
         let problem = problem(&DefaultRenderer::new(), &rejection);
         let mut expected = serde_json::json!({
@@ -94,7 +94,7 @@ fn a_problem_has_the_members_of_the_contract_and_no_others() {
 #[test]
 fn a_session_that_nobody_named_is_not_made_up() {
     let machine = MachineId::parse("m").unwrap();
-    let rejection = Rejection::new(Code::SessionMalformed, machine, "Why.");
+    let rejection = Rejection::new(RejectionCode::SessionMalformed, machine, "Why.");
     let renderer = DefaultRenderer::new();
     assert!(problem(&renderer, &rejection).get("sessionId").is_none());
     let page = rendered(&renderer, &rejection, Form::Html);
@@ -103,7 +103,7 @@ fn a_session_that_nobody_named_is_not_made_up() {
 
 #[test]
 fn no_answer_names_a_machine_unless_it_was_asked_to() {
-    for &code in Code::ALL {
+    for &code in RejectionCode::ALL {
         for form in FORMS {
             let hidden = visible(&rendered(&DefaultRenderer::new(), &rejection(code), form));
             assert!(!hidden.contains("-machine"), "{code:?} {form:?}: {hidden}");
@@ -118,14 +118,14 @@ fn no_answer_names_a_machine_unless_it_was_asked_to() {
         }
     }
     let renderer = DefaultRenderer::new().show_internals(true);
-    let problem = problem(&renderer, &rejection(Code::OwnerUnreachable));
+    let problem = problem(&renderer, &rejection(RejectionCode::OwnerUnreachable));
     assert_eq!(problem["machine"], "refusing-machine");
     assert_eq!(problem["owner"], "owning-machine");
 }
 
 #[test]
 fn head_gets_the_headers_of_get_and_no_body() {
-    for &code in Code::ALL {
+    for &code in RejectionCode::ALL {
         for form in FORMS {
             let get = rendered(&DefaultRenderer::new(), &rejection(code), form);
             let reader = Reader {
@@ -164,7 +164,7 @@ fn the_status_of_the_circumstances_wins_over_the_codes() {
 fn problem_types_are_uris_whatever_the_base() {
     let typed = |base: &str| {
         let renderer = DefaultRenderer::new().problem_base(base);
-        problem(&renderer, &rejection(Code::SessionOver))["type"].clone()
+        problem(&renderer, &rejection(RejectionCode::SessionOver))["type"].clone()
     };
     assert_eq!(
         typed("urn:example:problem:"),
@@ -197,7 +197,7 @@ fn a_renderer_that_was_used_can_still_be_told_another_base() {
 #[test]
 fn the_documentation_has_a_place_for_every_problem_type() {
     let documentation = include_str!("../rejection/codes.rs");
-    for &code in Code::ALL {
+    for &code in RejectionCode::ALL {
         let anchor = format!("/// <span id=\"{}\"></span>", code.as_str());
         assert_eq!(documentation.matches(&anchor).count(), 1, "{anchor}");
     }
@@ -216,7 +216,7 @@ fn the_answer_of_a_replay_is_written_once_for_all_sessions() {
     let renderer = DefaultRenderer::new();
     let of = |session: &str| {
         let session = session.parse().unwrap();
-        rejection(Code::ReplayNotHonoured).for_session(session, None)
+        rejection(RejectionCode::ReplayNotHonoured).for_session(session, None)
     };
     let one = of("807efe44-d63e-4a24-88f5-dbe96112830a");
     let other = of("1f0c5a52-3c1f-4d57-9a50-0d4c8f2f6b11");
@@ -233,7 +233,7 @@ fn the_answer_of_a_replay_is_written_once_for_all_sessions() {
             assert_eq!(one.headers(), other.headers());
             assert_eq!(one.body().as_ptr(), other.body().as_ptr(), "{form:?}");
             let written = renderer.render_at(
-                &rejection(Code::ReplayNotHonoured).for_no_session(),
+                &rejection(RejectionCode::ReplayNotHonoured).for_no_session(),
                 reader,
                 None,
             );

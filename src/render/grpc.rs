@@ -39,7 +39,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Code, MachineId, NotReplayable};
+    use crate::{MachineId, NotReplayable, RejectionCode};
 
     fn machine() -> MachineId {
         MachineId::parse("m1").unwrap()
@@ -54,22 +54,22 @@ mod tests {
     #[test]
     fn every_code_has_its_status() {
         for (code, status) in [
-            (Code::SessionMalformed, "3"),
-            (Code::SessionUnknown, "5"),
-            (Code::SessionOver, "9"),
-            (Code::SessionForbidden, "7"),
-            (Code::SessionStarting, "14"),
-            (Code::SessionMoving, "14"),
-            (Code::OwnerLost, "14"),
-            (Code::OwnerNeverSeen, "14"),
-            (Code::DuplicateIdentity, "14"),
-            (Code::ReplayNotHonoured, "9"),
-            (Code::OwnerUnreachable, "14"),
-            (Code::ReplayLoop, "13"),
-            (Code::NotReplayable, "9"),
-            (Code::SessionAbsent, "9"),
-            (Code::DirectoryCorrupt, "13"),
-            (Code::LookupUnavailable, "14"),
+            (RejectionCode::SessionMalformed, "3"),
+            (RejectionCode::SessionUnknown, "5"),
+            (RejectionCode::SessionOver, "9"),
+            (RejectionCode::SessionForbidden, "7"),
+            (RejectionCode::SessionStarting, "14"),
+            (RejectionCode::SessionMoving, "14"),
+            (RejectionCode::OwnerLost, "14"),
+            (RejectionCode::OwnerNeverSeen, "14"),
+            (RejectionCode::DuplicateIdentity, "14"),
+            (RejectionCode::ReplayNotHonoured, "9"),
+            (RejectionCode::OwnerUnreachable, "14"),
+            (RejectionCode::ReplayLoop, "13"),
+            (RejectionCode::NotReplayable, "9"),
+            (RejectionCode::SessionAbsent, "9"),
+            (RejectionCode::DirectoryCorrupt, "13"),
+            (RejectionCode::LookupUnavailable, "14"),
         ] {
             let headers = written(&Rejection::new(code, machine(), "Why."));
             assert_eq!(headers["grpc-status"], status, "{code:?}");
@@ -95,7 +95,11 @@ mod tests {
 
     #[test]
     fn the_pushback_is_in_milliseconds() {
-        let headers = written(&Rejection::new(Code::OwnerUnreachable, machine(), ""));
+        let headers = written(&Rejection::new(
+            RejectionCode::OwnerUnreachable,
+            machine(),
+            "",
+        ));
         assert_eq!(headers["grpc-retry-pushback-ms"], "5000");
     }
 
@@ -108,7 +112,7 @@ mod tests {
         assert_eq!(escape("100 % sûr\n"), "100 %25 s%C3%BBr%0A");
         assert_eq!(escape("\u{7f}…"), "%7F%E2%80%A6");
         let headers = written(&Rejection::new(
-            Code::LookupUnavailable,
+            RejectionCode::LookupUnavailable,
             machine(),
             "a\r\nb: ü",
         ));

@@ -4,7 +4,7 @@ use http::StatusCode;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::{Arrival, Code, Form, MachineId, NotReplayable};
+use crate::{Arrival, Form, MachineId, NotReplayable, RejectionCode};
 
 const SOURCE: &str = include_str!("page.html");
 
@@ -14,7 +14,7 @@ fn machine() -> MachineId {
 
 fn rejections() -> Vec<Rejection> {
     let too_large = NotReplayable::BodyTooLarge { limit: 1 };
-    Code::ALL
+    RejectionCode::ALL
         .iter()
         .map(|&code| Rejection::of(code, machine(), None, &Arrival::Fresh, None))
         .chain([
@@ -61,7 +61,7 @@ fn the_policy_names_the_script_and_the_style_that_are_in_the_file() {
     assert_eq!(base64(b"light wor"), "bGlnaHQgd29y");
     assert_eq!(base64(b"light wo"), "bGlnaHQgd28=");
     let starting = Rejection::of(
-        Code::SessionStarting,
+        RejectionCode::SessionStarting,
         machine(),
         None,
         &Arrival::Fresh,
@@ -131,7 +131,7 @@ fn the_page_reloads_itself_only_where_that_helps_and_does_no_harm() {
 #[test]
 fn the_first_pause_is_the_one_that_programs_are_told() {
     let starting = Rejection::of(
-        Code::SessionStarting,
+        RejectionCode::SessionStarting,
         machine(),
         None,
         &Arrival::Fresh,
@@ -185,7 +185,7 @@ fn a_person_can_read_it_and_support_can_use_it() {
     }
     assert_eq!(
         headlines.len(),
-        Code::ALL.len() + 1,
+        RejectionCode::ALL.len() + 1,
         "no two pages look alike"
     );
 }
@@ -193,7 +193,7 @@ fn a_person_can_read_it_and_support_can_use_it() {
 #[test]
 fn what_is_filled_in_is_escaped() {
     let rejection = Rejection::new(
-        Code::DirectoryCorrupt,
+        RejectionCode::DirectoryCorrupt,
         machine(),
         "<script>alert('1')</script>",
     );

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
-use tower_ownership::Loss;
+use tower_ownership::LossReason;
 use uuid::Uuid;
 
 use crate::client::{Client, failure, refusal, text};
@@ -131,7 +131,7 @@ async fn say(socket: &mut Socket, heard: &mut Heard) -> Option<StreamEnd> {
     match came {
         Some(Ok(Message::Close(Some(frame)))) => {
             let end = format!("{} {}", frame.code, frame.reason);
-            Some(if frame.code == CloseCode::from(Loss::CLOSE_CODE) {
+            Some(if frame.code == CloseCode::from(LossReason::CLOSE_CODE) {
                 StreamEnd::Farewell(end)
             } else {
                 StreamEnd::Broken(end)

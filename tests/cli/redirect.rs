@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use tower_ownership::{
-    Freshness, MachineId, MemoryDirectory, OwnershipLayer, PathSegment, Redirect, Session,
+    CachePolicy, MachineId, MemoryDirectory, OwnershipLayer, PathSegment, Redirect, Session,
     SessionLookup,
 };
 use uuid::Uuid;
@@ -17,7 +17,7 @@ async fn machine(id: &'static str, lookup: impl SessionLookup) -> SocketAddr {
         .session(PathSegment::after("/session").unwrap())
         .machine(id.parse::<MachineId>().unwrap())
         .replay(Redirect::to_session_address(["127.0.0.1"]).unwrap())
-        .freshness(Freshness::always_ask())
+        .freshness(CachePolicy::always_ask())
         .show_internals(true)
         .build()
         .unwrap();

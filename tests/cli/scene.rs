@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tower_ownership::testing::{FlyEdge, FlyEdgeBuilder};
 use tower_ownership::{
-    FlyReplay, Freshness, OwnershipLayer, OwnershipLayerBuilder, PathSegment, PostgresDirectory,
+    CachePolicy, FlyReplay, OwnershipLayer, OwnershipLayerBuilder, PathSegment, PostgresDirectory,
     PostgresLookup, SessionLookup,
 };
 use uuid::Uuid;
@@ -111,7 +111,7 @@ impl Scene {
             .session(PathSegment::after("/session").unwrap())
             .machine(id.parse::<tower_ownership::MachineId>().unwrap())
             .replay(FlyReplay::new())
-            .freshness(Freshness::always_ask())
+            .freshness(CachePolicy::always_ask())
             .show_internals(true);
         let layer = change(layer).build().unwrap();
         let router = Router::new().fallback(async || "served").layer(layer);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tower_ownership::{
-    Audit, Finding, Freshness, PostgresDirectory, Presence, SessionFilter, SessionId,
+    Audit, CachePolicy, Finding, OwnerStatus, PostgresDirectory, SessionFilter, SessionId,
 };
 use uuid::Uuid;
 
@@ -106,7 +106,7 @@ async fn a_starting_session_of_a_lost_owner_is_found() {
         assert_eq!(lost(&process).await, [id], "{status}");
         let id = SessionId::new(id);
         for filter in [
-            SessionFilter::OwnersAre(Presence::Lost),
+            SessionFilter::OwnersAre(OwnerStatus::Lost),
             SessionFilter::OwnedBy(OTHER.parse().unwrap()),
         ] {
             let listed = process.directory.sessions(&filter, 10).await.unwrap();
@@ -165,7 +165,7 @@ async fn an_enum_without_the_starting_words_is_audited() {
             .await;
         let id: Uuid = one(&database, "SELECT id FROM preview_sessions").await;
         assert_eq!(lost(&process).await, [id], "{labels}");
-        let filter = SessionFilter::OwnersAre(Presence::Lost);
+        let filter = SessionFilter::OwnersAre(OwnerStatus::Lost);
         let listed = process.directory.sessions(&filter, 10).await.unwrap();
         assert_eq!(listed[0].id, SessionId::new(id), "{labels}");
         let hour = Duration::from_secs(3_600);
@@ -349,7 +349,7 @@ async fn one_machine_audits_at_a_time() {
     database
         .execute("CREATE TABLE others (LIKE preview_sessions INCLUDING ALL)")
         .await;
-    let other = Process::with("m1", builder(&database).table("others"), Freshness::new());
+    let other = Process::with("m1", builder(&database).table("others"), CachePolicy::new());
     other.directory.migrate().await.unwrap();
     assert_eq!(audit(&other, 10).await, Audit::default());
     elsewhere.batch_execute("COMMIT").await.unwrap();
@@ -386,7 +386,7 @@ async fn an_owner_may_be_of_any_type() {
             "owner=machine,status=,address=,expires_at=,ended_at=",
         ))
         .id_as_text();
-    let process = Process::with("17", odd, Freshness::new());
+    let process = Process::with("17", odd, CachePolicy::new());
     process.directory.migrate().await.unwrap();
     machine(&database, "17", 60.0, "").await;
     machine(&database, "19", 0.0, "").await;

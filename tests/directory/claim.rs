@@ -1,7 +1,7 @@
 //! Claims: what is taken, and what is not.
 
 use tower_ownership::{
-    Freshness, LookupErrorKind, Presence, Session, SessionDirectory as _, SessionId,
+    CachePolicy, LookupErrorKind, OwnerStatus, Session, SessionDirectory as _, SessionId,
 };
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ async fn a_session_without_an_owner_is_taken() {
     let claimed = process.claim(id).await;
     assert_eq!(claimed.owner(), Some(&me("m1")));
     assert_eq!(claimed.epoch(), Some(1));
-    assert_eq!(claimed.presence(), Presence::Alive);
+    assert_eq!(claimed.owner_status(), OwnerStatus::Alive);
     assert!(claimed.remaining().is_some());
     assert_eq!(claimed, {
         // As a lookup reads it, but for the time that has passed.
@@ -242,7 +242,7 @@ async fn a_table_that_changes_is_written_all_the_same() {
     let database = migrated().await;
     // One connection, so that what was prepared before is used after.
     let one_connection = builder(&database).max_connections(1);
-    let process = Process::with("m1", one_connection, Freshness::new());
+    let process = Process::with("m1", one_connection, CachePolicy::new());
     let _present = process.present().await;
     for change in [
         "SELECT",

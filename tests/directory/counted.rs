@@ -3,7 +3,7 @@
 use metrics::set_default_local_recorder;
 use std::time::Duration;
 
-use tower_ownership::{Freshness, PostgresLookup};
+use tower_ownership::{CachePolicy, PostgresLookup};
 
 use crate::support::counted::{count, recorder, value};
 use crate::support::relay::Relay;
@@ -19,7 +19,7 @@ async fn beats_are_counted_by_whether_they_arrived_and_the_last_one_has_a_time()
     let database = migrated().await;
     let relay = Relay::to(database.port()).await;
     let builder = PostgresLookup::builder(database.url_through(relay.port())).ownership();
-    let process = Process::with("m1", builder, Freshness::new());
+    let process = Process::with("m1", builder, CachePolicy::new());
     let _present = process.present().await;
     let beats = |outcome: &str| {
         let name = format!(r#"presence_beats_total{{outcome="{outcome}"}}"#);

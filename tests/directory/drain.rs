@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_ownership::{AssignError, NodeState, Presence, SessionId};
+use tower_ownership::{AssignError, NodeState, OwnerStatus, SessionId};
 
 use crate::support::incident::PreviewSession;
 use crate::{Process, me, migrated, one, owned_by, row, unowned};
@@ -59,7 +59,10 @@ async fn a_machine_that_drains_is_given_nothing_and_beats_on() {
         "{error}"
     );
     let given = owned_by(&database, "m1").await;
-    assert_eq!(process.read(given).await.presence(), Presence::Draining);
+    assert_eq!(
+        process.read(given).await.owner_status(),
+        OwnerStatus::Draining
+    );
     // Its row is gone; it comes back as that of a machine which drains.
     database.execute("DELETE FROM ownership_machines").await;
     crate::eventually(
@@ -77,10 +80,10 @@ async fn a_machine_that_left_is_lost_at_once_and_back_after_a_restart() {
     let presence = process.present().await;
     presence.leave().await.unwrap();
     assert_eq!(process.node.state(), NodeState::Draining);
-    assert_eq!(process.read(id).await.presence(), Presence::Lost);
+    assert_eq!(process.read(id).await.owner_status(), OwnerStatus::Lost);
     let again = Process::of("m1", &database);
     let _present = again.present().await;
-    assert_eq!(again.read(id).await.presence(), Presence::Alive);
+    assert_eq!(again.read(id).await.owner_status(), OwnerStatus::Alive);
 }
 
 #[tokio::test]
@@ -148,5 +151,5 @@ async fn what_another_process_owns_is_not_drained() {
     before.drain(LONG).await.unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(row(&database, id).await, (Some("m1".to_owned()), 1, None));
-    assert_eq!(young.read(id).await.presence(), Presence::Alive);
+    assert_eq!(young.read(id).await.owner_status(), OwnerStatus::Alive);
 }

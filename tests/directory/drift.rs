@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tower_ownership::SessionDirectory as _;
 use tower_ownership::{
-    Freshness, LookupErrorKind, PostgresDirectory, SessionId, SessionLookup as _,
+    CachePolicy, LookupErrorKind, PostgresDirectory, SessionId, SessionLookup as _,
 };
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ async fn lose(database: &Database, how: &str) {
 }
 
 fn of(machine: &str, database: &Database) -> Process {
-    Process::with(machine, builder(database), Freshness::new().owned(F))
+    Process::with(machine, builder(database), CachePolicy::new().owned(F))
 }
 
 async fn error(process: &Process, id: Uuid) -> (LookupErrorKind, String) {

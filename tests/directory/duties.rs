@@ -6,7 +6,7 @@ use deadpool_postgres::{Manager, Pool};
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::NoTls;
-use tower_ownership::{Freshness, OnUnassigned, PostgresLookup};
+use tower_ownership::{CachePolicy, OnUnassigned, PostgresLookup};
 
 use crate::support::database::Database;
 use crate::support::postgres::Cluster;
@@ -31,7 +31,7 @@ async fn an_exhausted_pool_delays_no_beat() {
     let manager = Manager::new(database.config(), NoTls);
     let pool = Pool::builder(manager).max_size(2).build().unwrap();
     let lookup = PostgresLookup::builder(pool.clone()).ownership();
-    let process = Process::with("m1", lookup, Freshness::new());
+    let process = Process::with("m1", lookup, CachePolicy::new());
     let present = process.present().await;
     let _all = [pool.get().await.unwrap(), pool.get().await.unwrap()];
     sleep(Duration::from_millis(1_500)).await;
@@ -43,7 +43,7 @@ async fn an_exhausted_pool_delays_no_beat() {
 async fn beats_go_on_while_no_synchronous_standby_answers() {
     let cluster = Cluster::private();
     let database = migrated_in(&cluster).await;
-    let process = Process::with("m1", builder(&database), Freshness::new());
+    let process = Process::with("m1", builder(&database), CachePolicy::new());
     let present = process.present().await;
     let client = database.client().await;
     for set in [
@@ -74,7 +74,7 @@ async fn slow_claims_cost_neither_lookups_nor_beats() {
                  FOR EACH ROW EXECUTE FUNCTION slow()",
         )
         .await;
-    let freshness = Freshness::new().owned(Duration::from_millis(200));
+    let freshness = CachePolicy::new().owned(Duration::from_millis(200));
     let process = Process::around("m1", builder(&database).build().unwrap(), |layer| {
         layer
             .freshness(freshness)

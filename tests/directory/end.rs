@@ -1,6 +1,6 @@
 //! Ends.
 
-use tower_ownership::{Freshness, LookupErrorKind, SessionId, SessionStatus};
+use tower_ownership::{CachePolicy, LookupErrorKind, SessionId, SessionStatus};
 use uuid::Uuid;
 
 use crate::support::incident::PreviewSession;
@@ -103,11 +103,11 @@ async fn without_a_column_for_the_end_the_status_says_it() {
     let id = owned_by_state(&database).await;
     let without = builder(&database).columns(columns("ended_at="));
     // Nobody said which word an enum has.
-    let silent = Process::with("m1", without.clone(), Freshness::new());
+    let silent = Process::with("m1", without.clone(), CachePolicy::new());
     let error = silent.directory.end(SessionId::new(id)).await.unwrap_err();
     assert_eq!(error.kind(), LookupErrorKind::Corrupt, "{error:?}");
     let told = without.over_statuses(["done", "failed"]);
-    let told = Process::with("m1", told, Freshness::new());
+    let told = Process::with("m1", told, CachePolicy::new());
     let ended = told.directory.end(SessionId::new(id)).await.unwrap();
     assert_eq!(ended, Some(1));
     let status: String = one(&database, "SELECT status::text FROM preview_sessions").await;
@@ -130,7 +130,7 @@ async fn where_nothing_can_say_it_that_is_said() {
         .active_statuses(["active", "ended"]);
     let nothing = builder(&database).columns(columns("ended_at=,status="));
     for builder in [contradiction, nothing] {
-        let process = Process::with("m1", builder, Freshness::new());
+        let process = Process::with("m1", builder, CachePolicy::new());
         let error = process.directory.end(id).await.unwrap_err();
         assert_eq!(error.kind(), LookupErrorKind::Unavailable, "{error:?}");
     }

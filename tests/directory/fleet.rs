@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use tower_ownership::{Freshness, HeartbeatError};
+use tower_ownership::{CachePolicy, HeartbeatError};
 
 use crate::support::database::Database;
 use crate::{Process, builder, migrated, one};
 
-fn with(machine: &str, database: &Database, freshness: Freshness) -> Process {
+fn with(machine: &str, database: &Database, freshness: CachePolicy) -> Process {
     Process::with(machine, builder(database), freshness)
 }
 
@@ -23,7 +23,7 @@ async fn a_machine_with_another_freshness_does_not_start() {
     let stored: i64 = one(&database, "SELECT freshness_ms FROM ownership_fleet").await;
     assert_eq!(stored, 5_000);
     let _same = Process::of("m2", &database).present().await;
-    let longer = Freshness::new().owned(Duration::from_secs(8));
+    let longer = CachePolicy::new().owned(Duration::from_secs(8));
     let error = refused(&with("m3", &database, longer)).await;
     let HeartbeatError::FreshnessDiffers { ours, fleet } = &error else {
         panic!("{error:?}");
@@ -44,7 +44,7 @@ async fn of_many_that_start_at_once_all_agree() {
     let database = migrated().await;
     let processes: Vec<_> = (0..10)
         .map(|number| {
-            let freshness = Freshness::new().owned(Duration::from_secs(3 + number % 2));
+            let freshness = CachePolicy::new().owned(Duration::from_secs(3 + number % 2));
             with(&format!("m{number}"), &database, freshness)
         })
         .collect();
@@ -65,7 +65,7 @@ async fn of_many_that_start_at_once_all_agree() {
 #[tokio::test]
 async fn a_machine_that_serves_stale_owned_sessions_does_not_start() {
     let database = migrated().await;
-    let stale = Freshness::new().stale_owned_if_error(Duration::from_secs(1));
+    let stale = CachePolicy::new().stale_owned_if_error(Duration::from_secs(1));
     let error = refused(&with("m1", &database, stale)).await;
     assert!(
         matches!(error, HeartbeatError::ServesStaleOwned),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
-use tower_ownership::{Freshness, PostgresLookup};
+use tower_ownership::{CachePolicy, PostgresLookup};
 
 use crate::{Process, eventually, machine, migrated, unowned};
 
@@ -65,7 +65,7 @@ async fn a_write_without_its_commit_frees_its_row() {
         let port = without_commit(database.port()).await;
         let url = format!("{}{parameters}", database.url_through(port));
         let lookup = PostgresLookup::builder(url).ownership();
-        let stopped = Process::with("m1", lookup, Freshness::new());
+        let stopped = Process::with("m1", lookup, CachePolicy::new());
         let id = unowned(&database).await;
         let seen = Process::of("m2", &database).read(id).await;
         let (claimed, ()) = tokio::join!(stopped.try_claim(seen), eventually(&database, IDLE));
@@ -84,7 +84,7 @@ async fn a_read_without_its_commit_is_ended() {
     let port = without_commit(database.port()).await;
     let url = format!("{}?pgbouncer=true", database.url_through(port));
     let lookup = PostgresLookup::builder(url).ownership();
-    let stopped = Process::with("m1", lookup, Freshness::new());
+    let stopped = Process::with("m1", lookup, CachePolicy::new());
     let id = unowned(&database).await;
     assert_eq!(stopped.answer(id).await, "lookup-unavailable");
     eventually(&database, NOT_IDLE).await;

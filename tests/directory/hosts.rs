@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use tower_ownership::{Freshness, LookupErrorKind, PostgresLookup, SessionId, SessionLookup as _};
+use tower_ownership::{
+    CachePolicy, LookupErrorKind, PostgresLookup, SessionId, SessionLookup as _,
+};
 use uuid::Uuid;
 
 use crate::support::database::Database;
@@ -31,7 +33,7 @@ fn process(database: &Database, ports: [u16; 2]) -> Process {
     let own = format!("127.0.0.1:{}/", database.port());
     assert!(url.contains(&own), "{url}");
     let lookup = PostgresLookup::builder(url.replace(&own, &hosts)).ownership();
-    Process::with("m1", lookup, Freshness::new())
+    Process::with("m1", lookup, CachePolicy::new())
 }
 
 /// Looks until a lookup succeeds, and then on new connections.

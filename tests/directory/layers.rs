@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_ownership::{Freshness, NodeState, PostgresLookup, SessionId};
+use tower_ownership::{CachePolicy, NodeState, PostgresLookup, SessionId};
 
 use crate::support::database::Database;
 use crate::support::until_async;
@@ -10,8 +10,8 @@ use crate::{BEAT, Process, builder, migrated, owned_by, row};
 
 const LONG: Duration = Duration::from_secs(20);
 
-fn freshness() -> Freshness {
-    Freshness::new().owned(Duration::from_secs(1))
+fn freshness() -> CachePolicy {
+    CachePolicy::new().owned(Duration::from_secs(1))
 }
 
 /// A layer of machine `m1` on this lookup.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tower_ownership::{Freshness, LookupErrorKind, Presence, SessionFilter, SessionId};
+use tower_ownership::{CachePolicy, LookupErrorKind, OwnerStatus, SessionFilter, SessionId};
 use uuid::Uuid;
 
 use crate::support::database::Database;
@@ -47,12 +47,12 @@ async fn machines_are_listed_with_how_they_are() {
     assert_eq!(
         told,
         [
-            ("alive", Presence::Alive, false, false, false),
-            ("draining", Presence::Draining, true, false, false),
-            ("gone", Presence::Lost, false, false, true),
-            ("left", Presence::Lost, false, true, false),
-            ("lost", Presence::Lost, false, false, false),
-            ("m1", Presence::Alive, false, false, false),
+            ("alive", OwnerStatus::Alive, false, false, false),
+            ("draining", OwnerStatus::Draining, true, false, false),
+            ("gone", OwnerStatus::Lost, false, false, true),
+            ("left", OwnerStatus::Lost, false, true, false),
+            ("lost", OwnerStatus::Lost, false, false, false),
+            ("m1", OwnerStatus::Alive, false, false, false),
         ]
     );
     assert!(machines[4].beat_ago >= Duration::from_secs(16));
@@ -90,14 +90,20 @@ async fn sessions_are_listed_by_what_their_owners_are() {
         (SessionFilter::Unassigned, &["-"]),
         (SessionFilter::OwnedBy(me("left")), &["left"]),
         (SessionFilter::OwnedBy(me("lef")), &[]),
-        (SessionFilter::OwnersAre(Presence::Alive), &["alive"]),
-        (SessionFilter::OwnersAre(Presence::Draining), &["draining"]),
+        (SessionFilter::OwnersAre(OwnerStatus::Alive), &["alive"]),
         (
-            SessionFilter::OwnersAre(Presence::Lost),
+            SessionFilter::OwnersAre(OwnerStatus::Draining),
+            &["draining"],
+        ),
+        (
+            SessionFilter::OwnersAre(OwnerStatus::Lost),
             &["gone", "left", "lost"],
         ),
-        (SessionFilter::OwnersAre(Presence::NeverSeen), &["stranger"]),
-        (SessionFilter::OwnersAre(Presence::Unknown), &["-"]),
+        (
+            SessionFilter::OwnersAre(OwnerStatus::NeverSeen),
+            &["stranger"],
+        ),
+        (SessionFilter::OwnersAre(OwnerStatus::Unknown), &["-"]),
     ] {
         assert_eq!(
             owners(&process, filter.clone(), 100).await,
@@ -110,7 +116,12 @@ async fn sessions_are_listed_by_what_their_owners_are() {
         }
     }
     database.execute("DELETE FROM ownership_machines").await;
-    let all = owners(&process, SessionFilter::OwnersAre(Presence::Unknown), 100).await;
+    let all = owners(
+        &process,
+        SessionFilter::OwnersAre(OwnerStatus::Unknown),
+        100,
+    )
+    .await;
     assert_eq!(
         all.len(),
         7,
@@ -154,7 +165,7 @@ async fn a_session_is_told_as_it_stands_in_the_table() {
     assert_eq!(told, expected);
     assert_eq!((odd.id, odd.remaining), (SessionId::new(endless), None));
     assert_eq!(odd.owner.as_deref(), Some("not a machine"));
-    assert_eq!(odd.presence, Presence::NeverSeen);
+    assert_eq!(odd.presence, OwnerStatus::NeverSeen);
 }
 
 #[tokio::test]
@@ -165,12 +176,12 @@ async fn a_table_with_less_is_listed_with_less() {
         .await;
     owned_by(&database, "m1").await;
     let bare = builder(&database).columns(columns("status=,ended_at=,expires_at="));
-    let process = Process::with("m1", bare, Freshness::new());
+    let process = Process::with("m1", bare, CachePolicy::new());
     process.directory.migrate().await.unwrap();
     for filter in [
         SessionFilter::All,
         SessionFilter::OwnedBy(me("m1")),
-        SessionFilter::OwnersAre(Presence::Unknown),
+        SessionFilter::OwnersAre(OwnerStatus::Unknown),
     ] {
         let sessions = process.directory.sessions(&filter, 100).await.unwrap();
         assert_eq!(

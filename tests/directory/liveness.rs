@@ -10,7 +10,7 @@ use std::{
 
 use tokio::net::TcpListener;
 use tower_ownership::{
-    Freshness, HeartbeatState, OnLostOwner, health::Check, health::HealthCheck as _,
+    CachePolicy, HeartbeatState, OnLostOwner, health::Check, health::HealthCheck as _,
 };
 
 use crate::support::database::Database;
@@ -25,7 +25,7 @@ fn process(machine: &str, database: &Database) -> Process {
     let lookup = builder(database).lost_after(LOST_AFTER).build().unwrap();
     Process::around(machine, lookup, |layer| {
         layer
-            .freshness(Freshness::always_ask().owned(F))
+            .freshness(CachePolicy::always_ask().owned(F))
             .on_lost_owner(OnLostOwner::TakeOver)
     })
 }

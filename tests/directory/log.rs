@@ -176,7 +176,7 @@ fn beats_that_fail_for_half_the_silence_are_an_error() {
     let log = logged(async |log| {
         let database = migrated().await;
         let lookup = crate::builder(&database).lost_after(std::time::Duration::from_secs(2));
-        let freshness = tower_ownership::Freshness::new();
+        let freshness = tower_ownership::CachePolicy::new();
         let process = Process::with("m1", lookup, freshness);
         let presence = process.present().await;
         let refuse =

@@ -1,26 +1,26 @@
 //! What lookups read of a session's owner.
 
-use tower_ownership::{MachineId, PostgresLookup, Presence, SessionId, SessionLookup as _};
+use tower_ownership::{MachineId, OwnerStatus, PostgresLookup, SessionId, SessionLookup as _};
 use uuid::Uuid;
 
 use crate::support::database::Database;
 use crate::{Process, builder, machine, migrated, owned_by, row, unowned};
 
 /// One session for each state of its owner.
-async fn fleet(database: &Database) -> Vec<(Uuid, Presence)> {
+async fn fleet(database: &Database) -> Vec<(Uuid, OwnerStatus)> {
     machine(database, "alive", 1.0, "").await;
     machine(database, "draining", 1.0, ", draining = true").await;
     machine(database, "silent", 16.0, "").await;
     machine(database, "left", 1.0, ", left_at = now()").await;
     machine(database, "gone", 1.0, ", gone_at = now(), draining = true").await;
-    let mut sessions = vec![(unowned(database).await, Presence::Unknown)];
+    let mut sessions = vec![(unowned(database).await, OwnerStatus::Unknown)];
     for (owner, presence) in [
-        ("alive", Presence::Alive),
-        ("draining", Presence::Draining),
-        ("silent", Presence::Lost),
-        ("left", Presence::Lost),
-        ("gone", Presence::Lost),
-        ("stranger", Presence::NeverSeen),
+        ("alive", OwnerStatus::Alive),
+        ("draining", OwnerStatus::Draining),
+        ("silent", OwnerStatus::Lost),
+        ("left", OwnerStatus::Lost),
+        ("gone", OwnerStatus::Lost),
+        ("stranger", OwnerStatus::NeverSeen),
     ] {
         sessions.push((owned_by(database, owner).await, presence));
     }
@@ -34,7 +34,7 @@ async fn a_session_comes_with_its_owners_presence() {
     let process = Process::of("m1", &database);
     for (id, presence) in &sessions {
         let found = process.read(*id).await;
-        assert_eq!(found.presence(), *presence, "{:?}", found.owner());
+        assert_eq!(found.owner_status(), *presence, "{:?}", found.owner());
         let (_, epoch, _) = row(&database, *id).await;
         assert_eq!(found.epoch(), u64::try_from(epoch).ok());
         assert_eq!(found.released(), None);
@@ -51,7 +51,7 @@ async fn sessions_that_are_asked_for_together_do_too() {
         .map(|(id, _)| lookup.session(SessionId::new(*id)));
     let found = futures_util::future::join_all(asked).await;
     for (found, (_, presence)) in found.into_iter().zip(&sessions) {
-        assert_eq!(found.unwrap().unwrap().presence(), *presence);
+        assert_eq!(found.unwrap().unwrap().owner_status(), *presence);
     }
     assert!(database.statements_with("= ANY($1)") > 0);
 }
@@ -61,9 +61,12 @@ async fn a_fleet_that_keeps_no_presence_has_nobody_missing() {
     let database = migrated().await;
     let id = owned_by(&database, "m2").await;
     let process = Process::of("m1", &database);
-    assert_eq!(process.read(id).await.presence(), Presence::Unknown);
+    assert_eq!(process.read(id).await.owner_status(), OwnerStatus::Unknown);
     machine(&database, "m3", 0.0, "").await;
-    assert_eq!(process.read(id).await.presence(), Presence::NeverSeen);
+    assert_eq!(
+        process.read(id).await.owner_status(),
+        OwnerStatus::NeverSeen
+    );
 }
 
 #[tokio::test]
@@ -72,10 +75,10 @@ async fn how_long_is_too_long_can_be_said() {
     let id = owned_by(&database, "m2").await;
     machine(&database, "m2", 16.0, "").await;
     machine(&database, "m3", 0.0, "").await;
-    for (seconds, presence) in [(10, Presence::Lost), (600, Presence::Alive)] {
+    for (seconds, presence) in [(10, OwnerStatus::Lost), (600, OwnerStatus::Alive)] {
         let lookup = builder(&database).lost_after(std::time::Duration::from_secs(seconds));
         let found = lookup.build().unwrap().session(SessionId::new(id)).await;
-        assert_eq!(found.unwrap().unwrap().presence(), presence);
+        assert_eq!(found.unwrap().unwrap().owner_status(), presence);
     }
 }
 
@@ -88,7 +91,7 @@ async fn a_release_proof_is_read() {
         .await;
     let found = Process::of("m1", &database).read(id).await;
     assert_eq!((found.epoch(), found.released()), (Some(2), Some(2)));
-    assert_eq!(found.presence(), Presence::Unknown);
+    assert_eq!(found.owner_status(), OwnerStatus::Unknown);
 }
 
 #[tokio::test]
@@ -115,15 +118,15 @@ async fn a_query_of_ones_own_may_tell_the_same() {
     let told = lookup("7 AS epoch, 6 AS released, 'lost' AS presence");
     let found = told.session(id).await.unwrap().unwrap();
     assert_eq!((found.epoch(), found.released()), (Some(7), Some(6)));
-    assert_eq!(found.presence(), Presence::Lost);
+    assert_eq!(found.owner_status(), OwnerStatus::Lost);
     told.verify(&"m1".parse::<MachineId>().unwrap())
         .await
         .unwrap();
     let silent = lookup("NULL::bigint AS released, NULL AS presence");
     let found = silent.session(id).await.unwrap().unwrap();
     assert_eq!(
-        (found.released(), found.presence()),
-        (None, Presence::Unknown)
+        (found.released(), found.owner_status()),
+        (None, OwnerStatus::Unknown)
     );
     for wrong in ["-1 AS released", "'asleep' AS presence", "1 AS presence"] {
         assert!(lookup(wrong).session(id).await.is_err(), "{wrong}");

@@ -1,15 +1,15 @@
 //! The SQL of ownership.
 
 use tower_ownership::{
-    PostgresColumns, PostgresConfigError, PostgresDirectory, PostgresLookup, PostgresWatch,
-    Presence,
+    OwnerStatus, PostgresColumns, PostgresConfigError, PostgresDirectory, PostgresLookup,
+    PostgresWatch,
 };
 use uuid::Uuid;
 
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
 use crate::{Process, builder, me, migrated, one, owned_by, row};
-use tower_ownership::{Freshness, LookupErrorKind, SessionId};
+use tower_ownership::{CachePolicy, LookupErrorKind, SessionId};
 
 #[tokio::test]
 async fn it_may_be_applied_again_and_over_the_one_that_notifies() {
@@ -298,7 +298,7 @@ async fn a_large_table_is_filled_in_beside_its_readers_and_its_index_is_left() {
     assert_eq!(one::<i64>(&database, epochs).await, 0);
     // An index that holds other rows serves until the new one is built.
     let others = builder(&database).starting_statuses(["booting"]);
-    let process = Process::with("m1", others, Freshness::new());
+    let process = Process::with("m1", others, CachePolicy::new());
     let migrated = process.directory.migrate().await.unwrap();
     assert_eq!((migrated.done.len(), migrated.left.len()), (0, 1));
     let statements: Vec<&str> = migrated.left[0].sql.split(";\n").collect();
@@ -325,7 +325,7 @@ async fn an_index_that_does_not_fit_is_left_with_its_statement() {
     let database = migrated().await;
     owned_by(&database, "m1").await;
     let both = builder(&database).active_statuses(["active", "running"]);
-    let process = Process::with("m1", both, Freshness::new());
+    let process = Process::with("m1", both, CachePolicy::new());
     database
         .execute("ALTER INDEX preview_sessions_tower_ownership_owner RENAME TO by_hand")
         .await;
@@ -358,7 +358,7 @@ async fn an_index_of_a_partitioned_table_is_replaced() {
     let rename = "ALTER INDEX preview_sessions_tower_ownership_owner RENAME TO by_hand";
     for (active, rename) in [("running", rename), ("up", "SELECT")] {
         let other = builder(&database).active_statuses([active]);
-        let process = Process::with("m1", other, Freshness::new());
+        let process = Process::with("m1", other, CachePolicy::new());
         database.execute(rename).await;
         let migrated = process.directory.migrate().await.unwrap();
         for left in &migrated.left {
@@ -446,16 +446,16 @@ async fn names_and_types_may_be_odd() {
                 quoted(schema)
             ))
             .await;
-        let process = Process::with(&one, builder.clone(), Freshness::new());
+        let process = Process::with(&one, builder.clone(), CachePolicy::new());
         process.directory.migrate().await.unwrap();
         process.directory.migrate().await.unwrap();
         let presence = process.present().await;
         process.lookup.verify(&me(&one)).await.unwrap();
         let found = process.read(id).await;
-        assert_eq!(found.presence(), Presence::Alive);
+        assert_eq!(found.owner_status(), OwnerStatus::Alive);
         assert_eq!(found.epoch(), Some(1));
 
-        let next = Process::with(&other, builder, Freshness::new());
+        let next = Process::with(&other, builder, CachePolicy::new());
         let _present = next.present().await;
         let session = SessionId::new(id);
         let released = process.directory.release(session, &process.node).await;

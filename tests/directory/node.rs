@@ -8,8 +8,8 @@ use http_body_util::Full;
 use tokio::sync::oneshot;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_ownership::{
-    FlyReplay, Node, NodeBuilder, NodeError, NodeState, PathSegment, PostgresDirectory, Presence,
-    Rejection, RunningNode,
+    FlyReplay, Node, NodeBuilder, NodeError, NodeState, OwnerStatus, PathSegment,
+    PostgresDirectory, Rejection, RunningNode,
 };
 use uuid::Uuid;
 
@@ -131,7 +131,7 @@ async fn a_node_hears_of_changes_and_leaves() {
     let id = unowned(&database).await;
     let node = node("m1", directory).start().await.unwrap();
     assert_eq!(answer(&node, id).await, "served");
-    assert_eq!(reader.read(id).await.presence(), Presence::Alive);
+    assert_eq!(reader.read(id).await.owner_status(), OwnerStatus::Alive);
     until_async("it hears of a change", async || {
         database
             .execute("UPDATE preview_sessions SET container_id = 'm3'")

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tower_ownership::{Freshness, PostgresDirectory, SessionId};
+use tower_ownership::{CachePolicy, PostgresDirectory, SessionId};
 use uuid::Uuid;
 
 use crate::support::database::Database;
@@ -112,7 +112,7 @@ async fn a_claim_finds_a_row_that_moves_meanwhile() {
 async fn an_owner_after_a_release_serves_on_when_the_row_moves() {
     let database = by_life().await;
     database.execute(PostgresDirectory::MIGRATION).await;
-    let of = |machine| Process::with(machine, builder(&database), Freshness::new().owned(F));
+    let of = |machine| Process::with(machine, builder(&database), CachePolicy::new().owned(F));
     let (m1, m2) = (of("m1"), of("m2"));
     let (_one, _two) = (m1.present().await, m2.present().await);
     let id = owned_by(&database, "m1").await;
@@ -138,7 +138,7 @@ async fn an_owner_after_a_release_serves_on_when_the_row_moves() {
 async fn a_moved_row_is_served_by_one_machine() {
     let database = by_life().await;
     database.execute(PostgresDirectory::MIGRATION).await;
-    let of = |machine| Process::with(machine, builder(&database), Freshness::new().owned(F));
+    let of = |machine| Process::with(machine, builder(&database), CachePolicy::new().owned(F));
     let (m1, m2) = (of("m1"), of("m2"));
     let (_one, _two) = (m1.present().await, m2.present().await);
     let id = owned_by(&database, "m1").await;

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use tower_ownership::{
-    Freshness, NodeState, PostgresLookup, PostgresLookupBuilder, Presence, SessionFilter, SessionId,
+    CachePolicy, NodeState, OwnerStatus, PostgresLookup, PostgresLookupBuilder, SessionFilter,
+    SessionId,
 };
 
 use crate::race::{patient, race};
@@ -42,7 +43,7 @@ async fn the_life_of_an_ownership_is_the_same() {
 }
 
 async fn lives(database: Database, fleet: PostgresLookupBuilder) {
-    let process = |name| Process::with(name, fleet.clone(), Freshness::new());
+    let process = |name| Process::with(name, fleet.clone(), CachePolicy::new());
     let (m1, m2) = (process("m1"), process("m2"));
     m1.directory.migrate().await.unwrap();
     let (here, there) = (m1.present().await, m2.present().await);
@@ -75,7 +76,7 @@ async fn lives(database: Database, fleet: PostgresLookupBuilder) {
     for _ in 0..10 {
         assert_eq!(m1.directory.audit(10).await.unwrap(), Some(audit.clone()));
     }
-    let lost_owners = SessionFilter::OwnersAre(Presence::Lost);
+    let lost_owners = SessionFilter::OwnersAre(OwnerStatus::Lost);
     let listed = m2.directory.sessions(&lost_owners, 10).await.unwrap();
     assert_eq!(listed[0].id, SessionId::new(lost));
     assert_eq!(m2.directory.machines().await.unwrap().len(), 3);

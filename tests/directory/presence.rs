@@ -1,7 +1,7 @@
 //! Beats.
 
 use tower_ownership::{
-    HeartbeatError, HeartbeatState, NodeState, Presence, SessionId, SessionLookup as _,
+    HeartbeatError, HeartbeatState, NodeState, OwnerStatus, SessionId, SessionLookup as _,
 };
 
 use crate::support::postgres::Cluster;
@@ -150,7 +150,7 @@ async fn dropping_it_ends_the_beats_and_leaves_nothing() {
     let id = SessionId::new(owned_by(&database, "m1").await);
     until_async("it is lost", async || {
         let found = brief.session(id).await.unwrap().unwrap();
-        found.presence() == Presence::Lost
+        found.owner_status() == OwnerStatus::Lost
     })
     .await;
 }

@@ -7,7 +7,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_ownership::{
-    CacheHandle, FlyReplay, Freshness, Heartbeat, LookupError, Node, Owned, OwnershipLayer,
+    CacheHandle, CachePolicy, FlyReplay, Heartbeat, LookupError, Node, Owned, OwnershipLayer,
     OwnershipLayerBuilder, PathSegment, PostgresDirectory, PostgresLookup, PostgresLookupBuilder,
     Session, SessionDirectory as _, SessionId, SessionLookup as _,
 };
@@ -28,13 +28,13 @@ pub(crate) struct Process {
 impl Process {
     /// Of this machine, with the incident's table.
     pub(crate) fn of(machine: &str, database: &Database) -> Self {
-        Self::with(machine, builder(database), Freshness::new())
+        Self::with(machine, builder(database), CachePolicy::new())
     }
 
     pub(crate) fn with(
         machine: &str,
         builder: PostgresLookupBuilder,
-        freshness: Freshness,
+        freshness: CachePolicy,
     ) -> Self {
         let lookup = builder.build().unwrap();
         Self::around(machine, lookup, |layer| layer.freshness(freshness))

@@ -84,7 +84,7 @@ async fn a_claim_waits_for_who_writes_the_row_and_judges_what_they_left() {
     let process = Process::with(
         "m1",
         patient(builder(&database)),
-        tower_ownership::Freshness::new(),
+        tower_ownership::CachePolicy::new(),
     );
     let seen = process.read(id).await;
     let writer = database.client().await;

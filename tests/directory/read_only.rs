@@ -1,6 +1,6 @@
 //! Writers that an operator or a provider has stopped.
 
-use tower_ownership::{Freshness, LookupErrorKind, PostgresLookup};
+use tower_ownership::{CachePolicy, LookupErrorKind, PostgresLookup};
 
 use crate::support::postgres::Cluster;
 use crate::support::until_async;
@@ -17,7 +17,7 @@ async fn a_server_that_is_set_to_be_read_only_is_not_written() {
         machine(&database, "m1", 0.0, "").await;
         let url = format!("{}{parameters}", database.url());
         let lookup = PostgresLookup::builder(url).ownership();
-        let process = Process::with("m1", lookup, Freshness::new());
+        let process = Process::with("m1", lookup, CachePolicy::new());
         assert_eq!(
             process.claim(unowned(&database).await).await.epoch(),
             Some(1)
@@ -66,7 +66,7 @@ async fn a_primary_is_found_by_target_session_attrs() {
     for way in ways {
         let url = format!("{}?target_session_attrs=read-write{way}", database.url());
         let lookup = PostgresLookup::builder(url).ownership();
-        let process = Process::with("m1", lookup, Freshness::new());
+        let process = Process::with("m1", lookup, CachePolicy::new());
         process.lookup.verify(&crate::me("m1")).await.unwrap();
         let _present = process.present().await;
         assert_eq!(

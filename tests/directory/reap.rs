@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_ownership::{Freshness, Presence, SessionId};
+use tower_ownership::{CachePolicy, OwnerStatus, SessionId};
 use uuid::Uuid;
 
 use crate::support::database::Database;
@@ -144,7 +144,10 @@ async fn a_machine_whose_session_is_starting_is_not_forgotten() {
     .await;
     let reaped = process.directory.reap(HOUR, 10).await.unwrap();
     assert_eq!(reaped.machines, ["created"]);
-    assert_eq!(process.read(starting).await.presence(), Presence::Lost);
+    assert_eq!(
+        process.read(starting).await.owner_status(),
+        OwnerStatus::Lost
+    );
 }
 
 /// A machine that was away for so long that it was forgotten makes its row again.
@@ -178,7 +181,7 @@ async fn a_table_that_tells_no_end_keeps_its_sessions() {
     machine(&database, "lost", 3_700.0, "").await;
     machine(&database, "heard", 0.0, "").await;
     let endless = builder(&database).columns(columns("ended_at=,expires_at="));
-    let process = Process::with("m1", endless, Freshness::new());
+    let process = Process::with("m1", endless, CachePolicy::new());
     let reaped = process.directory.reap(HOUR, 100).await.unwrap();
     assert_eq!((reaped.sessions.len(), reaped.machines.len()), (0, 1));
     assert_eq!(sessions(&database).await, 1);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tower_ownership::{
-    Freshness, HeartbeatState, NodeState, OnUnassigned, PostgresLookup, Presence, SessionId,
+    CachePolicy, HeartbeatState, NodeState, OnUnassigned, OwnerStatus, PostgresLookup, SessionId,
 };
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use crate::{Process, builder, migrated, owned_by, row, unowned};
 
 /// A process of machine `m1`, in a fleet whose F is a second.
 fn process(database: &Database) -> Process {
-    let freshness = Freshness::new().owned(Duration::from_secs(1));
+    let freshness = CachePolicy::new().owned(Duration::from_secs(1));
     Process::with("m1", builder(database), freshness)
 }
 
@@ -85,13 +85,13 @@ async fn a_read_tells_the_older_process_at_once_and_the_younger_waits_until_it_h
     let _after = seldom(&young).await.unwrap();
     assert_eq!(young.answer(mine).await, "session-moving");
 
-    assert_eq!(old.read(mine).await.presence(), Presence::Superseded);
+    assert_eq!(old.read(mine).await.owner_status(), OwnerStatus::Superseded);
     old.cache.forget_all();
     assert_eq!(old.answer(mine).await, "duplicate-identity");
     assert_eq!(old.node.state(), NodeState::Fenced);
     assert!(before.health().state.is_alive());
 
-    assert_eq!(young.read(mine).await.presence(), Presence::Alive);
+    assert_eq!(young.read(mine).await.owner_status(), OwnerStatus::Alive);
     until_async("the younger is alone", async || young.node.is_alone()).await;
     assert_eq!(young.answer(mine).await, "epoch 1");
 }
@@ -115,7 +115,7 @@ async fn what_a_process_gives_up_while_it_waits_for_the_one_before_is_no_proof()
 async fn who_waits_for_the_process_before_claims_nothing_that_others_could_serve() {
     let database = migrated().await;
     let young = Process::around("m1", builder(&database).build().unwrap(), |layer| {
-        let freshness = Freshness::always_ask().owned(Duration::from_secs(1));
+        let freshness = CachePolicy::always_ask().owned(Duration::from_secs(1));
         layer
             .freshness(freshness)
             .on_unassigned(OnUnassigned::Claim)
@@ -187,7 +187,7 @@ async fn attempts_to_register_are_of_one_process() {
     let database = migrated().await;
     let relay = Relay::to(database.port()).await;
     let lookup = PostgresLookup::builder(database.url_through(relay.port())).ownership();
-    let freshness = Freshness::new().owned(Duration::from_secs(1));
+    let freshness = CachePolicy::new().owned(Duration::from_secs(1));
     let process = Process::with("m1", lookup, freshness);
     let mine = owned_by(&database, "m1").await;
     let start = || process.directory.heartbeat().start(&process.node);

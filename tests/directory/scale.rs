@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use serde_json::Value;
-use tower_ownership::{PostgresDirectory, Presence, SessionFilter};
+use tower_ownership::{OwnerStatus, PostgresDirectory, SessionFilter};
 
 use crate::support::database::Database;
 use crate::support::postgres::Cluster;
@@ -157,8 +157,8 @@ async fn listed(database: &Database, directory: &PostgresDirectory) {
     for (filter, expected, parameter) in [
         (SessionFilter::All, 50, "NULL::text"),
         (SessionFilter::Unassigned, 2, ""),
-        (SessionFilter::OwnersAre(Presence::Lost), 50, "3"),
-        (SessionFilter::OwnersAre(Presence::Unknown), 2, "0"),
+        (SessionFilter::OwnersAre(OwnerStatus::Lost), 50, "3"),
+        (SessionFilter::OwnersAre(OwnerStatus::Unknown), 2, "0"),
     ] {
         let sessions = directory.sessions(&filter, 50).await.unwrap();
         assert_eq!(sessions.len(), expected, "{filter:?}");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tower_ownership::{Freshness, HeartbeatError, NodeState, OnUnassigned, SessionId};
+use tower_ownership::{CachePolicy, HeartbeatError, NodeState, OnUnassigned, SessionId};
 use uuid::Uuid;
 
 use crate::support::database::Database;
@@ -15,7 +15,7 @@ const F: Duration = Duration::from_secs(1);
 fn of(machine: &str, database: &Database) -> Process {
     let lookup = builder(database).build().unwrap();
     Process::around(machine, lookup, |layer| {
-        let freshness = Freshness::new().owned(F);
+        let freshness = CachePolicy::new().owned(F);
         let layer = layer.freshness(freshness);
         layer.on_unassigned(OnUnassigned::Claim)
     })
@@ -96,7 +96,7 @@ async fn who_waits_for_its_presence_serves_from_when_it_has_joined() {
     let with = |machine: &str, owned| {
         let lookup = builder(&database).build().unwrap();
         Process::around(machine, lookup, |layer| {
-            let layer = layer.freshness(Freshness::new().owned(owned));
+            let layer = layer.freshness(CachePolicy::new().owned(owned));
             layer.awaits_presence()
         })
     };

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tower_ownership::{
-    Freshness, Heartbeat, OnLostOwner, OnUnassigned, PostgresDirectory, Presence,
+    CachePolicy, Heartbeat, OnLostOwner, OnUnassigned, OwnerStatus, PostgresDirectory,
 };
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ fn process(machine: &str, database: &Database) -> Process {
     let lookup = builder(database).lost_after(LOST_AFTER).build().unwrap();
     Process::around(machine, lookup, |layer| {
         layer
-            .freshness(Freshness::always_ask().owned(F))
+            .freshness(CachePolicy::always_ask().owned(F))
             .on_lost_owner(OnLostOwner::TakeOver)
             .on_unassigned(OnUnassigned::Claim)
     })
@@ -97,30 +97,30 @@ async fn a_silent_owner_is_lost_only_if_a_witness_was_heard() {
     let id = owned_by(&database, "m1").await;
     for (owner, witness, steady, expected) in [
         // The owner beats.
-        (1.0, 1.0, 60.0, Presence::Alive),
-        (1.0, 60.0, 60.0, Presence::Alive),
+        (1.0, 1.0, 60.0, OwnerStatus::Alive),
+        (1.0, 60.0, 60.0, OwnerStatus::Alive),
         // Both are silent.
-        (60.0, 60.0, 120.0, Presence::Silent),
+        (60.0, 60.0, 120.0, OwnerStatus::Silent),
         // The witness was heard again a moment ago, or for less than the silence.
-        (60.0, 0.0, 0.0, Presence::Silent),
-        (60.0, 1.0, 14.0, Presence::Silent),
+        (60.0, 0.0, 0.0, OwnerStatus::Silent),
+        (60.0, 1.0, 14.0, OwnerStatus::Silent),
         // It was heard for long enough, but not while the owner was silent.
-        (16.0, 3.0, 60.0, Presence::Silent),
-        (16.0, 0.5, 60.0, Presence::Lost),
-        (60.0, 1.0, 17.0, Presence::Lost),
+        (16.0, 3.0, 60.0, OwnerStatus::Silent),
+        (16.0, 0.5, 60.0, OwnerStatus::Lost),
+        (60.0, 1.0, 17.0, OwnerStatus::Lost),
         // The clock was set back, and the owner has not beaten since.
-        (-60.0, 1.0, 14.0, Presence::Silent),
-        (-60.0, 1.0, 17.0, Presence::Lost),
-        (-10.0, 1.0, 60.0, Presence::Alive),
+        (-60.0, 1.0, 14.0, OwnerStatus::Silent),
+        (-60.0, 1.0, 17.0, OwnerStatus::Lost),
+        (-10.0, 1.0, 60.0, OwnerStatus::Alive),
         // Another one's beat is from before the clock was set back.
-        (1.0, -60.0, 120.0, Presence::Alive),
-        (60.0, -60.0, 120.0, Presence::Silent),
+        (1.0, -60.0, 120.0, OwnerStatus::Alive),
+        (60.0, -60.0, 120.0, OwnerStatus::Silent),
     ] {
         machine(&database, "m1", owner, "").await;
         let since = format!(", steady_since = now() - interval '{steady} s'");
         machine(&database, "m2", witness, &since).await;
         let case = format!("owner {owner}, witness {witness}, steady {steady}");
-        assert_eq!(reader.read(id).await.presence(), expected, "{case}");
+        assert_eq!(reader.read(id).await.owner_status(), expected, "{case}");
     }
 }
 

@@ -13,7 +13,7 @@ use hyper::body::Frame;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
-use tower_ownership::{FlyReplay, Freshness, Owned, OwnershipLayer, PathSegment, PostgresLookup};
+use tower_ownership::{CachePolicy, FlyReplay, Owned, OwnershipLayer, PathSegment, PostgresLookup};
 use uuid::Uuid;
 
 use crate::support::database::Database;
@@ -61,7 +61,7 @@ async fn slow_readers_stop_no_other_lookups() {
         )
         .await;
     let lookup = PostgresLookup::builder(database.url()).build().unwrap();
-    let freshness = Freshness::new().owned(F).elsewhere(F).unknown(F);
+    let freshness = CachePolicy::new().owned(F).elsewhere(F).unknown(F);
     let layer = OwnershipLayer::builder(lookup)
         .session(PathSegment::after("/session").unwrap())
         .machine(me("m1"))

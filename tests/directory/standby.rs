@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tower_ownership::{
-    Freshness, LookupError, LookupErrorKind, PostgresLookup, PostgresVerifyError, SessionId,
+    CachePolicy, LookupError, LookupErrorKind, PostgresLookup, PostgresVerifyError, SessionId,
     SessionLookup as _,
 };
 use uuid::Uuid;
@@ -49,8 +49,8 @@ impl Pair {
     }
 }
 
-fn freshness() -> Freshness {
-    Freshness::new().owned(F).elsewhere(F / 2).unknown(F / 2)
+fn freshness() -> CachePolicy {
+    CachePolicy::new().owned(F).elsewhere(F / 2).unknown(F / 2)
 }
 
 fn process(url: &str, machine: &str) -> Process {

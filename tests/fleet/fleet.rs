@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower_ownership::testing::{FlyEdge, FlyEdgeBuilder, HopKind};
 use tower_ownership::{
-    FlyReplay, Freshness, MachineId, MemoryDirectory, OwnershipLayer, OwnershipLayerBuilder,
+    CachePolicy, FlyReplay, MachineId, MemoryDirectory, OwnershipLayer, OwnershipLayerBuilder,
     PathSegment, Session, SessionId, SessionLookup,
 };
 use uuid::Uuid;
@@ -37,7 +37,7 @@ pub fn layer(machine: &str, lookup: impl SessionLookup) -> OwnershipLayerBuilder
         .machine(machine_id(machine))
         .replay(FlyReplay::new())
         // What these tests change, they want to see in the next answer.
-        .freshness(Freshness::always_ask())
+        .freshness(CachePolicy::always_ask())
 }
 
 /// An edge whose failures come quickly, with fresh requests landing on [`WRONG`].

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
 use tower_ownership::testing::FlyEdge;
-use tower_ownership::{Loss, PostgresLookup};
+use tower_ownership::{LossReason, PostgresLookup};
 use uuid::Uuid;
 
 use crate::client::{Answer, SOON, client, get, request, send};
@@ -171,7 +171,7 @@ async fn a_container_that_is_asked_to_stop_hands_its_sessions_on_and_nobody_wait
     let Message::Close(Some(goodbye)) = goodbye else {
         panic!("no goodbye, but {goodbye:?}");
     };
-    assert_eq!(goodbye.code, CloseCode::from(Loss::CLOSE_CODE));
+    assert_eq!(goodbye.code, CloseCode::from(LossReason::CLOSE_CODE));
     assert_eq!(goodbye.reason, "draining");
     drop(socket);
     assert_eq!(pair.owner.exit_status(), 0);

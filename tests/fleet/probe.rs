@@ -15,8 +15,8 @@ use tower_ownership::probe::{InvalidProbe, Probe, ProbeOutcome, ProbeSecret};
 use tower_ownership::testing::{EdgeMachine, FlyEdge, FlyEdgeBuilder, HopKind};
 use tower_ownership::{
     Address, Fallback, Finding, FlyReplay, Header, MemoryDirectory, OnLostOwner, OnUnassigned,
-    OwnershipLayer, OwnershipLayerBuilder, Presence, Redirect, Session, SessionId, SessionStatus,
-    health::Check,
+    OwnerStatus, OwnershipLayer, OwnershipLayerBuilder, Redirect, Session, SessionId,
+    SessionStatus, health::Check,
 };
 
 use crate::client::{SOON, get, request, send};
@@ -264,11 +264,11 @@ async fn an_owner_that_the_directory_knows_to_be_away_is_told_as_that() {
     let fleet = fleet().await;
     let session = new_session();
     for (presence, finding) in [
-        (Presence::Lost, Finding::OwnerLost),
-        (Presence::NeverSeen, Finding::OwnerNeverSeen),
+        (OwnerStatus::Lost, Finding::OwnerLost),
+        (OwnerStatus::NeverSeen, Finding::OwnerNeverSeen),
     ] {
         let owned = Session::owned_by(session, machine_id(OWNER));
-        fleet.sessions.insert(owned.with_presence(presence));
+        fleet.sessions.insert(owned.with_owner_status(presence));
         let outcome = run(&fleet, session).await;
         assert_eq!(outcome.finding(), Some(finding));
     }
@@ -370,7 +370,7 @@ async fn a_probe_claims_and_takes_over_nothing() {
             "session-starting",
         ),
         (
-            Session::owned_by(lost, machine_id(OWNER)).with_presence(Presence::Lost),
+            Session::owned_by(lost, machine_id(OWNER)).with_owner_status(OwnerStatus::Lost),
             "owner-lost",
         ),
     ] {

@@ -7,7 +7,7 @@
 //! is counted is how many ticks have passed since the last such mishap in which nobody served.
 //!
 //! The requests are such as no hint stands in the way of. One that says that the session is
-//! elsewhere can keep a machine from asking for as long as `Freshness::elsewhere`, until a request
+//! elsewhere can keep a machine from asking for as long as `CachePolicy::elsewhere`, until a request
 //! comes whose replay failed.
 
 use std::hash::{Hash, Hasher};

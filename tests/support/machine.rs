@@ -13,8 +13,8 @@ use std::{
 use http::{Request, Response};
 use tower::{Layer, Service, ServiceExt};
 use tower_ownership::{
-    CacheHandle, FlyReplay, Freshness, MachineId, Ownership, OwnershipLayer, OwnershipLayerBuilder,
-    PathSegment, Rejection, SessionLookup,
+    CacheHandle, CachePolicy, FlyReplay, MachineId, Ownership, OwnershipLayer,
+    OwnershipLayerBuilder, PathSegment, Rejection, SessionLookup,
 };
 use uuid::Uuid;
 
@@ -34,7 +34,7 @@ pub enum Answer {
 }
 
 impl Machine {
-    pub fn new(id: &str, lookup: impl SessionLookup, freshness: Freshness) -> Self {
+    pub fn new(id: &str, lookup: impl SessionLookup, freshness: CachePolicy) -> Self {
         Self::built(id, lookup, |builder| builder.freshness(freshness))
     }
 

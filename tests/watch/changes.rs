@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
-use tower_ownership::{Freshness, SessionId, SessionLookup as _, lookup_fn};
+use tower_ownership::{CachePolicy, SessionId, SessionLookup as _, lookup_fn};
 use uuid::Uuid;
 
 use crate::support::incident::PreviewSession;
@@ -13,8 +13,8 @@ use crate::{Machine, ask, give, layer, listening, long, lookup, told, until, wit
 #[tokio::test]
 async fn a_session_that_moves_is_served_by_its_new_machine_at_once() {
     let (database, id) = with_session().await;
-    let old = Machine::with("m1", &database, Freshness::new(), |watch| watch).await;
-    let new = Machine::with("m2", &database, Freshness::new(), |watch| watch).await;
+    let old = Machine::with("m1", &database, CachePolicy::new(), |watch| watch).await;
+    let new = Machine::with("m2", &database, CachePolicy::new(), |watch| watch).await;
     assert_eq!(old.ask(id).await, "served");
     assert_eq!(new.ask(id).await, "to m1");
 

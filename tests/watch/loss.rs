@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tower_ownership::{Freshness, PostgresWatch, WatchError, WatchState};
+use tower_ownership::{CachePolicy, PostgresWatch, WatchError, WatchState};
 
 use crate::support::incident::PreviewSession;
 use crate::support::postgres::Cluster;
@@ -131,7 +131,7 @@ async fn why_it_does_not_listen_is_told() {
     let (database, _) = with_session().await;
     let nowhere = database.url().replace(database.name(), "nowhere");
     let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
-    let layer = layer("m1", lookup(&database), Freshness::new());
+    let layer = layer("m1", lookup(&database), CachePolicy::new());
     let watch = PostgresWatch::builder(nowhere)
         .on_change(move |health| drop(told.send(health.clone())))
         .start(layer.cache())

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_ownership::{
-    FlyReplay, Freshness, MachineId, Owned, OwnershipLayer, PathSegment, PostgresLookup,
+    CachePolicy, FlyReplay, MachineId, Owned, OwnershipLayer, PathSegment, PostgresLookup,
     PostgresWatch, PostgresWatchBuilder, Rejection, SessionLookup, WatchHealth, WatchState,
 };
 use uuid::Uuid;
@@ -34,14 +34,14 @@ use support::database::Database;
 use support::incident::PreviewSession;
 
 /// As long as it goes, so that nothing is seen because it became old.
-fn long() -> Freshness {
-    Freshness::new()
-        .owned(Freshness::LONGEST)
-        .elsewhere(Freshness::LONGEST)
-        .unknown(Freshness::LONGEST)
+fn long() -> CachePolicy {
+    CachePolicy::new()
+        .owned(CachePolicy::LONGEST)
+        .elsewhere(CachePolicy::LONGEST)
+        .unknown(CachePolicy::LONGEST)
 }
 
-fn layer(machine: &str, lookup: impl SessionLookup, freshness: Freshness) -> OwnershipLayer {
+fn layer(machine: &str, lookup: impl SessionLookup, freshness: CachePolicy) -> OwnershipLayer {
     OwnershipLayer::builder(lookup)
         .session(PathSegment::after("/session").unwrap())
         .machine(machine.parse::<MachineId>().unwrap())
@@ -146,7 +146,7 @@ impl Machine {
     async fn with(
         name: &str,
         database: &Database,
-        freshness: Freshness,
+        freshness: CachePolicy,
         set: impl FnOnce(PostgresWatchBuilder) -> PostgresWatchBuilder,
     ) -> Self {
         let lookup = lookup(database);

@@ -56,7 +56,7 @@ impl Machines {
     }
 
     fn wants(&self, machine: &MachineStatus) -> bool {
-        let presence = self.presence.map(OwnersAre::presence);
+        let presence = self.presence.map(OwnersAre::owner_status);
         presence.is_none_or(|presence| machine.presence == presence)
             && (self.region.is_none() || machine.region == self.region)
     }

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use tower_ownership::{
-    MachineId, Presence, SessionFilter,
+    MachineId, OwnerStatus, SessionFilter,
     doctor::{Fleet, FleetSessions},
 };
 
@@ -58,14 +58,14 @@ pub enum OwnersAre {
 }
 
 impl OwnersAre {
-    pub fn presence(self) -> Presence {
+    pub fn owner_status(self) -> OwnerStatus {
         match self {
-            Self::Alive => Presence::Alive,
-            Self::Draining => Presence::Draining,
-            Self::Silent => Presence::Silent,
-            Self::Lost => Presence::Lost,
-            Self::NeverSeen => Presence::NeverSeen,
-            Self::Unknown => Presence::Unknown,
+            Self::Alive => OwnerStatus::Alive,
+            Self::Draining => OwnerStatus::Draining,
+            Self::Silent => OwnerStatus::Silent,
+            Self::Lost => OwnerStatus::Lost,
+            Self::NeverSeen => OwnerStatus::NeverSeen,
+            Self::Unknown => OwnerStatus::Unknown,
         }
     }
 }
@@ -76,7 +76,7 @@ impl Sessions {
         let filter = match (self.unassigned, self.owner, self.presence) {
             (true, _, _) => SessionFilter::Unassigned,
             (_, Some(owner), _) => SessionFilter::OwnedBy(owner),
-            (_, _, Some(presence)) => SessionFilter::OwnersAre(presence.presence()),
+            (_, _, Some(presence)) => SessionFilter::OwnersAre(presence.owner_status()),
             _ => SessionFilter::All,
         };
         let limit = usize::from(self.limit);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Fleet, Harness, LOST_AFTER, Member, Outcome, expect, ok};
-use crate::{Beat, Membership, Presence, Registration};
+use crate::{Beat, Membership, OwnerStatus, Registration};
 
 pub(super) async fn the_first_ttl_is_the_fleets<H: Harness>(fleet: Fleet<H>) -> Outcome {
     let (one, other) = (fleet.process("one").await?, fleet.process("other").await?);
@@ -24,7 +24,7 @@ pub(super) async fn a_machine_that_beats_is_alive<H: Harness>(fleet: Fleet<H>) -
     let one = fleet.member("one").await?;
     let session = fleet.session(Some("one")).await?;
     expect("the beat", one.beat().await?, Beat::Alive { rival: None })?;
-    expect("the owner", one.status(session).await?, Presence::Alive)
+    expect("the owner", one.status(session).await?, OwnerStatus::Alive)
 }
 
 pub(super) async fn a_machine_that_was_never_registered_was_never_seen<H: Harness>(
@@ -35,13 +35,13 @@ pub(super) async fn a_machine_that_was_never_registered_was_never_seen<H: Harnes
     expect(
         "without machines",
         reader.status(session).await?,
-        Presence::Unknown,
+        OwnerStatus::Unknown,
     )?;
     fleet.member("one").await?;
     expect(
         "with one",
         reader.status(session).await?,
-        Presence::NeverSeen,
+        OwnerStatus::NeverSeen,
     )
 }
 
@@ -63,14 +63,14 @@ pub(super) async fn a_machine_that_is_silent_beside_a_witness_is_lost<H: Harness
     );
     let session = fleet.session(Some("silent")).await?;
     pass_beside(&fleet, &witness, 3).await?;
-    expect("before", witness.status(session).await?, Presence::Alive)?;
+    expect("before", witness.status(session).await?, OwnerStatus::Alive)?;
     pass_beside(&fleet, &witness, 9).await?;
-    expect("after", witness.status(session).await?, Presence::Lost)?;
+    expect("after", witness.status(session).await?, OwnerStatus::Lost)?;
     silent.beat().await?;
     expect(
         "once it beats",
         witness.status(session).await?,
-        Presence::Alive,
+        OwnerStatus::Alive,
     )
 }
 
@@ -80,7 +80,11 @@ pub(super) async fn machines_that_are_all_silent_are_not_lost<H: Harness>(
     let (_one, other) = (fleet.member("one").await?, fleet.member("other").await?);
     let session = fleet.session(Some("one")).await?;
     fleet.harness.pass(10 * LOST_AFTER).await;
-    expect("the owner", other.status(session).await?, Presence::Silent)
+    expect(
+        "the owner",
+        other.status(session).await?,
+        OwnerStatus::Silent,
+    )
 }
 
 pub(super) async fn a_witness_that_was_silent_itself_is_none<H: Harness>(
@@ -90,11 +94,15 @@ pub(super) async fn a_witness_that_was_silent_itself_is_none<H: Harness>(
     let session = fleet.session(Some("one")).await?;
     fleet.harness.pass(10 * LOST_AFTER).await;
     other.beat().await?;
-    expect("at once", other.status(session).await?, Presence::Silent)?;
+    expect("at once", other.status(session).await?, OwnerStatus::Silent)?;
     pass_beside(&fleet, &other, 3).await?;
-    expect("soon after", other.status(session).await?, Presence::Silent)?;
+    expect(
+        "soon after",
+        other.status(session).await?,
+        OwnerStatus::Silent,
+    )?;
     pass_beside(&fleet, &other, 2).await?;
-    expect("later", other.status(session).await?, Presence::Lost)
+    expect("later", other.status(session).await?, OwnerStatus::Lost)
 }
 
 pub(super) async fn a_restart_without_leaving_takes_over<H: Harness>(fleet: Fleet<H>) -> Outcome {
@@ -160,7 +168,11 @@ pub(super) async fn an_older_process_cannot_leave_for_a_younger_one<H: Harness>(
     let (old, young) = (fleet.member("one").await?, fleet.member("one").await?);
     let session = fleet.session(Some("one")).await?;
     old.leave(true).await?;
-    expect("the machine", young.status(session).await?, Presence::Alive)
+    expect(
+        "the machine",
+        young.status(session).await?,
+        OwnerStatus::Alive,
+    )
 }
 
 pub(super) async fn a_forgotten_machine_is_restored_by_its_heartbeat<H: Harness>(
@@ -169,9 +181,17 @@ pub(super) async fn a_forgotten_machine_is_restored_by_its_heartbeat<H: Harness>
     let (one, reader) = (fleet.member("one").await?, fleet.member("reader").await?);
     let session = fleet.session(Some("one")).await?;
     fleet.harness.forget_machine(&one.me.machine).await;
-    expect("to itself", one.status(session).await?, Presence::NeverSeen)?;
+    expect(
+        "to itself",
+        one.status(session).await?,
+        OwnerStatus::NeverSeen,
+    )?;
     expect("the beat", one.beat().await?, Beat::Restored)?;
-    expect("afterwards", reader.status(session).await?, Presence::Alive)?;
+    expect(
+        "afterwards",
+        reader.status(session).await?,
+        OwnerStatus::Alive,
+    )?;
     let after = fleet.process("one").await?;
     expect(
         "the next process",
@@ -186,7 +206,11 @@ pub(super) async fn a_machine_that_is_gone_neither_beats_nor_registers<H: Harnes
     let (one, reader) = (fleet.member("one").await?, fleet.member("reader").await?);
     let session = fleet.session(Some("one")).await?;
     fleet.harness.declare_gone(&one.me.machine).await;
-    expect("the owner", reader.status(session).await?, Presence::Lost)?;
+    expect(
+        "the owner",
+        reader.status(session).await?,
+        OwnerStatus::Lost,
+    )?;
     expect("the beat", one.beat().await?, Beat::Removed)?;
     let after = fleet.process("one").await?;
     expect("the next", after.register().await?, Registration::Removed)
@@ -196,7 +220,11 @@ pub(super) async fn a_machine_that_has_left_is_lost<H: Harness>(fleet: Fleet<H>)
     let (one, reader) = (fleet.member("one").await?, fleet.member("reader").await?);
     let session = fleet.session(Some("one")).await?;
     one.leave(true).await?;
-    expect("the owner", reader.status(session).await?, Presence::Lost)
+    expect(
+        "the owner",
+        reader.status(session).await?,
+        OwnerStatus::Lost,
+    )
 }
 
 pub(super) async fn a_draining_machine_is_draining<H: Harness>(fleet: Fleet<H>) -> Outcome {
@@ -206,13 +234,13 @@ pub(super) async fn a_draining_machine_is_draining<H: Harness>(fleet: Fleet<H>) 
     expect(
         "the owner",
         reader.status(session).await?,
-        Presence::Draining,
+        OwnerStatus::Draining,
     )?;
     one.beat().await?;
     expect(
         "after a beat",
         reader.status(session).await?,
-        Presence::Draining,
+        OwnerStatus::Draining,
     )
 }
 
@@ -224,11 +252,11 @@ pub(super) async fn a_read_tells_a_process_of_its_successor<H: Harness>(
     expect(
         "to the older",
         old.status(session).await?,
-        Presence::Superseded,
+        OwnerStatus::Superseded,
     )?;
     expect(
         "to the younger",
         young.status(session).await?,
-        Presence::Alive,
+        OwnerStatus::Alive,
     )
 }

@@ -13,7 +13,7 @@ use std::{
 use uuid::Uuid;
 
 use super::MemoryDirectory;
-use crate::{Address, MachineId, Presence};
+use crate::{Address, MachineId, OwnerStatus};
 
 pub(super) struct Fleet {
     machines: HashMap<MachineId, Machine>,
@@ -86,23 +86,23 @@ impl Fleet {
     }
 
     /// How an owner is, and the boot id of the process that registered it.
-    pub(super) fn status_of(&self, owner: &MachineId) -> (Presence, Option<Uuid>) {
+    pub(super) fn status_of(&self, owner: &MachineId) -> (OwnerStatus, Option<Uuid>) {
         let Some(machine) = self.machines.get(owner) else {
             let status = if self.machines.is_empty() {
-                Presence::Unknown
+                OwnerStatus::Unknown
             } else {
-                Presence::NeverSeen
+                OwnerStatus::NeverSeen
             };
             return (status, None);
         };
         let status = if self.is_lost(owner) {
-            Presence::Lost
+            OwnerStatus::Lost
         } else if machine.draining {
-            Presence::Draining
+            OwnerStatus::Draining
         } else if self.is_heard(machine) {
-            Presence::Alive
+            OwnerStatus::Alive
         } else {
-            Presence::Silent
+            OwnerStatus::Silent
         };
         (status, Some(machine.boot_id))
     }

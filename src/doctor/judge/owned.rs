@@ -1,14 +1,14 @@
 //! What is wrong with a session whose row is fine and names an owner: the owner, or the way there.
 
 use crate::{
-    Finding, Presence,
+    Finding, OwnerStatus,
     doctor::{
         Complaint,
         facts::{Answer, Facts, Got, PlatformMachine},
         words::seconds,
     },
-    lookup::postgres::SeenMachine,
     machine::shape::alike,
+    postgres::SeenMachine,
 };
 
 /// Longest time since another process wrote the owner's row for it to be running still: twenty
@@ -65,12 +65,12 @@ impl<'a> Case<'a> {
 
     fn of_the_owner(&self) -> Option<Complaint> {
         let facts = self.facts;
-        let presence = facts.presence();
-        let never_seen = presence == Presence::NeverSeen;
+        let presence = facts.owner_status();
+        let never_seen = presence == OwnerStatus::NeverSeen;
         let served = facts.is_served_in_its_place();
         let is_gone = facts.platform.machine == PlatformMachine::Gone;
         let unheard_of =
-            never_seen || presence == Presence::Unknown && (is_gone || facts.no_candidate());
+            never_seen || presence == OwnerStatus::Unknown && (is_gone || facts.no_candidate());
         if let Some(other) = facts.another_form(self.owner).filter(|_| unheard_of) {
             let evidence = format!(
                 ": this session's is `{}`, while machines are called like `{other}`, so no machine ever \
@@ -121,10 +121,10 @@ impl<'a> Case<'a> {
                 if facts.no_candidate() && !never_seen =>
             {
                 let known = match (presence, seen) {
-                    (Presence::Alive | Presence::Draining, None) => {
+                    (OwnerStatus::Alive | OwnerStatus::Draining, None) => {
                         ", although the directory takes it for alive".to_owned()
                     }
-                    (Presence::Lost, Some(ago)) => format!(", last seen {ago} ago"),
+                    (OwnerStatus::Lost, Some(ago)) => format!(", last seen {ago} ago"),
                     (_, Some(ago)) => format!(", although it was seen {ago} ago"),
                     (_, None) => ", so it was destroyed, or never created".to_owned(),
                 };
@@ -136,12 +136,12 @@ impl<'a> Case<'a> {
         Some(self.told(finding, &evidence))
     }
 
-    fn of_presence(&self, presence: Presence, served: bool) -> Option<Complaint> {
+    fn of_presence(&self, presence: OwnerStatus, served: bool) -> Option<Complaint> {
         let (finding, evidence) = match presence {
             // By chance: requests that reach other machines are refused.
-            Presence::Lost | Presence::NeverSeen if served => {
+            OwnerStatus::Lost | OwnerStatus::NeverSeen if served => {
                 let how = match presence {
-                    Presence::NeverSeen => ": it is not in the table of machines".to_owned(),
+                    OwnerStatus::NeverSeen => ": it is not in the table of machines".to_owned(),
                     _ => lost(self.facts),
                 };
                 let status = self.facts.got().map_or(0, |got| got.status);
@@ -151,12 +151,12 @@ impl<'a> Case<'a> {
                 );
                 (Finding::HeartbeatsMissing, evidence)
             }
-            Presence::NeverSeen => (
+            OwnerStatus::NeverSeen => (
                 Finding::OwnerNeverSeen,
                 ", so the container was not created".to_owned(),
             ),
-            Presence::Lost => (Finding::OwnerLost, lost(self.facts)),
-            Presence::Draining => (
+            OwnerStatus::Lost => (Finding::OwnerLost, lost(self.facts)),
+            OwnerStatus::Draining => (
                 Finding::OwnerDraining,
                 ": it gives its sessions up, and will serve no new request".to_owned(),
             ),

@@ -7,14 +7,14 @@ use crate::{
         Diagnosis,
         facts::{Answered, Got, Platform, PlatformMachine, Service},
     },
-    lookup::postgres::SeenMachine,
+    postgres::SeenMachine,
 };
 
 const OWNER: &str = "e2863555a91708";
 const LANDED: &str = "56837ddda10348";
 
 /// The incident's row, with this presence and nothing else known.
-fn facts(presence: Presence) -> Facts {
+fn facts(presence: OwnerStatus) -> Facts {
     Facts {
         session: "807efe44-d63e-4a24-88f5-dbe96112830a".to_owned(),
         directory: Directory::Answered(Box::new(Answered {
@@ -145,7 +145,7 @@ fn error() -> String {
 
 #[allow(clippy::too_many_lines, reason = "a table is as long as it has rows")]
 fn table() -> Vec<(Facts, Finding)> {
-    use Presence::{Alive, Draining, Lost, NeverSeen, Unknown};
+    use OwnerStatus::{Alive, Draining, Lost, NeverSeen, Unknown};
     let no_row = || {
         let mut facts = facts(Unknown);
         facts.answer_mut().row = None;
@@ -388,14 +388,14 @@ fn all(facts: &Facts) -> Vec<Finding> {
 
 #[test]
 fn what_else_is_wrong_follows_gravest_first() {
-    let lost = || facts(Presence::Lost);
+    let lost = || facts(OwnerStatus::Lost);
     assert_eq!(
         all(&lost().with(answered(200))),
         [Finding::WrongMachine, Finding::OwnerLost]
     );
     // The owner's state is why its address does not answer.
     assert_eq!(all(&lost().no_answer(1)), [Finding::OwnerLost]);
-    let mut several = facts(Presence::Unknown)
+    let mut several = facts(OwnerStatus::Unknown)
         .code("replay-not-honoured")
         .platform("gone");
     several.answer_mut().milliseconds = 900;
@@ -419,7 +419,7 @@ fn odd_numbers_in_a_row_are_displayed() {
         -0.0,
         1e300,
     ] {
-        let facts = facts(Presence::Lost)
+        let facts = facts(OwnerStatus::Lost)
             .seen(|machine| machine.beat_seconds_ago = odd)
             .row_with(|row| row.meaning = Meaning::Over)
             .row_with(|row| row.remaining_seconds = Some(odd));

@@ -77,12 +77,12 @@ fn a_machine_whose_platform_calls_it_the_owner_has_the_wrong_identity() {
 fn an_owner_of_another_form_is_suspect_once_something_speaks_against_it() {
     let named = owned_by("web-0");
     assert_eq!(find(&named, |_| ()).0, Finding::Fine, "it may be right");
-    let never_seen = named.clone().with_presence(Presence::NeverSeen);
+    let never_seen = named.clone().with_owner_status(OwnerStatus::NeverSeen);
     assert_eq!(find(&never_seen, |_| ()).0, Finding::WrongIdentity);
     let failed = Arrival::Failed(ReplayFailure::default());
     let unreachable = find_with(&named, &failed, NodeState::Serving, |_| ());
     assert_eq!(unreachable.0, Finding::WrongIdentity);
-    let lost = named.with_presence(Presence::Lost);
+    let lost = named.with_owner_status(OwnerStatus::Lost);
     assert_eq!(
         find(&lost, |_| ()).0,
         Finding::OwnerLost,
@@ -111,7 +111,7 @@ fn the_state_of_a_process_is_the_finding_of_its_own_sessions() {
 fn what_is_wrong_comes_before_what_the_guard_says() {
     let (finding, _) = find(&owned_by(OWNER), |case| case.allowed = false);
     assert_eq!(finding, Finding::SessionForbidden);
-    let lost = owned_by(OWNER).with_presence(Presence::Lost);
+    let lost = owned_by(OWNER).with_owner_status(OwnerStatus::Lost);
     let (finding, evidence) = find(&lost, |case| case.allowed = false);
     assert_eq!(finding, Finding::OwnerLost);
     assert!(evidence.ends_with("the guard refuses this request besides"));

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::Node;
 use crate::{
-    NodeState, Presence, Session, SessionId, Source,
+    NodeState, OwnerStatus, Session, SessionId, Source,
     cache::OnRead,
     clock::Tick,
     ownership::lease::{Lease, LeaseTtl, previous_owner_may_serve},
@@ -55,7 +55,7 @@ impl Node {
         }
         // The directory has lost the machine's row, by which it tells this process from another one.
         // The next heartbeat restores it, after which this process waits like a successor.
-        if session.presence() == Presence::NeverSeen && self.has_joined() {
+        if session.owner_status() == OwnerStatus::NeverSeen && self.has_joined() {
             return Lease::Pending {
                 left: ttl.longest_wait(),
             };
@@ -127,7 +127,7 @@ impl OnRead for Node {
                 self.0.terms.begin(session.id(), epoch, now, self.ttl());
             }
         }
-        if session.presence() == Presence::Superseded {
+        if session.owner_status() == OwnerStatus::Superseded {
             self.superseded(read_at);
         }
     }

@@ -17,7 +17,8 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::{
-    Freshness, LookupError, Loss, SessionId, SessionLookup, clock::Clock, lookup::DynLookup,
+    CachePolicy, LookupError, LossReason, SessionId, SessionLookup, clock::Clock,
+    directory::lookup::DynLookup,
 };
 
 const F: u64 = 1_000;
@@ -72,7 +73,7 @@ impl Rig {
             DynLookup::new(directory.clone()),
             None,
             Duration::from_secs(2),
-            Freshness::new().owned(Duration::from_millis(F)),
+            CachePolicy::new().owned(Duration::from_millis(F)),
             1_000,
             clock,
         );
@@ -161,9 +162,9 @@ fn a_read_under_way_when_a_stream_was_last_read_does_not_end_it() {
 #[test]
 fn a_stream_that_was_not_read_for_long_ends_if_it_is_not_ours() {
     for (answer, loss) in [
-        (Ok(session("other", 2)), Loss::Moved),
-        (Ok(session("me", 3)), Loss::Moved),
-        (Err(LookupError::unavailable("down")), Loss::Unproved),
+        (Ok(session("other", 2)), LossReason::Moved),
+        (Ok(session("me", 3)), LossReason::Moved),
+        (Err(LookupError::unavailable("down")), LossReason::Unproved),
     ] {
         let rig = Rig::new();
         let mut lost = rig.owned().lost();
@@ -183,7 +184,7 @@ fn a_stream_that_is_read_ends_when_its_proof_does() {
     assert!((&mut lost).now_or_never().is_none());
     rig.pass(F);
     let asked = rig.directory.0.asked.load(Ordering::SeqCst);
-    assert_eq!((&mut lost).now_or_never(), Some(Loss::Unproved));
+    assert_eq!((&mut lost).now_or_never(), Some(LossReason::Unproved));
     assert_eq!(rig.directory.0.asked.load(Ordering::SeqCst), asked);
 }
 
