@@ -10,6 +10,10 @@ use crate::{LookupError, LookupErrorKind, clock::Tick};
 /// How many lookups in a row have to fail: one may be an accident.
 const IN_A_ROW: u32 = 3;
 
+/// For how many milliseconds no lookup may have been answered: those of one batch fail together, while
+/// others are answered.
+const SILENCE: u64 = 250;
+
 /// How long no lookup is sent then, in milliseconds: long enough to spare a directory that is coming
 /// back, short enough not to be noticed once it is.
 const PAUSE: u64 = 100;
@@ -27,6 +31,7 @@ pub(super) struct HoldDown {
 struct Failures {
     in_a_row: u32,
     last: Option<LookupError>,
+    answered_at: Option<Tick>,
 }
 
 impl HoldDown {
@@ -69,25 +74,27 @@ impl HoldDown {
     }
 
     pub(super) fn note<T>(&self, answer: &Result<T, LookupError>, now: Tick) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         match answer {
             // What the directory says about one session tells that it is there.
-            Ok(_) => self.clear(),
-            Err(error) if error.kind() == LookupErrorKind::Corrupt => self.clear(),
-            Err(error) => {
-                let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+            Err(error) if error.kind() != LookupErrorKind::Corrupt => {
                 failures.in_a_row = failures.in_a_row.saturating_add(1);
                 failures.last = Some(error.clone());
-                if failures.in_a_row >= IN_A_ROW {
+                let is_silent = failures
+                    .answered_at
+                    .is_none_or(|answered| now.since(answered) >= SILENCE);
+                if failures.in_a_row >= IN_A_ROW && is_silent {
                     self.until.store(now.0 + PAUSE, Ordering::Release);
                 }
             }
+            Ok(_) | Err(_) => {
+                *failures = Failures {
+                    answered_at: Some(now),
+                    ..Failures::default()
+                };
+                self.until.store(0, Ordering::Release);
+            }
         }
-    }
-
-    fn clear(&self) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        *failures = Failures::default();
-        self.until.store(0, Ordering::Release);
     }
 }
 
@@ -116,6 +123,22 @@ mod tests {
         assert!(
             hold_down.refusal(Tick(103)).is_some(),
             "and was over for one"
+        );
+    }
+
+    #[test]
+    fn lookups_that_fail_together_stop_no_others_while_the_directory_answers() {
+        let hold_down = HoldDown::default();
+        hold_down.note(&Ok::<_, LookupError>(()), Tick(1_000));
+        // One batch that is cut off fails all of its lookups at once.
+        for _ in 0..64 {
+            fail(&hold_down, 1_000 + SILENCE - 1);
+        }
+        assert!(hold_down.refusal(Tick(1_000 + SILENCE - 1)).is_none());
+        fail(&hold_down, 1_000 + SILENCE);
+        assert!(
+            hold_down.refusal(Tick(1_000 + SILENCE)).is_some(),
+            "nothing has answered for long"
         );
     }
 
