@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tower_ownership::{PostgresConfigError, PostgresLookup, PostgresWatch, WatchState};
+use tower_ownership::{PostgresConfigError, PostgresLookup, PostgresWatch, WatchError, WatchState};
 
 use crate::support::free_port;
 use crate::{Machine, is_down, layer, listening, long, lookup, until, with_session};
@@ -165,8 +165,10 @@ async fn it_connects_by_tls_as_the_lookup_does() {
 
     let watch = lookup.build().unwrap().watch().start(cache).unwrap();
     let health = until(&watch, is_down).await;
-    let state = format!("{:?}", health.state);
-    assert!(state.contains("Certificate"), "{state}");
+    let WatchState::Down { error, .. } = &health.state else {
+        panic!("{:?}", health.state);
+    };
+    assert!(matches!(error, WatchError::Certificate(_)), "{error:?}");
 }
 
 #[tokio::test]
