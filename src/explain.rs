@@ -3,7 +3,8 @@
 //! ```
 //! use http::Request;
 //! use tower_ownership::{
-//!     Finding, FlyReplay, MachineId, MemoryDirectory, OwnershipLayer, PathSegment, Presence, Session,
+//!     Finding, FlyReplay, MachineId, MemoryDirectory, OwnerStatus, OwnershipLayer, PathSegment,
+//!     Session,
 //! };
 //!
 //! # #[tokio::main(flavor = "current_thread")]
