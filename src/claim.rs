@@ -27,7 +27,7 @@ pub enum OnLostOwner {
     Reject,
     /// The machine that it reaches becomes the owner. It serves when
     /// one [lease TTL](crate::Node::lease_ttl) has passed, and until then refuses with `session-moving`:
-    /// who does not beat may still be serving.
+    /// a machine without heartbeats may still be serving.
     TakeOver,
 }
 

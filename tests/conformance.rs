@@ -20,7 +20,7 @@ enum Mistake {
     None,
     /// A claim compares nothing with what was seen.
     ClaimsBlindly,
-    /// A restart is told that no process was there before.
+    /// Every registration reports a first start, also that of a restart.
     AlwaysFirst,
     /// A heartbeat counts for whichever process registered last.
     BeatsForAnyProcess,

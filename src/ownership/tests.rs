@@ -564,7 +564,7 @@ fn a_look_apart_tells_the_same_wait_and_begins_none() {
     assert_eq!(
         look(),
         Lease::Pending { left: F + SLACK },
-        "nobody has served"
+        "a preview starts no wait"
     );
     assert!(rig.cache.remembered(id()).is_none());
     assert_eq!(rig.lease(), Lease::Pending { left: F + SLACK });

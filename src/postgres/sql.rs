@@ -112,7 +112,7 @@ impl Sql {
             [one] => one.clone(),
             many => format!("LEAST({})", many.join(", ")),
         };
-        // Before PostgreSQL 17 the difference of infinite times is an error, so they are told apart
+        // Before PostgreSQL 17 the difference of infinite times is an error, so they are tested
         // first; NULL and `infinity` fall through every arm and yield NULL, which means no end.
         self.template("end", end)
             .template("has_not_ended", conditions.join(" AND "))

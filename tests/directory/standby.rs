@@ -1,4 +1,4 @@
-//! A server that follows another one: nobody serves by what it says.
+//! A standby server: the library serves nothing by what it reads there.
 
 use std::time::Duration;
 
@@ -206,7 +206,7 @@ async fn of_several_hosts_the_primary_is_used() {
     }
 }
 
-/// Whose owners are kept elsewhere, for whoever may be late.
+/// The application keeps the ownership elsewhere and accepts stale reads.
 #[tokio::test]
 async fn without_ownership_a_standby_may_be_read() {
     let mut id = Uuid::nil();
