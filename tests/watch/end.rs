@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tower_ownership::{PostgresConfigError, PostgresLookup, PostgresWatch, WatchError, WatchState};
+use tower_ownership::{PostgresConfigError, PostgresLookup, PostgresWatch, WatchState};
 
 use crate::support::free_port;
 use crate::{Machine, is_down, layer, listening, long, lookup, until, with_session};
@@ -168,7 +168,10 @@ async fn it_connects_by_tls_as_the_lookup_does() {
     let WatchState::Down { error, .. } = &health.state else {
         panic!("{:?}", health.state);
     };
-    assert!(matches!(error, WatchError::Certificate(_)), "{error:?}");
+    assert!(
+        matches!(error, tower_ownership::WatchError::Certificate(_)),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
