@@ -37,7 +37,7 @@ use pgbench::Pgbench;
 use support::{database::Database, incident::PreviewSession, postgres::Cluster};
 use tokio::runtime::Builder;
 use tower::{Layer as _, ServiceExt as _, service_fn};
-use tower_ownership::{PostgresLookup, PostgresWatch};
+use tower_ownership::{PostgresFeed, PostgresLookup};
 
 const BENCH: &str = "watch";
 const ROWS: u32 = 100_000;
@@ -69,7 +69,7 @@ fn latency(cluster: &Cluster) -> Table {
         let lookup = lookup.expect("a lookup");
         let layer = setup::layer(lookup.clone(), |builder| builder);
         let (service, cache) = (layer.layer(service_fn(hello)), layer.cache());
-        let watch = lookup.watch().start(cache.clone()).expect("a watch");
+        let watch = lookup.change_feed().start(cache.clone()).expect("a watch");
         watch.listening().await;
         let writer = database.client().await;
         let move_away = "UPDATE preview_sessions SET container_id = $2 WHERE id = $1";
@@ -190,7 +190,7 @@ async fn database(cluster: &Cluster, triggers: bool) -> Database {
     );
     database.execute(&filled).await;
     if triggers {
-        database.execute(PostgresWatch::MIGRATION).await;
+        database.execute(PostgresFeed::MIGRATION).await;
     }
     database.execute("VACUUM ANALYZE preview_sessions").await;
     database

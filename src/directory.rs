@@ -6,6 +6,8 @@ use crate::{LookupError, MachineId, Session};
 
 #[cfg(feature = "testing")]
 pub mod conformance;
+#[cfg(feature = "membership")]
+mod feed;
 pub(crate) mod lookup;
 #[cfg(feature = "membership")]
 mod membership;
@@ -13,7 +15,11 @@ mod memory;
 pub(crate) mod nodes;
 
 #[cfg(feature = "membership")]
+pub use feed::{Change, ChangeFeed, Changes, Coverage, FeedError, FeedErrorKind};
+#[cfg(feature = "membership")]
 pub use membership::{Beat, MachineInfo, Membership, Process, Registration, Released};
+#[cfg(feature = "membership")]
+pub use memory::MemoryChanges;
 pub use memory::MemoryDirectory;
 
 /// Takes sessions for a machine.

@@ -17,7 +17,7 @@
 //! let health = layer
 //!     .health()
 //!     .check("disk", || Check::ok("there is room"))
-//!     .report("watch", || Check::failing("it is connecting")) // shown, and not required
+//!     .report("changes", || Check::failing("it is connecting")) // shown, and not required
 //!     .build();
 //!
 //! // axum: `Router::new().nest_service("/health", health.clone())`
@@ -50,7 +50,7 @@
 //!   up as for a request: however many probes come, one lookup is under way at a time, and after
 //!   several failures in a row one per 100 ms is made, requests included.
 //! - What the builder was told to [check](HealthBuilder::check) or [report](HealthBuilder::report):
-//!   a `Heartbeat`, a `PostgresWatch`, and all that implements [`HealthCheck`], closures too.
+//!   a `Heartbeat`, a `Feed`, and all that implements [`HealthCheck`], closures too.
 //!
 //! No page names a session, a secret, an address or what a database said; the machine's id is shown
 //! only if the builder [allows it](HealthBuilder::show_machine).

@@ -82,7 +82,7 @@
 //! | feature | adds | default |
 //! | --- | --- | --- |
 //! | `membership` | `Membership`, `Heartbeat`: machines that say that they are alive, in any directory | with `postgres` |
-//! | `postgres` | `PostgresLookup`, `PostgresWatch` | yes |
+//! | `postgres` | `PostgresLookup`, `PostgresFeed` | yes |
 //! | `tls` | TLS from there to PostgreSQL, by rustls | |
 //! | `metadata` | `identity::EcsTask` and `identity::CloudRunInstance` | |
 //! | `metrics` | `metrics`: what is counted, for the recorder of the `metrics` facade | |
@@ -150,11 +150,16 @@ pub use body::ResponseBody;
 pub use cache::{CachePolicy, Source};
 pub use claim::{OnLostOwner, OnUnassigned};
 pub use decision::Verdict;
+#[cfg(feature = "membership")]
+pub use directory::MemoryChanges;
 pub use directory::lookup::{
     LookupError, LookupErrorKind, LookupFn, Refresh, SessionLookup, lookup_fn,
 };
 #[cfg(feature = "membership")]
-pub use directory::{Beat, MachineInfo, Membership, Process, Registration, Released};
+pub use directory::{
+    Beat, Change, ChangeFeed, Changes, Coverage, FeedError, FeedErrorKind, MachineInfo, Membership,
+    Process, Registration, Released,
+};
 pub use directory::{MemoryDirectory, SessionDirectory};
 pub use explain::Explanation;
 pub use extract::{
@@ -172,15 +177,15 @@ pub use observe::{Observe, Observed};
 pub use ownership::{CacheHandle, LossReason, Lost, Node, NodeState, Owned, Release, UntilLost};
 #[cfg(feature = "membership")]
 pub use ownership::{
-    Drained, Heartbeat, HeartbeatBuilder, HeartbeatError, HeartbeatHealth, HeartbeatState,
+    Drained, Feed, FeedBuildError, FeedBuilder, FeedHealth, FeedState, Heartbeat, HeartbeatBuilder,
+    HeartbeatError, HeartbeatHealth, HeartbeatState,
 };
 #[cfg(feature = "postgres")]
 pub use postgres::{
     AssignError, Assigned, Audit, AuditFinding, LeftToDo, ListedSession, MachineStatus, Migrated,
-    PostgresColumns, PostgresConfigError, PostgresDirectory, PostgresFault, PostgresLookup,
-    PostgresLookupBuilder, PostgresSource, PostgresVerified, PostgresVerifyError, PostgresWarning,
-    PostgresWatch, PostgresWatchBuilder, Reaped, ReapedSession, SessionFilter, WatchError,
-    WatchHealth, WatchState,
+    PostgresChanges, PostgresColumns, PostgresConfigError, PostgresDirectory, PostgresFault,
+    PostgresFeed, PostgresFeedBuilder, PostgresLookup, PostgresLookupBuilder, PostgresSource,
+    PostgresVerified, PostgresVerifyError, PostgresWarning, Reaped, ReapedSession, SessionFilter,
 };
 pub use rejection::{Rejection, RejectionCode};
 pub use render::{DefaultRenderer, Form, Reader, Render};

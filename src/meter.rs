@@ -12,6 +12,8 @@ use crate::{
 
 #[cfg(feature = "membership")]
 mod beats;
+#[cfg(feature = "membership")]
+mod feed;
 #[cfg(not(feature = "metrics"))]
 #[cfg_attr(
     not(feature = "postgres"),
@@ -35,9 +37,11 @@ use live as kept;
 
 #[cfg(feature = "membership")]
 pub(crate) use beats::{Beats, owns};
+#[cfg(feature = "membership")]
+pub(crate) use feed::Feed;
 pub(crate) use kept::{Stopwatch, describe};
 #[cfg(feature = "postgres")]
-pub(crate) use postgres::{Watch, audited, queried};
+pub(crate) use postgres::{audited, queried};
 
 use kept::{Counter, Each, Gauge, Histogram};
 

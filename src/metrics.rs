@@ -4,7 +4,7 @@
 //! is the application's choice; names and labels follow Prometheus's conventions.
 //!
 //! **The recorder has to be installed before [`build`](crate::OwnershipLayerBuilder::build)** is
-//! called and a watch is started. What a request touches is registered there, once, and stays with
+//! called and a feed is started. What a request touches is registered there, once, and stays with
 //! the recorder of that moment; without one, it is never counted.
 //!
 //! | metric | labels | what it says |
@@ -27,15 +27,15 @@
 //! | --- | --- | --- |
 //! | `tower_ownership_lookup_batch_size` | | histogram: how many lookups were one query |
 //! | `tower_ownership_lookup_batch_duration_seconds` | | histogram: how long queries took, with the wait for a connection |
-//! | `tower_ownership_watch_listening` | | whether changes of sessions are heard at once: 1 or 0 |
-//! | `tower_ownership_watch_last_heard_timestamp_seconds` | | when anything was heard last, the watch's own heartbeat included, in Unix time |
-//! | `tower_ownership_watch_notifications_total` | `kind` | notifications that could be `read`, and `garbage` |
-//! | `tower_ownership_watch_connections_lost_total` | | how often the watch lost its connection, or could not get one |
+//! | `tower_ownership_feed_listening` | | whether changes of sessions are heard at once: 1 or 0 |
+//! | `tower_ownership_feed_last_heard_timestamp_seconds` | | when anything was heard last, the feed's own heartbeat included, in Unix time |
+//! | `tower_ownership_feed_changes_total` | `kind` | changes that could be `read`, and those that were `unreadable` |
+//! | `tower_ownership_feed_connections_lost_total` | | how often the feed lost its connection, or could not get one |
 //! | `tower_ownership_presence_beats_total` | `outcome` | heartbeats that were `written`, `failed`, or `withheld` because the machine serves nothing |
 //! | `tower_ownership_presence_last_beat_timestamp_seconds` | | when the last heartbeat was written, or the machine registered, in Unix time |
 //! | `tower_ownership_owned_sessions` | | active sessions that the directory gives to this machine, if its presence [counts them](crate::HeartbeatBuilder::count_sessions_every) |
 //! | `tower_ownership_triggers_missing` | | triggers that raise epochs and are missing or disabled, on the sessions' table or one of its partitions, as of the last look of this machine's [presence](crate::HeartbeatBuilder::check_triggers_every) |
-//! | `tower_ownership_watch_has_trigger` | | whether a trigger of the sessions' table notifies the watch's channel: 1 or 0; as of the last look, once it is known |
+//! | `tower_ownership_feed_complete` | | whether the directory has what it needs to tell of every change, in PostgreSQL a trigger that notifies the feed's channel: 1 or 0; as of the last look, once it is known |
 //! | `tower_ownership_audit_findings` | `kind` | what is wrong with the fleet, as of the last audit |
 //! | `tower_ownership_audit_last_timestamp_seconds` | | when the last audit ended, in Unix time |
 //!

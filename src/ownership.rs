@@ -4,6 +4,8 @@ mod cache_handle;
 mod claim_pause;
 mod claims;
 #[cfg(feature = "membership")]
+mod feed;
+#[cfg(feature = "membership")]
 mod heartbeat;
 mod lease;
 mod loss;
@@ -17,6 +19,8 @@ mod terms;
 mod until_lost;
 
 pub use cache_handle::CacheHandle;
+#[cfg(feature = "membership")]
+pub use feed::{Feed, FeedBuildError, FeedBuilder, FeedHealth, FeedState};
 #[cfg(feature = "membership")]
 pub use heartbeat::{
     Drained, Heartbeat, HeartbeatBuilder, HeartbeatError, HeartbeatHealth, HeartbeatState,

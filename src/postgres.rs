@@ -25,6 +25,7 @@ mod directory;
 mod exchange;
 mod failure;
 mod fault;
+mod feed;
 mod fragments;
 mod hosts;
 mod identifier;
@@ -47,7 +48,6 @@ mod table;
 #[cfg(feature = "tls")]
 mod tls;
 mod verify;
-mod watch;
 
 pub use builder::PostgresLookupBuilder;
 pub use config_error::PostgresConfigError;
@@ -56,11 +56,11 @@ pub use directory::{
     PostgresDirectory, Reaped, ReapedSession, SessionFilter,
 };
 pub use fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWarning};
+pub use feed::{PostgresChanges, PostgresFeed, PostgresFeedBuilder};
 #[cfg(feature = "doctor")]
 pub(crate) use look::{PlainFilter, PlainSession, SeenMachine, SeenRow};
 pub use source::PostgresSource;
 pub use table::PostgresColumns;
-pub use watch::{PostgresWatch, PostgresWatchBuilder, WatchError, WatchHealth, WatchState};
 
 use connections::Connections;
 use failure::Failure;
@@ -190,7 +190,7 @@ struct Inner {
     /// What the query was made from; `None` for a query of the application's own.
     table: Option<Table>,
     sql: Sql,
-    watch: PostgresWatchBuilder,
+    change_feed: PostgresFeedBuilder,
     nodes: Nodes,
 }
 
@@ -207,10 +207,10 @@ impl PostgresLookup {
         }
     }
 
-    /// Begins a watch of the same server, by the same means: changes of sessions become visible at
-    /// once instead of when their freshness runs out; see [`PostgresWatch`].
-    pub fn watch(&self) -> PostgresWatchBuilder {
-        self.inner.watch.clone()
+    /// Begins a feed of changes of the same server, by the same means: changes of sessions become visible at
+    /// once instead of when their freshness runs out; see [`PostgresFeed`].
+    pub fn change_feed(&self) -> PostgresFeedBuilder {
+        self.inner.change_feed.clone()
     }
 
     /// The write side of the same table, over the same connections: who owns a session, and which

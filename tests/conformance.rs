@@ -9,9 +9,10 @@ use std::{
 };
 
 use tower_ownership::{
-    Beat, LookupError, MachineId, MachineInfo, Membership, MemoryDirectory, Node, OwnerStatus,
-    Process, Registration, Released, Session, SessionDirectory, SessionId, SessionLookup,
-    testing::conformance::{self, Harness},
+    Beat, Change, ChangeFeed, Changes, FeedError, LookupError, MachineId, MachineInfo, Membership,
+    MemoryChanges, MemoryDirectory, Node, OwnerStatus, Process, Registration, Released, Session,
+    SessionDirectory, SessionId, SessionLookup,
+    testing::conformance::{self, FeedHarness, Harness},
 };
 
 /// What a directory gets wrong.
@@ -36,9 +37,13 @@ enum Mistake {
     KeepsTheEpoch,
     /// Every machine decides about the TTL for itself.
     AgreesOnNothing,
+    /// The feed tells of nothing that this crate writes.
+    TellsOnlyOfOthers,
+    /// The feed sends nothing when it is asked to.
+    AnswersNoPing,
 }
 
-const MISTAKES: [Mistake; 10] = [
+const MISTAKES: [Mistake; 12] = [
     Mistake::None,
     Mistake::ClaimsBlindly,
     Mistake::AlwaysFirst,
@@ -49,6 +54,8 @@ const MISTAKES: [Mistake; 10] = [
     Mistake::TellsNoProcessesApart,
     Mistake::KeepsTheEpoch,
     Mistake::AgreesOnNothing,
+    Mistake::TellsOnlyOfOthers,
+    Mistake::AnswersNoPing,
 ];
 
 /// The memory with mistake number `M`, on a clock that is moved by hand.
@@ -120,6 +127,57 @@ impl<const M: usize> Harness for Memory<M> {
 
     async fn pass(&self, time: Duration) {
         *self.time.lock().unwrap() += time;
+    }
+}
+
+impl<const M: usize> FeedHarness for Memory<M> {
+    type Feed = Self;
+
+    async fn feed(&self) -> Self {
+        Self {
+            directory: self.directory.clone(),
+            time: Arc::clone(&self.time),
+            last: Arc::clone(&self.last),
+        }
+    }
+}
+
+impl<const M: usize> ChangeFeed for Memory<M> {
+    type Changes = Told<M>;
+
+    async fn connect(&self) -> Result<Told<M>, FeedError> {
+        Ok(Told {
+            inner: self.directory.connect().await?,
+            directory: self.directory.clone(),
+        })
+    }
+}
+
+struct Told<const M: usize> {
+    inner: MemoryChanges,
+    directory: MemoryDirectory,
+}
+
+impl<const M: usize> Changes for Told<M> {
+    async fn next(&mut self) -> Result<Change, FeedError> {
+        loop {
+            let change = self.inner.next().await?;
+            let is_ours =
+                |session: Session| session.owner().is_none_or(|one| one.as_str() == "one");
+            match change {
+                // The cases claim for `one`, and release to no machine.
+                Change::Session(id)
+                    if MISTAKES[M] == Mistake::TellsOnlyOfOthers
+                        && self.directory.get(id).is_some_and(is_ours) => {}
+                change => return Ok(change),
+            }
+        }
+    }
+
+    fn ping(&mut self) {
+        if MISTAKES[M] != Mistake::AnswersNoPing {
+            self.inner.ping();
+        }
     }
 }
 
@@ -321,4 +379,26 @@ async fn each_mistake_fails_the_cases_that_are_there_for_it() {
     for ((mistake, found), expected) in MISTAKES[1..].iter().zip(found).zip(expected) {
         assert_eq!(found, expected, "{mistake:?}");
     }
+}
+
+async fn untold<const M: usize>() -> Vec<&'static str> {
+    let failures = Box::pin(conformance::changes::<Memory<M>>()).await;
+    failures.iter().map(|failure| failure.case).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_memory_tells_of_changes() {
+    assert_eq!(untold::<0>().await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_mistake_of_a_feed_fails_the_cases_that_are_there_for_it() {
+    let untold_of = [
+        "a_session_that_is_created_is_delivered",
+        "a_claim_is_delivered",
+        "a_release_is_delivered",
+        "an_end_is_delivered",
+    ];
+    assert_eq!(untold::<10>().await, untold_of);
+    assert_eq!(untold::<11>().await, ["a_ping_is_answered"]);
 }

@@ -153,13 +153,17 @@ fn defaults_are_those_of_the_code() {
 #[cfg(feature = "postgres")]
 #[test]
 fn defaults_of_postgresql_are_those_of_the_code() {
-    use tower_ownership::PostgresLookup;
+    use tower_ownership::{Feed, PostgresLookup};
 
     let builder = PostgresLookup::builder("postgres://app@db.internal/app").ownership();
     let lookup = format!("{builder:?}");
     let built = builder.build().unwrap();
     let presence = format!("{:?}", built.directory().unwrap().heartbeat());
-    let watch = format!("{:?}", built.watch());
+    let feed = built.change_feed();
+    let feed = format!(
+        "{feed:?} {:?}",
+        Feed::builder(feed.clone().build().unwrap())
+    );
     for (setting, told, debug, is) in [
         (
             "PostgresLookupBuilder::timeout",
@@ -204,16 +208,11 @@ fn defaults_of_postgresql_are_those_of_the_code() {
             "interval: 3s",
         ),
         ("HeartbeatBuilder::timeout", "1 s", &presence, "timeout: 1s"),
+        ("FeedBuilder::heartbeat", "5 s", &feed, "heartbeat: 5s"),
         (
-            "PostgresWatchBuilder::heartbeat",
-            "5 s",
-            &watch,
-            "heartbeat: 5s",
-        ),
-        (
-            "PostgresWatchBuilder::heartbeat_deadline",
+            "FeedBuilder::heartbeat_deadline",
             "2 s",
-            &watch,
+            &feed,
             "heartbeat_deadline: 2s",
         ),
     ] {

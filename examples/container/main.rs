@@ -87,7 +87,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         states,
         life,
         health,
-        _watch,
+        _feed,
     } = Ownership::build(&settings, &readiness)?;
 
     // Bound before the database is asked: a container that starts while the database is down

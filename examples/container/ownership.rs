@@ -3,8 +3,8 @@
 use std::error::Error;
 
 use tower_ownership::{
-    Header, OnLostOwner, OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, PathSegment,
-    PostgresLookup, PostgresWatch,
+    Feed, Header, OnLostOwner, OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, PathSegment,
+    PostgresLookup,
     health::{HealthBuilder, HealthService},
 };
 
@@ -25,7 +25,7 @@ pub struct Ownership {
     pub life: Option<Life>,
     pub health: HealthService,
     /// Held for its drop, which ends it.
-    pub _watch: Option<PostgresWatch>,
+    pub _feed: Option<Feed>,
 }
 
 impl Ownership {
@@ -40,7 +40,7 @@ impl Ownership {
                 by_header: None,
                 states: None,
                 life: None,
-                _watch: None,
+                _feed: None,
             });
         };
         let lookup = PostgresLookup::builder(url.as_str());
@@ -59,14 +59,15 @@ impl Ownership {
             None => None,
         };
         // Without the triggers in the database it hears of nothing, and does no harm.
-        let mut watch = lookup.watch();
+        let mut changes = lookup.change_feed();
         if let Some(direct) = &settings.watch {
-            watch = watch.direct(direct.as_str());
+            changes = changes.direct(direct.as_str());
         }
+        let mut feed = Feed::builder(changes.build()?);
         if let Some(by_header) = &by_header {
-            watch = watch.also(by_header.cache());
+            feed = feed.add_cache(by_header.cache());
         }
-        let watch = watch.start(layer.cache())?;
+        let feed = feed.start(layer.cache())?;
         let life = match settings.life {
             Some(life) => {
                 let (directory, node) = (lookup.directory()?, layer.node().clone());
@@ -81,7 +82,7 @@ impl Ownership {
         let ready = readiness.clone();
         let mut health = health(&layer, settings)?
             // Without it, changes are seen when the freshness runs out, which is no reason to stop.
-            .report("watch", watch.health_check())
+            .report("changes", feed.health_check())
             .check("start", move || ready.check());
         if let Some(life) = &life {
             health = health.check("presence", life.health_check());
@@ -92,7 +93,7 @@ impl Ownership {
             states: Some(States::connect(url)?),
             life,
             health: health.build(),
-            _watch: Some(watch),
+            _feed: Some(feed),
         })
     }
 }

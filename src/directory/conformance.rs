@@ -1,6 +1,7 @@
 //! What a directory has to do, as cases that any implementation can be run through.
 //!
-//! Implement [`Harness`] for your directory, and run [`all`] in a test:
+//! Implement [`Harness`] for your directory, and run [`all`] in a test. If it tells of changes,
+//! implement [`FeedHarness`], too, and run [`changes`](fn@changes).
 //!
 //! ```
 //! use std::time::Duration;
@@ -66,9 +67,12 @@ use crate::{
     Session, SessionDirectory, SessionId, SessionLookup, clock::Clock,
 };
 
+mod changes;
 mod claims;
 mod machines;
 mod releases;
+
+pub use changes::FeedHarness;
 
 /// A directory that is tested, and what happens to it from outside.
 pub trait Harness: Send + Sync + Sized + 'static {
@@ -181,6 +185,22 @@ pub async fn all<H: Harness>() -> Vec<Failure> {
             a_session_that_came_back_is_not_released_by_an_old_release
             a_superseded_process_releases_nothing
             all_sessions_are_released_at_once
+        }
+    }
+    failures
+}
+
+/// Runs every case of a feed of changes, each on a fresh directory, and returns those that fail.
+pub async fn changes<H: FeedHarness>() -> Vec<Failure> {
+    let mut failures = Vec::new();
+    cases! { H, failures:
+        changes {
+            a_session_that_is_created_is_delivered
+            a_change_of_owner_is_delivered_and_can_be_read
+            a_claim_is_delivered
+            a_release_is_delivered
+            an_end_is_delivered
+            a_ping_is_answered
         }
     }
     failures

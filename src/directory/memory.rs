@@ -15,10 +15,14 @@ use crate::{
     SessionLookup, SessionStatus,
 };
 
+#[cfg(feature = "membership")]
+mod feed;
 mod fleet;
 #[cfg(feature = "membership")]
 mod membership;
 
+#[cfg(feature = "membership")]
+pub use feed::MemoryChanges;
 use fleet::Fleet;
 
 /// A directory in memory, for development, demos, tests and simulations.
@@ -39,6 +43,21 @@ pub struct MemoryDirectory {
 struct Memory {
     sessions: HashMap<SessionId, Session>,
     fleet: Fleet,
+    #[cfg(feature = "membership")]
+    changes: feed::Sender,
+}
+
+impl Memory {
+    /// Tells every feed that this session changed; `None`: any may have.
+    #[cfg_attr(
+        not(feature = "membership"),
+        allow(clippy::unused_self, reason = "without the feature there is no feed")
+    )]
+    fn changed(&self, session: Option<SessionId>) {
+        #[cfg(feature = "membership")]
+        self.changes.tell(session);
+        let _ = session;
+    }
 }
 
 impl MemoryDirectory {
@@ -77,7 +96,9 @@ impl MemoryDirectory {
 
     /// Writes a session, in place of what was known of it.
     pub fn insert(&self, session: Session) {
-        self.write().sessions.insert(session.id(), session);
+        let (mut memory, id) = (self.write(), session.id());
+        memory.sessions.insert(id, session);
+        memory.changed(Some(id));
     }
 
     /// Creates an active session, as an orchestrator does: at epoch 0 without an owner, and at 1 with one.
@@ -107,6 +128,7 @@ impl MemoryDirectory {
                 Some(owner) => moved.with_owner(owner),
                 None => moved,
             };
+            memory.changed(Some(id));
         }
         true
     }
@@ -117,7 +139,9 @@ impl MemoryDirectory {
         reason = "the effect matters more than the answer"
     )]
     pub fn remove(&self, id: SessionId) -> Option<Session> {
-        self.write().sessions.remove(&id)
+        let mut memory = self.write();
+        memory.changed(Some(id));
+        memory.sessions.remove(&id)
     }
 
     /// Forgets every session and every machine.
@@ -125,6 +149,7 @@ impl MemoryDirectory {
         let mut memory = self.write();
         memory.sessions.clear();
         memory.fleet.clear();
+        memory.changed(None);
     }
 
     /// What is known of a session.
@@ -208,6 +233,7 @@ impl SessionDirectory for MemoryDirectory {
                 Some(address) => claimed.with_address(address),
                 None => claimed,
             };
+            memory.changed(Some(seen.id()));
         }
         drop(guard);
         Ok(self.get(seen.id()))

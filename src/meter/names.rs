@@ -78,14 +78,14 @@ metrics! {
         "Handlers and streams that were told that their session is lost.";
     NODE_STATE Gauge, "tower_ownership_node_state",
         "Whether this process may serve, and if not, why: 1 for what holds, 0 for the others.";
-    WATCH_LISTENING Gauge, "tower_ownership_watch_listening",
+    FEED_LISTENING Gauge, "tower_ownership_feed_listening",
         "Whether changes of sessions are heard at once: 1 or 0.";
-    WATCH_LAST_HEARD Gauge, "tower_ownership_watch_last_heard_timestamp_seconds",
-        "When the watch last heard anything, its own heartbeat included, in Unix time.";
-    WATCH_NOTIFICATIONS Counter, "tower_ownership_watch_notifications_total",
-        "Notifications that the watch heard, by whether it could read them.";
-    WATCH_LOSSES Counter, "tower_ownership_watch_connections_lost_total",
-        "How often the watch lost its connection, or could not get one.";
+    FEED_LAST_HEARD Gauge, "tower_ownership_feed_last_heard_timestamp_seconds",
+        "When the feed last heard anything, its own heartbeat included, in Unix time.";
+    FEED_CHANGES Counter, "tower_ownership_feed_changes_total",
+        "Changes that the feed heard, by whether it could read them.";
+    FEED_LOSSES Counter, "tower_ownership_feed_connections_lost_total",
+        "How often the feed lost its connection, or could not get one.";
     BEATS Counter, "tower_ownership_presence_beats_total",
         "Heartbeats that this machine tried to write, by whether that worked.";
     LAST_BEAT Gauge, "tower_ownership_presence_last_beat_timestamp_seconds",
@@ -94,8 +94,8 @@ metrics! {
         "Sessions that the directory gives to this machine, as of the last time that it was asked.";
     TRIGGERS_MISSING Gauge, "tower_ownership_triggers_missing",
         "Triggers that raise epochs and are missing or disabled, as of the last look.";
-    WATCH_TRIGGERS Gauge, "tower_ownership_watch_has_trigger",
-        "Whether the sessions' table has a trigger that notifies the watch's channel: 1 or 0.";
+    FEED_COMPLETE Gauge, "tower_ownership_feed_complete",
+        "Whether the directory has what it needs to tell of every change: 1 or 0.";
     AUDIT_FINDINGS Gauge, "tower_ownership_audit_findings",
         "What is wrong with the fleet, by kind, as of the last audit.";
     LAST_AUDIT Gauge, "tower_ownership_audit_last_timestamp_seconds",

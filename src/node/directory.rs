@@ -3,7 +3,8 @@
 use std::{error::Error, future::Future};
 
 use crate::{
-    CacheHandle, HealthCheck, LookupError, MachineId, Membership, SessionDirectory, SessionLookup,
+    CacheHandle, Feed, HealthCheck, LookupError, MachineId, Membership, MemoryDirectory,
+    SessionDirectory, SessionLookup,
 };
 
 /// A directory that has all that a node needs.
@@ -22,7 +23,13 @@ pub trait NodeDirectory: SessionLookup + SessionDirectory + Membership + Clone {
     }
 }
 
-impl NodeDirectory for crate::MemoryDirectory {}
+impl NodeDirectory for MemoryDirectory {
+    fn follow(&self, cache: CacheHandle) -> Result<Option<Box<dyn HealthCheck>>, Unfit> {
+        let feed = Feed::builder(self.clone()).start(cache);
+        let feed = feed.map_err(|error| Unfit::Misconfigured(error.into()))?;
+        Ok(Some(Box::new(feed)))
+    }
+}
 
 /// Why a directory cannot be used.
 #[derive(thiserror::Error)]

@@ -89,7 +89,7 @@ impl Owned {
     /// Completes when this machine has lost the session, or cannot prove any more that it owns it.
     ///
     /// As long as it is polled it keeps the session fresh: it reads it again before the last read
-    /// is too old, together with all requests that ask for it. A watch of the directory makes it
+    /// is too old, together with all requests that ask for it. A feed of changes makes it
     /// complete within milliseconds of a change; without one, that takes up to
     /// one [TTL](crate::Node::lease_ttl). It completes by itself when the directory cannot be asked
     /// for that long.

@@ -94,8 +94,8 @@ pub enum PostgresConfigError {
     /// The lookup does not keep ownership, so there is nothing to write.
     #[error("the lookup does not keep ownership: call `ownership()` on its builder")]
     NoOwnership,
-    /// A watch was started outside of a runtime.
-    #[error("a watch runs on tokio: start it from inside a tokio runtime")]
+    /// A feed was started outside of a runtime.
+    #[error("a feed runs on tokio: start it from inside a tokio runtime")]
     NoRuntime,
     /// The pool cannot be built.
     #[error("the pool of PostgreSQL connections cannot be built")]

@@ -5,7 +5,7 @@ use tokio_postgres::{Client, Config, Error, NoTls};
 #[cfg(feature = "tls")]
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{direct::Direct, hosts::Hosts, watch::Messages};
+use super::{direct::Direct, feed::Messages, hosts::Hosts};
 
 /// A client, and what the server says unasked.
 type Followed = (Client, Box<dyn Messages>);

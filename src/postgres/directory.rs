@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use crate::{HeartbeatBuilder, LookupError};
 
 use super::{
-    Inner, PostgresConfigError, PostgresWatch,
+    Inner, PostgresConfigError, PostgresFeed,
     connections::Parameter,
     identifier::Identifier,
     mode::Mode,
@@ -84,7 +84,7 @@ pub use sessions::{ListedSession, SessionFilter};
 ///   or disabled. Reading such a session is an error, unless it is over, until the migration is
 ///   applied again.
 ///
-/// They also notify, as those of [`PostgresWatch`] do, whose migration
+/// They also notify, as those of [`PostgresFeed`] do, whose migration
 /// need not be applied as well, and may be. A row that is deleted and inserted again under the same
 /// id begins anew: give ids only once, or leave a deleted one alone for longer than the fleet's
 /// freshness.
@@ -155,12 +155,12 @@ impl PostgresDirectory {
             lookup: Arc::clone(lookup),
             table: Arc::new(table),
             ownership: Arc::new(ownership),
-            channel: PostgresWatch::DEFAULT_CHANNEL.into(),
+            channel: PostgresFeed::DEFAULT_CHANNEL.into(),
         })
     }
 
     /// The channel that the triggers of the [`migration`](Self::migration) notify. Default:
-    /// [`tower_ownership`](PostgresWatch::DEFAULT_CHANNEL).
+    /// [`tower_ownership`](PostgresFeed::DEFAULT_CHANNEL).
     #[must_use]
     pub fn channel(mut self, channel: impl AsRef<str>) -> Self {
         self.channel = channel.as_ref().into();

@@ -270,8 +270,8 @@ impl NodeDirectory for PostgresDirectory {
         let lookup = PostgresLookup {
             inner: Arc::clone(self.lookup()),
         };
-        let watch = lookup.watch().start(cache);
-        let watch = watch.map_err(|error| Unfit::Misconfigured(error.into()))?;
-        Ok(Some(Box::new(watch)))
+        let feed = lookup.change_feed().start(cache);
+        let feed = feed.map_err(|error| Unfit::Misconfigured(error.into()))?;
+        Ok(Some(Box::new(feed)))
     }
 }

@@ -136,8 +136,8 @@ pub(super) fn literal(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::postgres::{
+        feed::PostgresFeed,
         table::{PostgresColumns, TableNames},
-        watch::PostgresWatch,
     };
 
     fn channel(name: &str) -> Identifier {
@@ -147,8 +147,8 @@ mod tests {
     #[test]
     fn the_file_is_the_migration_of_the_default_table() {
         let table = Table::parse(&TableNames::default()).unwrap();
-        let made = migration(&table, &channel(PostgresWatch::DEFAULT_CHANNEL));
-        assert_eq!(made, PostgresWatch::MIGRATION, "\n{made}");
+        let made = migration(&table, &channel(PostgresFeed::DEFAULT_CHANNEL));
+        assert_eq!(made, PostgresFeed::MIGRATION, "\n{made}");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tower_ownership::{
-    MachineId, PostgresDirectory, SessionId,
-    testing::conformance::{self, Harness},
+    MachineId, PostgresDirectory, PostgresFeed, SessionId,
+    testing::conformance::{self, FeedHarness, Harness},
 };
 
 use crate::support::database::Database;
@@ -76,6 +76,21 @@ impl Harness for Postgres {
             ))
             .await;
     }
+}
+
+impl FeedHarness for Postgres {
+    type Feed = PostgresFeed;
+
+    async fn feed(&self) -> PostgresFeed {
+        let lookup = builder(&self.database).build().unwrap();
+        lookup.change_feed().build().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn postgresql_tells_of_the_changes_that_a_directory_has_to_tell_of() {
+    let failures = Box::pin(conformance::changes::<Postgres>()).await;
+    assert!(failures.is_empty(), "{failures:#?}");
 }
 
 #[tokio::test]

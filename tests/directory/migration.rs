@@ -1,8 +1,8 @@
 //! The SQL of ownership.
 
 use tower_ownership::{
-    OwnerStatus, PostgresColumns, PostgresConfigError, PostgresDirectory, PostgresLookup,
-    PostgresWatch,
+    OwnerStatus, PostgresColumns, PostgresConfigError, PostgresDirectory, PostgresFeed,
+    PostgresLookup,
 };
 use uuid::Uuid;
 
@@ -21,14 +21,14 @@ async fn it_may_be_applied_again_and_over_the_one_that_notifies() {
         process.directory.migration().unwrap(),
         PostgresDirectory::MIGRATION
     );
-    database.execute(PostgresWatch::MIGRATION).await;
+    database.execute(PostgresFeed::MIGRATION).await;
     process.directory.migrate().await.unwrap();
     database
         .execute("UPDATE preview_sessions SET container_id = 'm2'")
         .await;
     for again in [
         PostgresDirectory::MIGRATION,
-        PostgresWatch::MIGRATION,
+        PostgresFeed::MIGRATION,
         PostgresDirectory::MIGRATION,
     ] {
         database.execute(&format!("BEGIN; {again} COMMIT")).await;
@@ -40,7 +40,7 @@ async fn it_may_be_applied_again_and_over_the_one_that_notifies() {
         (Some("m2".to_owned()), 2, None)
     );
     // Nor does the other migration take anything away.
-    database.execute(PostgresWatch::MIGRATION).await;
+    database.execute(PostgresFeed::MIGRATION).await;
     database
         .execute("UPDATE preview_sessions SET container_id = 'm3'")
         .await;

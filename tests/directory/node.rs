@@ -124,7 +124,7 @@ async fn a_node_whose_directory_does_not_fit_does_not_start() {
 async fn a_node_hears_of_changes_and_leaves() {
     let database = migrated().await;
     database
-        .execute(tower_ownership::PostgresWatch::MIGRATION)
+        .execute(tower_ownership::PostgresFeed::MIGRATION)
         .await;
     let directory = builder(&database).build().unwrap().directory().unwrap();
     let reader = Process::of("m2", &database);

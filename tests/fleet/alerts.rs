@@ -88,7 +88,7 @@ async fn until_silent(prometheus: &Prometheus, names: &[&str]) {
 /// Until what the container counts has been collected this often.
 async fn until_collected(prometheus: &Prometheus, times: f64) {
     // Nothing but letters, so it needs no escapes in a URL.
-    let query = "count_over_time(tower_ownership_watch_listening[1h])";
+    let query = "count_over_time(tower_ownership_feed_listening[1h])";
     let query = prometheus.url(&format!("/api/v1/query?query={query}"));
     let deadline = Instant::now() + BOUND;
     loop {

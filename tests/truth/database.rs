@@ -10,7 +10,7 @@ use crate::support::postgres::Cluster;
 use crate::support::until_async;
 
 const BEATS: &str = "tower_ownership::presence: beats do not arrive";
-const WATCH: &str = "tower_ownership::watch: changes of sessions are not heard";
+const WATCH: &str = "tower_ownership::feed: changes of sessions are not heard";
 
 #[tokio::test]
 async fn a_database_that_is_down() {

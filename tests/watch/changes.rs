@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
-use tower_ownership::{CachePolicy, SessionId, SessionLookup as _, lookup_fn};
+use tower_ownership::{CachePolicy, Feed, SessionId, SessionLookup as _, lookup_fn};
 use uuid::Uuid;
 
 use crate::support::incident::PreviewSession;
@@ -146,7 +146,7 @@ async fn a_change_during_a_load_is_not_lost() {
         }
     });
     let layer = layer("m1", slow, long());
-    let watch = real.watch().start(layer.cache()).unwrap();
+    let watch = real.change_feed().start(layer.cache()).unwrap();
     listening(&watch).await;
 
     // The lookup has read the old owner, and is not back yet.
@@ -156,7 +156,7 @@ async fn a_change_during_a_load_is_not_lost() {
     });
     has_read.acquire().await.unwrap().forget();
     give(&database, id, "m2").await;
-    until(&watch, |health| health.notifications == 1).await;
+    until(&watch, |health| health.changes == 1).await;
     may_land.add_permits(2);
     assert_eq!(first.await.unwrap(), "served", "it was, when it was asked");
     assert_eq!(ask(&layer, id).await, "to m2");
@@ -170,7 +170,10 @@ async fn one_watch_serves_several_layers() {
         layer("m1", lookup.clone(), long()),
         layer("m1", lookup.clone(), long()),
     );
-    let watch = lookup.watch().also(one.cache()).start(other.cache());
+    let feed = lookup.change_feed().build().unwrap();
+    let watch = Feed::builder(feed)
+        .add_cache(one.cache())
+        .start(other.cache());
     let watch = watch.unwrap();
     listening(&watch).await;
     for layer in [&one, &other] {

@@ -1,6 +1,6 @@
 //! Whoever may connect may write on the channel.
 
-use tower_ownership::PostgresWatch;
+use tower_ownership::{Coverage, PostgresFeed};
 
 use crate::{Machine, give, layer, listening, long, lookup, told, until, with_session};
 
@@ -26,9 +26,9 @@ async fn garbage_is_counted_and_changes_nothing() {
         database.execute(&sql).await;
     }
     let garbage = u64::try_from(garbage.len()).unwrap();
-    let health = until(&machine.watch, |health| health.garbage >= garbage).await;
-    assert_eq!(health.garbage, garbage);
-    assert_eq!(health.notifications, 0);
+    let health = until(&machine.watch, |health| health.unreadable >= garbage).await;
+    assert_eq!(health.unreadable, garbage);
+    assert_eq!(health.changes, 0);
     assert!(health.state.is_listening());
     assert_eq!(machine.ask(id).await, "served");
     assert_eq!(database.statements_with("to_jsonb"), lookups);
@@ -54,7 +54,8 @@ async fn an_orchestrator_may_notify_without_triggers() {
         .execute("ALTER TABLE preview_sessions DISABLE TRIGGER USER")
         .await;
     let machine = Machine::start("m1", &database).await;
-    assert_eq!(machine.watch.health().has_trigger, Some(false));
+    let coverage = machine.watch.health().coverage;
+    assert!(matches!(coverage, Coverage::Incomplete(_)), "{coverage:?}");
     for (payload, next, answer) in [
         (format!("1 {id}"), "m2", "to m2"),
         ("1 *".to_owned(), "m3", "to m3"),
@@ -98,18 +99,18 @@ async fn two_applications_in_one_database_may_have_channels_of_their_own() {
     let (database, id) = with_session().await;
     let lookup = lookup(&database);
     let layer = layer("m1", lookup.clone(), long());
-    let watch = lookup.watch().channel("Müller's \"own\" \\ channel");
+    let watch = lookup.change_feed().channel("Müller's \"own\" \\ channel");
     database.execute(&watch.migration().unwrap()).await;
     let watch = watch.start(layer.cache()).unwrap();
     listening(&watch).await;
-    assert_eq!(watch.health().has_trigger, Some(true));
+    assert_eq!(watch.health().coverage, Coverage::Complete);
     assert_eq!(crate::ask(&layer, id).await, "served");
     give(&database, id, "m2").await;
     crate::becomes(&layer, id, "to m2").await;
 
     let text = format!(
         "{watch:?} {:?}",
-        PostgresWatch::builder("postgres://u:secret@h/db")
+        PostgresFeed::builder("postgres://u:secret@h/db")
     );
     assert!(!text.contains("secret"), "{text}");
 }

@@ -19,23 +19,23 @@ async fn a_watch_tells_whether_it_listens_and_what_it_heard() {
     let direct = database.url_through(relay.port());
     let machine = Machine::with("m1", &database, long(), |watch| watch.direct(direct)).await;
     let is = |name: &str| count(&prometheus, name);
-    assert_eq!(is("watch_listening"), 1);
-    assert_eq!(is("watch_connections_lost_total"), 0);
+    assert_eq!(is("feed_listening"), 1);
+    assert_eq!(is("feed_connections_lost_total"), 0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let age = now.as_secs_f64() - value(&prometheus, "watch_last_heard_timestamp_seconds");
+    let age = now.as_secs_f64() - value(&prometheus, "feed_last_heard_timestamp_seconds");
     assert!((0.0..60.0).contains(&age), "{age}");
 
     let changes = told(&database, &machine.watch).await;
-    assert_eq!(is(r#"watch_notifications_total{kind="read"}"#), changes);
-    assert_eq!(is(r#"watch_notifications_total{kind="garbage"}"#), 1);
+    assert_eq!(is(r#"feed_changes_total{kind="read"}"#), changes);
+    assert_eq!(is(r#"feed_changes_total{kind="unreadable"}"#), 1);
 
     relay.cut().await;
     until(&machine.watch, is_down).await;
-    assert_eq!(is("watch_listening"), 0);
-    assert!(is("watch_connections_lost_total") >= 1);
+    assert_eq!(is("feed_listening"), 0);
+    assert!(is("feed_connections_lost_total") >= 1);
     relay.restore().await;
     until(&machine.watch, |health| health.state.is_listening()).await;
-    assert_eq!(is("watch_listening"), 1);
+    assert_eq!(is("feed_listening"), 1);
 }
 
 #[tokio::test]

@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use tower_ownership::{PostgresConfigError, PostgresLookup, PostgresWatch, WatchState};
+use tower_ownership::{
+    Feed, FeedBuildError, FeedState, PostgresConfigError, PostgresFeed, PostgresLookup,
+};
 
 use crate::support::free_port;
 use crate::{Machine, is_down, layer, listening, long, lookup, until, with_session};
 
 const WATCHES: &str = "SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name = 'tower-ownership watch'";
+    WHERE datname = current_database() AND application_name = 'tower-ownership feed'";
 
 async fn watches(client: &tokio_postgres::Client) -> i64 {
     client.query_one(WATCHES, &[]).await.unwrap().get(0)
@@ -46,7 +48,7 @@ async fn stopping_it_waits_for_that() {
 
     // Also while it waits for its next attempt, or for a connection.
     let nowhere = format!("postgres://postgres@127.0.0.1:{}/app", free_port());
-    let watch = PostgresWatch::builder(nowhere).start(machine.layer.cache());
+    let watch = PostgresFeed::builder(nowhere).start(machine.layer.cache());
     let watch = watch.unwrap();
     until(&watch, is_down).await;
     let began = Instant::now();
@@ -63,7 +65,7 @@ fn a_runtime_that_is_gone_is_told_of() {
     let machine = servers.block_on(Machine::start("m1", &database));
     servers.shutdown_timeout(Duration::from_secs(10));
     let state = machine.watch.health().state;
-    assert!(matches!(state, WatchState::Stopped), "{state:?}");
+    assert!(matches!(state, FeedState::Stopped), "{state:?}");
     // And can be waited for without harm.
     tests.block_on(machine.watch.stop());
 }
@@ -72,11 +74,12 @@ fn a_runtime_that_is_gone_is_told_of() {
 async fn a_hook_that_panics_ends_the_watch_and_nothing_else() {
     let (database, _) = with_session().await;
     let layer = layer("m1", lookup(&database), long());
-    let watch = PostgresWatch::builder(database.url())
+    let feed = PostgresFeed::builder(database.url()).build().unwrap();
+    let watch = Feed::builder(feed)
         .on_change(|_| panic!("on purpose"))
         .start(layer.cache())
         .unwrap();
-    until(&watch, |health| matches!(health.state, WatchState::Stopped)).await;
+    until(&watch, |health| matches!(health.state, FeedState::Stopped)).await;
 }
 
 #[test]
@@ -84,7 +87,7 @@ fn it_needs_a_runtime() {
     let url = "postgres://postgres@127.0.0.1/app";
     let lookup = PostgresLookup::builder(url).build().unwrap();
     let layer = layer("m1", lookup.clone(), long());
-    let error = lookup.watch().start(layer.cache()).unwrap_err();
+    let error = lookup.change_feed().start(layer.cache()).unwrap_err();
     assert!(matches!(error, PostgresConfigError::NoRuntime), "{error}");
 }
 
@@ -92,24 +95,38 @@ fn it_needs_a_runtime() {
 async fn what_cannot_work_is_refused_at_the_start() {
     let url = "postgres://postgres@127.0.0.1/app";
     let cache = layer("m1", PostgresLookup::builder(url).build().unwrap(), long()).cache();
-    let watch = || PostgresWatch::builder(url);
+    let watch = || PostgresFeed::builder(url);
     for (watch, word) in [
-        (watch().heartbeat(Duration::ZERO), "heartbeat"),
+        (watch().answer_timeout(Duration::ZERO), "answer_timeout"),
         (
-            watch().heartbeat_deadline(Duration::ZERO),
-            "heartbeat_deadline",
+            watch().check_triggers_every(Duration::ZERO),
+            "check_triggers_every",
         ),
         (watch().connect_timeout(Duration::ZERO), "connect_timeout"),
         (watch().channel(""), "channel"),
         (watch().channel("x".repeat(64)), "channel"),
-        (PostgresWatch::builder("postgres:///app"), "host"),
+        (PostgresFeed::builder("postgres:///app"), "host"),
         (watch().direct("nonsense"), "connection string"),
     ] {
         let error = watch.start(cache.clone()).unwrap_err().to_string();
         assert!(error.contains(word), "{error}");
     }
+    let feed = || Feed::builder(watch().build().unwrap());
+    for (feed, word) in [
+        (feed().heartbeat(Duration::ZERO), "heartbeat"),
+        (
+            feed().heartbeat_deadline(Duration::ZERO),
+            "heartbeat_deadline",
+        ),
+    ] {
+        let error = feed.start(cache.clone()).unwrap_err();
+        assert!(matches!(error, FeedBuildError::Zero { what } if what == word));
+    }
     // Durations that no clock can hold are cut, not added.
-    let patient = watch()
+    let feed = watch()
+        .answer_timeout(Duration::MAX)
+        .check_triggers_every(Duration::MAX);
+    let patient = Feed::builder(feed.build().unwrap())
         .heartbeat(Duration::MAX)
         .heartbeat_deadline(Duration::MAX);
     patient.start(cache).unwrap().stop().await;
@@ -122,10 +139,13 @@ async fn a_pool_needs_a_url_beside_it() {
     let pool = deadpool_postgres::Pool::builder(manager).build().unwrap();
     let lookup = PostgresLookup::builder(pool).build().unwrap();
     let layer = layer("m1", lookup.clone(), long());
-    let error = lookup.watch().start(layer.cache()).unwrap_err();
+    let error = lookup.change_feed().start(layer.cache()).unwrap_err();
     assert!(error.to_string().contains("pool"), "{error}");
 
-    let watch = lookup.watch().direct(database.url()).start(layer.cache());
+    let watch = lookup
+        .change_feed()
+        .direct(database.url())
+        .start(layer.cache());
     let watch = watch.unwrap();
     listening(&watch).await;
     assert_eq!(crate::ask(&layer, id).await, "served");
@@ -148,14 +168,14 @@ async fn it_connects_by_tls_as_the_lookup_does() {
     let lookup = PostgresLookup::builder(format!("{url}?sslmode=require"));
     let trusting = lookup.clone().root_certificate_pem(&pem).build().unwrap();
     let cache = layer("m1", trusting.clone(), long()).cache();
-    let watch = trusting.watch().start(cache.clone()).unwrap();
+    let watch = trusting.change_feed().start(cache.clone()).unwrap();
     listening(&watch).await;
     let encrypted: i64 = database
         .client()
         .await
         .query_one(
             "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
-             WHERE ssl AND application_name = 'tower-ownership watch'",
+             WHERE ssl AND application_name = 'tower-ownership feed'",
             &[],
         )
         .await
@@ -163,15 +183,12 @@ async fn it_connects_by_tls_as_the_lookup_does() {
         .get(0);
     assert!(encrypted > 0);
 
-    let watch = lookup.build().unwrap().watch().start(cache).unwrap();
+    let watch = lookup.build().unwrap().change_feed().start(cache).unwrap();
     let health = until(&watch, is_down).await;
-    let WatchState::Down { error, .. } = &health.state else {
+    let FeedState::Down { error, .. } = &health.state else {
         panic!("{:?}", health.state);
     };
-    assert!(
-        matches!(error, tower_ownership::WatchError::Certificate(_)),
-        "{error:?}"
-    );
+    assert!(error.to_string().contains("certificate"), "{error:?}");
 }
 
 #[tokio::test]
@@ -184,7 +201,7 @@ async fn a_server_without_room_for_a_second_connection_is_listened_to() {
     let layer = layer("m1", lookup(&database), long());
     let mut config = database.config();
     config.user(&name);
-    let watch = PostgresWatch::builder(config).start(layer.cache()).unwrap();
+    let watch = PostgresFeed::builder(config).start(layer.cache()).unwrap();
     listening(&watch).await;
     assert_eq!(crate::ask(&layer, id).await, "served");
     crate::give(&database, id, "m2").await;

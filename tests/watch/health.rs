@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use tower_ownership::{HealthCheck as _, OwnershipLayer, PostgresWatch, PostgresWatchBuilder};
+use tower_ownership::{
+    Coverage, Feed, FeedBuilder, HealthCheck as _, OwnershipLayer, PostgresFeed,
+    PostgresFeedBuilder,
+};
 
 use crate::support::free_port;
 use crate::support::relay::Relay;
 use crate::{Machine, is_down, layer, listening, long, lookup, until, with_session};
 
-async fn failing(layer: &OwnershipLayer, watch: &PostgresWatch) -> Vec<String> {
+async fn failing(layer: &OwnershipLayer, watch: &Feed) -> Vec<String> {
     let health = layer.health().check("watch", watch.health_check()).build();
     let report = health.report().await;
     report.failing().map(str::to_owned).collect()
@@ -17,9 +20,11 @@ async fn failing(layer: &OwnershipLayer, watch: &PostgresWatch) -> Vec<String> {
 #[tokio::test]
 async fn a_trigger_that_goes_while_it_listens_is_missed() {
     let (database, _) = with_session().await;
-    let set = |watch: PostgresWatchBuilder| watch.heartbeat(Duration::from_millis(100));
-    let machine = Machine::with("m1", &database, long(), set).await;
-    assert_eq!(machine.watch.health().has_trigger, Some(true));
+    let often = Duration::from_millis(100);
+    let set = |feed: PostgresFeedBuilder| feed.check_triggers_every(often);
+    let follow = |feed: FeedBuilder<PostgresFeed>| feed.heartbeat(often);
+    let machine = Machine::following("m1", &database, long(), set, follow).await;
+    assert_eq!(machine.watch.health().coverage, Coverage::Complete);
     for (gone, back) in [
         (
             "DISABLE TRIGGER tower_ownership_change",
@@ -30,7 +35,8 @@ async fn a_trigger_that_goes_while_it_listens_is_missed() {
         for (how, has) in [(gone, false), (back, true)] {
             let sql = format!("ALTER TABLE preview_sessions {how}");
             database.execute(&sql).await;
-            until(&machine.watch, |health| health.has_trigger == Some(has)).await;
+            let is_complete = |coverage| coverage == Coverage::Complete;
+            until(&machine.watch, |health| is_complete(health.coverage) == has).await;
             assert_eq!(machine.watch.check().is_ok(), has);
         }
     }
@@ -67,9 +73,7 @@ async fn what_is_said_names_no_host() {
     let layer = layer("m1", lookup(&database), long());
     let port = free_port();
     let nowhere = format!("postgres://secret@127.0.0.1:{port}/app");
-    let watch = PostgresWatch::builder(nowhere)
-        .start(layer.cache())
-        .unwrap();
+    let watch = PostgresFeed::builder(nowhere).start(layer.cache()).unwrap();
     until(&watch, is_down).await;
     let check = watch.check();
     assert_eq!(
@@ -85,9 +89,9 @@ async fn a_table_without_its_triggers_is_not_well() {
     database.incident_table().await;
     let lookup = lookup(&database);
     let layer = layer("m1", lookup.clone(), long());
-    let watch = lookup.watch().start(layer.cache()).unwrap();
+    let watch = lookup.change_feed().start(layer.cache()).unwrap();
     until(&watch, |health| {
-        health.state.is_listening() && health.has_trigger.is_some()
+        health.state.is_listening() && health.coverage != Coverage::Unknown
     })
     .await;
     assert!(!watch.check().is_ok(), "{:?}", watch.check());

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tower_ownership::{CachePolicy, PostgresWatch, WatchError, WatchState};
+use tower_ownership::{CachePolicy, Feed, FeedError, FeedErrorKind, FeedState, PostgresFeed};
 
 use crate::support::incident::PreviewSession;
 use crate::support::postgres::Cluster;
@@ -25,7 +25,8 @@ async fn what_changes_while_the_connection_is_lost_is_seen_after_it() {
     // Nothing is dropped because of it: the database may be down for everybody.
     assert_eq!(machine.layer.cache().len(), 1);
     give(&database, id, "m2").await;
-    let refused = |health: &_| matches!(error(health), Some(WatchError::Connect(_)));
+    let refused =
+        |health: &_| error(health).map(FeedError::kind) == Some(FeedErrorKind::Unreachable);
     until(&machine.watch, refused).await;
     assert_eq!(machine.ask(id).await, "served", "nobody could know");
 
@@ -37,9 +38,9 @@ async fn what_changes_while_the_connection_is_lost_is_seen_after_it() {
     machine.becomes(id, "served").await;
 }
 
-fn error(health: &tower_ownership::WatchHealth) -> Option<&WatchError> {
+fn error(health: &tower_ownership::FeedHealth) -> Option<&FeedError> {
     match &health.state {
-        WatchState::Down { error, .. } => Some(error),
+        FeedState::Down { error, .. } => Some(error),
         _ => None,
     }
 }
@@ -92,7 +93,7 @@ async fn a_restarted_server_is_listened_to_again() {
     let cluster = Cluster::private();
     let database = cluster.database().await;
     database.incident_table().await;
-    database.execute(PostgresWatch::MIGRATION).await;
+    database.execute(PostgresFeed::MIGRATION).await;
     let id = database.insert(&PreviewSession::owned_by("m1")).await;
     let machine = Machine::start("m1", &database).await;
     assert_eq!(machine.ask(id).await, "served");
@@ -115,7 +116,9 @@ async fn a_server_that_comes_late_is_waited_for() {
     relay.cut().await;
     let lookup = lookup(&database);
     let layer = layer("m1", lookup.clone(), long());
-    let watch = lookup.watch().direct(database.url_through(relay.port()));
+    let watch = lookup
+        .change_feed()
+        .direct(database.url_through(relay.port()));
     let watch = watch.start(layer.cache()).unwrap();
     until(&watch, is_down).await;
     // The machine serves meanwhile.
@@ -132,16 +135,16 @@ async fn why_it_does_not_listen_is_told() {
     let nowhere = database.url().replace(database.name(), "nowhere");
     let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
     let layer = layer("m1", lookup(&database), CachePolicy::new());
-    let watch = PostgresWatch::builder(nowhere)
+    let feed = PostgresFeed::builder(nowhere).build().unwrap();
+    let watch = Feed::builder(feed)
         .on_change(move |health| drop(told.send(health.clone())))
         .start(layer.cache())
         .unwrap();
     let health = tokio::time::timeout(PATIENCE, hears.recv()).await.unwrap();
     let health = health.unwrap();
-    let Some(WatchError::Connect(cause)) = error(&health) else {
-        panic!("{health:?}");
-    };
-    let cause = format!("{cause:?}");
+    let error = error(&health).unwrap();
+    assert_eq!(error.kind(), FeedErrorKind::Unreachable);
+    let cause = format!("{error:?}");
     assert!(cause.contains("does not exist"), "{cause}");
     assert!(is_down(&watch.health()));
     assert_eq!(watch.health().last_heard, None);

@@ -1,4 +1,4 @@
-//! `PostgresWatch` against the real thing, and what a user notices of it.
+//! `PostgresFeed` against the real thing, and what a user notices of it.
 //!
 //! What is cached is kept for a quarter of an hour here, unless a test says otherwise: a change that
 //! is seen was heard of.
@@ -25,8 +25,9 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_ownership::{
-    CachePolicy, FlyReplay, MachineId, Owned, OwnershipLayer, PathSegment, PostgresLookup,
-    PostgresWatch, PostgresWatchBuilder, Rejection, SessionLookup, WatchHealth, WatchState,
+    CachePolicy, Feed, FeedBuilder, FeedHealth, FeedState, FlyReplay, MachineId, Owned,
+    OwnershipLayer, PathSegment, PostgresFeed, PostgresFeedBuilder, PostgresLookup, Rejection,
+    SessionLookup,
 };
 use uuid::Uuid;
 
@@ -97,7 +98,7 @@ async fn becomes(layer: &OwnershipLayer, id: Uuid, answer: &str) {
 }
 
 /// Looks at a watch until it is like this.
-async fn until(watch: &PostgresWatch, is_so: impl Fn(&WatchHealth) -> bool) -> WatchHealth {
+async fn until(watch: &Feed, is_so: impl Fn(&FeedHealth) -> bool) -> FeedHealth {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let health = watch.health();
@@ -110,32 +111,32 @@ async fn until(watch: &PostgresWatch, is_so: impl Fn(&WatchHealth) -> bool) -> W
 }
 
 /// Waits until a watch listens.
-async fn listening(watch: &PostgresWatch) {
+async fn listening(watch: &Feed) {
     let listens = tokio::time::timeout(PATIENCE, watch.listening()).await;
     listens.unwrap_or_else(|_| panic!("{watch:?}"));
 }
 
-fn is_down(health: &WatchHealth) -> bool {
-    matches!(health.state, WatchState::Down { .. })
+fn is_down(health: &FeedHealth) -> bool {
+    matches!(health.state, FeedState::Down { .. })
 }
 
 /// Waits until the watch has read all that the channel holds now, and returns how many changes it
 /// was told of before.
-async fn told(database: &Database, watch: &PostgresWatch) -> u64 {
+async fn told(database: &Database, watch: &Feed) -> u64 {
     // Notifications arrive in the order of their commits, so what this one changes comes last.
-    let garbage = watch.health().garbage;
+    let garbage = watch.health().unreadable;
     database
         .execute("NOTIFY tower_ownership, 'that is all'")
         .await;
-    until(watch, |health| health.garbage > garbage)
+    until(watch, |health| health.unreadable > garbage)
         .await
-        .notifications
+        .changes
 }
 
 /// One machine of a fleet.
 struct Machine {
     layer: OwnershipLayer,
-    watch: PostgresWatch,
+    watch: Feed,
 }
 
 impl Machine {
@@ -147,11 +148,22 @@ impl Machine {
         name: &str,
         database: &Database,
         freshness: CachePolicy,
-        set: impl FnOnce(PostgresWatchBuilder) -> PostgresWatchBuilder,
+        set: impl FnOnce(PostgresFeedBuilder) -> PostgresFeedBuilder,
+    ) -> Self {
+        Self::following(name, database, freshness, set, |feed| feed).await
+    }
+
+    async fn following(
+        name: &str,
+        database: &Database,
+        freshness: CachePolicy,
+        set: impl FnOnce(PostgresFeedBuilder) -> PostgresFeedBuilder,
+        follow: impl FnOnce(FeedBuilder<PostgresFeed>) -> FeedBuilder<PostgresFeed>,
     ) -> Self {
         let lookup = lookup(database);
         let layer = layer(name, lookup.clone(), freshness);
-        let watch = set(lookup.watch()).start(layer.cache()).unwrap();
+        let feed = set(lookup.change_feed()).build().unwrap();
+        let watch = follow(Feed::builder(feed)).start(layer.cache()).unwrap();
         listening(&watch).await;
         Self { layer, watch }
     }
@@ -169,7 +181,7 @@ impl Machine {
 async fn with_session() -> (Database, Uuid) {
     let database = Database::fresh().await;
     database.incident_table().await;
-    database.execute(PostgresWatch::MIGRATION).await;
+    database.execute(PostgresFeed::MIGRATION).await;
     let id = database.insert(&PreviewSession::owned_by("m1")).await;
     (database, id)
 }

@@ -1,6 +1,6 @@
 //! The SQL of the triggers.
 
-use tower_ownership::{PostgresConfigError, PostgresLookup, PostgresWatch};
+use tower_ownership::{Coverage, PostgresConfigError, PostgresFeed, PostgresLookup};
 use uuid::Uuid;
 
 use crate::support::database::Database;
@@ -11,8 +11,8 @@ use crate::{Machine, ask, becomes, give, layer, listening, long, lookup, told, w
 async fn it_may_be_applied_again() {
     let (database, id) = with_session().await;
     let machine = Machine::start("m1", &database).await;
-    let generated = lookup(&database).watch().migration().unwrap();
-    assert_eq!(generated, PostgresWatch::MIGRATION);
+    let generated = lookup(&database).change_feed().migration().unwrap();
+    assert_eq!(generated, PostgresFeed::MIGRATION);
     for round in 1..=3_u64 {
         database.execute(&generated).await;
         give(&database, id, &format!("m{}", round + 10)).await;
@@ -34,7 +34,7 @@ async fn it_is_undone_as_it_says() {
         refused.is_err(),
         "the comment in the migration is out of date"
     );
-    let undo = PostgresWatch::MIGRATION
+    let undo = PostgresFeed::MIGRATION
         .lines()
         .find_map(|line| line.strip_prefix("--     "))
         .unwrap();
@@ -43,7 +43,7 @@ async fn it_is_undone_as_it_says() {
     database.execute(retype).await;
     give(&database, id, "m2").await;
     assert_eq!(told(&database, &machine.watch).await, 0);
-    database.execute(PostgresWatch::MIGRATION).await;
+    database.execute(PostgresFeed::MIGRATION).await;
     give(&database, id, "m3").await;
     assert_eq!(told(&database, &machine.watch).await, 1);
 }
@@ -52,7 +52,7 @@ async fn it_is_undone_as_it_says() {
 async fn it_locks_no_reader_out() {
     let (database, id) = with_session().await;
     let migrating = database.client().await;
-    let sql = format!("BEGIN; {}", PostgresWatch::MIGRATION);
+    let sql = format!("BEGIN; {}", PostgresFeed::MIGRATION);
     migrating.batch_execute(&sql).await.unwrap();
     let layer = layer("m1", lookup(&database), long());
     assert_eq!(ask(&layer, id).await, "served");
@@ -96,24 +96,24 @@ async fn names_may_be_odd() {
             .await;
         let lookup = builder.build().unwrap();
         let layer = layer("m1", lookup.clone(), long());
-        let watch = lookup.watch().channel(channel);
+        let watch = lookup.change_feed().channel(channel);
         let migration = watch.migration().unwrap();
         database.execute(&migration).await;
         database.execute(&migration).await;
         let watch = watch.start(layer.cache()).unwrap();
         listening(&watch).await;
-        assert_eq!(watch.health().has_trigger, Some(true), "{migration}");
+        assert_eq!(watch.health().coverage, Coverage::Complete, "{migration}");
 
         assert_eq!(ask(&layer, id).await, "served");
         database
             .execute(&format!("UPDATE {name} SET \"o'wner\" = 'm2'"))
             .await;
         becomes(&layer, id, "to m2").await;
-        let before = watch.health().notifications;
+        let before = watch.health().changes;
         database
             .execute(&format!("UPDATE {name} SET \"Epoch\" = 2"))
             .await;
-        crate::until(&watch, |health| health.notifications == before + 1).await;
+        crate::until(&watch, |health| health.changes == before + 1).await;
     }
 }
 
@@ -122,18 +122,20 @@ async fn a_table_without_triggers_is_told_of() {
     let database = Database::fresh().await;
     database.incident_table().await;
     let machine = Machine::start("m1", &database).await;
-    assert_eq!(machine.watch.health().has_trigger, Some(false));
-    database.execute(PostgresWatch::MIGRATION).await;
+    let coverage = machine.watch.health().coverage;
+    assert!(matches!(coverage, Coverage::Incomplete(_)), "{coverage:?}");
+    database.execute(PostgresFeed::MIGRATION).await;
     let machine = Machine::start("m1", &database).await;
-    assert_eq!(machine.watch.health().has_trigger, Some(true));
+    assert_eq!(machine.watch.health().coverage, Coverage::Complete);
     // These notify another channel.
     let other = Machine::with("m1", &database, long(), |watch| watch.channel("other")).await;
-    assert_eq!(other.watch.health().has_trigger, Some(false));
+    let coverage = other.watch.health().coverage;
+    assert!(matches!(coverage, Coverage::Incomplete(_)), "{coverage:?}");
 
-    let watch = PostgresWatch::builder(database.url()).start(machine.layer.cache());
+    let watch = PostgresFeed::builder(database.url()).start(machine.layer.cache());
     let watch = watch.unwrap();
     listening(&watch).await;
-    assert_eq!(watch.health().has_trigger, None);
+    assert_eq!(watch.health().coverage, Coverage::Unknown);
 }
 
 #[tokio::test]
@@ -142,7 +144,10 @@ async fn it_needs_a_table() {
         .query("SELECT 'm1' AS owner, 'active' AS status WHERE $1 IS NOT NULL")
         .build()
         .unwrap();
-    for watch in [query.watch(), PostgresWatch::builder("postgres://h/db")] {
+    for watch in [
+        query.change_feed(),
+        PostgresFeed::builder("postgres://h/db"),
+    ] {
         let error = watch.migration().unwrap_err();
         assert!(
             matches!(error, PostgresConfigError::NoTable { .. }),
@@ -161,16 +166,16 @@ async fn no_write_fails_because_of_an_odd_id() {
                  ALTER id TYPE text, ALTER id DROP NOT NULL",
         )
         .await;
-    database.execute(PostgresWatch::MIGRATION).await;
+    database.execute(PostgresFeed::MIGRATION).await;
     let machine = Machine::start("m1", &database).await;
-    let garbage = machine.watch.health().garbage;
+    let garbage = machine.watch.health().unreadable;
     database
         .execute(
             "INSERT INTO preview_sessions (id, status) VALUES
                  (repeat('x', 100000), 'active'), (NULL, 'active'), ('', 'active')",
         )
         .await;
-    crate::until(&machine.watch, |health| health.garbage == garbage + 3).await;
+    crate::until(&machine.watch, |health| health.unreadable == garbage + 3).await;
 }
 
 #[tokio::test]
@@ -206,8 +211,8 @@ async fn a_partitioned_table_is_a_table() {
              CREATE TABLE others PARTITION OF preview_sessions DEFAULT",
         )
         .await;
-    database.execute(PostgresWatch::MIGRATION).await;
-    database.execute(PostgresWatch::MIGRATION).await;
+    database.execute(PostgresFeed::MIGRATION).await;
+    database.execute(PostgresFeed::MIGRATION).await;
     let machine = Machine::start("m1", &database).await;
     let session = PreviewSession::owned_by("m1");
     assert_eq!(machine.ask(session.id).await, "session-unknown");

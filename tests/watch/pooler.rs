@@ -3,20 +3,14 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use tower_ownership::{PostgresLookup, PostgresWatch, WatchError, WatchHealth, WatchState};
+use tower_ownership::{Coverage, FeedErrorKind, FeedHealth, FeedState, PostgresLookup};
 
 use crate::support::left_out::left_out;
 use crate::support::pgbouncer::PgBouncer;
 use crate::{ask, becomes, give, layer, listening, long, until, with_session};
 
-fn is_undelivered(health: &WatchHealth) -> bool {
-    matches!(
-        &health.state,
-        WatchState::Down {
-            error: WatchError::Undelivered,
-            ..
-        }
-    )
+fn is_undelivered(health: &FeedHealth) -> bool {
+    matches!(&health.state, FeedState::Down { error, .. } if error.kind() == FeedErrorKind::Undelivered)
 }
 
 #[tokio::test]
@@ -28,10 +22,10 @@ async fn lookups_may_go_through_it_while_the_watch_does_not() {
     let lookup = PostgresLookup::builder(pooler.url(&database)).build();
     let lookup = lookup.unwrap();
     let layer = layer("m1", lookup.clone(), long());
-    let watch = lookup.watch().direct(database.url());
+    let watch = lookup.change_feed().direct(database.url());
     let watch = watch.start(layer.cache()).unwrap();
     listening(&watch).await;
-    assert_eq!(watch.health().has_trigger, Some(true));
+    assert_eq!(watch.health().coverage, Coverage::Complete);
     assert_eq!(ask(&layer, id).await, "served");
     give(&database, id, "m2").await;
     becomes(&layer, id, "to m2").await;
@@ -56,13 +50,13 @@ async fn a_watch_through_it_is_refused_loudly() {
     let lookup = PostgresLookup::builder(pooler.url(&database)).build();
     let lookup = lookup.unwrap();
     let layer = layer("m1", lookup.clone(), long());
-    let watch: PostgresWatch = lookup.watch().start(layer.cache()).unwrap();
+    let watch = lookup.change_feed().start(layer.cache()).unwrap();
     assert_eq!(ask(&layer, id).await, "served");
     until(&watch, is_undelivered).await;
     let said = log.text();
     let line = said.lines().find(|line| line.contains("ERROR"));
     let line = line.unwrap_or_else(|| panic!("{said}"));
-    assert!(line.contains("tower_ownership::watch"), "{line}");
+    assert!(line.contains("tower_ownership::feed"), "{line}");
     assert!(line.contains("direct URL"), "{line}");
     // What is cached is not dropped with every attempt.
     let attempts = database.statements_with("UNLISTEN");

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use tower_ownership::{PostgresWatch, PostgresWatchBuilder, WatchError, WatchHealth, WatchState};
+use tower_ownership::{
+    Feed, FeedBuilder, FeedErrorKind, FeedHealth, FeedState, PostgresFeed, PostgresFeedBuilder,
+};
 
 use crate::support::incident::PreviewSession;
 use crate::support::postgres::Cluster;
@@ -13,21 +15,17 @@ use crate::{Machine, give, is_down, layer, listening, long, lookup, until, with_
 const HEARTBEAT: Duration = Duration::from_millis(300);
 const DEADLINE: Duration = Duration::from_millis(300);
 
-fn hasty(watch: PostgresWatchBuilder) -> PostgresWatchBuilder {
-    watch
-        .heartbeat(HEARTBEAT)
-        .heartbeat_deadline(DEADLINE)
+fn hasty(feed: PostgresFeedBuilder) -> PostgresFeedBuilder {
+    feed.answer_timeout(DEADLINE)
         .connect_timeout(Duration::from_millis(500))
 }
 
-fn is_silent(health: &WatchHealth) -> bool {
-    matches!(
-        &health.state,
-        WatchState::Down {
-            error: WatchError::Silent,
-            ..
-        }
-    )
+fn beating(feed: FeedBuilder<PostgresFeed>) -> FeedBuilder<PostgresFeed> {
+    feed.heartbeat(HEARTBEAT).heartbeat_deadline(DEADLINE)
+}
+
+fn is_silent(health: &FeedHealth) -> bool {
+    matches!(&health.state, FeedState::Down { error, .. } if error.kind() == FeedErrorKind::Silent)
 }
 
 /// A process that is stopped: its kernel takes what it has room for, and it reads nothing.
@@ -39,7 +37,7 @@ async fn a_stopped_listener_holds_nothing_back_at_the_server() {
     let relay = Relay::to(database.port()).await;
     let direct = database.url_through(relay.port());
     let set =
-        |watch: PostgresWatchBuilder| watch.direct(direct).send_timeout(Duration::from_secs(2));
+        |watch: PostgresFeedBuilder| watch.direct(direct).send_timeout(Duration::from_secs(2));
     let _machine = Machine::with("m1", &database, long(), set).await;
     relay.black_hole().await;
     database
@@ -72,8 +70,8 @@ async fn a_half_open_connection_is_found_and_replaced() {
     let (database, id) = with_session().await;
     let relay = Relay::to(database.port()).await;
     let direct = database.url_through(relay.port());
-    let set = |watch: PostgresWatchBuilder| hasty(watch.direct(direct));
-    let machine = Machine::with("m1", &database, long(), set).await;
+    let set = |watch: PostgresFeedBuilder| hasty(watch.direct(direct));
+    let machine = Machine::following("m1", &database, long(), set, beating).await;
     assert_eq!(machine.ask(id).await, "served");
 
     relay.black_hole().await;
@@ -108,8 +106,8 @@ async fn notifications_pass_over_a_frozen_host() {
             &format!(":{first}/"),
             &format!(":{first},127.0.0.1:{second}/"),
         );
-        let set = |watch: PostgresWatchBuilder| hasty(watch.direct(direct));
-        let machine = Machine::with("m1", &database, long(), set).await;
+        let set = |watch: PostgresFeedBuilder| hasty(watch.direct(direct));
+        let machine = Machine::following("m1", &database, long(), set, beating).await;
         machine.ask(id).await;
         give(&database, id, owner).await;
         machine.becomes(id, &format!("to {owner}")).await;
@@ -121,9 +119,9 @@ async fn a_frozen_server_is_found_and_returned_to() {
     let cluster = Cluster::private();
     let database = cluster.database().await;
     database.incident_table().await;
-    database.execute(PostgresWatch::MIGRATION).await;
+    database.execute(PostgresFeed::MIGRATION).await;
     let id = database.insert(&PreviewSession::owned_by("m1")).await;
-    let machine = Machine::with("m1", &database, long(), hasty).await;
+    let machine = Machine::following("m1", &database, long(), hasty, beating).await;
     assert_eq!(machine.ask(id).await, "served");
     cluster.freeze();
     until(&machine.watch, is_down).await;
@@ -137,8 +135,8 @@ async fn a_frozen_server_is_found_and_returned_to() {
 #[tokio::test]
 async fn a_quiet_channel_is_no_loss() {
     let (database, id) = with_session().await;
-    let set = |watch: PostgresWatchBuilder| watch.heartbeat(Duration::from_millis(20));
-    let machine = Machine::with("m1", &database, long(), set).await;
+    let follow = |feed: FeedBuilder<PostgresFeed>| feed.heartbeat(Duration::from_millis(20));
+    let machine = Machine::following("m1", &database, long(), |feed| feed, follow).await;
     assert_eq!(machine.ask(id).await, "served");
     let mut last = machine.watch.health().last_heard;
     let began = Instant::now();
@@ -152,7 +150,7 @@ async fn a_quiet_channel_is_no_loss() {
     let health = machine.watch.health();
     assert!(health.state.is_listening());
     assert_eq!(
-        (health.notifications, health.garbage, health.reconnects),
+        (health.changes, health.unreadable, health.reconnects),
         (0, 0, 0)
     );
     assert_eq!(machine.layer.cache().len(), 1);
@@ -167,7 +165,8 @@ async fn a_fleet_shares_its_heartbeats() {
     let mut fleet = Vec::new();
     for number in 0..MACHINES {
         let layer = layer(&format!("m{number}"), lookup(&database), long());
-        let watch = PostgresWatch::builder(database.url()).heartbeat(HEARTBEAT);
+        let feed = PostgresFeed::builder(database.url()).build().unwrap();
+        let watch = Feed::builder(feed).heartbeat(HEARTBEAT);
         let watch = watch.start(layer.cache()).unwrap();
         listening(&watch).await;
         fleet.push(watch);

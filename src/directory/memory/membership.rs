@@ -210,6 +210,7 @@ impl MemoryDirectory {
         } else {
             free
         };
+        memory.changed(Some(id));
         Ok(Some(Released::new(id, epoch + 1, proven)))
     }
 }

@@ -13,6 +13,7 @@ use crate::postgres::{
     connections::Connections,
     connector::Connector,
     direct::Direct,
+    feed::PostgresFeedBuilder,
     hosts::Hosts,
     query::SessionQuery,
     queue::Queue,
@@ -21,7 +22,6 @@ use crate::postgres::{
     sql::Sql,
     statuses::Statuses,
     table::{Table, TableNames},
-    watch::PostgresWatchBuilder,
 };
 
 /// Lookups are short and cached; a fleet of machines shares the server's connections.
@@ -67,7 +67,7 @@ impl PostgresLookupBuilder {
         };
         let has_status = table.as_ref().is_none_or(|table| table.status.is_some());
         let statuses = has_status.then(|| self.statuses.clone());
-        let watch = PostgresWatchBuilder::of(&self, table.clone());
+        let change_feed = PostgresFeedBuilder::of(&self, table.clone());
         let max_batches = self.max_batches;
         let connections = self.connections()?;
         let writes = table
@@ -86,7 +86,7 @@ impl PostgresLookupBuilder {
             statuses,
             table,
             sql,
-            watch,
+            change_feed,
             nodes: Nodes::default(),
         }))
     }

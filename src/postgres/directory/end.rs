@@ -16,7 +16,7 @@ impl PostgresDirectory {
     /// that becomes the present time. Otherwise its status becomes the first of the
     /// [`over_statuses`](super::super::PostgresLookupBuilder::over_statuses), or `ended` if they were
     /// not named. Its owner stays written down, and goes on serving it for up to the fleet's
-    /// freshness unless it [hears](super::super::PostgresWatch) of the change.
+    /// freshness unless it [hears](super::super::PostgresFeed) of the change.
     ///
     /// For an orchestrator or an operator. A machine that ends a session because it served it uses
     /// [`end_if`](Self::end_if): by now the session may be another machine's.

@@ -170,7 +170,7 @@ fn fill(table: &Table, ownership: &Ownership, relation: &str, which: Option<&str
 mod tests {
     use super::*;
     use crate::postgres::{
-        PostgresDirectory, PostgresWatch, ownership::OwnershipNames, table::TableNames,
+        PostgresDirectory, PostgresFeed, ownership::OwnershipNames, table::TableNames,
     };
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
             ..TableNames::default()
         };
         let table = Table::parse(&names).unwrap();
-        let channel = Identifier::parse("channel", PostgresWatch::DEFAULT_CHANNEL).unwrap();
+        let channel = Identifier::parse("channel", PostgresFeed::DEFAULT_CHANNEL).unwrap();
         let statuses = Statuses::default();
         let ownership = table.ownership.as_ref().unwrap();
         let made = migration(&table, ownership, Some(&statuses), &channel);

@@ -1,9 +1,9 @@
-//! How a watch is doing.
+//! How a feed is doing.
 
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -12,17 +12,17 @@ use std::{
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
-use super::error::WatchError;
 use crate::{
+    Coverage, FeedError, FeedErrorKind,
     health::{Check, HealthCheck},
     meter,
     observe::Chain,
 };
 
-/// What a watch is about.
+/// What a feed is doing now.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum WatchState {
+pub enum FeedState {
     /// It is connecting for the first time. What is cached is as fresh as the freshness bounds say.
     Connecting,
     /// It listens: what is cached is forgotten as soon as it changes.
@@ -36,14 +36,14 @@ pub enum WatchState {
         /// Since when.
         since: Instant,
         /// Why, as of the last attempt.
-        error: WatchError,
+        error: FeedError,
     },
     /// It has ended, and tries nothing any more: it was stopped or dropped, or the runtime it was
     /// started on is gone.
     Stopped,
 }
 
-impl WatchState {
+impl FeedState {
     /// Whether it listens.
     #[must_use]
     pub fn is_listening(&self) -> bool {
@@ -51,48 +51,47 @@ impl WatchState {
     }
 }
 
-/// How a watch is doing, for a health check or for metrics.
+/// How a feed is doing, for a health check or for metrics.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct WatchHealth {
+pub struct FeedHealth {
     /// What it is about.
-    pub state: WatchState,
+    pub state: FeedState,
     /// How many changes it was told of.
-    pub notifications: u64,
-    /// How many notifications on its channel it could not read. They change nothing. If there are
-    /// many, something else uses the channel, or triggers of a later version do.
-    pub garbage: u64,
+    pub changes: u64,
+    /// How many deliveries it could not read. They change nothing. If there are many, something else
+    /// uses the directory's channel, or triggers of a later version do.
+    pub unreadable: u64,
     /// How many times it began to listen anew after a loss.
     pub reconnects: u64,
     /// When it last heard anything, its own heartbeat included.
     pub last_heard: Option<Instant>,
-    /// Whether the table seems to have a trigger that notifies this channel, when last looked;
-    /// `None` if the table is not known, or could not be looked at.
-    pub has_trigger: Option<bool>,
+    /// Whether the directory tells of every change, as of the last time that it was found out.
+    pub coverage: Coverage,
 }
 
-impl From<&WatchHealth> for Check {
-    /// Well, if it listens and the table has a trigger as far as that is known.
-    fn from(health: &WatchHealth) -> Self {
+impl From<&FeedHealth> for Check {
+    /// Well, if it listens and the directory tells of every change as far as that is known.
+    fn from(health: &FeedHealth) -> Self {
         match &health.state {
-            WatchState::Listening { .. } if health.has_trigger == Some(false) => {
-                Self::failing("it listens, and no trigger of the sessions' table notifies it")
-            }
-            WatchState::Listening { since } => {
+            FeedState::Listening { since } => {
+                if let Coverage::Incomplete(missing) = health.coverage {
+                    return Self::failing(format!("it listens, but {missing}"));
+                }
                 let heard = health.last_heard.unwrap_or(*since);
                 Self::ok("it listens").with_age(heard.elapsed())
             }
-            WatchState::Connecting => Self::failing("it is connecting"),
+            FeedState::Connecting => Self::failing("it is connecting"),
             // Without what caused it, which may name hosts and users.
-            WatchState::Down { since, error } => {
+            FeedState::Down { since, error } => {
                 Self::failing(error.to_string()).with_age(since.elapsed())
             }
-            WatchState::Stopped => Self::failing("it has ended"),
+            FeedState::Stopped => Self::failing("it has ended"),
         }
     }
 }
 
-/// Says how a watch is, and does not keep it running.
+/// Says how a feed is, and does not keep it running.
 #[derive(Clone, Debug)]
 pub(super) struct Checked(pub(super) Arc<Status>);
 
@@ -103,61 +102,57 @@ impl HealthCheck for Checked {
 }
 
 /// Is told of every change of state.
-pub(super) type OnChange = dyn Fn(&WatchHealth) + Send + Sync;
+pub(super) type OnChange = dyn Fn(&FeedHealth) + Send + Sync;
 
-/// What a watch and its handle share.
+/// What a feed's task and its handle share.
 pub(super) struct Status {
-    state: watch::Sender<WatchState>,
+    state: watch::Sender<FeedState>,
     on_change: Option<Arc<OnChange>>,
     began: Instant,
-    notifications: AtomicU64,
-    garbage: AtomicU64,
+    changes: AtomicU64,
+    unreadable: AtomicU64,
     listened: AtomicU64,
     /// Milliseconds since `began`, and one; 0 before anything was heard.
     last_heard: AtomicU64,
-    /// 0 for unknown, else 1 for no and 2 for yes.
-    has_trigger: AtomicU64,
-    meter: meter::Watch,
+    coverage: Mutex<Coverage>,
+    meter: meter::Feed,
 }
 
-/// Everything that a watch says in the log.
-const TARGET: &str = "tower_ownership::watch";
+/// Everything that a feed says in the log.
+const TARGET: &str = "tower_ownership::feed";
 
 impl Status {
     pub(super) fn new(on_change: Option<Arc<OnChange>>) -> Self {
         Self {
-            state: watch::Sender::new(WatchState::Connecting),
+            state: watch::Sender::new(FeedState::Connecting),
             on_change,
             began: Instant::now(),
-            notifications: AtomicU64::new(0),
-            garbage: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
+            unreadable: AtomicU64::new(0),
             listened: AtomicU64::new(0),
             last_heard: AtomicU64::new(0),
-            has_trigger: AtomicU64::new(0),
-            meter: meter::Watch::new(),
+            coverage: Mutex::new(Coverage::Unknown),
+            meter: meter::Feed::new(),
         }
     }
 
-    pub(super) fn health(&self) -> WatchHealth {
+    pub(super) fn health(&self) -> FeedHealth {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let heard = count(&self.last_heard).checked_sub(1);
-        WatchHealth {
+        FeedHealth {
             state: self.state.borrow().clone(),
-            notifications: count(&self.notifications),
-            garbage: count(&self.garbage),
+            changes: count(&self.changes),
+            unreadable: count(&self.unreadable),
             reconnects: count(&self.listened).saturating_sub(1),
             last_heard: heard.map(|after| self.began + Duration::from_millis(after)),
-            has_trigger: match count(&self.has_trigger) {
-                0 => None,
-                told => Some(told == 2),
-            },
+            coverage: *self.coverage(),
         }
     }
 
     pub(super) async fn until_listening(&self) {
         let mut state = self.state.subscribe();
         // The sender is in `self`, so it does not go away meanwhile.
-        let _ = state.wait_for(WatchState::is_listening).await;
+        let _ = state.wait_for(FeedState::is_listening).await;
     }
 
     pub(super) fn heard(&self) {
@@ -168,14 +163,14 @@ impl Status {
     }
 
     pub(super) fn notified(&self) {
-        self.notifications.fetch_add(1, Ordering::Relaxed);
+        self.changes.fetch_add(1, Ordering::Relaxed);
         self.meter.notified(true);
     }
 
-    pub(super) fn garbage(&self, length: usize) {
-        // What it says is anybody's, and could be a session's id.
-        debug!(target: TARGET, length, "a notification is not for this version, and is ignored");
-        self.garbage.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn unreadable(&self, length: usize) {
+        // Not what it says, which may be a session's id.
+        debug!(target: TARGET, length, "a delivery is not for this version, and is ignored");
+        self.unreadable.fetch_add(1, Ordering::Relaxed);
         self.meter.notified(false);
     }
 
@@ -183,49 +178,53 @@ impl Status {
         let reconnects = self.listened.fetch_add(1, Ordering::Relaxed);
         info!(target: TARGET, reconnects, "changes of sessions are heard at once");
         let since = Instant::now();
-        self.turn(WatchState::Listening { since });
+        self.turn(FeedState::Listening { since });
     }
 
-    pub(super) fn down(&self, error: WatchError) {
+    pub(super) fn down(&self, error: FeedError) {
         let (since, is_news) = match &*self.state.borrow() {
-            WatchState::Down { since, error: last } => (*since, !alike(last, &error)),
+            FeedState::Down { since, error: last } => (*since, !last.is_like(&error)),
             _ => (Instant::now(), true),
         };
         let shown = Chain(&error);
-        match &error {
+        match error.kind() {
             _ if !is_news => debug!(target: TARGET, error = %shown, "still not listening"),
-            WatchError::Undelivered => {
+            FeedErrorKind::Undelivered => {
                 error!(target: TARGET, error = %shown, "changes of sessions are not heard");
             }
             _ => warn!(target: TARGET, error = %shown, "changes of sessions are not heard"),
         }
         self.meter.lost();
-        self.turn(WatchState::Down { since, error });
+        self.turn(FeedState::Down { since, error });
     }
 
     pub(super) fn stopped(&self) {
-        self.turn(WatchState::Stopped);
+        self.turn(FeedState::Stopped);
     }
 
-    pub(super) fn found_trigger(&self, found: Option<bool>) {
-        let told = found.map_or(0, |found| 1 + u64::from(found));
-        let before = self.has_trigger.swap(told, Ordering::Relaxed);
-        if let Some(found) = found {
-            meter::Watch::has_trigger(found);
+    pub(super) fn covers(&self, found: Coverage) {
+        let before = std::mem::replace(&mut *self.coverage(), found);
+        if found == before {
+            return;
         }
-        if found == Some(true) && before == 1 {
-            info!(target: TARGET, "a trigger of the sessions' table notifies this channel again");
+        match found {
+            Coverage::Unknown => return,
+            Coverage::Complete if before != Coverage::Unknown => {
+                info!(target: TARGET, "the directory tells of every change again");
+            }
+            Coverage::Complete => {}
+            Coverage::Incomplete(missing) => {
+                warn!(target: TARGET, missing, "the directory does not tell of every change");
+            }
         }
-        if found == Some(false) && before != told {
-            warn!(
-                target: TARGET,
-                "no trigger of the sessions' table seems to notify this channel, so no change will \
-                 be heard: apply the migration"
-            );
-        }
+        meter::Feed::is_complete(found == Coverage::Complete);
     }
 
-    fn turn(&self, state: WatchState) {
+    fn coverage(&self) -> MutexGuard<'_, Coverage> {
+        self.coverage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self, state: FeedState) {
         self.meter.listens(state.is_listening());
         self.state.send_replace(state);
         // If it was the hook that panicked, then calling it again would end the process.
@@ -241,9 +240,4 @@ impl fmt::Debug for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.health(), f)
     }
-}
-
-/// Whether the second error is no news after the first.
-fn alike(one: &WatchError, other: &WatchError) -> bool {
-    std::mem::discriminant(one) == std::mem::discriminant(other)
 }

@@ -2,15 +2,15 @@
 
 use crate::SessionId;
 
-/// Version 1 of what stands on the channel. Everything else is garbage: whoever may connect to the
-/// database may write here.
+/// Version 1 of what stands on the channel. Everything else is unreadable: any role that may connect
+/// to the database may write here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Payload {
     /// `1 <session>`: this session changed.
     Session(SessionId),
     /// `1 *`: all of them may have.
     All,
-    /// `1 beat <16 hexadecimal digits>`: a watch listens to itself.
+    /// `1 beat <16 hexadecimal digits>`: a feed listens to itself.
     Beat(u64),
 }
 
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_garbage() {
+    fn everything_else_is_unreadable() {
         for text in [
             "",
             "1",

@@ -1,17 +1,10 @@
-//! What a watch can be told.
+//! How a feed of PostgreSQL is set up.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
-use tokio::{runtime::Handle, sync::oneshot};
-
-use super::{
-    PostgresWatch, WatchHealth,
-    health::{OnChange, Status},
-    task::{Ears, Task},
-    wire::Endpoint,
-};
+use super::{PostgresFeed, wire::Endpoint};
 use crate::{
-    CacheHandle,
+    CacheHandle, Feed, FeedBuildError,
     postgres::{
         PostgresConfigError, PostgresLookupBuilder, PostgresSource,
         identifier::Identifier,
@@ -20,28 +13,28 @@ use crate::{
     },
 };
 
-/// Makes a [`PostgresWatch`]. Everything is checked in [`start`](Self::start).
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Makes a [`PostgresFeed`]. Everything is checked in [`build`](Self::build).
 #[derive(Clone)]
-#[must_use = "a builder does nothing before `start`"]
-pub struct PostgresWatchBuilder {
+#[must_use = "a builder does nothing before `build` or `start`"]
+pub struct PostgresFeedBuilder {
     /// Knows how to connect; nothing else of it is used.
     server: PostgresLookupBuilder,
     table: Option<Table>,
     channel: String,
-    heartbeat: Duration,
-    deadline: Duration,
+    answer_timeout: Duration,
     connect_timeout: Duration,
     send_timeout: Option<Duration>,
-    caches: Vec<CacheHandle>,
-    on_change: Option<Arc<OnChange>>,
+    look_interval: Duration,
 }
 
-impl PostgresWatchBuilder {
+impl PostgresFeedBuilder {
     pub(in crate::postgres) fn new(source: PostgresSource) -> Self {
         Self::with(PostgresLookupBuilder::new(source), None)
     }
 
-    /// A watch of the server that a lookup asks.
+    /// A feed of the server that a lookup asks.
     pub(in crate::postgres) fn of(lookup: &PostgresLookupBuilder, table: Option<Table>) -> Self {
         Self::with(lookup.same_server(), table)
     }
@@ -50,13 +43,11 @@ impl PostgresWatchBuilder {
         Self {
             server,
             table,
-            channel: PostgresWatch::DEFAULT_CHANNEL.to_owned(),
-            heartbeat: Duration::from_secs(5),
-            deadline: Duration::from_secs(2),
+            channel: PostgresFeed::DEFAULT_CHANNEL.to_owned(),
+            answer_timeout: Duration::from_secs(2),
             connect_timeout: Duration::from_secs(2),
             send_timeout: Some(Duration::from_secs(30)),
-            caches: Vec::new(),
-            on_change: None,
+            look_interval: Duration::from_secs(30),
         }
     }
 
@@ -69,24 +60,23 @@ impl PostgresWatchBuilder {
     }
 
     /// The channel to listen on, and to write into the [`migration`](Self::migration). Default:
-    /// [`tower_ownership`](PostgresWatch::DEFAULT_CHANNEL). Lookups of several tables may share
+    /// [`tower_ownership`](PostgresFeed::DEFAULT_CHANNEL). Lookups of several tables may share
     /// it: a session that a cache does not know is easily forgotten.
     pub fn channel(mut self, channel: impl Into<String>) -> Self {
         self.channel = channel.into();
         self
     }
 
-    /// For how long nothing may be heard before the watch notifies itself. Default: 5 s; at most
-    /// a day.
-    pub fn heartbeat(mut self, silence: Duration) -> Self {
-        self.heartbeat = silence;
+    /// How long a statement may take on an open connection before that is given up. Default: 2 s.
+    pub fn answer_timeout(mut self, bound: Duration) -> Self {
+        self.answer_timeout = bound;
         self
     }
 
-    /// How long a heartbeat, or any other question on an open connection, may go unanswered before
-    /// the connection is given up. Default: 2 s; at most a day.
-    pub fn heartbeat_deadline(mut self, bound: Duration) -> Self {
-        self.deadline = bound;
+    /// How often the feed looks whether the table still has a trigger that notifies the channel.
+    /// Default: 30 s.
+    pub fn check_triggers_every(mut self, interval: Duration) -> Self {
+        self.look_interval = interval;
         self
     }
 
@@ -103,20 +93,6 @@ impl PostgresWatchBuilder {
     /// VACUUM and the notification queue of the server for as long as it is stopped.
     pub fn send_timeout(mut self, bound: impl Into<Option<Duration>>) -> Self {
         self.send_timeout = bound.into();
-        self
-    }
-
-    /// One more cache to keep true, beside the one that [`start`](Self::start) is given: for a
-    /// process with several layers.
-    pub fn also(mut self, cache: CacheHandle) -> Self {
-        self.caches.push(cache);
-        self
-    }
-
-    /// Who is told of every change of [state](super::WatchState), beside the event; nobody by
-    /// default. Called by the watch's own task, so it must not wait.
-    pub fn on_change(mut self, told: impl Fn(&WatchHealth) + Send + Sync + 'static) -> Self {
-        self.on_change = Some(Arc::new(told));
         self
     }
 
@@ -139,14 +115,14 @@ impl PostgresWatchBuilder {
     /// The SQL that makes the lookup's table notify this channel.
     ///
     /// It creates a function and three triggers, or replaces them; see
-    /// [`PostgresWatch`](PostgresWatch#the-triggers). Apply it in one transaction, as the owner of
+    /// [`PostgresFeed`](PostgresFeed#the-triggers). Apply it in one transaction, as the owner of
     /// the table, which the application often is not:
     ///
     /// ```no_run
     /// # async fn migrate(lookup: tower_ownership::PostgresLookup, client: tokio_postgres::Client)
     /// # -> Result<(), Box<dyn std::error::Error>> {
     /// client.batch_execute("SET lock_timeout = '5s'").await?;
-    /// client.batch_execute(&lookup.watch().migration()?).await?;
+    /// client.batch_execute(&lookup.change_feed().migration()?).await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -157,22 +133,17 @@ impl PostgresWatchBuilder {
     pub fn migration(&self) -> Result<String, PostgresConfigError> {
         let table = self.table.as_ref().ok_or(PostgresConfigError::NoTable {
             reason: "a query of one's own, or a connection string, names no table; begin with the \
-                     `watch` of a lookup that has one",
+                     `change_feed` of a lookup that has one",
         })?;
         Ok(migration(table, &self.parsed_channel()?))
     }
 
-    /// Starts the watch for a layer's [cache](crate::OwnershipLayer::cache).
-    ///
-    /// Returns at once; the task it spawns connects, and goes on trying. It needs a tokio runtime
-    /// with its clock and its network enabled. An error means that no attempt could ever succeed.
-    pub fn start(mut self, cache: CacheHandle) -> Result<PostgresWatch, PostgresConfigError> {
-        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
+    /// Makes the feed. An error means that no attempt to connect could ever succeed.
+    pub fn build(self) -> Result<PostgresFeed, PostgresConfigError> {
         for (what, bound) in [
-            ("heartbeat", self.heartbeat),
-            ("heartbeat_deadline", self.deadline),
+            ("answer_timeout", self.answer_timeout),
             ("connect_timeout", self.connect_timeout),
+            ("check_triggers_every", self.look_interval),
         ] {
             if bound.is_zero() {
                 return Err(PostgresConfigError::Zero { what });
@@ -182,32 +153,32 @@ impl PostgresWatchBuilder {
         let is_installed = self
             .table
             .as_ref()
-            .map(|table| is_installed(table, &channel));
+            .map(|table| is_installed(table, &channel).into());
         let server = self.server.connect_timeout(self.connect_timeout);
-        let server = server.server("tower-ownership watch")?;
-        let runtime = Handle::try_current().map_err(|_| PostgresConfigError::NoRuntime)?;
-        self.caches.push(cache);
-        let status = Arc::new(Status::new(self.on_change));
-        let (stop, stopped) = oneshot::channel();
-        let task = Task {
+        let server = server.server("tower-ownership feed")?;
+        Ok(PostgresFeed {
             endpoint: Endpoint {
                 hosts: server.hosts,
                 connector: server.connector,
             },
-            ears: Ears {
-                channel,
-                caches: self.caches,
-                status: Arc::clone(&status),
-            },
-            heartbeat: self.heartbeat.min(DAY),
-            deadline: self.deadline.min(DAY),
+            channel,
+            answer_timeout: self.answer_timeout.min(DAY),
             send_timeout: self.send_timeout,
             is_installed,
-        };
-        Ok(PostgresWatch {
-            status,
-            _stop: stop,
-            task: runtime.spawn(task.run(stopped)),
+            look_interval: self.look_interval.min(DAY),
+        })
+    }
+
+    /// Makes the feed and follows it for a layer's [cache](crate::OwnershipLayer::cache), with the
+    /// defaults of [`Feed::builder`].
+    ///
+    /// Returns at once; the task it spawns connects, and goes on trying. It needs a tokio runtime
+    /// with its clock and its network enabled.
+    pub fn start(self, cache: CacheHandle) -> Result<Feed, PostgresConfigError> {
+        let feed = Feed::builder(self.build()?).start(cache);
+        feed.map_err(|error| match error {
+            FeedBuildError::Zero { what } => PostgresConfigError::Zero { what },
+            FeedBuildError::NoRuntime => PostgresConfigError::NoRuntime,
         })
     }
 
@@ -216,13 +187,15 @@ impl PostgresWatchBuilder {
     }
 }
 
-impl fmt::Debug for PostgresWatchBuilder {
+impl fmt::Debug for PostgresFeedBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresWatchBuilder")
+        f.debug_struct("PostgresFeedBuilder")
             .field("server", &self.server)
             .field("channel", &self.channel)
-            .field("heartbeat", &self.heartbeat)
-            .field("heartbeat_deadline", &self.deadline)
+            .field("answer_timeout", &self.answer_timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("send_timeout", &self.send_timeout)
+            .field("check_triggers_every", &self.look_interval)
             .finish_non_exhaustive()
     }
 }

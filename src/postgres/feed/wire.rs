@@ -14,8 +14,10 @@ use tokio::{
 };
 use tokio_postgres::{AsyncMessage, Client, Connection, Error, Notification};
 
-use super::error::WatchError;
-use crate::postgres::{connector::Connector, failure::caused_by_tls, hosts::Hosts};
+use crate::{
+    FeedError, FeedErrorKind,
+    postgres::{connector::Connector, failure::caused_by_tls, hosts::Hosts},
+};
 
 /// A driver's connection, whatever it goes through. Unlike a pool's, which throws notifications
 /// away, it hands them out.
@@ -46,26 +48,28 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) async fn connect(endpoint: &Endpoint) -> Result<Self, WatchError> {
+    pub(super) async fn connect(endpoint: &Endpoint) -> Result<Self, FeedError> {
         let connecting = endpoint.connector.connect(&endpoint.hosts);
         let connected = timeout(endpoint.hosts.bound(), connecting).await;
-        let (client, connection) =
-            connected
-                .map_err(|_| WatchError::ConnectTimeout)?
-                .map_err(|error| {
-                    if caused_by_tls(&error) {
-                        WatchError::Certificate(Arc::new(error))
-                    } else {
-                        WatchError::Connect(Arc::new(error))
-                    }
-                })?;
+        let unreachable =
+            |message: &'static str| FeedError::new(FeedErrorKind::Unreachable, message);
+        let connected =
+            connected.map_err(|_| unreachable("PostgreSQL did not accept a connection in time"))?;
+        let (client, connection) = connected.map_err(|error| {
+            let message = if caused_by_tls(&error) {
+                "PostgreSQL's certificate was refused: is it trusted (`sslrootcert`), and for this host?"
+            } else {
+                "no connection to PostgreSQL could be opened"
+            };
+            unreachable(message).with_source(error)
+        })?;
         Ok(Self {
             client: Arc::new(client),
             connection,
         })
     }
 
-    /// Whoever asks through it has to keep polling the wire.
+    /// Its answers arrive only while the wire is polled.
     pub(super) fn client(&self) -> Arc<Client> {
         Arc::clone(&self.client)
     }
@@ -74,14 +78,14 @@ impl Wire {
     pub(super) fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Notification, WatchError>> {
+    ) -> Poll<Result<Notification, FeedError>> {
         loop {
             match ready!(self.connection.poll_message(cx)) {
                 Some(Ok(AsyncMessage::Notification(heard))) => return Poll::Ready(Ok(heard)),
                 // Notices, and whatever a later driver tells of.
                 Some(Ok(_)) => {}
-                Some(Err(error)) => return Poll::Ready(Err(WatchError::lost(error))),
-                None => return Poll::Ready(Err(WatchError::Lost(None))),
+                Some(Err(error)) => return Poll::Ready(Err(lost(error))),
+                None => return Poll::Ready(Err(ended())),
             }
         }
     }
@@ -92,7 +96,7 @@ impl Wire {
         asked: impl Future<Output = Result<T, Error>>,
         limit: Duration,
         mut heard: impl FnMut(&Notification),
-    ) -> Result<Result<T, Error>, WatchError> {
+    ) -> Result<Result<T, Error>, FeedError> {
         let mut asked = pin!(asked);
         let answer = poll_fn(|cx| {
             loop {
@@ -106,8 +110,21 @@ impl Wire {
                 }
             }
         });
-        timeout(limit, answer)
-            .await
-            .unwrap_or(Err(WatchError::Silent))
+        timeout(limit, answer).await.unwrap_or(Err(silent()))
     }
+}
+
+fn ended() -> FeedError {
+    FeedError::new(FeedErrorKind::Lost, "the connection to PostgreSQL was lost")
+}
+
+pub(super) fn lost(error: Error) -> FeedError {
+    ended().with_source(error)
+}
+
+pub(super) fn silent() -> FeedError {
+    FeedError::new(
+        FeedErrorKind::Silent,
+        "PostgreSQL was not heard in time; the connection may be half-open",
+    )
 }
