@@ -278,7 +278,7 @@ fn what_was_given_up_is_not_served_at_that_epoch_again_whatever_is_read() {
     rig.write("me", 1, None);
     let before = rig.found();
     // Nobody had to be waited for, which the row says, and not this machine.
-    let release = rig.node().begin_release(id(), 1);
+    let release = rig.node().begin_release(id(), 1).unwrap();
     assert!(!release.has_waited());
     let session = before.session.clone().unwrap().unwrap();
     assert!(
@@ -300,7 +300,7 @@ fn a_session_that_was_given_up_twice_stays_so_at_the_later_epoch() {
     let rig = Rig::new();
     rig.write("me", 3, Some(2));
     for epoch in [3, 1] {
-        drop(rig.node().begin_release(id(), epoch));
+        drop(rig.node().begin_release(id(), epoch).unwrap());
     }
     assert!(!rig.lease().is_valid());
 }
@@ -327,8 +327,9 @@ fn only_who_has_waited_says_that_it_has() {
     rig.pass(F);
     assert!(rig.node().waited_out().is_empty());
     rig.pass(SLACK);
-    assert_eq!(rig.node().waited_out(), [(id(), 2)]);
-    assert!(rig.node().begin_release(id(), 2).has_waited());
+    assert_eq!(rig.node().waited_out(), [(id(), 2)].into());
+    let release = rig.node().begin_release(id(), 2).unwrap();
+    assert!(release.has_waited());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Giving sessions up.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use tokio_postgres::{Row, types::Type};
@@ -37,9 +37,9 @@ impl PostgresDirectory {
     ///
     /// # Errors
     /// However it fails, this machine serves the session no more at this epoch, since it may have
-    /// been given up all the same. Its presence, if it keeps one, repeats the release until it is
+    /// been given up all the same. Its heartbeat, if it keeps one, repeats the release until it is
     /// done. An error also if another process registered this machine id, to which the session then
-    /// belongs.
+    /// belongs; and, before anything is given up, at the [cap](Node::begin_release) of releases.
     pub async fn release(
         &self,
         session: SessionId,
@@ -70,7 +70,7 @@ impl PostgresDirectory {
         let (Some(epoch), Some(at)) = (found.epoch(), at) else {
             return Err(LookupError::corrupt("the session has no epoch"));
         };
-        let release = node.begin_release(session, epoch);
+        let release = node.begin_release(session, epoch)?;
         let (has_waited, is_alone) = (release.has_waited(), node.is_alone());
         let id = lookup.query.id(session);
         let boot_id = lookup.nodes.boot_id(me);
@@ -127,7 +127,7 @@ impl PostgresDirectory {
     ) -> Result<bool, LookupError> {
         // Before anything is written: a proof says that the owner had stopped.
         node.advance(NodeState::Draining);
-        let waited_out: HashSet<_> = node.waited_out().into_iter().collect();
+        let waited_out = node.waited_out();
         let owned = self.owned_by(node.machine(), deadline).await?;
         let known: Vec<_> = owned.iter().filter_map(|one| *one).collect();
         let before = released.len();
