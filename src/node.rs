@@ -152,11 +152,8 @@ impl<D: NodeDirectory> NodeBuilder<D> {
             heartbeat: self.heartbeat,
             node: layer.node().clone(),
         };
-        let changes = match start.directory.follow(layer.cache()) {
-            Ok(changes) => changes,
-            Err(Unfit::Unreachable(error)) => return Err(HeartbeatError::from(error).into()),
-            Err(Unfit::Misconfigured(error)) => return Err(NodeError::Directory(error)),
-        };
+        let changes = start.directory.follow(layer.cache());
+        let changes = changes.map_err(NodeError::Directory)?;
         let state = Arc::new(Mutex::new(State::Starting(None)));
         let (stop, stopped) = oneshot::channel();
         match start.attempt().await {
@@ -273,9 +270,7 @@ impl<D: NodeDirectory> Shared<D> {
         let machine = self.node.machine().as_str();
         self.node.advance(NodeState::Draining);
         drop(lock(&self.stop).take());
-        let ended = State::Ended("this machine has left".to_owned());
-        let before = std::mem::replace(&mut *lock(&self.state), ended);
-        let State::Running(heartbeat) = before else {
+        let State::Running(heartbeat) = self.ended("this machine is draining") else {
             sleep_until(began + self.linger).await;
             return;
         };
@@ -290,6 +285,13 @@ impl<D: NodeDirectory> Shared<D> {
         if let Err(error) = heartbeat.leave().await {
             warn!(target: TARGET, machine, error = %Chain(&error), "the fleet does not know that this machine has left");
         }
+        self.ended("this machine has left");
+    }
+
+    /// Replaces the state, which is returned, by what the health page says from now on.
+    fn ended(&self, why: &str) -> State<D> {
+        let ended = State::Ended(why.to_owned());
+        std::mem::replace(&mut *lock(&self.state), ended)
     }
 }
 
@@ -332,3 +334,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 crate::observe::debug_as_chain!(NodeError);
+
+#[cfg(test)]
+mod tests;

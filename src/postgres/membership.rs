@@ -1,6 +1,6 @@
 //! The machines' rows, as their processes write them.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_postgres::{
@@ -266,12 +266,11 @@ impl NodeDirectory for PostgresDirectory {
         }
     }
 
-    fn follow(&self, cache: CacheHandle) -> Result<Option<Box<dyn HealthCheck>>, Unfit> {
-        let lookup = PostgresLookup {
-            inner: Arc::clone(self.lookup()),
-        };
-        let watch = lookup.watch().start(cache);
-        let watch = watch.map_err(|error| Unfit::Misconfigured(error.into()))?;
+    fn follow(
+        &self,
+        cache: CacheHandle,
+    ) -> Result<Option<Box<dyn HealthCheck>>, Box<dyn Error + Send + Sync>> {
+        let watch = self.lookup().watch.clone().start(cache)?;
         Ok(Some(Box::new(watch)))
     }
 }
