@@ -63,7 +63,7 @@ impl Membership for PostgresDirectory {
         let (sql, parameters) = (&self.statements().beat, row.process());
         let connections = &self.lookup().connections;
         let rows = connections
-            .run(Mode::BEAT, sql, &parameters, deadline)
+            .run_shared(Mode::BEAT, sql, &parameters, deadline)
             .await?;
         if rows.is_empty() {
             self.find_out(&row, deadline).await
@@ -180,27 +180,27 @@ impl PostgresDirectory {
     async fn read_of<T: for<'a> FromSql<'a>>(
         &self,
         machine: &MachineId,
-        sql: &str,
+        sql: &Arc<str>,
         within: Duration,
     ) -> Result<T, LookupError> {
         let connections = &self.lookup().connections;
         let machine: Parameter<'_> = (&machine.as_str(), Type::TEXT);
         let deadline = Instant::now() + within;
         let rows = connections
-            .run(Mode::READ_MACHINE, sql, &[machine], deadline)
+            .run_shared(Mode::READ_MACHINE, sql, &[machine], deadline)
             .await?;
         column(&rows, 1)
     }
 
     async fn write_row(
         &self,
-        sql: &str,
+        sql: &Arc<str>,
         parameters: &[Parameter<'_>],
         deadline: Instant,
     ) -> Result<Vec<Row>, LookupError> {
         let connections = &self.lookup().connections;
         connections
-            .run(Mode::WRITE_MACHINE, sql, parameters, deadline)
+            .run_shared(Mode::WRITE_MACHINE, sql, parameters, deadline)
             .await
     }
 }

@@ -1,6 +1,6 @@
 //! Giving sessions up.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 use tokio_postgres::{Row, types::Type};
@@ -77,7 +77,7 @@ impl PostgresDirectory {
         let rows = lookup
             .connections
             // A second time, it could not tell whether the first had done it.
-            .run(
+            .run_shared(
                 Mode::WRITE_ONCE,
                 &self.statements.release,
                 &[
@@ -166,7 +166,7 @@ impl PostgresDirectory {
         ];
         let (sql, connections) = (&self.statements.owned, &self.lookup.connections);
         let rows = connections
-            .run(Mode::LIST, sql, &parameters, deadline)
+            .run_shared(Mode::LIST, sql, &parameters, deadline)
             .await?;
         rows.iter()
             .map(|row| {
@@ -179,7 +179,7 @@ impl PostgresDirectory {
     async fn release_bite(
         &self,
         node: &Node,
-        sql: &str,
+        sql: &Arc<str>,
         these: &[SessionId],
         (waited, epochs): (&[SessionId], &[i64]),
         deadline: Instant,
@@ -190,7 +190,7 @@ impl PostgresDirectory {
         let (these, waited) = (lookup.query.ids(these), lookup.query.ids(waited));
         let rows = lookup
             .connections
-            .run(
+            .run_shared(
                 Mode::WRITE_MUCH,
                 sql,
                 &[
