@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -63,10 +63,7 @@ struct Inner {
     serves_stale: AtomicBool,
     terms: Terms,
     releases: Releases,
-    /// Under which boot id this process registered the machine.
-    boot_id: RwLock<Option<Uuid>>,
-    #[cfg(feature = "membership")]
-    attempt: Mutex<Attempt>,
+    boot_ids: RwLock<BootIds>,
     layers: Mutex<Vec<Weak<dyn Layer>>>,
     meter: meter::Node,
 }
@@ -84,9 +81,7 @@ impl Node {
             serves_stale: AtomicBool::new(false),
             terms: Terms::new(capacity),
             releases: Releases::default(),
-            boot_id: RwLock::default(),
-            #[cfg(feature = "membership")]
-            attempt: Mutex::default(),
+            boot_ids: RwLock::default(),
             layers: Mutex::default(),
             meter: meter::Node::new(),
         }))
@@ -214,8 +209,8 @@ impl Node {
     /// process from other processes of the machine by it.
     #[must_use]
     pub fn boot_id(&self) -> Option<Uuid> {
-        let boot_id = self.0.boot_id.read();
-        *boot_id.unwrap_or_else(PoisonError::into_inner)
+        let boot_ids = self.0.boot_ids.read();
+        boot_ids.unwrap_or_else(PoisonError::into_inner).registered
     }
 
     /// The boot id to register the machine under: one for all attempts until one succeeds. The write of
@@ -223,39 +218,30 @@ impl Node {
     /// which this one then has to wait, or before which it has to stop.
     #[cfg(feature = "membership")]
     pub(super) fn attempt(&self) -> Uuid {
-        let mut attempt = self
-            .0
-            .attempt
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *attempt.boot_id.get_or_insert_with(new_id)
+        *self.boot_ids().attempted.get_or_insert_with(new_id)
     }
 
     /// Notes why an attempt to register failed, or that it did not. Returns whether that is another
     /// failure than the last one.
     #[cfg(feature = "membership")]
     pub(super) fn attempted(&self, failure: Option<String>) -> bool {
-        let mut attempt = self
-            .0
-            .attempt
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut boot_ids = self.boot_ids();
         if failure.is_none() {
-            attempt.boot_id = None;
+            boot_ids.attempted = None;
         }
-        let is_news = failure != attempt.failure;
-        attempt.failure = failure;
-        is_news
+        let is_new = failure != boot_ids.failure;
+        boot_ids.failure = failure;
+        is_new
     }
 
     /// Notes under which boot id this process has registered the machine.
     pub fn registered_as(&self, boot_id: Uuid) {
-        let mut known = self
-            .0
-            .boot_id
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *known = Some(boot_id);
+        self.boot_ids().registered = Some(boot_id);
+    }
+
+    fn boot_ids(&self) -> RwLockWriteGuard<'_, BootIds> {
+        let boot_ids = self.0.boot_ids.write();
+        boot_ids.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether both are one.
@@ -305,12 +291,15 @@ impl Node {
     }
 }
 
-/// An attempt to register the machine.
-#[cfg(feature = "membership")]
+/// Under which boot ids this process registers the machine.
 #[derive(Default)]
-struct Attempt {
-    boot_id: Option<Uuid>,
-    /// Why the last one failed.
+struct BootIds {
+    registered: Option<Uuid>,
+    /// That of all attempts since.
+    #[cfg(feature = "membership")]
+    attempted: Option<Uuid>,
+    /// Why the last attempt failed.
+    #[cfg(feature = "membership")]
     failure: Option<String>,
 }
 

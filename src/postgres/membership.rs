@@ -256,10 +256,8 @@ fn column<'a, T: FromSql<'a>>(rows: &'a [Row], at: usize) -> Result<T, LookupErr
 
 impl NodeDirectory for PostgresDirectory {
     async fn verify(&self, me: &MachineId) -> Result<(), Unfit> {
-        let lookup = PostgresLookup {
-            inner: Arc::clone(self.lookup()),
-        };
-        match lookup.verify(me).await {
+        let inner = Arc::clone(self.lookup());
+        match (PostgresLookup { inner }).verify(me).await {
             Ok(_) => Ok(()),
             Err(PostgresVerifyError::Lookup(error)) => Err(error.into()),
             Err(error) => Err(Unfit::Misconfigured(error.into())),
