@@ -2,8 +2,8 @@
 
 use crate::SessionId;
 
-/// Version 1 of what stands on the channel. Everything else is garbage: whoever may connect to the
-/// database may write here.
+/// Version 1 of what stands on the channel. Everything else is garbage: any role that may connect
+/// to the database may notify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Payload {
     /// `1 <session>`: this session changed.
