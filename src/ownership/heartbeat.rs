@@ -23,13 +23,14 @@ mod builder;
 mod error;
 mod health;
 mod liveness;
+mod status;
 mod task;
 
 pub use builder::HeartbeatBuilder;
 pub use error::HeartbeatError;
 pub use health::{HeartbeatHealth, HeartbeatState};
 
-use health::{Checked, Status};
+use status::{Checked, Status};
 
 /// Writes every few seconds, into the directory, that a machine is alive.
 ///
