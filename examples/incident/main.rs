@@ -92,7 +92,7 @@ async fn with_the_layer(directory: &Directory) -> Result<()> {
     ask(&fleet.edge, OWNER_NEVER_STARTED).await?;
     say("The proxy gave the request back, and the answer says which thing went wrong.");
 
-    scene("The session has no owner yet");
+    scene("Nobody owns the session yet");
     ask(&fleet.edge, UNASSIGNED).await?;
     say(&format!(
         "The orchestrator assigns it to {OWNER}. The client waits for the second"
@@ -141,7 +141,7 @@ async fn the_owner_dies(directory: &Directory) -> Result<()> {
     ));
     ask(&fleet.edge, SESSION).await?;
     say(&format!(
-        "{OWNER} serves it {} ms later, at a later epoch, without waiting for the lease.",
+        "Nobody had to wait: {OWNER} serves it {} ms later, at a later epoch.",
         began.elapsed().as_millis()
     ));
     fleet.edge.shutdown().await;
