@@ -2,7 +2,7 @@
 //!
 //! # What is measured
 //! - From the moment at which a writer has the server's word that its change of a session's owner
-//!   is committed, to the moment at which the session is gone from the layer's cache. Nobody else
+//!   is committed, to the moment at which the session is gone from the layer's cache. Nothing else
 //!   uses the server meanwhile. A notification may come before that word: then it is 0.
 //! - Updates a second by `pgbench` (left out if it is not installed) that do not change an owner,
 //!   on a table without the triggers and on one with them, in pairs of runs, in turns which goes

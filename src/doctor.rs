@@ -45,6 +45,8 @@ pub use diagnosis::{Complaint, Diagnosis};
 pub use fleet::{Fleet, FleetAudit, FleetError, FleetSessions};
 pub use fly_api::FlyApi;
 pub use url::InvalidUrl;
+#[doc(hidden)]
+pub use words::seconds;
 
 use facts::{Answer, Directory, Facts, Platform};
 use url::UrlTemplate;

@@ -12,7 +12,7 @@
 //! | `tower_ownership_requests_total` | `verdict`, `code`, `source` | requests by what became of them: `pass`, `replay` or `reject`; by the [`RejectionCode`](crate::RejectionCode) of those refused, empty for others; and by where what was known of the session came from: [`cache`, `lookup`, `stale`](crate::Source), or `none` where nothing had to be known |
 //! | `tower_ownership_replayed_requests_total` | `arrival` | requests that a proxy brought: `replayed` here from another machine, `failed` to be replayed, `missed` the machine that was preferred, or `cached` by the proxy |
 //! | `tower_ownership_warnings_held_back_total` | `code` | refusals that were said at DEBUG, because the same code had been said at WARN a moment before; see [`warn_every`](crate::OwnershipLayerBuilder::warn_every) |
-//! | `tower_ownership_lookup_duration_seconds` | `outcome` | histogram: how long lookups took that `found` a session, found that it is `unknown`, or failed: `timeout`, `unavailable`, `corrupt`; or until nobody waited any more: `abandoned`. Each lookup counts once, however many requests waited |
+//! | `tower_ownership_lookup_duration_seconds` | `outcome` | histogram: how long lookups took that `found` a session, found that it is `unknown`, or failed: `timeout`, `unavailable`, `corrupt`; or were dropped when no request waited for them any more: `abandoned`. Each lookup counts once, however many requests waited |
 //! | `tower_ownership_lookups_joined_total` | | waits for a lookup of another request |
 //! | `tower_ownership_lookups_refused_total` | | lookups that were not made, because one had failed a moment before |
 //! | `tower_ownership_cache_refreshes_total` | | sessions that were read again in the background |

@@ -1,26 +1,29 @@
 //! Everything that a layer was built with, and what it says to one request.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, header, request::Parts};
+use http::{Response, header, request::Parts};
 
 use crate::{
-    Arrival, ExtractSession, Handover, LookupError, MachineId, MalformedSession, NotReplayable,
-    Observe, Observed, Owned, OwnerStatus, Reader, Rejection, RejectionCode, Render, Replay,
-    Session, SessionId, Source, Verdict,
+    Arrival, ExtractSession, Handover, MachineId, MalformedSession, NotReplayable, Observe,
+    Observed, Owned, OwnerStatus, Reader, Rejection, Render, Replay, Session, SessionId, Source,
+    Verdict,
     cache::{Found, Pending},
     claim::Rule,
     clock::Tick,
-    decision::{Decision, Known, Local, Lookup, Refusal, decide},
+    decision::{Decision, Known, Local, Lookup, decide},
     meter,
     observe::{RequestSpan, Say, Warnings},
     ownership::{Lease, Sessions},
 };
 
 mod confirm;
+mod refuse;
 #[cfg(test)]
 mod tests;
+
+use refuse::finish;
 
 /// Says whether this request may come near this session.
 pub(crate) type Guard = dyn Fn(&Parts, &Session) -> bool + Send + Sync;
@@ -186,30 +189,6 @@ impl Policy {
         decide(lookup, &local, &question.arrival)
     }
 
-    /// The rejection of a request that the rules refuse.
-    pub(crate) fn rejection(&self, refusal: &Refusal, question: &Question) -> Rejection {
-        let Refusal {
-            code,
-            session,
-            error,
-            lease,
-        } = refusal;
-        let failed = error.as_ref().map(LookupError::kind);
-        let owner = session.as_ref().and_then(Session::owner);
-        let machine = self.machine.clone();
-        let rejection = Rejection::of(*code, machine, owner, &question.arrival, failed);
-        match (code, lease, failed) {
-            (RejectionCode::SessionMoving, Some(Lease::Pending { left }), _) => {
-                rejection.retry_in(Duration::from_millis(*left))
-            }
-            (RejectionCode::LookupUnavailable, Some(Lease::Expired), _) => rejection.too_late(),
-            (RejectionCode::LookupUnavailable, _, Some(kind)) if question.claimed => {
-                rejection.of_a_claim(kind)
-            }
-            _ => rejection,
-        }
-    }
-
     /// What this machine may do for a request. The application's rules are asked only where they
     /// matter. A machine that waits for another process of its own takes nothing: another machine
     /// could serve it meanwhile.
@@ -260,36 +239,6 @@ impl Policy {
         Ok(finish(response, reader))
     }
 
-    /// Answers a request whose session id cannot be read.
-    pub(crate) fn malformed(&self, head: &Parts, malformed: MalformedSession) -> Response<Bytes> {
-        let rejection = Rejection::malformed(self.machine.clone(), malformed);
-        let seen = self.saw(Verdict::Reject(rejection.code()));
-        self.refuse(rejection, &seen, &RequestSpan::default(), Reader::of(head))
-    }
-
-    /// Answers in the place of an application that does not hold a session it should hold.
-    pub(crate) fn absent(
-        &self,
-        session: SessionId,
-        span: &RequestSpan,
-        reader: Reader,
-    ) -> Response<Bytes> {
-        let machine = self.machine.clone();
-        let rejection = Rejection::of(
-            RejectionCode::SessionAbsent,
-            machine,
-            None,
-            &Arrival::Fresh,
-            None,
-        );
-        let seen = Observed {
-            session: Some(session),
-            owner: Some(&self.machine),
-            ..self.saw(Verdict::Reject(rejection.code()))
-        };
-        self.refuse(rejection, &seen, span, reader)
-    }
-
     /// Notes a request that is for no session.
     pub(crate) fn pass_without_session(&self) {
         self.tell(&self.saw(Verdict::Pass), &RequestSpan::default());
@@ -330,50 +279,4 @@ impl Policy {
             observe.observe(seen);
         }
     }
-
-    /// Tells of a refusal and writes it.
-    fn refuse(
-        &self,
-        rejection: Rejection,
-        seen: &Observed<'_>,
-        span: &RequestSpan,
-        reader: Reader,
-    ) -> Response<Bytes> {
-        let refused = Observed {
-            verdict: Verdict::Reject(rejection.code()),
-            detail: Some(rejection.detail()),
-            ..*seen
-        };
-        self.tell(&refused, span);
-        self.write(rejection, seen.session, seen.owner, reader)
-    }
-
-    /// Writes a refusal, without an event.
-    pub(crate) fn write(
-        &self,
-        rejection: Rejection,
-        session: Option<SessionId>,
-        owner: Option<&MachineId>,
-        reader: Reader,
-    ) -> Response<Bytes> {
-        let rejection = match session {
-            Some(session) => rejection.for_session(session, owner),
-            None => rejection,
-        };
-        let mut response = self.render.render(&rejection, reader);
-        response.extensions_mut().insert(rejection);
-        finish(response, reader)
-    }
-}
-
-/// What holds for every answer of ours: it is about this moment and this machine, so no cache may
-/// keep it, and HEAD has no body.
-fn finish(mut response: Response<Bytes>, reader: Reader) -> Response<Bytes> {
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if reader.head_only {
-        response.body_mut().clear();
-    }
-    response
 }

@@ -2,14 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use tokio::time::Instant;
-use tokio_postgres::Row;
-
-use crate::{
-    LookupError, Node, Refresh, Session, SessionId, SessionLookup,
-    directory::nodes::Nodes,
-    meter::{self, Stopwatch},
-};
+use crate::{LookupError, Node, Refresh, Session, SessionId, SessionLookup};
 
 mod batch;
 mod bounds;
@@ -29,6 +22,7 @@ mod feed;
 mod fragments;
 mod hosts;
 mod identifier;
+mod inner;
 mod lease;
 #[cfg(feature = "doctor")]
 mod look;
@@ -62,14 +56,8 @@ pub(crate) use look::{PlainFilter, PlainSession, SeenMachine, SeenRow};
 pub use source::PostgresSource;
 pub use table::PostgresColumns;
 
-use connections::Connections;
-use failure::Failure;
-use query::SessionQuery;
-use queue::{Answer, Queue};
-use row::Facts;
-use sql::Sql;
-use statuses::Statuses;
-use table::Table;
+use inner::Inner;
+use queue::Queue;
 
 /// Looks sessions up in a `PostgreSQL` table, or by a query of the application's own.
 ///
@@ -181,19 +169,6 @@ pub struct PostgresLookup {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    queue: Queue,
-    connections: Arc<Connections>,
-    query: SessionQuery,
-    /// `None`: the table has no status, and every row is active.
-    statuses: Option<Statuses>,
-    /// What the query was made from; `None` for a query of the application's own.
-    table: Option<Table>,
-    sql: Sql,
-    change_feed: PostgresFeedBuilder,
-    nodes: Nodes,
-}
-
 impl PostgresLookup {
     /// Begins with a connection string, a `tokio_postgres::Config` or a pool; see
     /// [`PostgresSource`].
@@ -217,49 +192,6 @@ impl PostgresLookup {
     /// machines are there. The lookup has to [keep ownership](PostgresLookupBuilder::ownership).
     pub fn directory(&self) -> Result<PostgresDirectory, PostgresConfigError> {
         PostgresDirectory::of(&self.inner)
-    }
-}
-
-impl Inner {
-    /// Asks for one session, with a query of its own, by `deadline`.
-    async fn ask(&self, id: SessionId, deadline: Instant) -> Answer {
-        let value = self.query.id(id);
-        let parameters = [value.parameter()];
-        let began = Stopwatch::start();
-        let tells_standby = self.query.tells_standby();
-        let rows = self
-            .connections
-            .ask(self.query.one(), &parameters, deadline, tells_standby)
-            .await;
-        meter::queried(1, began);
-        let rows = rows.map_err(Failure::into_lookup_error)?;
-        match self.only(&rows)? {
-            Some(row) => self.read(id, row).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// The one row that is a session's.
-    fn only<'a>(&self, rows: &'a [Row]) -> Result<Option<&'a Row>, LookupError> {
-        let mut rows = rows.iter().filter(|row| self.query.is_session(row));
-        match (rows.next(), rows.next()) {
-            (row, None) => Ok(row),
-            (_, Some(_)) => Err(Self::two_rows()),
-        }
-    }
-
-    fn read(&self, id: SessionId, row: &Row) -> Result<Session, LookupError> {
-        let mut facts = Facts::of(row)?;
-        if let (Some(owner), Some(seen)) = (facts.owner, &mut facts.seen)
-            && let Some(status) = self.nodes.tell_apart(owner, seen.boot_id)
-        {
-            seen.presence = status;
-        }
-        facts.into_session(id, self.statuses.as_ref())
-    }
-
-    fn two_rows() -> LookupError {
-        LookupError::corrupt("there are two rows for one session")
     }
 }
 

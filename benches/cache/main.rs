@@ -6,7 +6,7 @@
 //!   start together, and the requests were made before.
 //! - Churn: the zipf requests again, through a cache that has room for a tenth of the sessions.
 //! - Memory: what is allocated for a million sessions, and what the process grew by.
-//! - A stampede: a thousand requests at once for a session that nobody has asked for yet, with a
+//! - A stampede: a thousand requests at once for a session that is not in the cache, with a
 //!   real `PostgreSQL` behind it.
 //!
 //! All of it is measured through the layer, as a server would. Other tables than the one behind

@@ -1,4 +1,4 @@
-//! A thousand requests at once for a session that nobody has asked for yet.
+//! A thousand requests at once for a session that is not in the cache.
 
 use std::{
     convert::Infallible,

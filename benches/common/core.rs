@@ -13,7 +13,7 @@ use nix::{
 pub(crate) fn stay_on_core(core: usize) {
     if thread::available_parallelism().is_ok_and(|cores| cores.get() >= 2) {
         let mut only = CpuSet::new();
-        // Whoever may not choose runs where the kernel says.
+        // Without the permission, the kernel chooses the core.
         let _ = only
             .set(core)
             .and_then(|()| sched_setaffinity(Pid::from_raw(0), &only));

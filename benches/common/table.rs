@@ -1,4 +1,4 @@
-//! Tables of results: printed for whoever runs a benchmark, and kept for `RESULTS.md`.
+//! Tables of results: printed when a benchmark ends, and kept for `RESULTS.md`.
 
 use std::{
     fs::{self, OpenOptions},

@@ -5,8 +5,8 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-/// A barrier that spins: whoever sleeps is woken too late to meet the others, whose work takes a
-/// millisecond.
+/// A barrier that spins: a thread that sleeps is woken too late to meet the others, whose
+/// work takes a millisecond.
 #[derive(Debug)]
 pub struct Together {
     threads: u32,

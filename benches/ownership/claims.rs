@@ -181,7 +181,7 @@ async fn update_in_transaction(client: &Client, id: Uuid) -> u64 {
     taken.unwrap()
 }
 
-/// So many sessions that nobody owns.
+/// So many sessions without an owner.
 async fn sessions(database: &Database, count: usize) -> Arc<[Uuid]> {
     let insert = format!(
         "INSERT INTO preview_sessions (id, status, expires_at)

@@ -1,7 +1,7 @@
 //! What it costs to know and to change who owns a session: `cargo bench --bench ownership`.
 //!
 //! # What is measured
-//! - Claims a second, beside the bare `UPDATE` that somebody would write by hand: prepared, on a
+//! - Claims a second, beside the bare `UPDATE` as written by hand: prepared, on a
 //!   table without triggers and on one with those of the migration, and sent in the transaction
 //!   that a claim is sent in. Every session is claimed once.
 //! - A drain of a machine with one session, and with many.

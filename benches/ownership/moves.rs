@@ -1,4 +1,4 @@
-//! How long a session is served by nobody, when its owner ends.
+//! How long no machine serves a session, when its owner ends.
 
 use std::time::{Duration, Instant};
 
@@ -119,7 +119,7 @@ async fn times(cluster: &Cluster, end: End, fleet: &Fleet, rounds: usize) -> Vec
             End::Stop => machines[at].ask_to_stop(),
         }
         let (next, served) = loop {
-            // Whoever is asked to stop serves until it has heard of that.
+            // A machine that is asked to stop serves until the signal arrives.
             let (machine, served) = client.served().await;
             if machine != owner {
                 break (machine, served);
@@ -168,11 +168,11 @@ impl Client {
         }
     }
 
-    /// Asks until somebody serves the session; who that was, and when.
+    /// Asks until a machine serves the session; which one, and when.
     async fn served(&self) -> (String, Instant) {
         let deadline = Instant::now() + LONG;
         loop {
-            assert!(Instant::now() < deadline, "nobody serves it");
+            assert!(Instant::now() < deadline, "no machine serves it");
             let answer = self.client.get(&self.url).send().await;
             if let Ok(answer) = answer
                 && answer.status() == 200

@@ -33,7 +33,7 @@ pub(crate) async fn measure(cluster: &Cluster) -> Table {
     for owned in OWNED {
         let mut times = Vec::new();
         for _ in 0..rounds {
-            // Whoever drains is done: each round has a process of its own.
+            // A node that drained never serves again: each round has a process of its own.
             let machine = Machine::start(&database).await;
             database.execute(&insert(ME, owned)).await;
             database.execute("VACUUM ANALYZE preview_sessions").await;

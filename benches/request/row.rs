@@ -147,7 +147,7 @@ impl Panel {
     }
 }
 
-/// Requests in rotation, made when nobody looks at the clock.
+/// Requests in rotation, made while no time is measured.
 pub(crate) struct Requests {
     make: Box<dyn Fn(u32) -> Request>,
     count: u32,

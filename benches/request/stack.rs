@@ -24,8 +24,8 @@ pub(crate) fn rows() -> (Row, Vec<Row>) {
     let for_hot = || Requests::for_sessions(&ids);
     let owned = |tell| ours(all_owned_by(ME), tell, DEFAULT_CAPACITY);
     let elsewhere = ours(all_owned_by(OTHER), true, DEFAULT_CAPACITY);
-    let nobody = lookup_fn(async |_| Ok::<_, LookupError>(None::<Session>));
-    let unknown = ours(nobody, true, DEFAULT_CAPACITY);
+    let no_session = lookup_fn(async |_| Ok::<_, LookupError>(None::<Session>));
+    let unknown = ours(no_session, true, DEFAULT_CAPACITY);
     let rows = vec![
         bare("bare service, beside itself", &ids),
         row("no session", Requests::for_none(&ids), owned(true)),

@@ -37,7 +37,7 @@ const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
 const OWNER: &str = "e2863555a91708";
 /// The machine that every request landed on.
 const LANDED: &str = "56837ddda10348";
-/// A session whose owner was written down and never started, and one that nobody owns yet.
+/// A session whose owner was written down and never started, and one without an owner.
 const OWNER_NEVER_STARTED: &str = "1f0c5a52-3c1f-4d57-9a50-0d4c8f2f6b11";
 const NEVER_STARTED: &str = "9080eaf3b65d98";
 const UNASSIGNED: &str = "6b1d94c0-6a0e-4b8e-9f57-3f1b7f6f2c22";
@@ -74,7 +74,7 @@ async fn without_the_layer() -> Result<()> {
     say(
         "The row was there and active. Neither the database nor its timing had anything to do with",
     );
-    say("it: the wrong machine answered for a session that it never had, and nobody was told.");
+    say("it: the wrong machine answered for a session that it never had, without an error.");
     edge.shutdown().await;
     Ok(())
 }
@@ -113,7 +113,7 @@ async fn the_owner_dies(directory: &Directory) -> Result<()> {
         "{OWNER} is killed. It is lost after {:?} of silence (15 s by default); until then",
         Directory::LOST_AFTER
     ));
-    say("nobody can know whether it is only slow.");
+    say("it may only be slow.");
     fleet.kill(OWNER);
     let killed = Instant::now();
     tokio::time::sleep(Directory::LOST_AFTER + Duration::from_millis(300)).await;
@@ -178,7 +178,7 @@ async fn stay_up(directory: &Directory) -> Result<()> {
     let usual: SocketAddr = ([127, 0, 0, 1], 4000).into();
     let edge = match Fleet::that_reads(directory, FlyEdge::builder().listen(usual)).await {
         Ok(fleet) => fleet.edge,
-        // Somebody else has it.
+        // The port is taken.
         Err(_) => Fleet::that_reads(directory, FlyEdge::builder()).await?.edge,
     };
     scene("See for yourself");

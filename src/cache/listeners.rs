@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_stops_listening_leaves_nothing_behind() {
+    fn a_dropped_listener_leaves_nothing_behind() {
         let listeners = Arc::new(Listeners::default());
         let kept = listeners.listen(id(1));
         drop(listeners.listen(id(1)));

@@ -167,12 +167,12 @@ fn a_session_is_remembered_for_its_freshness_and_no_longer() {
 }
 
 #[test]
-fn what_is_unknown_or_nobodys_is_remembered_for_a_second() {
-    let nobodys = Ok(Some(Session::new(id(1), SessionStatus::Active)));
+fn an_unknown_or_unassigned_session_is_kept_for_a_second() {
+    let unassigned = Ok(Some(Session::new(id(1), SessionStatus::Active)));
     let starting = Ok(Some(
         Session::new(id(1), SessionStatus::Starting).with_owner(machine("me")),
     ));
-    for reply in [Ok(None), nobodys, starting] {
+    for reply in [Ok(None), unassigned, starting] {
         let rig = Rig::new(CachePolicy::new());
         rig.learn(id(1), reply);
         rig.pass(874);
@@ -196,10 +196,7 @@ fn at_the_end_of_its_life_a_session_is_read_again_since_that_may_have_been_put_o
     assert!(rig.fresh(id(1)).is_some());
     rig.pass(1_001);
     assert!(rig.fresh(id(1)).is_none(), "it is 8 s old, not 30");
-    assert!(
-        rig.learn(id(1), down()).session.is_err(),
-        "nobody knows whether it is over"
-    );
+    assert!(rig.learn(id(1), down()).session.is_err(), "it may be over");
     let found = rig.learn(id(1), ends_in(60_000));
     assert_eq!(owner_of(&found), Some("other"));
     rig.pass(20_000);
@@ -239,7 +236,7 @@ fn a_thousand_cold_requests_ask_once() {
 }
 
 #[test]
-fn a_request_that_comes_as_the_answer_lands_asks_nobody() {
+fn a_request_that_comes_as_the_answer_lands_sends_no_lookup() {
     let rig = Rig::new(CachePolicy::new());
     assert!(rig.fresh(id(1)).is_none());
     rig.learn(id(1), owned_by(1, "other"));
@@ -249,7 +246,7 @@ fn a_request_that_comes_as_the_answer_lands_asks_nobody() {
 }
 
 #[test]
-fn a_failure_reaches_all_who_wait_at_once_and_nobody_later() {
+fn a_failure_reaches_all_that_wait_and_no_later_request() {
     let rig = Rig::new(CachePolicy::new());
     let mut loads: Vec<_> = (0..100).map(|_| rig.cache.load(id(1), false)).collect();
     assert!(loads.iter_mut().all(|load| poll(load).is_pending()));
@@ -295,7 +292,7 @@ fn the_last_who_leaves_takes_the_lookup_along() {
     drop(loads);
     assert!(
         !rig.lookup.answer(owned_by(1, "me")),
-        "nobody waits any more"
+        "no request waits any more"
     );
     assert_eq!(rig.cache.lookups.len(), 0);
     drop(rig.cache.load(id(2), false));
@@ -330,7 +327,7 @@ async fn those_who_wait_have_time_limits_of_their_own() {
 fn a_lookup_that_hangs_is_joined_for_no_longer_than_it_may_take() {
     let rig = Rig::new(CachePolicy::new());
     let mut waits = Vec::new();
-    // Somebody waits all the time, so that the lookup is never dropped.
+    // A request waits all the time, so that the lookup is never dropped.
     for _ in 0..7 {
         let mut load = rig.cache.load(id(1), false);
         assert!(poll(&mut load).is_pending());
@@ -614,7 +611,7 @@ fn a_directory_that_only_fails_is_left_alone_for_a_moment() {
 }
 
 #[test]
-fn a_refresh_that_nobody_runs_takes_nobodys_turn_to_ask() {
+fn a_refresh_that_is_not_run_takes_no_lookups_turn() {
     let rig = Rig::new(CachePolicy::new());
     rig.learn(id(9), owned_by(9, "other"));
     rig.pass(25_000);
@@ -670,11 +667,11 @@ fn nothing_is_remembered_where_every_request_has_to_ask() {
 
 #[test]
 fn what_may_not_be_remembered_still_replaces_what_was() {
-    let nobodys = Ok(Some(Session::new(id(1), SessionStatus::Active)));
+    let unassigned = Ok(Some(Session::new(id(1), SessionStatus::Active)));
     let freshness = CachePolicy::new().owned(Duration::ZERO);
     for (freshness, before, after) in [
         (freshness, "other", owned_by(1, "me")),
-        (CachePolicy::new().unknown(Duration::ZERO), "me", nobodys),
+        (CachePolicy::new().unknown(Duration::ZERO), "me", unassigned),
     ] {
         let rig = Rig::new(freshness);
         rig.learn(id(1), owned_by(1, before));

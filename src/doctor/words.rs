@@ -6,8 +6,9 @@ use std::time::Duration;
 /// gives a lookup two seconds in all, and a read by key takes milliseconds.
 pub(super) const SLOW: u64 = 300;
 
-/// Seconds in words, at most two of them: `3m 20s`.
-pub(super) fn seconds(seconds: f64) -> String {
+/// Seconds in words, at most two of them: `3m 20s`. Public for the command.
+#[must_use]
+pub fn seconds(seconds: f64) -> String {
     if !(0.0..1e15).contains(&seconds) {
         return "a moment".to_owned();
     }

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn somebody_elses_answer_is_not_believed() {
+    async fn an_answer_of_another_server_is_refused() {
         let server = Server::answering(ok("00bf4bf02d"));
         let error = discover(&server).await.unwrap_err().to_string();
         assert!(error.contains("no `Metadata-Flavor: Google`"), "{error}");
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_asked_elsewhere() {
+    fn outside_of_cloud_run_nothing_is_asked() {
         let error = question(&only(&[])).unwrap_err();
         assert!(
             error.to_string().contains("K_SERVICE is not set"),

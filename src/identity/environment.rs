@@ -125,10 +125,10 @@ pub(super) mod tests {
 
     #[test]
     fn a_variable_of_ones_own_is_read_from_the_process() {
-        let missing = EnvironmentVariable::named("TOWER_OWNERSHIP_NOBODY_SETS_THIS");
+        let missing = EnvironmentVariable::named("TOWER_OWNERSHIP_NEVER_SET");
         assert_eq!(
             missing.machine_id().unwrap_err().to_string(),
-            "no machine id: TOWER_OWNERSHIP_NOBODY_SETS_THIS is not set"
+            "no machine id: TOWER_OWNERSHIP_NEVER_SET is not set"
         );
         for name in ["", "A=B", "\0"] {
             assert!(EnvironmentVariable::named(name).machine_id().is_err());

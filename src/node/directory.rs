@@ -16,17 +16,24 @@ pub trait NodeDirectory: SessionLookup + SessionDirectory + Membership + Clone {
     }
 
     /// Makes the cache forget sessions when they change, until what is returned is dropped. `None`, the
-    /// default: the directory tells of no changes, and a session is read again when it is too old.
-    fn follow(&self, cache: CacheHandle) -> Result<Option<Box<dyn HealthCheck>>, Unfit> {
+    /// default: the directory has no change feed, and a session is read again when it is too old.
+    ///
+    /// It connects in the background. An error is a wrong setting, with which the node does not start.
+    fn follow(
+        &self,
+        cache: CacheHandle,
+    ) -> Result<Option<Box<dyn HealthCheck>>, Box<dyn Error + Send + Sync>> {
         let _ = cache;
         Ok(None)
     }
 }
 
 impl NodeDirectory for MemoryDirectory {
-    fn follow(&self, cache: CacheHandle) -> Result<Option<Box<dyn HealthCheck>>, Unfit> {
-        let feed = Feed::builder(self.clone()).start(cache);
-        let feed = feed.map_err(|error| Unfit::Misconfigured(error.into()))?;
+    fn follow(
+        &self,
+        cache: CacheHandle,
+    ) -> Result<Option<Box<dyn HealthCheck>>, Box<dyn Error + Send + Sync>> {
+        let feed = Feed::builder(self.clone()).start(cache)?;
         Ok(Some(Box::new(feed)))
     }
 }

@@ -21,7 +21,7 @@ pub(super) enum State<D> {
     /// With why the last attempt failed.
     Starting(Option<String>),
     Running(Box<Heartbeat<D>>),
-    /// It has left, or its start failed for good.
+    /// It drains, it has left, or its start failed for good.
     Ended(String),
 }
 

@@ -23,13 +23,14 @@ mod builder;
 mod error;
 mod health;
 mod liveness;
+mod status;
 mod task;
 
 pub use builder::HeartbeatBuilder;
 pub use error::HeartbeatError;
 pub use health::{HeartbeatHealth, HeartbeatState};
 
-use health::{Checked, Status};
+use status::{Checked, Status};
 
 /// Writes every few seconds, into the directory, that a machine is alive.
 ///
@@ -93,8 +94,8 @@ pub struct Heartbeat<D> {
 pub struct Drained {
     /// The sessions that were given up, with their epochs now.
     pub released: Vec<Released>,
-    /// Whether the machine then owned no active session. If not, the time was not enough, or
-    /// sessions are still assigned to it.
+    /// Whether the machine then owned no active session. If not, the time was not enough, sessions
+    /// are still assigned to it, or the directory lets it release none of those that are left.
     pub is_empty: bool,
 }
 
@@ -124,14 +125,15 @@ impl<D: Membership> Heartbeat<D> {
         self.member.me.boot_id
     }
 
-    /// Gives up all active sessions of this machine, and reports when it owns none, or when
-    /// `limit` (cut to a day) has passed.
+    /// Gives up all active sessions of this machine, and reports when it owns none, when it can
+    /// release none of the rest, or when `limit` (cut to a day) has passed.
     ///
     /// First the node becomes [`Draining`](NodeState::Draining), for good: its layers serve and claim
     /// nothing any more. Then the machine's row says that it drains, so that it is given no
     /// more sessions. Then it gives up those that it has, some thousand with each statement, with
     /// the proof that it has stopped, so that their next owners need not wait. A session whose row
     /// another transaction has locked keeps back no other one: it is given up when the lock is gone.
+    /// A session whose owner was changed without a new epoch cannot be released, and is not waited for.
     /// There is no proof for a session that this process was itself still waiting for, and none at
     /// all until one [TTL](Node::lease_ttl) after it has registered, if its predecessor had not
     /// [left](Self::leave). It goes on beating until it [leaves](Self::leave).
@@ -152,6 +154,7 @@ impl<D: Membership> Heartbeat<D> {
         let mut is_marked = false;
         let mut is_mine = true;
         let mut is_given_up = false;
+        let mut idle = 0;
         loop {
             let step = async {
                 if !is_marked {
@@ -165,9 +168,11 @@ impl<D: Membership> Heartbeat<D> {
                 let Member {
                     directory, node, ..
                 } = &*self.member;
-                directory
-                    .release_all(node, left(), &mut drained.released)
-                    .await?;
+                let before = drained.released.len();
+                let released = &mut drained.released;
+                let is_locked = directory.release_all(node, left(), released).await?;
+                let is_idle = !is_locked && drained.released.len() == before;
+                idle = if is_idle { idle + 1 } else { 0 };
                 is_given_up = true;
                 drained.is_empty = directory.owns_nothing(node.machine(), left()).await?;
                 if drained.is_empty && self.counts_sessions {
@@ -178,7 +183,8 @@ impl<D: Membership> Heartbeat<D> {
             let step = in_time(left(), step).await;
             let is_late = Instant::now() + AGAIN >= deadline;
             match step {
-                Ok(()) if drained.is_empty || is_late => return Ok(drained),
+                // One may have been assigned after the first release of all; the second one finds it.
+                Ok(()) if drained.is_empty || is_late || idle > 1 => return Ok(drained),
                 Err(_) if is_late && (is_given_up || !drained.released.is_empty()) => {
                     return Ok(drained);
                 }
@@ -262,3 +268,6 @@ async fn in_time<T>(
         .await
         .unwrap_or_else(|_| Err(LookupError::timeout("the directory did not answer in time")))
 }
+
+#[cfg(test)]
+mod tests;

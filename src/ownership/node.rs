@@ -9,8 +9,6 @@ use std::{
     time::Duration,
 };
 
-use uuid::Uuid;
-
 use super::{
     lease::LeaseTtl,
     releases::Releases,
@@ -23,10 +21,13 @@ use crate::{
     meter,
 };
 
+mod boot_ids;
 mod judge;
 mod release;
 
 pub use release::Release;
+
+use boot_ids::BootIds;
 
 /// The lease TTL is no shorter than this, however short the freshness of what is owned: a request
 /// that waited for its lookup has to be able to use it.
@@ -63,10 +64,7 @@ struct Inner {
     serves_stale: AtomicBool,
     terms: Terms,
     releases: Releases,
-    /// Under which boot id this process registered the machine.
-    boot_id: RwLock<Option<Uuid>>,
-    #[cfg(feature = "membership")]
-    attempt: Mutex<Attempt>,
+    boot_ids: RwLock<BootIds>,
     layers: Mutex<Vec<Weak<dyn Layer>>>,
     meter: meter::Node,
 }
@@ -84,9 +82,7 @@ impl Node {
             serves_stale: AtomicBool::new(false),
             terms: Terms::new(capacity),
             releases: Releases::default(),
-            boot_id: RwLock::default(),
-            #[cfg(feature = "membership")]
-            attempt: Mutex::default(),
+            boot_ids: RwLock::default(),
             layers: Mutex::default(),
             meter: meter::Node::new(),
         }))
@@ -210,54 +206,6 @@ impl Node {
         }
     }
 
-    /// Under which boot id this process registered the machine, if it did: its directory tells this
-    /// process from other processes of the machine by it.
-    #[must_use]
-    pub fn boot_id(&self) -> Option<Uuid> {
-        let boot_id = self.0.boot_id.read();
-        *boot_id.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The boot id to register the machine under: one for all attempts until one succeeds. The write of
-    /// an attempt that timed out may land later, and would be that of another process otherwise, for
-    /// which this one then has to wait, or before which it has to stop.
-    #[cfg(feature = "membership")]
-    pub(super) fn attempt(&self) -> Uuid {
-        let mut attempt = self
-            .0
-            .attempt
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *attempt.boot_id.get_or_insert_with(new_id)
-    }
-
-    /// Notes why an attempt to register failed, or that it did not. Returns whether that is another
-    /// failure than the last one.
-    #[cfg(feature = "membership")]
-    pub(super) fn attempted(&self, failure: Option<String>) -> bool {
-        let mut attempt = self
-            .0
-            .attempt
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if failure.is_none() {
-            attempt.boot_id = None;
-        }
-        let is_news = failure != attempt.failure;
-        attempt.failure = failure;
-        is_news
-    }
-
-    /// Notes under which boot id this process has registered the machine.
-    pub fn registered_as(&self, boot_id: Uuid) {
-        let mut known = self
-            .0
-            .boot_id
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *known = Some(boot_id);
-    }
-
     /// Whether both are one.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -303,23 +251,6 @@ impl Node {
     fn lock(&self) -> MutexGuard<'_, Vec<Weak<dyn Layer>>> {
         self.0.layers.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An attempt to register the machine.
-#[cfg(feature = "membership")]
-#[derive(Default)]
-struct Attempt {
-    boot_id: Option<Uuid>,
-    /// Why the last one failed.
-    failure: Option<String>,
-}
-
-/// An id that no other process has.
-#[cfg(feature = "membership")]
-fn new_id() -> Uuid {
-    let (high, low) = (crate::random::number(), crate::random::number());
-    let bytes = Uuid::from_u64_pair(high, low).into_bytes();
-    uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
 impl fmt::Debug for Node {

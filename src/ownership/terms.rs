@@ -1,6 +1,9 @@
 //! Since when this machine knows that it owns its sessions.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use quick_cache::sync::Cache as Table;
 
@@ -71,7 +74,7 @@ impl Terms {
     }
 
     /// The sessions that have waited for their previous owner, with their epochs.
-    pub(super) fn waited_out(&self, now: Tick, ttl: LeaseTtl) -> Vec<(SessionId, u64)> {
+    pub(super) fn waited_out(&self, now: Tick, ttl: LeaseTtl) -> HashSet<(SessionId, u64)> {
         let pending = self.lock();
         let lingering = pending
             .iter()

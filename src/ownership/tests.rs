@@ -184,7 +184,7 @@ fn an_open_stream_asks_no_more_often_where_nothing_is_remembered() {
     let asked = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&asked);
     let lookup = crate::lookup_fn(move |id| {
-        // It answers at once, so whoever asks again and again would never return.
+        // It answers at once, so a loop that asks again would never return.
         assert!(
             count.fetch_add(1, Ordering::SeqCst) < 100,
             "without a pause"
@@ -266,7 +266,7 @@ fn another_epoch_is_another_wait() {
 }
 
 #[test]
-fn without_epochs_nothing_is_promised_and_nobody_waits() {
+fn without_epochs_nothing_is_promised_and_nothing_waits() {
     let rig = Rig::new();
     rig.sessions.insert(Session::owned_by(id(), machine("me")));
     assert!(rig.lease().is_valid());
@@ -277,8 +277,8 @@ fn what_was_given_up_is_not_served_at_that_epoch_again_whatever_is_read() {
     let rig = Rig::new();
     rig.write("me", 1, None);
     let before = rig.found();
-    // Nobody had to be waited for, which the row says, and not this machine.
-    let release = rig.node().begin_release(id(), 1);
+    // There was no previous owner, which the row says, and not this machine.
+    let release = rig.node().begin_release(id(), 1).unwrap();
     assert!(!release.has_waited());
     let session = before.session.clone().unwrap().unwrap();
     assert!(
@@ -300,7 +300,7 @@ fn a_session_that_was_given_up_twice_stays_so_at_the_later_epoch() {
     let rig = Rig::new();
     rig.write("me", 3, Some(2));
     for epoch in [3, 1] {
-        drop(rig.node().begin_release(id(), epoch));
+        drop(rig.node().begin_release(id(), epoch).unwrap());
     }
     assert!(!rig.lease().is_valid());
 }
@@ -327,8 +327,9 @@ fn only_who_has_waited_says_that_it_has() {
     rig.pass(F);
     assert!(rig.node().waited_out().is_empty());
     rig.pass(SLACK);
-    assert_eq!(rig.node().waited_out(), [(id(), 2)]);
-    assert!(rig.node().begin_release(id(), 2).has_waited());
+    assert_eq!(rig.node().waited_out(), [(id(), 2)].into());
+    let release = rig.node().begin_release(id(), 2).unwrap();
+    assert!(release.has_waited());
 }
 
 #[test]
@@ -466,7 +467,7 @@ fn a_loss_is_told_when_it_is_known() {
         let mut lost = rig.owned().lost();
         assert!((&mut lost).now_or_never().is_none(), "{what}");
         change(&rig);
-        assert!((&mut lost).now_or_never().is_none(), "{what}: nobody knows");
+        assert!((&mut lost).now_or_never().is_none(), "{what}: unknown here");
         rig.layer.forget(id());
         assert_eq!((&mut lost).now_or_never(), Some(loss), "{what}");
     }

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_knows_is_an_error_without_the_password() {
+    fn an_unknown_parameter_is_an_error_without_the_password() {
         for text in [
             "postgres://u:secret@h/db?nonsense=1",
             "postgres://u:secret@h/db?sslmode=maybe",

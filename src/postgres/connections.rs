@@ -88,7 +88,18 @@ impl Connections {
         parameters: &[Parameter<'_>],
         deadline: Instant,
     ) -> impl Future<Output = Result<Vec<Row>, LookupError>> + use<> {
-        let (connections, sql) = (Arc::clone(self), sql.to_owned());
+        self.run_shared(mode, &Arc::from(sql), parameters, deadline)
+    }
+
+    /// The same for a statement that is kept: its text is not copied.
+    pub(super) fn run_shared(
+        self: &Arc<Self>,
+        mode: Mode,
+        sql: &Arc<str>,
+        parameters: &[Parameter<'_>],
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Vec<Row>, LookupError>> + use<> {
+        let (connections, sql) = (Arc::clone(self), Arc::clone(sql));
         let rows = Encoded::new(parameters).map(|parameters| {
             detached(async move {
                 let parameters = parameters.parameters();

@@ -1,6 +1,6 @@
 //! The machines' rows, as their processes write them.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_postgres::{
@@ -63,7 +63,7 @@ impl Membership for PostgresDirectory {
         let (sql, parameters) = (&self.statements().beat, row.process());
         let connections = &self.lookup().connections;
         let rows = connections
-            .run(Mode::BEAT, sql, &parameters, deadline)
+            .run_shared(Mode::BEAT, sql, &parameters, deadline)
             .await?;
         if rows.is_empty() {
             self.find_out(&row, deadline).await
@@ -180,27 +180,27 @@ impl PostgresDirectory {
     async fn read_of<T: for<'a> FromSql<'a>>(
         &self,
         machine: &MachineId,
-        sql: &str,
+        sql: &Arc<str>,
         within: Duration,
     ) -> Result<T, LookupError> {
         let connections = &self.lookup().connections;
         let machine: Parameter<'_> = (&machine.as_str(), Type::TEXT);
         let deadline = Instant::now() + within;
         let rows = connections
-            .run(Mode::READ_MACHINE, sql, &[machine], deadline)
+            .run_shared(Mode::READ_MACHINE, sql, &[machine], deadline)
             .await?;
         column(&rows, 1)
     }
 
     async fn write_row(
         &self,
-        sql: &str,
+        sql: &Arc<str>,
         parameters: &[Parameter<'_>],
         deadline: Instant,
     ) -> Result<Vec<Row>, LookupError> {
         let connections = &self.lookup().connections;
         connections
-            .run(Mode::WRITE_MACHINE, sql, parameters, deadline)
+            .run_shared(Mode::WRITE_MACHINE, sql, parameters, deadline)
             .await
     }
 }
@@ -256,22 +256,19 @@ fn column<'a, T: FromSql<'a>>(rows: &'a [Row], at: usize) -> Result<T, LookupErr
 
 impl NodeDirectory for PostgresDirectory {
     async fn verify(&self, me: &MachineId) -> Result<(), Unfit> {
-        let lookup = PostgresLookup {
-            inner: Arc::clone(self.lookup()),
-        };
-        match lookup.verify(me).await {
+        let inner = Arc::clone(self.lookup());
+        match (PostgresLookup { inner }).verify(me).await {
             Ok(_) => Ok(()),
             Err(PostgresVerifyError::Lookup(error)) => Err(error.into()),
             Err(error) => Err(Unfit::Misconfigured(error.into())),
         }
     }
 
-    fn follow(&self, cache: CacheHandle) -> Result<Option<Box<dyn HealthCheck>>, Unfit> {
-        let lookup = PostgresLookup {
-            inner: Arc::clone(self.lookup()),
-        };
-        let feed = lookup.change_feed().start(cache);
-        let feed = feed.map_err(|error| Unfit::Misconfigured(error.into()))?;
+    fn follow(
+        &self,
+        cache: CacheHandle,
+    ) -> Result<Option<Box<dyn HealthCheck>>, Box<dyn Error + Send + Sync>> {
+        let feed = self.lookup().change_feed.clone().start(cache)?;
         Ok(Some(Box::new(feed)))
     }
 }

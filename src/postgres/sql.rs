@@ -341,7 +341,7 @@ mod tests {
                 sql_file!("verify_ownership"),
             ];
             let others: Vec<String> = others.iter().map(|file| living.fill(file)).collect();
-            for statement in statements.all().chain(&others) {
+            for statement in statements.all().chain(others.iter().map(String::as_str)) {
                 for left in ['{', '}', '\n'] {
                     assert!(!statement.contains(left), "{statement}");
                 }

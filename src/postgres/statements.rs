@@ -1,5 +1,7 @@
 //! The statements of a directory.
 
+use std::sync::Arc;
+
 use super::sql::{Sql, sql_file};
 
 /// The statements of a directory: each a file in `sql/`, or one file with more than one filling.
@@ -8,19 +10,19 @@ macro_rules! statements {
         /// The statements of a directory, filled in.
         #[derive(Debug)]
         pub(super) struct Statements {
-            $(pub(super) $name: String,)*
+            $(pub(super) $name: Arc<str>,)*
         }
 
         impl Statements {
             pub(super) fn new(sql: &Sql) -> Self {
                 Self {
-                    $($name: sql.clone()$($(.template(stringify!($key), $value))*)?.fill(sql_file!($file)),)*
+                    $($name: sql.clone()$($(.template(stringify!($key), $value))*)?.fill(sql_file!($file)).into(),)*
                 }
             }
 
             #[cfg(test)]
-            pub(super) fn all(&self) -> impl Iterator<Item = &String> {
-                [$(&self.$name,)*].into_iter()
+            pub(super) fn all(&self) -> impl Iterator<Item = &str> {
+                [$(&*self.$name,)*].into_iter()
             }
         }
     };

@@ -23,7 +23,7 @@ pub(super) const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("text/html
 pub(super) const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; base-uri 'none'; form-action 'none'; \
      style-src 'sha256-j4UwQw7/q0EatE6o30Q4sNG7ObN5IYvB7Z8RBcHeNWw='; \
-     script-src 'sha256-IY0lhZiIulAomJt6O7Rosf3sTG/MpV+Pi0IpbcdKjSk='",
+     script-src 'sha256-P+dRxhW66HKYgui2WmvYyWmg2FI3+2kosdEcN5+RfCk='",
 );
 
 /// Without a script the pauses cannot grow, so they are not short either.

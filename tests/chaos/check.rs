@@ -26,10 +26,10 @@ mod twins;
 pub enum Rule {
     /// Two machines never have the right to serve a session at once.
     OneOwnerAtATime,
-    /// Nobody serves from a read that is older than F, or after its own release.
-    NobodyServesOn,
-    /// Who takes a session over serves it F later at the earliest, unless it was released.
-    NobodyServesTooSoon,
+    /// No machine serves from a read that is older than the TTL, or after its own release.
+    ServingEnds,
+    /// A new owner waits one TTL before it serves, unless the session was released.
+    ServingWaits,
     /// Of two processes of one id, the older one stops.
     OneProcessAMachine,
     /// A session's epoch never falls, and each epoch has one owner.

@@ -46,7 +46,7 @@ pub async fn health(addr: SocketAddr) -> Option<Value> {
     answer.send().await.ok()?.json().await.ok()
 }
 
-/// Somebody who asks.
+/// A client.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,

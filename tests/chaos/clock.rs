@@ -60,7 +60,7 @@ impl fmt::Debug for At {
 }
 
 /// How far the wall's clock, by which the database writes down its commits, is ahead of the
-/// monotonic one. It is read again and again, as somebody may set the wall's clock meanwhile.
+/// monotonic one. It is read again and again, as the wall's clock may be set meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WallClock {
     least: i128,

@@ -1,4 +1,4 @@
-//! What a run that failed leaves behind for whoever looks for the reason.
+//! What a run that failed leaves behind, to find the reason by.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -49,12 +49,12 @@ pub enum Fault {
     CutAndMove,
     /// The same, and whom they are given to drains before it may serve them.
     CutMoveAndDrain,
-    /// Somebody gives sessions to another machine by plain SQL.
+    /// Sessions are given to another machine by plain SQL.
     AssignToMachine,
-    /// Somebody gives sessions to a machine that is not there yet.
+    /// Sessions are given to a machine that is not there yet.
     AssignAhead,
-    /// Somebody takes sessions from their machines by plain SQL.
-    AssignToNobody,
+    /// Sessions are taken from their machines by plain SQL.
+    Unassign,
     /// PostgreSQL is away for longer than the silence after which a machine is lost.
     DatabaseAway,
     /// Another transaction locks rows of sessions.
@@ -92,7 +92,7 @@ impl Fault {
         Self::CutMoveAndDrain,
         Self::AssignToMachine,
         Self::AssignAhead,
-        Self::AssignToNobody,
+        Self::Unassign,
         Self::DatabaseAway,
         Self::LockRows,
         Self::LockTable,
@@ -148,14 +148,14 @@ pub enum Cut {
 pub enum To {
     /// It may not have been started yet.
     Machine(Name),
-    Nobody,
+    Unassigned,
 }
 
 impl To {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Machine(name) => Some(name),
-            Self::Nobody => None,
+            Self::Unassigned => None,
         }
     }
 }

@@ -79,7 +79,7 @@ impl Fleet {
     /// Does what is to be done, each thing at its time, and returns when all of it is done.
     pub async fn suffer(self: &Arc<Self>, steps: &[Step]) {
         let began = tokio::time::Instant::now();
-        // What concerns one machine is done in order, and holds up nobody else.
+        // What concerns one machine is done in order, and holds up no other machine.
         let mut last: BTreeMap<String, JoinHandle<()>> = BTreeMap::new();
         for step in steps {
             tokio::time::sleep_until(began + step.at).await;
@@ -262,7 +262,7 @@ impl Fleet {
         self.recorder.note(format!("migrated: {done:?}"));
     }
 
-    /// Gives some of the sessions that are there by then to somebody.
+    /// Gives some of the sessions that are there by then to a machine, or to none.
     async fn assign(&self, count: usize, choice: u64, to: To) {
         let chosen = self.some_sessions(count, choice);
         self.give(&chosen, &to).await;
@@ -306,7 +306,7 @@ impl Fleet {
     }
 
     /// Waits until all that was asked beside the load is answered.
-    pub async fn until_nobody_asks(&self) {
+    pub async fn until_all_is_answered(&self) {
         let tasks = {
             let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *tasks)

@@ -61,7 +61,7 @@ pub fn burst(fleet: &Arc<Fleet>, machine: &Address, sessions: &[Uuid]) {
     }
 }
 
-/// Asks the older of two processes until it is gone, as whoever knows only its address would.
+/// Asks the older of two processes until it is gone, as a client that knows only its address would.
 pub fn ask_elder(fleet: &Arc<Fleet>, elder: Address) {
     let client = Client::new(fleet);
     let mut dice = fastrand::Rng::with_seed(fleet.settings.seed ^ u64::from(elder.1.port()));

@@ -130,7 +130,7 @@ impl Ground {
         let of = format!("WHERE id = ANY('{{{}}}')", ids.join(","));
         let owner = match to {
             Some(To::Machine(name)) => format!(", container_id = '{name}'"),
-            Some(To::Nobody) => ", container_id = NULL".to_owned(),
+            Some(To::Unassigned) => ", container_id = NULL".to_owned(),
             None => String::new(),
         };
         match self.shape {
@@ -146,7 +146,7 @@ impl Ground {
         }
     }
 
-    /// What was noted, once nobody writes any more.
+    /// What was noted, once no process writes any more.
     pub async fn notes(&self, wall: WallClock) -> (Vec<Row>, Vec<Write>) {
         let client = self.database.client().await;
         let rows = client

@@ -25,7 +25,7 @@ pub struct History {
     /// Every write of a session's state that was committed, likewise.
     pub writes: Vec<Write>,
     /// What rows said at moments in the run. A database that loses what it committed loses what it
-    /// wrote down, too; so somebody else has to remember.
+    /// wrote down, too; so the test keeps it, too.
     pub samples: Vec<Sample>,
     pub processes: Vec<Process>,
     pub troubles: Troubles,
@@ -161,7 +161,7 @@ pub enum ProcessEnd {
     Running,
     /// By SIGKILL of ours.
     Killed,
-    /// Although nobody asked it to.
+    /// Although it was not asked to.
     ByItself,
     /// By itself after SIGTERM, with this status.
     Drained { status: i32, took: Duration },

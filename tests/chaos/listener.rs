@@ -16,7 +16,7 @@ use crate::history::{Kind, Outcome};
 use crate::recorder::RequestId;
 use crate::stream::{Stream, StreamEnd, StreamKind};
 
-/// A stream on which nothing came for so long is one that nobody ends.
+/// A stream on which nothing came for so long does not end.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// Listens to server-sent events.

@@ -22,7 +22,7 @@ const FAITHFUL: u64 = 3;
 /// Streams that are listened to at once, by each client.
 const STREAMS: usize = 3;
 
-/// How often somebody creates a session: a run ends with a few hundred, which all have to heal.
+/// How often a session is created: a run ends with a few hundred, which all have to heal.
 const CREATES: Duration = Duration::from_millis(400);
 
 /// Looks at the rows this often.
@@ -66,7 +66,7 @@ impl Load {
 async fn create(fleet: Arc<Fleet>, mut dice: Rng, over: CancellationToken) {
     while !over.is_cancelled() {
         let session = new_id(&mut dice);
-        // Most are claimed by whoever is asked first; some are given to a machine at their birth.
+        // Most are claimed by the machine that is asked first; some are given to a machine at their birth.
         let machines = fleet.edge.machines();
         let machine = dice.choice(&machines).filter(|_| dice.u8(0..10) < 3);
         if fleet

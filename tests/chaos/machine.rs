@@ -30,7 +30,7 @@ pub struct Machine {
     pub name: Name,
     /// Its own way to the database, which can be cut.
     relay: Relay,
-    /// Where it would hear of changes; nobody is there for one that is [deaf](is_deaf).
+    /// Where its change feed connects; closed for one that is [deaf](is_deaf).
     watch: Relay,
     current: Option<Running>,
     /// The first of two.
@@ -146,7 +146,7 @@ impl Machine {
         self.trouble(fleet, Trouble::Starting);
         self.elder = self.current.take();
         self.run(fleet).await;
-        // Whoever knows the first one's address goes on asking it.
+        // A client that knows the first one's address goes on asking it.
         let elder = self.elder.as_ref().expect("it was running");
         follower::ask_elder(fleet, (self.name.clone(), elder.container.addr));
         self.until_ready(fleet).await;
@@ -280,7 +280,7 @@ impl Machine {
         running.kill(fleet).await;
     }
 
-    /// The edge knows by now that nobody is there, unless somebody is again.
+    /// The edge knows by now that the machine is gone, unless it runs again.
     pub fn forget_if_dead(&mut self, fleet: &Fleet) {
         if self.current.is_none() {
             fleet.edge.remove(&self.name);

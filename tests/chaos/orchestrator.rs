@@ -1,4 +1,4 @@
-//! Who creates sessions and gives them to machines, by plain SQL, as somebody else's program would.
+//! Creates sessions and gives them to machines, by plain SQL, as an application's program would.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -196,7 +196,7 @@ fn processes(history: &History) -> String {
 
 /// The longest time in which a session was asked for, time and again, and never served.
 fn longest_unavailability(history: &History) -> (Duration, Uuid) {
-    /// Whoever asks less often does not know what was in between.
+    /// Samples that are further apart do not show what was in between.
     const OFTEN: Duration = Duration::from_secs(1);
     let mut asked: BTreeMap<Uuid, Vec<&Request>> = BTreeMap::new();
     for request in &history.requests {

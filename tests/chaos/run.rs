@@ -41,7 +41,7 @@ impl Run {
         // Those who make the load go on asking: a fleet has to heal under it.
         let healing = heal(&fleet).await;
         load.end().await;
-        fleet.until_nobody_asks().await;
+        fleet.until_all_is_answered().await;
         for machine in fleet.all() {
             machine.lock().await.end(&fleet).await;
         }

@@ -21,7 +21,7 @@ pub struct Running {
 impl Running {
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.container.pid.try_into().expect("a process id"));
-        // One that has ended is nobody's yet, as nobody has asked for its status.
+        // The id of one that has ended is not reused before its status was read.
         kill(pid, signal).expect("a signal");
     }
 

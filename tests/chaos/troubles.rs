@@ -19,7 +19,7 @@ pub enum Trouble {
     Stopped,
     /// It does not reach the database.
     Cut,
-    /// Nobody does.
+    /// No machine does.
     NoDatabase,
     /// Two processes have one id, from the start of the younger to the end of the older.
     Twin,

@@ -4,7 +4,7 @@
 //! hit clones as the layer does). Each table is filled, read by one thread and by two, in
 //! a process of its own. Reads are batches of ids that were drawn before; rounds of all
 //! orders are interleaved. What each table lacks stands in its name: the layer needs a bound, so
-//! that nobody can fill the memory, and a table without one would need that built beside it.
+//! that requests cannot fill the memory, and a table without one would need that built beside it.
 
 #![allow(
     clippy::expect_used,

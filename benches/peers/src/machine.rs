@@ -45,7 +45,7 @@ fn memory() -> Option<String> {
     Some(format!("{} GiB", kilobytes.div_ceil(1 << 20)))
 }
 
-/// Without what whoever built it added to its version.
+/// Without the suffix that a distribution adds to its version.
 fn kernel() -> Option<String> {
     let name = first_line("uname", &["-sr"])?;
     name.split('-').next().map(ToOwned::to_owned)

@@ -1,12 +1,15 @@
 //! `ownership machines`.
 
 use clap::Args;
-use tower_ownership::{MachineStatus, doctor::Fleet};
+use tower_ownership::{
+    MachineStatus,
+    doctor::{Fleet, seconds},
+};
 
 use crate::{
     database::Database,
     exit::{Exit, Failure},
-    output::{FAINT, Output, Tone, cell, lines, say_to, seconds, table, written},
+    output::{FAINT, Output, Tone, cell, lines, say_to, table, written},
     progress::while_waiting,
     sessions::{OwnersAre, dash, presence_tone},
     watch::{Seen, Watch},

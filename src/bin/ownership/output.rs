@@ -72,14 +72,6 @@ pub fn line(value: &impl Serialize) {
     say(written(value, true));
 }
 
-/// Seconds in words, at most two of them: `3m 20s`.
-pub fn seconds(seconds: f64) -> String {
-    let whole = std::time::Duration::try_from_secs_f64(seconds.max(0.0).trunc());
-    let words = humantime::format_duration(whole.unwrap_or_default()).to_string();
-    let words: Vec<&str> = words.split(' ').take(2).collect();
-    words.join(" ")
-}
-
 /// A terminal that is narrower, or does not tell its width, breaks lines as it likes.
 const NARROWEST: u16 = 80;
 

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use tower_ownership::{
     MachineId, OwnerStatus, SessionFilter,
-    doctor::{Fleet, FleetSessions},
+    doctor::{Fleet, FleetSessions, seconds},
 };
 
 use crate::{
@@ -118,7 +118,7 @@ fn told(listed: &FleetSessions) -> String {
             cell(
                 session
                     .remaining
-                    .map_or_else(dash, |left| crate::output::seconds(left.as_secs_f64())),
+                    .map_or_else(dash, |left| seconds(left.as_secs_f64())),
                 Tone::Faint,
             ),
         ]);

@@ -1,6 +1,6 @@
 //! Claims.
 
-use super::{Fleet, Harness, LOST_AFTER, Outcome, expect, ok};
+use super::{Fleet, Harness, Outcome, expect, machines::pass_beside, ok};
 use crate::{SessionDirectory, SessionId, SessionLookup};
 
 pub(super) async fn a_session_without_an_owner_is_claimed_at_the_next_epoch<H: Harness>(
@@ -54,10 +54,7 @@ pub(super) async fn a_session_of_a_lost_owner_is_taken_over_at_the_next_epoch<H:
 ) -> Outcome {
     let (_lost, witness) = (fleet.member("lost").await?, fleet.member("witness").await?);
     let session = fleet.session(Some("lost")).await?;
-    for _ in 0..12 {
-        fleet.harness.pass(LOST_AFTER / 4).await;
-        witness.beat().await?;
-    }
+    pass_beside(&fleet, &witness, 12).await?;
     let seen = witness.read(session).await?;
     let before = seen.epoch().unwrap_or(1);
     let claimed = witness.claim(seen).await?;
@@ -71,10 +68,7 @@ pub(super) async fn a_take_over_needs_the_epoch_that_was_seen<H: Harness>(
 ) -> Outcome {
     let (_lost, witness) = (fleet.member("lost").await?, fleet.member("witness").await?);
     let session = fleet.session(Some("lost")).await?;
-    for _ in 0..12 {
-        fleet.harness.pass(LOST_AFTER / 4).await;
-        witness.beat().await?;
-    }
+    pass_beside(&fleet, &witness, 12).await?;
     let seen = witness.read(session).await?;
     fleet.assign(session, None).await?;
     fleet.assign(session, Some("lost")).await?;

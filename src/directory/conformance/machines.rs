@@ -46,7 +46,11 @@ pub(super) async fn a_machine_that_was_never_registered_was_never_seen<H: Harnes
 }
 
 /// Time passes, in which these machines beat.
-async fn pass_beside<H: Harness>(fleet: &Fleet<H>, witness: &Member<H>, quarters: u32) -> Outcome {
+pub(super) async fn pass_beside<H: Harness>(
+    fleet: &Fleet<H>,
+    witness: &Member<H>,
+    quarters: u32,
+) -> Outcome {
     for _ in 0..quarters {
         fleet.harness.pass(LOST_AFTER / 4).await;
         witness.beat().await?;

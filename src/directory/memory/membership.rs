@@ -92,7 +92,7 @@ impl Membership for MemoryDirectory {
             return Ok(None);
         };
         let epoch = epoch_of(&now);
-        let release = node.begin_release(session, epoch);
+        let release = node.begin_release(session, epoch)?;
         let released = self.release_at(node, session, epoch, release.has_waited())?;
         release.confirm();
         Ok(released)

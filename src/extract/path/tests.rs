@@ -75,7 +75,7 @@ fn what_is_no_id_where_an_id_should_stand_is_malformed() {
         &format!("/session/{A}a"),
         &format!("/session/{}", &A[1..]),
         &format!("/session/about/../../session/{A}"),
-        // The URN form and a double encoding are nobody's spelling.
+        // The URN form and a double encoding are no client's spelling.
         &format!("/session/urn:uuid:{A}"),
         &format!("/session/{}", A.replace('-', "%252D")),
     ] {

@@ -124,10 +124,10 @@ async fn a_huge_answer_is_cut_off() {
 #[tokio::test]
 async fn a_refused_connection_is_an_error_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = listener.local_addr().unwrap();
+    let closed = listener.local_addr().unwrap();
     drop(listener);
     let start = Instant::now();
-    assert!(ask(format!("http://{nobody}/")).await.is_err());
+    assert!(ask(format!("http://{closed}/")).await.is_err());
     assert!(start.elapsed() < PATIENCE);
 }
 

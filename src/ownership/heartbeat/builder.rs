@@ -12,8 +12,8 @@ use tracing::warn;
 
 use super::{
     Heartbeat, HeartbeatError, Member,
-    health::{Status, TARGET},
     liveness::{Input, Liveness},
+    status::{Status, TARGET},
     task::Task,
 };
 use crate::{HealthCheck, MachineInfo, Membership, Node, Process, Registration, observe::Chain};

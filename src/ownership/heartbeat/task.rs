@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 
-use super::{Member, health::Status, liveness::Liveness};
+use super::{Member, liveness::Liveness, status::Status};
 use crate::{Beat, Membership, NodeState, meter, random::jittered};
 
 /// After how long a release that was given up, and not confirmed, is repeated. Its own attempt has

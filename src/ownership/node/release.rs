@@ -1,27 +1,36 @@
 //! Giving sessions up.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use super::Node;
-use crate::{SessionId, clock::Tick};
+use crate::{LookupError, SessionId, clock::Tick};
 
 impl Node {
     /// Stops serving the session at this epoch and before, for good. It has to come before the
     /// release is written, and [`confirm`](Release::confirm) after.
-    #[must_use = "a release is confirmed after it was written"]
-    pub fn begin_release(&self, session: SessionId, epoch: u64) -> Release {
+    ///
+    /// # Errors
+    /// 65,536 releases are unconfirmed, or were confirmed in the last minute. The session is not given
+    /// up, and nothing may be written. [Confirm](Self::confirm_release) the [unconfirmed
+    /// ones](Self::unconfirmed_releases) by releasing them again, which a
+    /// [heartbeat](crate::Heartbeat) does by itself.
+    pub fn begin_release(&self, session: SessionId, epoch: u64) -> Result<Release, LookupError> {
         let (now, ttl) = (self.0.clock.exact(), self.ttl());
         let settled = Tick(now.0.saturating_sub(2 * ttl.ttl + 60_000));
-        self.0.releases.begin(session, epoch, now, settled);
+        if !self.0.releases.begin(session, epoch, now, settled) {
+            return Err(LookupError::unavailable(
+                "65,536 releases are unconfirmed or recent; repeat the unconfirmed ones first",
+            ));
+        }
         let term = self.0.terms.get(session, epoch);
         for layer in self.layers() {
             layer.forget(session);
         }
-        Release {
+        Ok(Release {
             node: self.clone(),
             session,
             has_waited: term.is_some_and(|term| term.release_proof(None, now.0, ttl).is_some()),
-        }
+        })
     }
 
     /// Notes that the directory does not name this machine as the session's owner any more.
@@ -39,7 +48,7 @@ impl Node {
 
     /// The sessions whose previous owner this machine has waited for, with their epochs.
     #[must_use]
-    pub fn waited_out(&self) -> Vec<(SessionId, u64)> {
+    pub fn waited_out(&self) -> HashSet<(SessionId, u64)> {
         self.0.terms.waited_out(self.0.clock.exact(), self.ttl())
     }
 }

@@ -29,7 +29,7 @@ impl SessionDirectory for PostgresDirectory {
         let rows = lookup
             .connections
             // A second time, it finds that the session is this machine's already.
-            .run(
+            .run_shared(
                 Mode::CLAIM,
                 &self.statements.claim,
                 &[

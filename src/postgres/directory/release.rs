@@ -1,6 +1,6 @@
 //! Giving sessions up.
 
-use std::{collections::HashSet, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 use tokio_postgres::{Row, types::Type};
@@ -37,9 +37,9 @@ impl PostgresDirectory {
     ///
     /// # Errors
     /// However it fails, this machine serves the session no more at this epoch, since it may have
-    /// been given up all the same. Its presence, if it keeps one, repeats the release until it is
+    /// been given up all the same. Its heartbeat, if it keeps one, repeats the release until it is
     /// done. An error also if another process registered this machine id, to which the session then
-    /// belongs.
+    /// belongs; and, before anything is given up, at the [cap](Node::begin_release) of releases.
     pub async fn release(
         &self,
         session: SessionId,
@@ -70,14 +70,14 @@ impl PostgresDirectory {
         let (Some(epoch), Some(at)) = (found.epoch(), at) else {
             return Err(LookupError::corrupt("the session has no epoch"));
         };
-        let release = node.begin_release(session, epoch);
+        let release = node.begin_release(session, epoch)?;
         let (has_waited, is_alone) = (release.has_waited(), node.is_alone());
         let id = lookup.query.id(session);
         let boot_id = lookup.nodes.boot_id(me);
         let rows = lookup
             .connections
             // A second time, it could not tell whether the first had done it.
-            .run(
+            .run_shared(
                 Mode::WRITE_ONCE,
                 &self.statements.release,
                 &[
@@ -127,7 +127,7 @@ impl PostgresDirectory {
     ) -> Result<bool, LookupError> {
         // Before anything is written: a proof says that the owner had stopped.
         node.advance(NodeState::Draining);
-        let waited_out: HashSet<_> = node.waited_out().into_iter().collect();
+        let waited_out = node.waited_out();
         let owned = self.owned_by(node.machine(), deadline).await?;
         let known: Vec<_> = owned.iter().filter_map(|one| *one).collect();
         let before = released.len();
@@ -166,7 +166,7 @@ impl PostgresDirectory {
         ];
         let (sql, connections) = (&self.statements.owned, &self.lookup.connections);
         let rows = connections
-            .run(Mode::LIST, sql, &parameters, deadline)
+            .run_shared(Mode::LIST, sql, &parameters, deadline)
             .await?;
         rows.iter()
             .map(|row| {
@@ -179,7 +179,7 @@ impl PostgresDirectory {
     async fn release_bite(
         &self,
         node: &Node,
-        sql: &str,
+        sql: &Arc<str>,
         these: &[SessionId],
         (waited, epochs): (&[SessionId], &[i64]),
         deadline: Instant,
@@ -190,7 +190,7 @@ impl PostgresDirectory {
         let (these, waited) = (lookup.query.ids(these), lookup.query.ids(waited));
         let rows = lookup
             .connections
-            .run(
+            .run_shared(
                 Mode::WRITE_MUCH,
                 sql,
                 &[

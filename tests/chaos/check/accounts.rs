@@ -28,7 +28,7 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
                 findings.add(Rule::NothingIsLost, format!("no answer: {request:?}"));
             }
             Outcome::Broken(_) if !may_break(history, request) => {
-                let what = format!("broke, and nobody was killed: {request:?}");
+                let what = format!("broke, and no process was killed: {request:?}");
                 findings.add(Rule::NothingIsLost, what);
             }
             _ => {}
@@ -68,7 +68,7 @@ fn bound(history: &History, request: &Request) -> Duration {
 
 /// An answer that has begun breaks when its machine dies, and only then: the edge does not.
 fn may_break(history: &History, request: &Request) -> bool {
-    // The edge knows who is gone; whoever goes past it finds out by asking once more.
+    // The edge knows which machine is gone; a request past the edge finds out by asking again.
     let after = if request.is_direct {
         Duration::from_secs(1)
     } else {
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_took_too_long_is_found_unless_somebody_was_stopped_for_so_long() {
+    fn a_slow_request_is_found_unless_a_process_was_stopped_as_long() {
         let slow = |history: &mut History| {
             history.requests.last_mut().unwrap().done = At::ms(13_200 + 30_000);
         };

@@ -64,7 +64,7 @@ impl Reasons<'_> {
         let last = request.way.last().map(String::as_str);
         let here: Vec<&str> = last.into_iter().collect();
         let is_explained = match code {
-            // Somebody takes over and waits, or gives up.
+            // A machine takes over and waits, or gives up.
             "session-moving" => {
                 self.waits(request, last) || self.trouble(&[Draining], &here, request, heals)
             }
@@ -122,7 +122,7 @@ impl Reasons<'_> {
             (request.sent, request.done),
             self.history.settings.slack,
         );
-        (!gone).then_some("the edge reached nobody, and nobody was gone")
+        (!gone).then_some("the edge reached no machine, and none was gone")
     }
 
     /// What the application itself cannot do without its database: write.
@@ -216,7 +216,7 @@ impl Reasons<'_> {
             .unwrap_or_default()
     }
 
-    /// The rows that somebody may have gone by.
+    /// The rows that a machine may have decided by.
     fn current(&self, request: &Request, reach: Duration) -> Vec<&Row> {
         let rows = self.rows_of(request);
         let until = |at: usize| rows.get(at + 1).map_or(At::NEVER, |next| next.committed);

@@ -81,8 +81,8 @@ mod tests {
         };
         breaks(EpochsRise, |history| next(history, 7));
         breaks(EpochsRise, |history| next(history, 0));
-        // It is the very row by which somebody served.
-        breaks_all(&[EpochsRise, NobodyServesTooSoon], |history| {
+        // It is the very row by which a machine served.
+        breaks_all(&[EpochsRise, ServingWaits], |history| {
             next(history, 5);
         });
         is_fine(|history| history.rows.push(row(6, Some("a"), None, 14_000)));

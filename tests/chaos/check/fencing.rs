@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_after_the_epoch_has_passed_is_found_although_nobody_else_writes() {
+    fn a_write_after_the_epoch_is_found_without_a_second_writer() {
         breaks(WritesAreFenced, |history| {
             history.writes.push(write(4, "c", 51));
         });

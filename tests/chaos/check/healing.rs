@@ -7,7 +7,7 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
     let healing = &history.healing;
     let bound = history.settings.heals_within();
     if healing.sessions.is_empty() || healing.machines.len() < crate::plan::AT_LEAST {
-        let what = "nobody looked whether all is well again".to_owned();
+        let what = "no check ran after the last fault".to_owned();
         findings.add(Rule::AllHeals, what);
     }
     for (session, served) in &healing.sessions {
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_in_which_nobody_looked_has_not_healed() {
+    fn a_run_without_a_last_check_has_not_healed() {
         breaks(AllHeals, |history| history.healing.sessions.clear());
         breaks(AllHeals, |history| {
             history.healing.machines.pop_first();

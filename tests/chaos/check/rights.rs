@@ -120,7 +120,7 @@ fn one_owner_at_a_time(
     }
 }
 
-/// Whoever reaches the handler after its right has ended is fenced off.
+/// A request that reaches the handler after the right has ended is fenced off.
 fn late_ones_write_nothing(session: Uuid, passes: &[(&Request, &Pass)], findings: &mut Findings) {
     for (_, late) in passes.iter().filter(|(_, pass)| pass.written == Some(true)) {
         let newer = passes.iter().map(|(_, pass)| pass);
@@ -143,13 +143,13 @@ mod tests {
     #[test]
     fn two_machines_in_turns_are_found() {
         // `c` passes one more when `d` has begun, by a right that it cannot have.
-        breaks_all(&[OneOwnerAtATime, NobodyServesOn], |history| {
+        breaks_all(&[OneOwnerAtATime, ServingEnds], |history| {
             history.requests.push(passed("c", 4, 13_300, 500));
         });
     }
 
     #[test]
-    fn a_right_that_reaches_into_the_next_ones_is_found_although_nobody_used_it() {
+    fn a_right_that_reaches_into_the_next_is_found_unused() {
         breaks(OneOwnerAtATime, |history| {
             history.requests.push(passed("c", 4, 12_801, 420));
         });
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_release_ends_a_right_at_once_and_an_assignment_does_not() {
         is_fine(|history| history.requests.push(passed("a", 1, 3_999, 990)));
-        breaks(NobodyServesTooSoon, |history| {
+        breaks(ServingWaits, |history| {
             history
                 .requests
                 .retain(|request| request.sent < At::ms(4_500));
@@ -171,7 +171,7 @@ mod tests {
             history.rows[2].released = None;
             history.rows[3].released = None;
         });
-        breaks_all(&[OneOwnerAtATime, NobodyServesTooSoon], |history| {
+        breaks_all(&[OneOwnerAtATime, ServingWaits], |history| {
             history.requests.push(passed("a", 1, 3_999, 990));
             history.rows[2].released = None;
             history.rows[3].released = None;
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn one_epoch_of_two_machines_is_found() {
-        breaks_all(&[EpochsRise, OneOwnerAtATime, NobodyServesOn], |history| {
+        breaks_all(&[EpochsRise, OneOwnerAtATime, ServingEnds], |history| {
             history.requests.push(passed("a", 3, 4_300, 900));
             history.rows[4].committed = At::ms(2_500);
             history.rows[4].is_assigned = true;

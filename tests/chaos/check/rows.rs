@@ -1,7 +1,7 @@
-//! Nobody serves on after the row has changed, or too soon after it has, by what the database says.
+//! No machine serves on after the row has changed, or too soon after it has, by the database's clock.
 //!
-//! Sharper than to look for two who serve at once: what one does wrong is found although nobody
-//! else happened to be there.
+//! Sharper than to look for two who serve at once: what one does wrong is found although no
+//! other one served at that moment.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -71,7 +71,7 @@ fn against_the_rows(
     };
     if pass.at + TICK < not_before {
         let what = format!("{session}: {pass:?} not before {not_before:?}: {row:?}");
-        findings.add(Rule::NobodyServesTooSoon, what);
+        findings.add(Rule::ServingWaits, what);
     }
     let Some(next) = epochs.at(pass.epoch + 1) else {
         return;
@@ -86,17 +86,17 @@ fn against_the_rows(
     };
     if ends > by {
         let what = format!("{session}: {pass:?} until {ends:?}, but only by {by:?}: {next:?}");
-        findings.add(Rule::NobodyServesOn, what);
+        findings.add(Rule::ServingEnds, what);
     }
 }
 
-/// Whether somebody may still be serving when this row is committed.
+/// Whether the previous owner may still be serving when this row is committed.
 fn waits(row: &Row) -> bool {
     // The first owner comes at the first epoch.
     row.epoch > 1 && row.released != Some(row.epoch - 1)
 }
 
-/// Whoever passes requests long after it may is a process that was stopped on the way there.
+/// A process that passes requests long after it may was stopped on the way there.
 fn late_ones_were_stopped(
     history: &History,
     session: Uuid,
@@ -116,7 +116,7 @@ fn late_ones_were_stopped(
     );
     if !was_stopped && pass.at > by + history.stalls.within(next.committed, pass.at) {
         let what = format!("{session}: {pass:?}, and nothing had stopped it: {next:?}");
-        findings.add(Rule::NobodyServesOn, what);
+        findings.add(Rule::ServingEnds, what);
     }
 }
 
@@ -130,21 +130,21 @@ mod tests {
 
     #[test]
     fn the_proof_of_another_release_proves_nothing() {
-        breaks(NobodyServesTooSoon, |history| {
+        breaks(ServingWaits, |history| {
             history.rows[3].released = Some(1);
         });
     }
 
     #[test]
     fn serving_after_ones_own_release_is_found() {
-        breaks(NobodyServesOn, |history| {
+        breaks(ServingEnds, |history| {
             history.requests.push(passed("a", 1, 4_090, 900));
         });
     }
 
     #[test]
-    fn serving_on_after_the_row_has_changed_is_found_although_nobody_else_serves() {
-        breaks(NobodyServesOn, |history| {
+    fn serving_on_after_the_row_has_changed_is_found() {
+        breaks(ServingEnds, |history| {
             history.requests.pop();
             history.requests.push(passed("c", 4, 13_200, 100));
         });
@@ -156,14 +156,14 @@ mod tests {
 
     #[test]
     fn serving_before_the_owner_before_is_known_to_have_stopped_is_found() {
-        breaks(NobodyServesTooSoon, |history| {
+        breaks(ServingWaits, |history| {
             history.requests.push(passed("c", 4, 9_900, 900));
         });
     }
 
     #[test]
     fn serving_before_the_row_says_so_is_found() {
-        breaks(NobodyServesTooSoon, |history| {
+        breaks(ServingWaits, |history| {
             history.requests.push(passed("a", 1, 1_900, 900));
         });
     }
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn who_is_late_without_having_been_stopped_is_found() {
         let late = |history: &mut History| history.requests.push(passed("c", 4, 14_000, 0));
-        breaks(NobodyServesOn, late);
+        breaks(ServingEnds, late);
         is_fine(|history| {
             late(history);
             let stopped = (At::ms(12_900), At::ms(13_990));

@@ -1,7 +1,7 @@
 //! A small run in which all is as it should be, for the rules' own tests to spoil.
 //!
 //! One session. `a` claims it and gives it up in a drain; `b` has it, and is killed; `c` takes it
-//! over, and somebody gives it to `d`. Times are in ms.
+//! over, and a plain UPDATE gives it to `d`. Times are in ms.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -21,7 +21,7 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
     for (id, last) in last {
         let known = |process: &&Process| process.id.as_deref() == Some(id);
         let Some(process) = history.processes.iter().find(known) else {
-            let what = format!("a process that nobody started: {last:?}");
+            let what = format!("a process that was not started: {last:?}");
             findings.add(Rule::OneProcessAMachine, what);
             continue;
         };
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_nobody_started_is_found() {
+    fn a_process_that_was_not_started_is_found() {
         breaks(OneProcessAMachine, |history| {
             let stranger = of_process(passed("d", 5, 13_300, 500), "X");
             history.requests.push(stranger);

@@ -65,7 +65,7 @@ impl Planner {
         planner
     }
 
-    /// Somebody else who lives, in whatever state.
+    /// Another machine that runs, in whatever state.
     pub(super) fn another(&mut self, than: &Name) -> Option<Name> {
         let others = self.machines.iter().filter(|machine| machine.name != *than);
         let others: Vec<&Name> = others.map(|machine| &machine.name).collect();

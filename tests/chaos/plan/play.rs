@@ -71,8 +71,8 @@ impl Planner {
                     self.start(pause);
                 })
             }
-            Fault::AssignToNobody => {
-                self.assign(To::Nobody);
+            Fault::Unassign => {
+                self.assign(To::Unassigned);
                 Some(())
             }
         }
@@ -148,7 +148,7 @@ impl Planner {
         self.then(0, Action::Follow(name.clone(), choice));
     }
 
-    /// From much less than F, by which nobody could have noticed, to more, by when the next owner
+    /// From much less than F, which no other machine notices, to more, by when the next owner
     /// serves.
     fn nap_and_move(&mut self) -> Option<()> {
         let nap = self.dice.u64(200..ms(self.settings.lost_after));

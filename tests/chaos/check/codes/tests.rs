@@ -54,7 +54,7 @@ fn every_listed_refusal_has_reasons_that_count() {
             }
         };
         is_fine(from(machine));
-        // Somebody else's trouble is no reason.
+        // Another machine's trouble is no reason.
         breaks(RefusalsHaveReasons, from("e"));
     }
 }
@@ -158,7 +158,7 @@ fn who_serves_already_does_not_wait_again_unless_it_was_restarted() {
 }
 
 #[test]
-fn a_session_is_starting_only_while_nobody_owns_it() {
+fn a_session_is_starting_only_while_it_has_no_owner() {
     is_fine(|history| {
         history
             .requests
@@ -186,7 +186,7 @@ fn a_request_goes_round_in_circles_only_while_the_owner_changes() {
 }
 
 #[test]
-fn an_edge_that_reaches_nobody_although_all_are_there_is_found() {
+fn an_edge_that_reaches_no_machine_although_all_run_is_found() {
     for status in [500, 502, 503] {
         breaks(RefusalsHaveReasons, |history| {
             let edge = Outcome::Edge { status };

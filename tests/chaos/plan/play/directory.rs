@@ -75,7 +75,7 @@ impl Planner {
             let machine = self.dice.choice(&self.machines)?.name.clone();
             let to = match self.dice.u8(0..4) {
                 0 => Some(To::Machine(machine)),
-                1 => Some(To::Nobody),
+                1 => Some(To::Unassigned),
                 _ => None,
             };
             let (sessions, choice) = (self.dice.usize(2..12), self.dice.u64(..));

@@ -1,0 +1,236 @@
+//! The layer's builder.
+
+use std::{fmt, time::Duration};
+
+use http::request::Parts;
+
+use super::OwnershipLayer;
+use crate::{
+    CachePolicy, ExtractSession, MachineIdentity, Node, Observe, OnLostOwner, OnUnassigned, Render,
+    Replay, Session, SessionDirectory,
+    claim::Rule,
+    directory::{DynDirectory, lookup::DynLookup},
+    policy::Guard,
+};
+
+mod build;
+
+/// Configures an [`OwnershipLayer`]. What cannot work is refused in [`build`](Self::build).
+#[must_use = "a builder does nothing until it is built"]
+pub struct OwnershipLayerBuilder {
+    lookup: DynLookup,
+    lookup_timeout: Duration,
+    freshness: CachePolicy,
+    capacity: usize,
+    extract: Option<Box<dyn ExtractSession>>,
+    identity: Option<Box<dyn MachineIdentity>>,
+    replay: Option<Box<dyn Replay>>,
+    guard: Option<Box<Guard>>,
+    directory: Option<DynDirectory>,
+    node: Option<Node>,
+    awaits_presence: bool,
+    claims: Rule,
+    takes_over: Rule,
+    max_hops: u8,
+    tells_owned: bool,
+    render: Option<Box<dyn Render>>,
+    show_internals: bool,
+    observe: Option<Box<dyn Observe>>,
+    warn_every: Duration,
+}
+
+impl OwnershipLayerBuilder {
+    pub(super) fn new(lookup: DynLookup) -> Self {
+        Self {
+            lookup,
+            lookup_timeout: OwnershipLayer::DEFAULT_LOOKUP_TIMEOUT,
+            freshness: CachePolicy::new(),
+            capacity: OwnershipLayer::DEFAULT_CACHE_CAPACITY,
+            extract: None,
+            identity: None,
+            replay: None,
+            guard: None,
+            directory: None,
+            node: None,
+            awaits_presence: false,
+            claims: Rule::Always(false),
+            takes_over: Rule::Always(false),
+            max_hops: OwnershipLayer::DEFAULT_MAX_HOPS,
+            tells_owned: true,
+            render: None,
+            show_internals: false,
+            observe: None,
+            warn_every: OwnershipLayer::DEFAULT_WARN_EVERY,
+        }
+    }
+
+    /// Where in a request the session id stands. Required.
+    pub fn session(mut self, extract: impl ExtractSession) -> Self {
+        self.extract = Some(Box::new(extract));
+        self
+    }
+
+    /// Which machine this is; what [`detect`] finds by default. Asked once, in
+    /// [`build`](Self::build).
+    pub fn machine(mut self, identity: impl MachineIdentity) -> Self {
+        self.identity = Some(Box::new(identity));
+        self
+    }
+
+    /// How a request is handed to another machine. Required.
+    pub fn replay(mut self, replay: impl Replay) -> Self {
+        self.replay = Some(Box::new(replay));
+        self
+    }
+
+    /// Lets a request near a session only if the closure says so; every request by default.
+    ///
+    /// Asked on every machine alike, before the application is called or a replay is sent. A
+    /// request that it refuses is answered with 403 `session-forbidden`. The session's
+    /// [attributes](Session::attributes) are there to compare the request with.
+    pub fn guard(
+        mut self,
+        allows: impl Fn(&Parts, &Session) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        #[cfg(feature = "probe")]
+        let allows = crate::probe::or_probe(allows);
+        self.guard = Some(Box::new(allows));
+        self
+    }
+
+    /// Where sessions are claimed, for [`on_unassigned`](Self::on_unassigned) and
+    /// [`on_lost_owner`](Self::on_lost_owner); nowhere by default.
+    pub fn directory(mut self, directory: impl SessionDirectory) -> Self {
+        self.directory = Some(DynDirectory::new(directory));
+        self
+    }
+
+    /// Which node the layer is part of; the one of its lookup by default, and otherwise one of its own.
+    ///
+    /// For a layer on another lookup than the machine's other layers in this process: heartbeats,
+    /// drains and releases speak for all of them, so all have to be part of one node.
+    pub fn node(mut self, node: &Node) -> Self {
+        self.node = Some(node.clone());
+        self
+    }
+
+    /// Serves no session before this machine's presence has begun; from the start by default. Until
+    /// then sessions of this machine are refused with `session-starting`.
+    ///
+    /// For machines that could be configured otherwise than their fleet, which their presence
+    /// checks, and for those that start while the database is down.
+    pub fn awaits_presence(mut self) -> Self {
+        self.awaits_presence = true;
+        self
+    }
+
+    /// What becomes of a request for a session without an owner;
+    /// [`Reject`](OnUnassigned::Reject) by default. The guard is asked before anything is claimed.
+    pub fn on_unassigned(mut self, what: OnUnassigned) -> Self {
+        self.claims = Rule::Always(what == OnUnassigned::Claim);
+        self
+    }
+
+    /// The same, by the request: only some routes may create what others only use.
+    pub fn on_unassigned_by(
+        mut self,
+        what: impl Fn(&Parts) -> OnUnassigned + Send + Sync + 'static,
+    ) -> Self {
+        self.claims = Rule::by(move |head| what(head) == OnUnassigned::Claim);
+        self
+    }
+
+    /// What becomes of a request for a session whose owner is [lost](crate::OwnerStatus::Lost);
+    /// [`Reject`](OnLostOwner::Reject) by default. An owner that was never seen is not lost: it may
+    /// be starting.
+    pub fn on_lost_owner(mut self, what: OnLostOwner) -> Self {
+        self.takes_over = Rule::Always(what == OnLostOwner::TakeOver);
+        self
+    }
+
+    /// The same, by the request.
+    pub fn on_lost_owner_by(
+        mut self,
+        what: impl Fn(&Parts) -> OnLostOwner + Send + Sync + 'static,
+    ) -> Self {
+        self.takes_over = Rule::by(move |head| what(head) == OnLostOwner::TakeOver);
+        self
+    }
+
+    /// The longest wait for a lookup; [2 s](OwnershipLayer::DEFAULT_LOOKUP_TIMEOUT) by default.
+    pub fn lookup_timeout(mut self, timeout: Duration) -> Self {
+        self.lookup_timeout = timeout;
+        self
+    }
+
+    /// How old what is remembered of a session may be; see [`CachePolicy`] for the defaults.
+    pub fn freshness(mut self, freshness: CachePolicy) -> Self {
+        self.freshness = freshness;
+        self
+    }
+
+    /// How many sessions are remembered;
+    /// [100,000](OwnershipLayer::DEFAULT_CACHE_CAPACITY) by default, at some 90 bytes each. An
+    /// eighth of them is for unknown ids.
+    ///
+    /// It has to cover the sessions that requests reach this machine for within
+    /// [the bounds](CachePolicy), and those that this machine took over from another one: as many
+    /// epochs are remembered for which the wait for the previous owner is over. A machine that took
+    /// over more is still correct, but a session whose epoch was evicted waits
+    /// one [TTL](Node::lease_ttl) again. Epochs that still wait are not evicted; they do not count here,
+    /// and take some 100 bytes each until a minute after the wait at most.
+    pub fn cache_capacity(mut self, sessions: usize) -> Self {
+        self.capacity = sessions;
+        self
+    }
+
+    /// How often one request is replayed at most; [2](OwnershipLayer::DEFAULT_MAX_HOPS) by
+    /// default. After that it is refused with `replay-loop`. The first replay is always allowed,
+    /// so 0 means 1.
+    pub fn max_hops(mut self, hops: u8) -> Self {
+        self.max_hops = hops;
+        self
+    }
+
+    /// Whether handlers find [`Owned`](crate::Owned) in a request's extensions; they do by default. Without it
+    /// an owned request allocates nothing in this layer, where it is the first extension.
+    pub fn tell_owned(mut self, tell: bool) -> Self {
+        self.tells_owned = tell;
+        self
+    }
+
+    /// Who writes the answers to refused requests; a [`DefaultRenderer`] by default.
+    pub fn render(mut self, render: impl Render) -> Self {
+        self.render = Some(Box::new(render));
+        self
+    }
+
+    /// Whether answers tell machine ids, which help an operator and, a little, an attacker; they
+    /// do not by default. Concerns the default renderer: one of your own decides for itself.
+    pub fn show_internals(mut self, show: bool) -> Self {
+        self.show_internals = show;
+        self
+    }
+
+    /// What observes every verdict, beside the event; nothing by default.
+    pub fn on_verdict(mut self, observe: impl Observe) -> Self {
+        self.observe = Some(Box::new(observe));
+        self
+    }
+
+    /// How often refusals with one code are said at WARN at most;
+    /// [10 s](OwnershipLayer::DEFAULT_WARN_EVERY) by default. Those that are held back meanwhile are
+    /// said at DEBUG, and counted: see [`Observed`](crate::Observed#levels). With zero, none is held
+    /// back.
+    pub fn warn_every(mut self, interval: Duration) -> Self {
+        self.warn_every = interval;
+        self
+    }
+}
+
+impl fmt::Debug for OwnershipLayerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnershipLayerBuilder")
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,83 @@
+//! What cannot work, and the layer.
+
+use std::{sync::Arc, time::Duration};
+
+use super::OwnershipLayerBuilder;
+use crate::{
+    DefaultRenderer, Node, OwnershipLayer, cache::CachePart, clock::Clock, detect,
+    layer::BuildError, meter, observe::Warnings, ownership::Sessions, policy::Policy,
+};
+
+impl OwnershipLayerBuilder {
+    /// Builds the layer, or says what is missing or cannot work.
+    pub fn build(self) -> Result<OwnershipLayer, BuildError> {
+        self.build_with(Clock::start())
+    }
+
+    pub(crate) fn build_with(self, clock: Clock) -> Result<OwnershipLayer, BuildError> {
+        let replay = self.replay.ok_or(BuildError::NoReplay)?;
+        replay.validate()?;
+        let claims = self.claims.needs_directory() || self.takes_over.needs_directory();
+        if claims && self.directory.is_none() {
+            return Err(BuildError::NoDirectory);
+        }
+        if self.lookup_timeout.is_zero() {
+            return Err(BuildError::NoTimeToLookUp);
+        }
+        let identity = self.identity.unwrap_or_else(|| Box::new(detect()));
+        let machine = identity.machine_id()?;
+        meter::describe();
+        let node = match self.node {
+            None => {
+                let node = Node::new(machine.clone(), self.capacity, clock);
+                self.lookup.node(&node)
+            }
+            Some(node) if *node.machine() != machine => {
+                return Err(BuildError::NodeOfAnotherMachine {
+                    node: node.machine().clone(),
+                    machine,
+                });
+            }
+            Some(node) if !self.lookup.node(&node).is(&node) => {
+                return Err(BuildError::TwoNodes { machine });
+            }
+            Some(node) => node,
+        };
+        if !node.extend_ttl(self.freshness.owned) {
+            return Err(BuildError::LongerThanLease {
+                owned: Duration::from_millis(self.freshness.owned.into()),
+                ttl: node.lease_ttl(),
+            });
+        }
+        if self.awaits_presence {
+            node.await_membership();
+        }
+        let part = CachePart {
+            lookup: self.lookup,
+            timeout: self.lookup_timeout,
+            freshness: self.freshness,
+            capacity: self.capacity,
+        };
+        let policy = Policy {
+            machine,
+            sessions: Sessions::new(node, part, self.directory),
+            extract: self.extract.ok_or(BuildError::NoSession)?,
+            guard: self.guard,
+            claims: self.claims,
+            takes_over: self.takes_over,
+            replay,
+            max_hops: self.max_hops,
+            tells_owned: self.tells_owned,
+            render: self.render.unwrap_or_else(|| {
+                let default = DefaultRenderer::new();
+                Box::new(default.show_internals(self.show_internals))
+            }),
+            observe: self.observe,
+            warnings: Warnings::every(self.warn_every),
+            meter: meter::Verdicts::new(),
+        };
+        Ok(OwnershipLayer {
+            policy: Arc::new(policy),
+        })
+    }
+}

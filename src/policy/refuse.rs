@@ -1,0 +1,114 @@
+//! Refusals: which one, and its answer.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header, request::Parts};
+
+use super::{Policy, Question};
+use crate::{
+    Arrival, LookupError, MachineId, MalformedSession, Observed, Reader, Rejection, RejectionCode,
+    Session, SessionId, Verdict, decision::Refusal, observe::RequestSpan, ownership::Lease,
+};
+
+impl Policy {
+    /// The rejection of a request that the rules refuse.
+    pub(crate) fn rejection(&self, refusal: &Refusal, question: &Question) -> Rejection {
+        let Refusal {
+            code,
+            session,
+            error,
+            lease,
+        } = refusal;
+        let failed = error.as_ref().map(LookupError::kind);
+        let owner = session.as_ref().and_then(Session::owner);
+        let machine = self.machine.clone();
+        let rejection = Rejection::of(*code, machine, owner, &question.arrival, failed);
+        match (code, lease, failed) {
+            (RejectionCode::SessionMoving, Some(Lease::Pending { left }), _) => {
+                rejection.retry_in(Duration::from_millis(*left))
+            }
+            (RejectionCode::LookupUnavailable, Some(Lease::Expired), _) => rejection.too_late(),
+            (RejectionCode::LookupUnavailable, _, Some(kind)) if question.claimed => {
+                rejection.of_a_claim(kind)
+            }
+            _ => rejection,
+        }
+    }
+
+    /// Answers a request whose session id cannot be read.
+    pub(crate) fn malformed(&self, head: &Parts, malformed: MalformedSession) -> Response<Bytes> {
+        let rejection = Rejection::malformed(self.machine.clone(), malformed);
+        let seen = self.saw(Verdict::Reject(rejection.code()));
+        self.refuse(rejection, &seen, &RequestSpan::default(), Reader::of(head))
+    }
+
+    /// Answers in the place of an application that does not hold a session it should hold.
+    pub(crate) fn absent(
+        &self,
+        session: SessionId,
+        span: &RequestSpan,
+        reader: Reader,
+    ) -> Response<Bytes> {
+        let machine = self.machine.clone();
+        let rejection = Rejection::of(
+            RejectionCode::SessionAbsent,
+            machine,
+            None,
+            &Arrival::Fresh,
+            None,
+        );
+        let seen = Observed {
+            session: Some(session),
+            owner: Some(&self.machine),
+            ..self.saw(Verdict::Reject(rejection.code()))
+        };
+        self.refuse(rejection, &seen, span, reader)
+    }
+
+    /// Tells of a refusal and writes it.
+    pub(super) fn refuse(
+        &self,
+        rejection: Rejection,
+        seen: &Observed<'_>,
+        span: &RequestSpan,
+        reader: Reader,
+    ) -> Response<Bytes> {
+        let refused = Observed {
+            verdict: Verdict::Reject(rejection.code()),
+            detail: Some(rejection.detail()),
+            ..*seen
+        };
+        self.tell(&refused, span);
+        self.write(rejection, seen.session, seen.owner, reader)
+    }
+
+    /// Writes a refusal, without an event.
+    pub(crate) fn write(
+        &self,
+        rejection: Rejection,
+        session: Option<SessionId>,
+        owner: Option<&MachineId>,
+        reader: Reader,
+    ) -> Response<Bytes> {
+        let rejection = match session {
+            Some(session) => rejection.for_session(session, owner),
+            None => rejection,
+        };
+        let mut response = self.render.render(&rejection, reader);
+        response.extensions_mut().insert(rejection);
+        finish(response, reader)
+    }
+}
+
+/// What holds for every answer of ours: it is about this moment and this machine, so no cache may
+/// keep it, and HEAD has no body.
+pub(super) fn finish(mut response: Response<Bytes>, reader: Reader) -> Response<Bytes> {
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if reader.head_only {
+        response.body_mut().clear();
+    }
+    response
+}
