@@ -15,6 +15,8 @@
 
 pub mod account;
 pub mod browser;
+pub mod client;
+pub mod container;
 #[cfg(feature = "metrics")]
 pub mod counted;
 #[cfg(feature = "postgres")]
