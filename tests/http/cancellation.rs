@@ -17,11 +17,10 @@ use http::{Request, Response};
 use tokio::sync::oneshot;
 use tower::{Layer, Service, service_fn};
 use tower_ownership::{
-    CacheHandle, FlyReplay, LookupError, MachineId, OwnershipLayer, PathSegment, Session,
-    SessionId, lookup_fn,
+    CacheHandle, FlyReplay, LookupError, MachineId, OwnershipLayer, PathSegment, Session, lookup_fn,
 };
 
-const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
+use crate::support::fixture::{SESSION, id};
 
 type Reply = Result<Option<Session>, LookupError>;
 type Sent = Pin<Box<dyn Future<Output = u16>>>;
@@ -91,10 +90,6 @@ struct Rig {
     /// Serves one held request per permit.
     serve: Arc<tokio::sync::Semaphore>,
     cache: CacheHandle,
-}
-
-fn id() -> SessionId {
-    SESSION.parse().unwrap()
 }
 
 fn rig(timeout: Duration) -> Rig {

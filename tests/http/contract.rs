@@ -8,35 +8,19 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
-    Address, FlyReplay, Header, LookupError, MachineId, MemoryDirectory, Owned, OwnershipLayer,
+    Address, FlyReplay, Header, LookupError, MemoryDirectory, Owned, OwnershipLayer,
     OwnershipLayerBuilder, PathSegment, Redirect, Rejection, RejectionCode, Session, SessionAbsent,
-    SessionId, SessionLookup, SessionStatus, lookup_fn,
+    SessionLookup, SessionStatus, lookup_fn,
 };
 
-const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
-const ME: &str = "56837ddda10348";
-const OWNER: &str = "e2863555a91708";
-
-fn id() -> SessionId {
-    SESSION.parse().unwrap()
-}
-
-fn machine(name: &str) -> MachineId {
-    name.parse().unwrap()
-}
-
-fn knows(session: Session) -> MemoryDirectory {
-    let lookup = MemoryDirectory::new();
-    lookup.insert(session);
-    lookup
-}
+use crate::support::fixture::{ME, OWNER, SESSION, directory, id, machine};
 
 fn elsewhere() -> MemoryDirectory {
-    knows(Session::owned_by(id(), machine(OWNER)))
+    directory(Session::owned_by(id(), machine(OWNER)))
 }
 
 fn mine() -> MemoryDirectory {
-    knows(Session::owned_by(id(), machine(ME)))
+    directory(Session::owned_by(id(), machine(ME)))
 }
 
 fn fails(error: fn() -> LookupError) -> impl SessionLookup {
@@ -173,11 +157,11 @@ async fn session_unknown_is_404() {
 #[tokio::test]
 async fn session_over_is_410() {
     let ended = Session::new(id(), SessionStatus::Over).with_owner(machine(ME));
-    send(layer(knows(ended)), get())
+    send(layer(directory(ended)), get())
         .await
         .is_refused(RejectionCode::SessionOver, 410, None);
     let expired = Session::owned_by(id(), machine(ME)).with_remaining(Duration::ZERO);
-    send(layer(knows(expired)), get())
+    send(layer(directory(expired)), get())
         .await
         .is_refused(RejectionCode::SessionOver, 410, None);
 }
@@ -204,7 +188,7 @@ async fn session_starting_is_503_with_retry_after_1() {
         Session::new(id(), SessionStatus::Starting),
         Session::new(id(), SessionStatus::Starting).with_owner(machine(ME)),
     ] {
-        send(layer(knows(session)), get()).await.is_refused(
+        send(layer(directory(session)), get()).await.is_refused(
             RejectionCode::SessionStarting,
             503,
             Some("1"),
@@ -470,7 +454,9 @@ async fn not_replayable_is_421_without_an_address_to_redirect_to() {
         .await
         .is_refused(RejectionCode::NotReplayable, 421, None);
     let at = |url: &str| {
-        knows(Session::owned_by(id(), machine(OWNER)).with_address(Address::parse(url).unwrap()))
+        directory(
+            Session::owned_by(id(), machine(OWNER)).with_address(Address::parse(url).unwrap()),
+        )
     };
     let answer = send(to_address(at("https://a.example.com/base/")), get()).await;
     assert_eq!(
@@ -518,7 +504,7 @@ async fn directory_corrupt_is_502() {
         lookup_fn(move |_| async move { Ok(Some(Session::owned_by(another, machine(ME)))) });
     let mixed_up = send(layer(mixed_up), get()).await;
     mixed_up.is_refused(RejectionCode::DirectoryCorrupt, 502, None);
-    let stranger = knows(
+    let stranger = directory(
         Session::owned_by(id(), machine(OWNER))
             .with_address(Address::parse("https://evil.example").unwrap()),
     );
@@ -562,7 +548,7 @@ async fn head_has_no_body() {
 #[tokio::test]
 async fn a_browser_reads_a_page_and_never_raw_json() {
     let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
-    let starting = knows(Session::new(id(), SessionStatus::Starting));
+    let starting = directory(Session::new(id(), SessionStatus::Starting));
     for (lookup, status) in [
         (MemoryDirectory::new(), 404),
         (starting, 503),

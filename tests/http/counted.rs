@@ -7,27 +7,13 @@ use http::{Request, Response};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_ownership::{
-    CachePolicy, FlyReplay, LookupError, MachineId, MemoryDirectory, NodeState, OnLostOwner,
-    OnUnassigned, Owned, OwnerStatus, OwnershipLayer, OwnershipLayerBuilder, PathSegment, Session,
-    SessionAbsent, SessionId, SessionLookup, SessionStatus, lookup_fn,
+    CachePolicy, FlyReplay, LookupError, MemoryDirectory, NodeState, OnLostOwner, OnUnassigned,
+    Owned, OwnerStatus, OwnershipLayer, OwnershipLayerBuilder, PathSegment, Session, SessionAbsent,
+    SessionId, SessionLookup, SessionStatus, lookup_fn,
     metrics::{NAMES, buckets},
 };
 
-const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
-
-fn id() -> SessionId {
-    SESSION.parse().unwrap()
-}
-
-fn machine(name: &str) -> MachineId {
-    name.parse().unwrap()
-}
-
-fn owned_by(owner: &str) -> MemoryDirectory {
-    let lookup = MemoryDirectory::new();
-    lookup.insert(Session::owned_by(id(), machine(owner)));
-    lookup
-}
+use crate::support::fixture::{SESSION, id, machine, owned_by};
 
 fn down() -> impl SessionLookup {
     lookup_fn(async |_| Err(LookupError::unavailable("down")))

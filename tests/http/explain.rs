@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -13,32 +13,20 @@ use http::{Request, Response, request::Parts};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
-    CachePolicy, Explanation, Finding, FlyReplay, LookupError, MachineId, MemoryDirectory,
-    NodeState, Observed, OnLostOwner, OnUnassigned, OwnerStatus, OwnershipLayer,
-    OwnershipLayerBuilder, PathSegment, Redirect, ReplayCache, Session, SessionId, SessionLookup,
-    SessionStatus, lookup_fn,
+    CachePolicy, Explanation, Finding, FlyReplay, LookupError, MemoryDirectory, NodeState,
+    Observed, OnLostOwner, OnUnassigned, OwnerStatus, OwnershipLayer, OwnershipLayerBuilder,
+    PathSegment, Redirect, ReplayCache, Session, SessionId, SessionLookup, SessionStatus,
+    lookup_fn,
 };
 use tracing_subscriber::fmt::format::FmtSpan;
 
-const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
-const ME: &str = "56837ddda10348";
-const OWNER: &str = "e2863555a91708";
+use crate::support::{
+    fixture::{ME, OWNER, SESSION, directory, id, machine},
+    log::Log,
+};
+
 const FAILED: &str = "instance=e2863555a91708;app=a;region=iad;replay_source=56837ddda10348;\
                       reason=no_candidate;elapsed_ms=31";
-
-fn id() -> SessionId {
-    SESSION.parse().unwrap()
-}
-
-fn machine(name: &str) -> MachineId {
-    name.parse().unwrap()
-}
-
-fn directory(session: Session) -> MemoryDirectory {
-    let sessions = MemoryDirectory::new();
-    sessions.insert(session);
-    sessions
-}
 
 fn elsewhere(presence: OwnerStatus) -> MemoryDirectory {
     directory(Session::owned_by(id(), machine(OWNER)).with_owner_status(presence))
@@ -386,37 +374,20 @@ async fn an_explanation_changes_neither_who_owns_the_session_nor_what_is_cached_
     }
 }
 
-/// Everything that is logged, spans included.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn an_explanation_leaves_no_event_and_no_span() {
     let log = Log::default();
-    let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_span_events(FmtSpan::FULL)
-        .with_writer(move || writer.clone())
+        .with_writer(log.clone())
         .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     let layer = layer(elsewhere(OwnerStatus::Lost));
     explain(&layer).await;
-    let text = |log: &Log| String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert_eq!(text(&log), "");
+    assert_eq!(log.text(), "");
     request(&layer).await;
-    assert!(text(&log).contains("owner-lost"), "a request is heard of");
+    assert!(log.text().contains("owner-lost"), "a request is heard of");
 }
 
 #[tokio::test]

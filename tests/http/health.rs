@@ -1,7 +1,6 @@
 //! What load balancers and operators are told of a machine.
 
 use std::{
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -26,8 +25,10 @@ use tower_ownership::{
     lookup_fn,
 };
 
-const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
-const ME: &str = "56837ddda10348";
+use crate::support::{
+    fixture::{ME, SESSION},
+    server::serve,
+};
 
 fn layer(lookup: impl SessionLookup) -> OwnershipLayer {
     OwnershipLayer::builder(lookup)
@@ -262,13 +263,6 @@ async fn a_check_that_panics_is_not_well_and_takes_nothing_along() {
     let health = well().check("mine", panics).build();
     assert_eq!(ready(&health).await, not_ready(&["mine"]));
     assert_eq!(ready(&health).await, not_ready(&["mine"]));
-}
-
-async fn serve(router: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    addr
 }
 
 async fn status(method: Method, url: String) -> StatusCode {

@@ -17,15 +17,11 @@ use http::{Request, Response};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_ownership::{
     CachePolicy, FlyReplay, LookupError, MachineId, MemoryDirectory, Ownership, OwnershipLayer,
-    PathSegment, ResponseBody, ResponseFuture, Session, SessionId, SessionLookup, lookup_fn,
+    PathSegment, ResponseBody, ResponseFuture, Session, SessionLookup, lookup_fn,
 };
 use tower_test::mock;
 
-const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
-
-fn id() -> SessionId {
-    SESSION.parse().unwrap()
-}
+use crate::support::fixture::{SESSION, directory, id};
 
 fn me() -> MachineId {
     "me".parse().unwrap()
@@ -42,9 +38,7 @@ fn layer(lookup: impl SessionLookup) -> OwnershipLayer {
 }
 
 fn mine() -> MemoryDirectory {
-    let lookup = MemoryDirectory::new();
-    lookup.insert(Session::owned_by(id(), me()));
-    lookup
+    directory(Session::owned_by(id(), me()))
 }
 
 fn request<B>(path: &str, body: B) -> Request<B> {

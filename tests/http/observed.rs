@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    io::{self, Write},
+    io::{self},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -11,57 +11,13 @@ use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
     FlyReplay, LookupError, MachineId, MemoryDirectory, Observed, OwnershipLayer,
-    OwnershipLayerBuilder, PathSegment, Session, SessionAbsent, SessionId, SessionLookup,
-    lookup_fn,
+    OwnershipLayerBuilder, PathSegment, Session, SessionAbsent, SessionLookup, lookup_fn,
 };
-use tracing_subscriber::fmt::MakeWriter;
 
-const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// What is logged meanwhile, as far as the filter lets it through.
-    fn of<F: Future<Output = ()>>(self, filter: &str, meanwhile: F) -> String {
-        let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_ansi(false)
-            .with_writer(self.clone())
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
-            let runtime = tokio::runtime::Builder::new_current_thread();
-            let runtime = { runtime }.build().unwrap();
-            runtime.block_on(meanwhile);
-        });
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-fn owned_by(owner: &str) -> MemoryDirectory {
-    let lookup = MemoryDirectory::new();
-    let id: SessionId = SESSION.parse().unwrap();
-    lookup.insert(Session::owned_by(id, owner.parse().unwrap()));
-    lookup
-}
+use crate::support::{
+    fixture::{SESSION, owned_by},
+    log::logged,
+};
 
 fn builder(lookup: impl SessionLookup) -> OwnershipLayerBuilder {
     OwnershipLayer::builder(lookup)
@@ -85,7 +41,7 @@ fn sent_with(
     path: &str,
     (name, value): (&str, &str),
 ) -> (String, Vec<String>) {
-    let (log, told) = (Log::default(), Arc::new(Mutex::new(Vec::new())));
+    let told = Arc::new(Mutex::new(Vec::new()));
     let tell = Arc::clone(&told);
     let service = builder(lookup)
         .on_verdict(move |seen: &Observed<'_>| {
@@ -100,9 +56,10 @@ fn sent_with(
             Ok::<_, Infallible>(Response::new(String::new()))
         }));
     let request = Request::get(path).header(name, value).body(()).unwrap();
-    let log = log.of("tower_ownership::verdict=trace", async {
+    let log = logged("tower_ownership::verdict=trace", async |_| {
         let Ok(_) = service.oneshot(request).await;
-    });
+    })
+    .text();
     let told = told.lock().unwrap().clone();
     (log, told)
 }
@@ -192,21 +149,17 @@ fn an_outage_is_one_warning_per_interval_that_counts_the_others() {
     let service = layer.layer(service_fn(async |_: Request<()>| {
         Ok::<_, Infallible>(Response::new(String::new()))
     }));
-    let log = Log::default();
-    let whole = log.clone().of("tower_ownership::verdict=trace", async {
+    let whole = logged("tower_ownership::verdict=trace", async |log| {
         let deadline = Instant::now() + Duration::from_secs(20);
-        let warnings = || {
-            let log = log.0.lock().unwrap();
-            String::from_utf8_lossy(&log).matches("WARN").count()
-        };
-        while warnings() < 3 {
+        while log.text().matches("WARN").count() < 3 {
             assert!(Instant::now() < deadline, "no third warning");
             let Ok(_) = service
                 .clone()
                 .oneshot(request(&format!("/session/{SESSION}")))
                 .await;
         }
-    });
+    })
+    .text();
     // Each warning says how many lines stand before it that are none.
     let mut held_back = 0;
     for line in whole.lines() {
@@ -230,12 +183,13 @@ fn with_an_interval_of_zero_every_refusal_is_a_warning() {
     let service = layer.layer(service_fn(async |_: Request<()>| {
         Ok::<_, Infallible>(Response::new(String::new()))
     }));
-    let log = Log::default().of("tower_ownership::verdict=trace", async {
+    let log = logged("tower_ownership::verdict=trace", async |_| {
         for _ in 0..3 {
             let request = request(&format!("/session/{SESSION}"));
             let Ok(_) = service.clone().oneshot(request).await;
         }
-    });
+    })
+    .text();
     assert_eq!(log.matches(" WARN ").count(), 3, "{log}");
     assert_eq!(log.lines().count(), 3, "{log}");
 }
@@ -246,12 +200,13 @@ fn only_a_request_that_waited_for_a_lookup_says_how_long() {
     let service = layer.layer(service_fn(async |_: Request<()>| {
         Ok::<_, Infallible>(Response::new(String::new()))
     }));
-    let log = Log::default().of("tower_ownership::verdict=trace", async {
+    let log = logged("tower_ownership::verdict=trace", async |_| {
         for _ in 0..2 {
             let request = request(&format!("/session/{SESSION}"));
             let Ok(_) = service.clone().oneshot(request).await;
         }
-    });
+    })
+    .text();
     let lines: Vec<&str> = log.lines().collect();
     assert!(lines[0].contains("source=\"lookup\""), "{log}");
     assert!(lines[0].contains(" lookup.seconds="), "{log}");
@@ -272,12 +227,13 @@ fn spanned(filter: &str) -> String {
         }
         Ok::<_, Infallible>(response)
     }));
-    Log::default().of(filter, async {
+    logged(filter, async |_| {
         for path in ["/session/{id}", "/session/{id}/absent", "/assets"] {
             let request = request(&path.replace("{id}", SESSION));
             let Ok(_) = service.clone().oneshot(request).await;
         }
     })
+    .text()
 }
 
 #[test]
@@ -313,10 +269,11 @@ fn the_span_of_a_refused_request_says_why() {
     let service = layer.layer(service_fn(async |_: Request<()>| {
         Ok::<_, Infallible>(Response::new(String::new()))
     }));
-    let log = Log::default().of("info,tower_ownership::request=debug", async {
+    let log = logged("info,tower_ownership::request=debug", async |_| {
         let request = request(&format!("/session/{SESSION}"));
         let Ok(_) = service.oneshot(request).await;
-    });
+    })
+    .text();
     let span = log.split("ownership{").nth(1).unwrap();
     let span = span.split_once('}').unwrap().0;
     for field in ["code=\"lookup-unavailable\"", "detail=", "error=it is down"] {

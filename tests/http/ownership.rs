@@ -14,28 +14,11 @@ use serde_json::Value;
 use tokio_stream::StreamExt as _;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
-    BuildError, CachePolicy, FlyReplay, MachineId, MemoryDirectory, NodeState, OnLostOwner,
-    OnUnassigned, Owned, OwnerStatus, OwnershipLayer, OwnershipLayerBuilder, PathSegment, Session,
-    SessionId, SessionStatus,
+    BuildError, CachePolicy, FlyReplay, MemoryDirectory, NodeState, OnLostOwner, OnUnassigned,
+    Owned, OwnerStatus, OwnershipLayer, OwnershipLayerBuilder, PathSegment, Session, SessionStatus,
 };
 
-const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
-const ME: &str = "56837ddda10348";
-const OWNER: &str = "e2863555a91708";
-
-fn id() -> SessionId {
-    SESSION.parse().unwrap()
-}
-
-fn machine(name: &str) -> MachineId {
-    name.parse().unwrap()
-}
-
-fn directory(session: Session) -> MemoryDirectory {
-    let sessions = MemoryDirectory::new();
-    sessions.insert(session);
-    sessions
-}
+use crate::support::fixture::{ME, OWNER, SESSION, directory, id, machine};
 
 fn unassigned() -> MemoryDirectory {
     directory(Session::new(id(), SessionStatus::Active))

@@ -42,25 +42,22 @@ mod slow_clients;
 mod standby;
 mod verify;
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
-use tower_ownership::{
-    MachineId, PostgresColumns, PostgresDirectory, PostgresLookup, PostgresLookupBuilder,
-};
+use tower_ownership::{MachineId, PostgresDirectory, PostgresLookup, PostgresLookupBuilder};
 use uuid::Uuid;
 
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
+use crate::support::postgres::Cluster;
 use process::Process;
 
 fn me(machine: &str) -> MachineId {
     machine.parse().unwrap()
 }
 
-/// The default columns with these changes.
-fn columns(text: &str) -> PostgresColumns {
-    text.parse().unwrap()
-}
+/// How long an answer holds where a test waits for its end: the shortest there is.
+const F: Duration = Duration::from_secs(1);
 
 const BEAT: Duration = Duration::from_millis(50);
 
@@ -70,7 +67,11 @@ fn builder(database: &Database) -> PostgresLookupBuilder {
 
 /// A database with the incident's table, and all that ownership needs.
 async fn migrated() -> Database {
-    let database = Database::fresh().await;
+    migrated_in(Cluster::shared()).await
+}
+
+async fn migrated_in(cluster: &Cluster) -> Database {
+    let database = cluster.database().await;
     database.incident_table().await;
     database.execute(PostgresDirectory::MIGRATION).await;
     database
@@ -112,24 +113,8 @@ async fn row(database: &Database, id: Uuid) -> (Option<String>, i64, Option<i64>
     (row.get(0), row.get(1), row.get(2))
 }
 
-/// An error and all that caused it, as one text.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
 /// The one value that a query returns.
 async fn one<T: for<'a> tokio_postgres::types::FromSql<'a>>(database: &Database, sql: &str) -> T {
     let row = database.client().await.query_one(sql, &[]).await;
     row.unwrap().get(0)
-}
-
-/// Waits until a query returns true.
-async fn eventually(database: &Database, sql: &str) {
-    crate::support::until_async(sql, async || one(database, sql).await).await;
 }

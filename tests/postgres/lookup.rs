@@ -16,27 +16,16 @@ mod rows;
 mod tls;
 mod verify;
 
-use std::error::Error;
 use std::time::{Duration, Instant};
 
 use tower_ownership::{
-    LookupError, LookupErrorKind, PostgresColumns, PostgresLookup, PostgresLookupBuilder, Session,
-    SessionId, SessionLookup as _,
+    LookupError, LookupErrorKind, PostgresLookup, PostgresLookupBuilder, Session, SessionId,
+    SessionLookup as _,
 };
 use uuid::Uuid;
 
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
-
-/// The default columns with these changes.
-fn columns(text: &str) -> PostgresColumns {
-    text.parse().unwrap()
-}
-
-/// A lookup of the incident's table.
-fn lookup(database: &Database) -> PostgresLookup {
-    PostgresLookup::builder(database.url()).build().unwrap()
-}
 
 async fn find(lookup: &PostgresLookup, id: Uuid) -> Result<Option<Session>, LookupError> {
     lookup.session(SessionId::new(id)).await
@@ -62,17 +51,6 @@ async fn with_session() -> (Database, Uuid) {
     (database, id)
 }
 
-/// An error and all that caused it, as one text.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
 /// The session for which [`slow`] takes a minute.
 const SLOW: Uuid = Uuid::from_u128(1);
 /// One for which it takes no time.
@@ -86,21 +64,6 @@ fn slow(url: &str) -> PostgresLookupBuilder {
              FROM pg_sleep(CASE WHEN $1 = '{SLOW}' THEN 60 ELSE 0 END)"
         ))
         .max_connections(1)
-}
-
-/// Asks the database until it answers yes; each question takes its own time.
-async fn eventually(database: &Database, question: &str) {
-    let client = database.client().await;
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !client
-        .query_one(question, &[])
-        .await
-        .unwrap()
-        .get::<_, bool>(0)
-    {
-        assert!(Instant::now() < deadline, "never true: {question}");
-        tokio::task::yield_now().await;
-    }
 }
 
 /// Whether a minute's sleep of [`slow`] is running in this database. The comparison keeps the

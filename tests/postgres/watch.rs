@@ -13,19 +13,20 @@ mod loss;
 mod migration;
 mod pooler;
 mod silence;
+
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_ownership::{
-    CachePolicy, FlyReplay, MachineId, Owned, OwnershipLayer, PathSegment, PostgresLookup,
-    PostgresWatch, PostgresWatchBuilder, Rejection, SessionLookup, WatchHealth, WatchState,
+    CachePolicy, FlyReplay, MachineId, Owned, OwnershipLayer, PathSegment, PostgresWatch,
+    PostgresWatchBuilder, Rejection, SessionLookup, WatchHealth, WatchState,
 };
 use uuid::Uuid;
 
 use crate::support::database::Database;
-use crate::support::incident::PreviewSession;
+use crate::support::incident::{PreviewSession, lookup};
 
 /// As long as it goes, so that nothing is seen because it became old.
 fn long() -> CachePolicy {
@@ -43,10 +44,6 @@ fn layer(machine: &str, lookup: impl SessionLookup, freshness: CachePolicy) -> O
         .freshness(freshness)
         .build()
         .unwrap()
-}
-
-fn lookup(database: &Database) -> PostgresLookup {
-    PostgresLookup::builder(database.url()).build().unwrap()
 }
 
 /// What a client is told that asks a machine for a session: `served`, `to m2`, or the code of the

@@ -8,9 +8,10 @@ use tower_ownership::{
 };
 use uuid::Uuid;
 
-use super::{Process, builder, columns, machine, migrated, one, owned_by, row, unowned};
+use super::{Process, builder, machine, migrated, one, owned_by, row, unowned};
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
+use crate::support::incident::columns;
 
 const FLY: &str = "e2863555a91708";
 const OTHER: &str = "148ed599c14189";

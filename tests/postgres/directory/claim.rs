@@ -5,7 +5,8 @@ use tower_ownership::{
 };
 use uuid::Uuid;
 
-use super::{Process, builder, chain, machine, me, migrated, owned_by, row, unowned};
+use super::{Process, builder, machine, me, migrated, owned_by, row, unowned};
+use crate::support::chain;
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
 

@@ -65,11 +65,9 @@ async fn a_machine_that_drains_is_given_nothing_and_beats_on() {
     );
     // Its row is gone; it comes back as that of a machine which drains.
     database.execute("DELETE FROM ownership_machines").await;
-    super::eventually(
-        &database,
-        "SELECT count(*) = 1 FROM ownership_machines WHERE draining",
-    )
-    .await;
+    database
+        .eventually("SELECT count(*) = 1 FROM ownership_machines WHERE draining")
+        .await;
 }
 
 #[tokio::test]

@@ -8,10 +8,8 @@ use tower_ownership::{
 };
 use uuid::Uuid;
 
-use super::{Process, builder, migrated, one, owned_by, row};
+use super::{F, Process, builder, migrated, one, owned_by, row};
 use crate::support::database::Database;
-
-const F: Duration = Duration::from_secs(1);
 
 /// Ways to lose the triggers, of which each is documented or usual.
 const LOST: [&str; 4] = [

@@ -8,18 +8,8 @@ use tokio::time::{Instant, sleep};
 use tokio_postgres::NoTls;
 use tower_ownership::{CachePolicy, OnUnassigned, PostgresLookup};
 
-use super::{
-    BEAT, PostgresDirectory, Process, builder, eventually, machine, migrated, owned_by, unowned,
-};
-use crate::support::database::Database;
+use super::{BEAT, Process, builder, machine, migrated, migrated_in, owned_by, unowned};
 use crate::support::postgres::Cluster;
-
-async fn migrated_in(cluster: &Cluster) -> Database {
-    let database = cluster.database().await;
-    database.incident_table().await;
-    database.execute(PostgresDirectory::MIGRATION).await;
-    database
-}
 
 /// Whether the machine's last beat is younger than a second.
 const BEATS: &str =
@@ -35,7 +25,7 @@ async fn an_exhausted_pool_delays_no_beat() {
     let present = process.present().await;
     let _all = [pool.get().await.unwrap(), pool.get().await.unwrap()];
     sleep(Duration::from_millis(1_500)).await;
-    eventually(&database, BEATS).await;
+    database.eventually(BEATS).await;
     assert_eq!(present.health().failures, 0);
 }
 
@@ -54,7 +44,7 @@ async fn beats_go_on_while_no_synchronous_standby_answers() {
         client.batch_execute(set).await.unwrap();
     }
     sleep(Duration::from_millis(1_500)).await;
-    eventually(&database, BEATS).await;
+    database.eventually(BEATS).await;
     assert_eq!(present.health().failures, 0);
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
     let waiting: i64 = client.query_one(waiting, &[]).await.unwrap().get(0);

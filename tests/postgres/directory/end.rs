@@ -3,8 +3,9 @@
 use tower_ownership::{CachePolicy, LookupErrorKind, SessionId, SessionStatus};
 use uuid::Uuid;
 
-use super::{Process, builder, columns, migrated, one, owned_by, row, unowned};
+use super::{Process, builder, migrated, one, owned_by, row, unowned};
 use crate::support::incident::PreviewSession;
+use crate::support::incident::columns;
 
 #[tokio::test]
 async fn a_session_ends_once_and_keeps_its_last_epoch() {
@@ -63,8 +64,9 @@ async fn an_end_that_waits_for_the_row_is_fenced_by_what_it_finds() {
     let m1 = "m1".parse().unwrap();
     let ends = process.directory.end_if(SessionId::new(id), &m1, 1);
     let commits = async {
-        let waits = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
-        super::eventually(&database, waits).await;
+        let waits = "SELECT count(*) = 1 FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        database.eventually(waits).await;
         moves.batch_execute("COMMIT").await.unwrap();
     };
     let (ended, ()) = tokio::join!(ends, commits);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tower_ownership::SessionId;
 use uuid::Uuid;
 
-use super::{Process, eventually, migrated, one, owned_by, row};
+use super::{Process, migrated, one, owned_by, row};
 use crate::support::database::Database;
 
 /// The statement of the example.
@@ -55,8 +55,9 @@ async fn the_next_owner_reads_every_acknowledged_write() {
         writes.execute(&statement(), &parameters).await.unwrap()
     });
     let waits = "SELECT count(*) = 1 FROM pg_stat_activity
-         WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO session_states%'";
-    eventually(&database, waits).await;
+         WHERE datname = current_database() AND wait_event_type = 'Lock'
+             AND query LIKE 'INSERT INTO session_states%'";
+    database.eventually(waits).await;
     // Meanwhile another machine becomes the owner, and reads the state.
     let moves = database.client().await;
     let reads = tokio::spawn(async move {

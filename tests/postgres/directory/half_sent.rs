@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tower_ownership::{CachePolicy, PostgresLookup};
 
-use super::{Process, eventually, machine, migrated, unowned};
+use super::{Process, machine, migrated, unowned};
 
 /// The bytes of a simple query before its text: its type and its length.
 const HEAD: usize = 5;
@@ -68,10 +68,10 @@ async fn a_write_without_its_commit_frees_its_row() {
         let stopped = Process::with("m1", lookup, CachePolicy::new());
         let id = unowned(&database).await;
         let seen = Process::of("m2", &database).read(id).await;
-        let (claimed, ()) = tokio::join!(stopped.try_claim(seen), eventually(&database, IDLE));
+        let (claimed, ()) = tokio::join!(stopped.try_claim(seen), database.eventually(IDLE));
         claimed.unwrap_err();
         let began = std::time::Instant::now();
-        eventually(&database, NOT_IDLE).await;
+        database.eventually(NOT_IDLE).await;
         assert!(began.elapsed() < Duration::from_secs(2));
         let other = Process::of("m2", &database);
         assert_eq!(other.claim(id).await.epoch(), Some(1));
@@ -87,5 +87,5 @@ async fn a_read_without_its_commit_is_ended() {
     let stopped = Process::with("m1", lookup, CachePolicy::new());
     let id = unowned(&database).await;
     assert_eq!(stopped.answer(id).await, "lookup-unavailable");
-    eventually(&database, NOT_IDLE).await;
+    database.eventually(NOT_IDLE).await;
 }

@@ -8,7 +8,7 @@ use tower_ownership::{
 };
 use uuid::Uuid;
 
-use super::{Process, eventually, migrated, owned_by};
+use super::{Process, migrated, owned_by};
 use crate::support::database::Database;
 use crate::support::relay::Relay;
 
@@ -92,7 +92,7 @@ async fn the_heartbeat_passes_over_a_frozen_host() {
         assert!(began.elapsed() < 2 * LAYER, "{:?}", began.elapsed());
         database.kill_backends().await;
         sleep(2 * QUICK).await;
-        eventually(&database, BEATS).await;
+        database.eventually(BEATS).await;
         assert_eq!(present.health().failures, 0);
         drop(present);
     }
@@ -109,6 +109,6 @@ async fn a_host_that_freezes_is_left_for_the_next() {
     assert!(first.accepted() > 0);
     first.black_hole().await;
     finds(&database, &process, id).await;
-    eventually(&database, BEATS).await;
+    database.eventually(BEATS).await;
     assert_eq!(present.health().failures, 0);
 }

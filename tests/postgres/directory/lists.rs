@@ -6,9 +6,10 @@ use serde_json::json;
 use tower_ownership::{CachePolicy, LookupErrorKind, OwnerStatus, SessionFilter, SessionId};
 use uuid::Uuid;
 
-use super::{Process, builder, columns, machine, me, migrated, owned_by, unowned};
+use super::{Process, builder, machine, me, migrated, owned_by, unowned};
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
+use crate::support::incident::columns;
 
 /// A fleet in which every owner is as its name says, and owns one session.
 async fn fleet(database: &Database) {

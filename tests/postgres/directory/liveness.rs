@@ -13,13 +13,12 @@ use tower_ownership::{
     CachePolicy, HeartbeatState, OnLostOwner, health::Check, health::HealthCheck as _,
 };
 
-use super::{BEAT, Process, builder, migrated, owned_by};
+use super::{BEAT, F, Process, builder, migrated, owned_by};
 use crate::support::database::Database;
 use crate::support::until_async;
 
 const LOST_AFTER: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_millis(300);
-const F: Duration = Duration::from_secs(1);
 
 fn process(machine: &str, database: &Database) -> Process {
     let lookup = builder(database).lost_after(LOST_AFTER).build().unwrap();

@@ -43,7 +43,7 @@ async fn a_beat_is_one_small_update_in_place_and_touches_no_session() {
     let registered: i64 = one(&database, "SELECT count(*) FROM ownership_machines").await;
     assert_eq!(usize::try_from(registered).unwrap(), MACHINES);
     let twice = "SELECT bool_and(beat_at > started_at + interval '4 s') FROM ownership_machines";
-    super::eventually(&database, twice).await;
+    database.eventually(twice).await;
     drop((present, lookup));
     until_async("nobody is connected", async || {
         let others = "SELECT count(*) FROM pg_stat_activity

@@ -6,11 +6,9 @@ use std::time::Duration;
 use tower_ownership::{CachePolicy, PostgresDirectory, SessionId};
 use uuid::Uuid;
 
-use super::{Process, builder, eventually, me, one, owned_by, row, unowned};
+use super::{F, Process, builder, me, one, owned_by, row, unowned};
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
-
-const F: Duration = Duration::from_secs(1);
 
 /// The incident's table, partitioned so.
 async fn partitioned(by: &str, partitions: &str) -> Database {
@@ -96,11 +94,12 @@ async fn a_claim_finds_a_row_that_moves_meanwhile() {
         .await
         .unwrap();
     let (claimed, committed) = tokio::join!(process.try_claim(seen), async {
-        eventually(
-            &database,
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'transactionid')",
-        )
-        .await;
+        database
+            .eventually(
+                "SELECT EXISTS (SELECT FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event = 'transactionid')",
+            )
+            .await;
         mover.batch_execute("COMMIT").await
     });
     committed.unwrap();

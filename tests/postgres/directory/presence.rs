@@ -104,7 +104,9 @@ async fn a_row_that_somebody_deleted_comes_back() {
     let process = Process::of("m1", &database);
     let presence = process.present().await;
     database.execute("DELETE FROM ownership_machines").await;
-    super::eventually(&database, "SELECT count(*) = 1 FROM ownership_machines").await;
+    database
+        .eventually("SELECT count(*) = 1 FROM ownership_machines")
+        .await;
     let boot_id: uuid::Uuid = one(&database, "SELECT boot_id FROM ownership_machines").await;
     assert_eq!(boot_id, presence.boot_id());
     assert_eq!(process.node.state(), NodeState::Serving);

@@ -95,7 +95,7 @@ async fn a_claim_waits_for_who_writes_the_row_and_judges_what_they_left() {
     let waits = "SELECT count(*) > 0 FROM pg_stat_activity
          WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let commits = async {
-        super::eventually(&database, waits).await;
+        database.eventually(waits).await;
         writer.batch_execute("COMMIT").await.unwrap();
     };
     let (found, ()) = futures_util::future::join(process.claim_as(seen), commits).await;
@@ -178,7 +178,7 @@ async fn claims_that_a_restart_of_the_database_interrupts_leave_one_owner() {
         claimers.spawn(async move { claim_all(&process, &ids, &failures).await });
     }
     let some = "SELECT count(container_id) >= 50 FROM preview_sessions";
-    super::eventually(&database, some).await;
+    database.eventually(some).await;
     let done: i64 = one(
         &database,
         "SELECT count(container_id) FROM preview_sessions",

@@ -2,7 +2,8 @@
 
 use tower_ownership::{CachePolicy, LookupErrorKind, PostgresLookup};
 
-use super::{PostgresDirectory, Process, chain, machine, unowned};
+use super::{PostgresDirectory, Process, machine, unowned};
+use crate::support::chain;
 use crate::support::postgres::Cluster;
 use crate::support::until_async;
 

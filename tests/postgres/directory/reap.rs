@@ -5,9 +5,10 @@ use std::time::Duration;
 use tower_ownership::{CachePolicy, OwnerStatus, SessionId};
 use uuid::Uuid;
 
-use super::{Process, builder, columns, machine, migrated, one, owned_by, row};
+use super::{Process, builder, machine, migrated, one, owned_by, row};
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
+use crate::support::incident::columns;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -168,7 +169,9 @@ async fn a_machine_that_was_forgotten_comes_back() {
     let other = Process::of("m2", &database);
     let reaped = other.directory.reap(HOUR, 10).await.unwrap();
     assert_eq!(reaped.machines, ["m1"]);
-    super::eventually(&database, "SELECT count(*) = 2 FROM ownership_machines").await;
+    database
+        .eventually("SELECT count(*) = 2 FROM ownership_machines")
+        .await;
     let boot_id = "SELECT boot_id FROM ownership_machines WHERE machine_id = 'm1'";
     let boot_id: Uuid = one(&database, boot_id).await;
     assert_eq!(boot_id, presence.boot_id());

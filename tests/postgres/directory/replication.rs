@@ -2,16 +2,8 @@
 
 use uuid::Uuid;
 
-use super::{PostgresDirectory, eventually, migrated, owned_by, row};
-use crate::support::database::Database;
+use super::{migrated, migrated_in, owned_by, row};
 use crate::support::postgres::Cluster;
-
-async fn migrated_in(cluster: &Cluster) -> Database {
-    let database = cluster.database().await;
-    database.incident_table().await;
-    database.execute(PostgresDirectory::MIGRATION).await;
-    database
-}
 
 /// One that counted for itself would begin at 1 with the rows that were there before, and two
 /// machines could serve a session after a change to the replica.
@@ -49,7 +41,7 @@ async fn a_logical_replica_has_the_epochs_of_its_publisher() {
                  AND owner_released IS NOT DISTINCT FROM {released}
                  AND container_id IS NOT DISTINCT FROM {owner}"
         );
-        eventually(&subscriber, &same).await;
+        subscriber.eventually(&same).await;
         assert_eq!(
             row(&subscriber, id).await,
             row(&publisher, id).await,

@@ -203,13 +203,15 @@ async fn attempts_to_register_are_of_one_process() {
     let lost = async {
         let sleeps = "SELECT count(*) > 0 FROM pg_stat_activity
              WHERE wait_event = 'PgSleep' AND datname = current_database()";
-        super::eventually(&database, sleeps).await;
+        database.eventually(sleeps).await;
         relay.black_hole().await;
     };
     let (failed, ()) = tokio::join!(start(), lost);
     let error = failed.unwrap_err();
     assert!(!error.is_final(), "{error:?}");
-    super::eventually(&database, "SELECT count(*) = 1 FROM ownership_machines").await;
+    database
+        .eventually("SELECT count(*) = 1 FROM ownership_machines")
+        .await;
     relay.restore().await;
     let present = start().await.unwrap();
     // It waits for no other process.
@@ -251,7 +253,7 @@ async fn who_puts_its_row_back_waits_like_a_successor() {
     assert_eq!(process.answer(mine).await, "epoch 1");
     database.execute("DELETE FROM ownership_machines").await;
     let back = "SELECT count(*) = 1 FROM ownership_machines WHERE took_over";
-    super::eventually(&database, back).await;
+    database.eventually(back).await;
     until_async("it waits", async || !process.node.is_alone()).await;
     let since = std::time::Instant::now();
     assert_eq!(process.answer(mine).await, "session-moving");

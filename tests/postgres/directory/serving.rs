@@ -5,12 +5,9 @@ use std::time::{Duration, Instant};
 use tower_ownership::{CachePolicy, HeartbeatError, NodeState, OnUnassigned, SessionId};
 use uuid::Uuid;
 
-use super::{Process, builder, migrated, owned_by, row};
+use super::{F, Process, builder, migrated, owned_by, row};
 use crate::support::database::Database;
 use crate::support::until_async;
-
-/// The shortest there is.
-const F: Duration = Duration::from_secs(1);
 
 fn of(machine: &str, database: &Database) -> Process {
     let lookup = builder(database).build().unwrap();

@@ -7,16 +7,13 @@ use tower_ownership::{
 };
 use uuid::Uuid;
 
-use super::{Process, builder, machine, me, migrated, owned_by, row};
+use super::{F, Process, builder, machine, me, migrated, owned_by, row};
 use crate::support::database::Database;
 use crate::support::postgres::Cluster;
 use crate::support::until_async;
 
 /// After this silence a machine of these tests is lost.
 const LOST_AFTER: Duration = Duration::from_secs(2);
-
-/// F of these tests.
-const F: Duration = Duration::from_secs(1);
 
 /// Some two intervals of beats, and what a loaded host adds.
 const SLACK: Duration = Duration::from_secs(2);

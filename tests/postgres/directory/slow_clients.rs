@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use axum::Extension;
 use axum::body::{Body, Bytes};
@@ -16,10 +15,8 @@ use tokio::time::{Instant, sleep};
 use tower_ownership::{CachePolicy, FlyReplay, Owned, OwnershipLayer, PathSegment, PostgresLookup};
 use uuid::Uuid;
 
-use super::{me, migrated, one};
+use super::{F, me, migrated, one};
 use crate::support::database::Database;
-
-const F: Duration = Duration::from_secs(1);
 
 /// As much as a client reads at a time.
 const PART: usize = 3_000_000;

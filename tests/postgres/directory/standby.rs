@@ -1,7 +1,5 @@
 //! A standby server: the library serves nothing by what it reads there.
 
-use std::time::Duration;
-
 use tokio::task::JoinSet;
 use tower_ownership::{
     CachePolicy, LookupError, LookupErrorKind, PostgresLookup, PostgresVerifyError, SessionId,
@@ -9,7 +7,8 @@ use tower_ownership::{
 };
 use uuid::Uuid;
 
-use super::{PostgresDirectory, Process, chain, eventually, machine, me, owned_by, row, unowned};
+use super::{F, PostgresDirectory, Process, machine, me, owned_by, row, unowned};
+use crate::support::chain;
 use crate::support::database::Database;
 use crate::support::postgres::Cluster;
 use crate::support::relay::Relay;
@@ -25,9 +24,6 @@ struct Pair {
     _primary: Cluster,
 }
 
-/// How long an answer holds in these tests.
-const F: Duration = Duration::from_secs(1);
-
 impl Pair {
     /// `before` runs before the standby stops to replay.
     async fn new(before: impl AsyncFnOnce(&Database)) -> Self {
@@ -39,7 +35,9 @@ impl Pair {
         let standby = Cluster::standby_of(&primary);
         let behind = database.on(&standby);
         behind.execute("SELECT pg_wal_replay_pause()").await;
-        eventually(&behind, "SELECT pg_get_wal_replay_pause_state() = 'paused'").await;
+        behind
+            .eventually("SELECT pg_get_wal_replay_pause_state() = 'paused'")
+            .await;
         Self {
             database,
             behind,

@@ -6,9 +6,10 @@ use tokio::task::JoinSet;
 use tower_ownership::{LookupErrorKind, PostgresLookup, Session};
 use uuid::Uuid;
 
-use super::{find, found, kind, locked, lookup, patient, state, with_session};
+use super::{find, found, kind, locked, patient, state, with_session};
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
+use crate::support::incident::lookup;
 use crate::support::postgres::Cluster;
 
 /// What shows in the log that a statement was for many sessions, or for one.

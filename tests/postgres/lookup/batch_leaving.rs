@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tower_ownership::{PostgresLookup, Session};
 use uuid::Uuid;
 
-use super::{eventually, find, found, locked, patient, state, with_session};
+use super::{find, found, locked, patient, state, with_session};
 use crate::support::database::Database;
 
 /// Lookups of one session, of which the first is at the server and the others queue.
@@ -27,7 +27,7 @@ async fn arrived(database: &Database, count: usize) {
         "SELECT count(*) = {count} FROM pg_stat_activity
          WHERE datname = current_database() AND wait_event_type = 'Lock'"
     );
-    eventually(database, &question).await;
+    database.eventually(&question).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::columns;
+use crate::support::incident::columns;
 use tower_ownership::{PostgresConfigError, PostgresLookup, PostgresLookupBuilder};
 
 const URL: &str = "postgres://app:secret@127.0.0.1/app";

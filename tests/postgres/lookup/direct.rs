@@ -10,9 +10,11 @@ use tokio::{
 use tower_ownership::{LookupErrorKind, PostgresLookup};
 use uuid::Uuid;
 
-use super::{chain, find, found, lookup, slow, with_session};
+use super::{find, found, slow, with_session};
+use crate::support::chain;
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
+use crate::support::incident::lookup;
 use crate::support::left_out::left_out;
 use crate::support::pgbouncer::PgBouncer;
 

@@ -6,8 +6,9 @@ use tower_ownership::{
 };
 use uuid::Uuid;
 
-use super::{SLOW, lookup, slow, with_session};
+use super::{SLOW, slow, with_session};
 use crate::support::free_port;
+use crate::support::incident::lookup;
 
 async fn explain(lookup: PostgresLookup, id: Uuid) -> Explanation {
     let layer = OwnershipLayer::builder(lookup)

@@ -6,10 +6,12 @@ use tokio::task::JoinSet;
 use tower_ownership::{LookupErrorKind, PostgresLookup};
 use uuid::Uuid;
 
-use super::{chain, find, found, lookup, with_session};
+use super::{find, found, with_session};
+use crate::support::chain;
 use crate::support::database::Database;
 use crate::support::free_port;
 use crate::support::incident::PreviewSession;
+use crate::support::incident::lookup;
 use crate::support::postgres::Cluster;
 use crate::support::relay::Relay;
 

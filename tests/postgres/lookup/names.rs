@@ -3,8 +3,10 @@
 use tower_ownership::{LookupErrorKind, PostgresLookup, SessionStatus};
 use uuid::Uuid;
 
-use super::{chain, columns, find, found, kind};
+use super::{find, found, kind};
+use crate::support::chain;
 use crate::support::database::Database;
+use crate::support::incident::{columns, lookup};
 
 #[tokio::test]
 async fn names_are_taken_literally() {
@@ -82,7 +84,7 @@ async fn owners_of_other_types_are_read() {
                      VALUES ('00000000-0000-0000-0000-000000000001', 'active', {value})"
             ))
             .await;
-        let session = found(&super::lookup(&database), Uuid::from_u128(1)).await;
+        let session = found(&lookup(&database), Uuid::from_u128(1)).await;
         assert_eq!(session.owner().unwrap().as_str(), owner, "{column}");
     }
 }
@@ -102,16 +104,13 @@ async fn ids_may_be_text() {
     let text = PostgresLookup::builder(database.url()).id_as_text();
     found(&text.build().unwrap(), id).await;
     // Asked for a uuid, the database finds no operator: the type is wrong, not the session.
-    assert_eq!(
-        kind(&super::lookup(&database), id).await,
-        LookupErrorKind::Corrupt
-    );
+    assert_eq!(kind(&lookup(&database), id).await, LookupErrorKind::Corrupt);
 }
 
 #[tokio::test]
 async fn what_is_not_there_is_named_in_the_source() {
     let database = Database::fresh().await;
-    let error = find(&super::lookup(&database), Uuid::nil()).await;
+    let error = find(&lookup(&database), Uuid::nil()).await;
     let error = error.unwrap_err();
     assert_eq!(error.kind(), LookupErrorKind::Unavailable);
     assert!(
@@ -124,7 +123,7 @@ async fn what_is_not_there_is_named_in_the_source() {
     database
         .execute("ALTER TABLE preview_sessions DROP container_url")
         .await;
-    let error = find(&super::lookup(&database), Uuid::nil()).await;
+    let error = find(&lookup(&database), Uuid::nil()).await;
     let error = error.unwrap_err();
     assert_eq!(error.kind(), LookupErrorKind::Unavailable);
     assert!(chain(&error).contains("container_url"), "{}", chain(&error));

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tower_ownership::{LookupErrorKind, PostgresLookup};
 
-use super::{
-    FAST, NOBODY_SLEEPS, SLEEPS, SLOW, chain, eventually, find, found, lookup, slow, with_session,
-};
+use super::{FAST, NOBODY_SLEEPS, SLEEPS, SLOW, find, found, slow, with_session};
+use crate::support::chain;
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
+use crate::support::incident::lookup;
 use crate::support::postgres::Cluster;
 use crate::support::relay::Relay;
 
@@ -82,7 +82,7 @@ async fn a_query_that_timed_out_holds_nothing_up() {
         // There is only one connection: this one would wait a minute for it.
         found(&lookup, FAST).await;
     }
-    eventually(&database, NOBODY_SLEEPS).await;
+    database.eventually(NOBODY_SLEEPS).await;
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn a_lookup_that_nobody_waits_for_holds_nothing_up() {
         let lookup = lookup.clone();
         tokio::spawn(async move { find(&lookup, SLOW).await })
     };
-    eventually(&database, SLEEPS).await;
+    database.eventually(SLEEPS).await;
     abandoned.abort();
     // There is only one connection: that one would not answer for another 18 s.
     let began = Instant::now();
@@ -150,12 +150,12 @@ async fn queries_that_wait_for_a_lock_do_not_pile_up_at_the_server() {
             assert_eq!(kind, LookupErrorKind::Timeout);
         }
     }
-    eventually(
-        &database,
-        "SELECT count(*) = 0 FROM pg_stat_activity
+    database
+        .eventually(
+            "SELECT count(*) = 0 FROM pg_stat_activity
          WHERE datname = current_database() AND wait_event_type = 'Lock'",
-    )
-    .await;
+        )
+        .await;
     migration.batch_execute("COMMIT").await.unwrap();
     found(&lookup, id).await;
 }
@@ -173,7 +173,7 @@ async fn an_exhausted_pool_is_a_timeout() {
         let lookup = lookup.clone();
         tokio::spawn(async move { find(&lookup, SLOW).await })
     };
-    eventually(&database, SLEEPS).await;
+    database.eventually(SLEEPS).await;
     let error = find(&lookup, FAST).await.unwrap_err();
     assert_eq!(error.kind(), LookupErrorKind::Timeout);
     assert!(error.to_string().contains("became free"), "{error}");
@@ -190,7 +190,7 @@ async fn the_whole_has_a_bound_too() {
         .unwrap();
     let error = find(&lookup, SLOW).await.unwrap_err();
     assert_eq!(error.kind(), LookupErrorKind::Timeout);
-    eventually(&database, NOBODY_SLEEPS).await;
+    database.eventually(NOBODY_SLEEPS).await;
     found(&lookup, FAST).await;
 }
 

@@ -6,9 +6,10 @@ use serde_json::json;
 use tower_ownership::{LookupErrorKind, PostgresLookup, SessionStatus};
 use uuid::Uuid;
 
-use super::{find, found, kind, lookup, with_session};
+use super::{find, found, kind, with_session};
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
+use crate::support::incident::lookup;
 
 #[tokio::test]
 async fn the_incidents_row_is_read() {

@@ -10,7 +10,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tower_ownership::{LookupErrorKind, PostgresLookup, PostgresLookupBuilder};
 use uuid::Uuid;
 
-use super::{chain, find, found};
+use super::{find, found};
+use crate::support::chain;
 use crate::support::database::Database;
 use crate::support::left_out::left_out;
 use crate::support::tls::TlsCluster;

@@ -5,10 +5,12 @@ use tower_ownership::{
     PostgresVerified, PostgresVerifyError, PostgresWarning,
 };
 
-use super::{chain, columns, lookup, with_session};
+use super::with_session;
+use crate::support::chain;
 use crate::support::database::Database;
 use crate::support::free_port;
 use crate::support::incident::PreviewSession;
+use crate::support::incident::{columns, lookup};
 
 fn me(id: &str) -> MachineId {
     id.parse().unwrap()

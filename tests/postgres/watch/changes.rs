@@ -7,8 +7,9 @@ use tokio::sync::Semaphore;
 use tower_ownership::{CachePolicy, SessionId, SessionLookup as _, lookup_fn};
 use uuid::Uuid;
 
-use super::{Machine, ask, give, layer, listening, long, lookup, told, until, with_session};
+use super::{Machine, ask, give, layer, listening, long, told, until, with_session};
 use crate::support::incident::PreviewSession;
+use crate::support::incident::lookup;
 
 #[tokio::test]
 async fn a_session_that_moves_is_served_by_its_new_machine_at_once() {

@@ -2,7 +2,8 @@
 
 use tower_ownership::PostgresWatch;
 
-use super::{Machine, give, layer, listening, long, lookup, told, until, with_session};
+use super::{Machine, give, layer, listening, long, told, until, with_session};
+use crate::support::incident::lookup;
 
 #[tokio::test]
 async fn garbage_is_counted_and_changes_nothing() {

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use tower_ownership::{PostgresConfigError, PostgresLookup, PostgresWatch, WatchState};
 
-use super::{Machine, is_down, layer, listening, long, lookup, until, with_session};
+use super::{Machine, is_down, layer, listening, long, until, with_session};
 use crate::support::free_port;
+use crate::support::incident::lookup;
 
 const WATCHES: &str = "SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'tower-ownership watch'";

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tower_ownership::{HealthCheck as _, OwnershipLayer, PostgresWatch, PostgresWatchBuilder};
 
-use super::{Machine, is_down, layer, listening, long, lookup, until, with_session};
+use super::{Machine, is_down, layer, listening, long, until, with_session};
 use crate::support::free_port;
+use crate::support::incident::lookup;
 use crate::support::relay::Relay;
 
 async fn failing(layer: &OwnershipLayer, watch: &PostgresWatch) -> Vec<String> {

@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 use tower_ownership::{CachePolicy, PostgresWatch, WatchError, WatchState};
 
-use super::{
-    Machine, PATIENCE, ask, becomes, give, is_down, layer, long, lookup, until, with_session,
-};
+use super::{Machine, PATIENCE, ask, becomes, give, is_down, layer, long, until, with_session};
 use crate::support::incident::PreviewSession;
+use crate::support::incident::lookup;
 use crate::support::postgres::Cluster;
 use crate::support::relay::Relay;
 

@@ -3,9 +3,10 @@
 use tower_ownership::{PostgresConfigError, PostgresLookup, PostgresWatch};
 use uuid::Uuid;
 
-use super::{Machine, ask, becomes, give, layer, listening, long, lookup, told, with_session};
+use super::{Machine, ask, becomes, give, layer, listening, long, told, with_session};
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
+use crate::support::incident::lookup;
 
 #[tokio::test]
 async fn it_may_be_applied_again() {

@@ -1,12 +1,10 @@
 //! PgBouncer in transaction mode: right for lookups, wrong for a watch.
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use tower_ownership::{PostgresLookup, PostgresWatch, WatchError, WatchHealth, WatchState};
 
 use super::{ask, becomes, give, layer, listening, long, until, with_session};
 use crate::support::left_out::left_out;
+use crate::support::log::Log;
 use crate::support::pgbouncer::PgBouncer;
 
 fn is_undelivered(health: &WatchHealth) -> bool {
@@ -46,10 +44,7 @@ async fn a_watch_through_it_is_refused_loudly() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
-        .with_writer({
-            let log = log.clone();
-            move || log.clone()
-        })
+        .with_writer(log.clone())
         .finish();
     // The test's runtime has one thread, which is this one.
     let _logging = tracing::subscriber::set_default(subscriber);
@@ -71,24 +66,4 @@ async fn a_watch_through_it_is_refused_loudly() {
     }
     assert_eq!(layer.cache().len(), 1);
     assert!(is_undelivered(&watch.health()));
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

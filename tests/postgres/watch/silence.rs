@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use tower_ownership::{PostgresWatch, PostgresWatchBuilder, WatchError, WatchHealth, WatchState};
 
-use super::{Machine, give, is_down, layer, listening, long, lookup, until, with_session};
+use super::{Machine, give, is_down, layer, listening, long, until, with_session};
 use crate::support::incident::PreviewSession;
+use crate::support::incident::lookup;
 use crate::support::postgres::Cluster;
 use crate::support::relay::Relay;
 use crate::support::until_async;
@@ -50,7 +51,8 @@ async fn a_stopped_listener_holds_nothing_back_at_the_server() {
         .await;
     let client = database.client().await;
     let waits = async || {
-        let sql = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'ClientWrite')";
+        let sql = "SELECT EXISTS (SELECT FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event = 'ClientWrite')";
         client.query_one(sql, &[]).await.unwrap().get::<_, bool>(0)
     };
     until_async("its backend waits", waits).await;
