@@ -35,9 +35,6 @@ mod deaths;
 mod fleet;
 mod misses;
 mod moves;
-#[path = "../../tests/fleet/process.rs"]
-#[allow(dead_code, unreachable_pub)]
-mod process;
 mod releases;
 mod server;
 #[path = "../../tests/support/mod.rs"]

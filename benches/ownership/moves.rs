@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{BENCH, setting};
 use crate::common::{quartiles::Quartiles, table::Table};
-use crate::process::Container;
+use crate::support::container::Container;
 use crate::support::database::Database;
 use crate::support::postgres::Cluster;
 

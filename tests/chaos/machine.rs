@@ -14,9 +14,9 @@ use crate::fault::{Cut, Name, is_deaf};
 use crate::fleet::Fleet;
 use crate::follower;
 use crate::history::ProcessEnd;
-use crate::process::Container;
 use crate::running::Running;
 use crate::slow::SlowReaders;
+use crate::support::container::Container;
 use crate::support::relay::Relay;
 use crate::troubles::{Open, Trouble};
 

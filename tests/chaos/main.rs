@@ -16,24 +16,22 @@
 //!
 //! Bounds are the configured ones and some slack. Where nothing at all ran for a while on a busy
 //! host, which a ticker notices, they are wider by that, and the report says by how much.
-#![cfg(all(feature = "testing", feature = "postgres"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "a test fails by panicking"
 )]
 #![allow(
     clippy::doc_markdown,
     unreachable_pub,
     missing_debug_implementations,
-    missing_docs
+    missing_docs,
+    reason = "a test exports nothing, and PostgreSQL and PgBouncer are names"
 )]
+
 #[path = "../support/mod.rs"]
 mod support;
-
-#[path = "../fleet/process.rs"]
-#[allow(dead_code, reason = "the containers' own tests use the rest")]
-mod process;
 
 mod check;
 mod client;

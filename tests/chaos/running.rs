@@ -9,8 +9,8 @@ use tokio::task::spawn_blocking;
 use crate::clock::At;
 use crate::fleet::Fleet;
 use crate::history::ProcessEnd;
-use crate::process::Container;
 use crate::recorder::ProcessIndex;
+use crate::support::container::Container;
 
 /// A process that was started, and where it is written down.
 pub struct Running {

@@ -12,7 +12,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
 
 use crate::command::{ownership, run};
-use crate::scene::{LANDED, OWNER, serve};
+use crate::scene::{LANDED, OWNER};
+use crate::support::server::serve;
 
 /// A machine that gives everything to the owner, and the owner.
 async fn machines() -> [(&'static str, SocketAddr); 2] {

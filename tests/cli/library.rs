@@ -6,7 +6,8 @@ use tower_ownership::{
 };
 use uuid::Uuid;
 
-use crate::scene::{LANDED, OWNER, Scene, serve};
+use crate::scene::{LANDED, OWNER, Scene};
+use crate::support::server::serve;
 
 #[tokio::test]
 async fn a_directory_in_memory_and_an_edge_in_the_process_are_enough() {

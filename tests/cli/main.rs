@@ -1,15 +1,16 @@
 //! The command `ownership`, as a process of its own, against real databases and machines.
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "a test fails by panicking"
 )]
 #![allow(
     clippy::doc_markdown,
     unreachable_pub,
     missing_debug_implementations,
-    missing_docs
+    missing_docs,
+    reason = "a test exports nothing, and PostgreSQL and PgBouncer are names"
 )]
 
 #[path = "../support/mod.rs"]
@@ -28,4 +29,5 @@ mod redirect;
 mod row;
 mod scene;
 mod terminal;
+mod truth;
 mod way;

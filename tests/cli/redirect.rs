@@ -8,8 +8,9 @@ use tower_ownership::{
 };
 use uuid::Uuid;
 
-use crate::scene::{Diagnosed, LANDED, OWNER, Scene, serve, serving};
+use crate::scene::{Diagnosed, LANDED, OWNER, Scene, serving};
 use crate::support::free_port;
+use crate::support::server::serve;
 
 /// A machine of such a fleet, which says who it is.
 async fn machine(id: &'static str, lookup: impl SessionLookup) -> SocketAddr {

@@ -1,12 +1,10 @@
 //! A database, machines that read it, an edge in front, and the doctor who looks at all that.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tower_ownership::testing::{FlyEdge, FlyEdgeBuilder};
 use tower_ownership::{
     CachePolicy, FlyReplay, OwnershipLayer, OwnershipLayerBuilder, PathSegment, PostgresDirectory,
@@ -17,6 +15,7 @@ use uuid::Uuid;
 use crate::command::run;
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
+use crate::support::server::serve;
 
 /// Who owns most sessions, and where every fresh request lands: the incident's two machines.
 pub const OWNER: &str = "e2863555a91708";
@@ -158,13 +157,6 @@ fn quick(edge: FlyEdgeBuilder) -> FlyEdgeBuilder {
     edge.land_on(LANDED)
         .connect_attempts(2)
         .connect_pause(Duration::from_millis(1))
-}
-
-pub async fn serve(router: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    addr
 }
 
 /// An application that serves whatever it is asked for, and says on which machine.

@@ -5,8 +5,9 @@ use tower_ownership::testing::FlyEdge;
 use tower_ownership::{MachineId, MemoryDirectory, PostgresLookup, Session, SessionAbsent};
 use uuid::Uuid;
 
-use crate::scene::{LANDED, OWNER, Scene, serve, serving};
+use crate::scene::{LANDED, OWNER, Scene, serving};
 use crate::support::free_port;
+use crate::support::server::serve;
 
 fn memory(session: Uuid, owner: &str) -> MemoryDirectory {
     let sessions = MemoryDirectory::new();

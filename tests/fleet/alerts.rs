@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::client::get;
 use crate::life::migrate;
-use crate::process::Container;
+use crate::support::client::get;
+use crate::support::container::Container;
 use crate::support::incident::PreviewSession;
 use crate::support::left_out::left_out;
 use crate::support::postgres::Cluster;

@@ -12,9 +12,9 @@ use tower_ownership::testing::FlyEdge;
 use uuid::Uuid;
 
 use crate::application::sha256;
-use crate::client::{HTML, SOON, client, get, request, send};
 use crate::fleet::{OWNER, WRONG, edge};
-use crate::process::Container;
+use crate::support::client::{HTML, SOON, client, get, request, send};
+use crate::support::container::Container;
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
 use crate::support::postgres::Cluster;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::client::{client, get};
 use crate::fleet::{Fleet, OWNER, THIRD, WRONG, machine_id};
+use crate::support::client::{client, get};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_sessions_at_once_each_reach_their_own_machine() {

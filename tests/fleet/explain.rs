@@ -10,8 +10,8 @@ use tower_ownership::testing::FlyEdge;
 use tower_ownership::{Explanation, Finding, MemoryDirectory, OwnershipLayer, Session, SessionId};
 
 use crate::application::Application;
-use crate::client::get;
 use crate::fleet::{OWNER, Server, WRONG, edge, layer, machine_id, new_session};
+use crate::support::client::get;
 
 /// A machine that keeps the head of the last request that came to it.
 struct Machine {

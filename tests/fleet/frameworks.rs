@@ -20,8 +20,8 @@ use tower_ownership::{
     Header, MemoryDirectory, Owned, OwnershipLayer, Session, SessionAbsent, SessionId,
 };
 
-use crate::client::{Answer, get, request, send};
 use crate::fleet::{OWNER, Server, WRONG, edge, layer, machine_id, new_session};
+use crate::support::client::{Answer, get, request, send};
 
 /// Two servers behind an edge, and a session that [`OWNER`] owns.
 struct Pair {

@@ -15,8 +15,8 @@ use tower_ownership::{
     FlyReplay, Header, MemoryDirectory, OwnershipLayerBuilder, Session, SessionId,
 };
 
-use crate::client::SOON;
 use crate::fleet::{OWNER, Server, WRONG, edge, layer, machine_id, new_session};
+use crate::support::client::SOON;
 
 /// Two gRPC servers: the owner says that it serves, the wrong machine that it does not.
 struct Pair {

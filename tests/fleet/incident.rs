@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::process::example;
+use crate::support::container::example;
 use crate::support::{database::Database, picture};
 
 const PROMPT: &str = "$ cargo run --example incident --features testing,doctor";

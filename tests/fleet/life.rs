@@ -11,9 +11,9 @@ use tower_ownership::testing::FlyEdge;
 use tower_ownership::{LossReason, PostgresLookup};
 use uuid::Uuid;
 
-use crate::client::{Answer, SOON, client, get, request, send};
 use crate::fleet::{OWNER, WRONG, edge};
-use crate::process::Container;
+use crate::support::client::{Answer, SOON, client, get, request, send};
+use crate::support::container::Container;
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
 
@@ -216,7 +216,6 @@ async fn a_container_whose_beats_fail_is_not_ready_until_they_arrive_again() {
     ready(200).await;
 }
 
-#[cfg(feature = "metrics")]
 #[tokio::test]
 async fn a_container_that_beats_audits_its_fleet_from_time_to_time() {
     let database = database().await;

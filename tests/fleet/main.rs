@@ -1,24 +1,24 @@
-//! Several machines, the edge in front of them, and clients: everything over real sockets.
-#![cfg(all(feature = "testing", feature = "postgres"))]
+//! Several machines, the edge in front of them, and clients: everything over real sockets. Containers
+//! and Prometheus are processes of their own.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "a test fails by panicking"
 )]
 #![allow(
     clippy::doc_markdown,
     unreachable_pub,
     missing_debug_implementations,
-    missing_docs
+    missing_docs,
+    reason = "a test exports nothing, and PostgreSQL and PgBouncer are names"
 )]
 
 #[path = "../support/mod.rs"]
 mod support;
 
-#[cfg(feature = "metrics")]
 mod alerts;
 mod application;
-mod client;
 mod container;
 mod crowd;
 mod explain;
@@ -27,13 +27,11 @@ mod frameworks;
 mod grpc;
 mod incident;
 mod life;
+mod monitoring;
 mod moves;
 mod nesting;
-#[cfg(feature = "probe")]
 mod probe;
-#[cfg(all(feature = "probe", feature = "tls"))]
 mod probe_tls;
-mod process;
 mod proxy;
 mod redirect;
 mod streams;

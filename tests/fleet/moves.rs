@@ -9,8 +9,8 @@ use tower_ownership::{
     FlyReplay, LookupError, MemoryDirectory, ReplayCache, Session, SessionId, lookup_fn,
 };
 
-use crate::client::{get, request, send};
 use crate::fleet::{Fleet, Machine, OWNER, THIRD, WRONG, edge, layer, machine_id, new_session};
+use crate::support::client::{get, request, send};
 
 fn knows(session: SessionId, owner: &str) -> MemoryDirectory {
     let sessions = MemoryDirectory::new();

@@ -13,8 +13,8 @@ use tower_ownership::{
     SessionId,
 };
 
-use crate::client::get;
 use crate::fleet::{OWNER, Server, WRONG, edge, layer, machine_id, new_session};
+use crate::support::client::get;
 
 fn theirs() -> (MemoryDirectory, SessionId) {
     let (sessions, session) = (MemoryDirectory::new(), new_session());

@@ -19,11 +19,11 @@ use tower_ownership::{
     SessionStatus, health::Check,
 };
 
-use crate::client::{SOON, get, request, send};
 use crate::fleet::{
     Fleet, Machine, OWNER, Server, THIRD, WRONG, edge, layer, machine_id, new_session,
 };
-use crate::process::Container;
+use crate::support::client::{SOON, get, request, send};
+use crate::support::container::Container;
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
 

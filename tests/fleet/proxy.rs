@@ -7,10 +7,10 @@ use reqwest::Method;
 use tower_ownership::testing::{EdgeErrorKind, EdgeMachine, HopKind};
 use tower_ownership::{Fallback, FlyReplay, MemoryDirectory, Observed, Session};
 
-use crate::client::{Answer, HTML, get, request, send};
 use crate::fleet::{
     Fleet, Machine, OWNER, Server, THIRD, WRONG, edge, layer, machine_id, new_session,
 };
+use crate::support::client::{Answer, HTML, get, request, send};
 
 async fn page(url: String) -> Answer {
     send(request(Method::GET, url).header("accept", HTML)).await

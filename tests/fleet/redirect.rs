@@ -8,8 +8,8 @@ use tokio_tungstenite::tungstenite::Error;
 use tower_ownership::{Address, MemoryDirectory, Redirect, Session, SessionId};
 
 use crate::application::sha256;
-use crate::client::{Answer, SOON, request, send};
 use crate::fleet::{Fleet, Machine, OWNER, WRONG, edge, layer, machine_id, new_session};
+use crate::support::client::{Answer, SOON, request, send};
 use crate::trust_targets::{ask, targets};
 
 async fn fleet() -> (Fleet, SessionId) {

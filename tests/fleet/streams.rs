@@ -10,8 +10,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tower_ownership::SessionId;
 use tower_ownership::testing::HopKind;
 
-use crate::client::{SOON, client};
 use crate::fleet::{Fleet, OWNER, WRONG};
+use crate::support::client::{SOON, client};
 
 type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
 

@@ -5,8 +5,8 @@
 use reqwest::{Method, RequestBuilder};
 use tower_ownership::{FirstOf, Header, Query, SessionId};
 
-use crate::client::{Answer, get, request, send};
 use crate::fleet::{Fleet, OWNER, WRONG, edge, layer};
+use crate::support::client::{Answer, get, request, send};
 
 /// What becomes of a request with a forged header.
 #[derive(Debug)]

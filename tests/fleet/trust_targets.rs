@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use tower_ownership::SessionId;
 
 use crate::application::Application;
-use crate::client::{Answer, get, raw, statuses};
 use crate::fleet::{Fleet, OWNER, Server, WRONG, edge, layer};
+use crate::support::client::{Answer, get, raw, statuses};
 
 /// Ways to write the target of a request for the session.
 pub fn targets(session: SessionId) -> Vec<String> {

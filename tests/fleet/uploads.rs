@@ -9,8 +9,8 @@ use tower_ownership::testing::HopKind;
 use tower_ownership::{FlyReplay, SessionId};
 
 use crate::application::sha256;
-use crate::client::{Answer, raw, request, send};
 use crate::fleet::{Fleet, OWNER, WRONG, edge, layer};
+use crate::support::client::{Answer, raw, request, send};
 
 /// Bytes that differ from place to place, so that a lost or doubled part shows.
 fn noise(length: usize) -> Bytes {

@@ -84,6 +84,19 @@ impl Database {
         done.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 
+    /// Asks until the answer is yes.
+    pub async fn eventually(&self, question: &str) {
+        let client = self.client().await;
+        super::until_async(question, async || {
+            client
+                .query_one(question, &[])
+                .await
+                .expect(question)
+                .get(0)
+        })
+        .await;
+    }
+
     /// Ends all connections to this database from the server's side (57P01) and returns how many.
     pub async fn kill_backends(&self) -> i64 {
         self.ask("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1")

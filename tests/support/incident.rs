@@ -1,6 +1,7 @@
 //! The table of the incident: sessions that live in containers.
 
 use tokio_postgres::types::Type;
+use tower_ownership::{PostgresColumns, PostgresLookup};
 use uuid::Uuid;
 
 use super::database::Database;
@@ -85,4 +86,14 @@ impl Database {
         inserted.expect("INSERT INTO preview_sessions");
         session.id
     }
+}
+
+/// The default columns with these changes.
+pub fn columns(text: &str) -> PostgresColumns {
+    text.parse().unwrap()
+}
+
+/// A lookup of the table.
+pub fn lookup(database: &Database) -> PostgresLookup {
+    PostgresLookup::builder(database.url()).build().unwrap()
 }

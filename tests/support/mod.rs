@@ -15,13 +15,17 @@
 
 pub mod account;
 pub mod browser;
+pub mod client;
+pub mod container;
 #[cfg(feature = "metrics")]
 pub mod counted;
 #[cfg(feature = "postgres")]
 pub mod database;
+pub mod fixture;
 #[cfg(feature = "postgres")]
 pub mod incident;
 pub mod left_out;
+pub mod log;
 pub mod machine;
 #[cfg(feature = "postgres")]
 pub mod pgbouncer;
@@ -31,6 +35,7 @@ pub mod postgres;
 #[cfg(feature = "metrics")]
 pub mod prometheus;
 pub mod relay;
+pub mod server;
 pub mod supervisor;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -39,6 +44,7 @@ pub mod tls;
 #[allow(unused_imports)]
 pub use left_out::left_out;
 
+use std::error::Error;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -62,6 +68,17 @@ pub async fn until_async(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         assert!(Instant::now() < deadline, "not within {LONG:?}: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// An error and all that caused it, as one text.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 /// A port of 127.0.0.1 that nobody listens on.

@@ -1,5 +1,5 @@
 //! Which finding each combination of facts is. Sentences are asserted where users read them, in
-//! `tests/cli` and `tests/truth`.
+//! `tests/cli`.
 
 use super::*;
 use crate::{

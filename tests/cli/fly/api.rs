@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
 
-use crate::scene::serve;
+use crate::support::server::serve;
 
 const RATE: f64 = 5.0;
 const BURST: f64 = 10.0;

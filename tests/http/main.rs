@@ -1,0 +1,34 @@
+//! The layer and what belongs to it, with nothing around it but what a test makes itself: no
+//! database, and no process but this one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+#![allow(
+    clippy::doc_markdown,
+    unreachable_pub,
+    missing_debug_implementations,
+    missing_docs,
+    reason = "a test exports nothing, and PostgreSQL and PgBouncer are names"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod allocations;
+mod cancellation;
+#[cfg(feature = "testing")]
+mod conformance;
+mod contract;
+#[cfg(feature = "metrics")]
+mod counted;
+#[cfg(feature = "testing")]
+mod edge;
+mod explain;
+mod health;
+mod manners;
+mod manual;
+mod observed;
+mod ownership;

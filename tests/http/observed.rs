@@ -1,0 +1,289 @@
+//! What an operator sees of each request: one event, and one call of the hook.
+
+use std::{
+    convert::Infallible,
+    io::{self},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use http::{Request, Response};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_ownership::{
+    FlyReplay, LookupError, MachineId, MemoryDirectory, Observed, OwnershipLayer,
+    OwnershipLayerBuilder, PathSegment, Session, SessionAbsent, SessionLookup, lookup_fn,
+};
+
+use crate::support::{
+    fixture::{SESSION, owned_by},
+    log::logged,
+};
+
+fn builder(lookup: impl SessionLookup) -> OwnershipLayerBuilder {
+    OwnershipLayer::builder(lookup)
+        .session(PathSegment::after("/session").unwrap())
+        .machine("me".parse::<MachineId>().unwrap())
+        .replay(FlyReplay::new())
+}
+
+fn request(path: &str) -> Request<()> {
+    Request::get(path).body(()).unwrap()
+}
+
+/// Sends one request; gives back what was logged, and what the hook was told.
+fn sent(lookup: impl SessionLookup, path: &str, hops: u8) -> (String, Vec<String>) {
+    let replayed = format!("state=own.{hops}");
+    sent_with(lookup, path, ("fly-replay-src", &replayed))
+}
+
+fn sent_with(
+    lookup: impl SessionLookup,
+    path: &str,
+    (name, value): (&str, &str),
+) -> (String, Vec<String>) {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let service = builder(lookup)
+        .on_verdict(move |seen: &Observed<'_>| {
+            let owner = seen.owner.map(MachineId::as_str);
+            let why = (seen.detail.is_some(), seen.error.is_some());
+            let all = (owner, seen.arrival.hops(), seen.age.is_some(), why);
+            tell.lock().unwrap().push(format!("{all:?}"));
+        })
+        .build()
+        .unwrap()
+        .layer(service_fn(async |_: Request<()>| {
+            Ok::<_, Infallible>(Response::new(String::new()))
+        }));
+    let request = Request::get(path).header(name, value).body(()).unwrap();
+    let log = logged("tower_ownership::verdict=trace", async |_| {
+        let Ok(_) = service.oneshot(request).await;
+    })
+    .text();
+    let told = told.lock().unwrap().clone();
+    (log, told)
+}
+
+#[test]
+fn every_request_is_one_event_and_one_call() {
+    let session = format!("/session/{SESSION}");
+    let down = || LookupError::unavailable("down").with_source(io::Error::other("refused"));
+    let down = || lookup_fn(move |_| async move { Err(down()) });
+    let mine = || owned_by("me");
+    for ((log, told), level, words, expected) in [
+        (
+            sent(mine(), "/", 0),
+            "TRACE",
+            "me=\"me\"",
+            "(None, 0, false, (false, false))",
+        ),
+        (
+            sent(mine(), &session, 1),
+            "DEBUG",
+            "hops=1",
+            "(Some(\"me\"), 1, true, (false, false))",
+        ),
+        (
+            sent(owned_by("other"), &session, 1),
+            "INFO",
+            "owner=\"other\"",
+            "(Some(\"other\"), 1, true, (false, false))",
+        ),
+        (
+            sent(MemoryDirectory::new(), &session, 0),
+            "INFO",
+            "code=\"session-unknown\"",
+            "(None, 0, true, (true, false))",
+        ),
+        (
+            sent(down(), &session, 0),
+            "WARN",
+            "error=down: refused",
+            "(None, 0, true, (true, true))",
+        ),
+        (
+            sent(mine(), "/session/x", 0),
+            "INFO",
+            "code=\"session-malformed\"",
+            "(None, 0, false, (true, false))",
+        ),
+    ] {
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(
+            log.contains(&format!("{level} tower_ownership::verdict:")),
+            "{level} in {log}"
+        );
+        assert!(log.contains(words), "{words} in {log}");
+        assert_eq!(told, [expected], "{log}");
+    }
+}
+
+#[test]
+fn the_log_does_not_hand_the_session_over() {
+    for lookup in [owned_by("me"), owned_by("other"), MemoryDirectory::new()] {
+        let (log, _) = sent(lookup, &format!("/session/{SESSION}"), 0);
+        assert!(log.contains("session=807efe44 "), "{log}");
+        assert!(!log.contains("dbe96112830a"), "{log}");
+    }
+}
+
+#[test]
+fn a_replay_that_failed_is_told_with_its_reason_and_who_had_asked_for_it() {
+    let report = "instance=other;replay_source=another;reason=no_candidate;elapsed_ms=5";
+    let session = format!("/session/{SESSION}");
+    let (log, _) = sent_with(owned_by("other"), &session, ("fly-replay-failed", report));
+    for told in [
+        "code=\"owner-unreachable\"",
+        "replay.failed=\"no_candidate\"",
+        "replay.source=\"another\"",
+    ] {
+        assert!(log.contains(told), "{told} in {log}");
+    }
+}
+
+#[test]
+fn an_outage_is_one_warning_per_interval_that_counts_the_others() {
+    const EVERY: Duration = Duration::from_millis(50);
+    let down = lookup_fn(async |_| Err(LookupError::unavailable("down")));
+    let layer = builder(down).warn_every(EVERY).build().unwrap();
+    let service = layer.layer(service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    let whole = logged("tower_ownership::verdict=trace", async |log| {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while log.text().matches("WARN").count() < 3 {
+            assert!(Instant::now() < deadline, "no third warning");
+            let Ok(_) = service
+                .clone()
+                .oneshot(request(&format!("/session/{SESSION}")))
+                .await;
+        }
+    })
+    .text();
+    // Each warning says how many lines stand before it that are none.
+    let mut held_back = 0;
+    for line in whole.lines() {
+        assert!(line.contains("code=\"lookup-unavailable\""), "{line}");
+        if line.contains(" WARN ") {
+            assert!(line.contains(&format!(" held.back={held_back}")), "{line}");
+            held_back = 0;
+        } else {
+            assert!(line.contains("DEBUG "), "{line}");
+            assert!(!line.contains("held.back"), "{line}");
+            held_back += 1;
+        }
+    }
+    assert!(whole.lines().next().unwrap().contains(" WARN "), "{whole}");
+}
+
+#[test]
+fn with_an_interval_of_zero_every_refusal_is_a_warning() {
+    let down = lookup_fn(async |_| Err(LookupError::unavailable("down")));
+    let layer = builder(down).warn_every(Duration::ZERO).build().unwrap();
+    let service = layer.layer(service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    let log = logged("tower_ownership::verdict=trace", async |_| {
+        for _ in 0..3 {
+            let request = request(&format!("/session/{SESSION}"));
+            let Ok(_) = service.clone().oneshot(request).await;
+        }
+    })
+    .text();
+    assert_eq!(log.matches(" WARN ").count(), 3, "{log}");
+    assert_eq!(log.lines().count(), 3, "{log}");
+}
+
+#[test]
+fn only_a_request_that_waited_for_a_lookup_says_how_long() {
+    let layer = builder(owned_by("me")).build().unwrap();
+    let service = layer.layer(service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    let log = logged("tower_ownership::verdict=trace", async |_| {
+        for _ in 0..2 {
+            let request = request(&format!("/session/{SESSION}"));
+            let Ok(_) = service.clone().oneshot(request).await;
+        }
+    })
+    .text();
+    let lines: Vec<&str> = log.lines().collect();
+    assert!(lines[0].contains("source=\"lookup\""), "{log}");
+    assert!(lines[0].contains(" lookup.seconds="), "{log}");
+    assert!(lines[1].contains("source=\"cache\""), "{log}");
+    assert!(!lines[1].contains("lookup.seconds"), "{log}");
+}
+
+/// The log of a request to an application that logs, and of another that says it lost the session.
+fn spanned(filter: &str) -> String {
+    let layer = builder(owned_by("me")).build().unwrap();
+    let service = layer.layer(service_fn(async |request: Request<()>| {
+        tracing::info!("served");
+        tokio::task::yield_now().await;
+        tracing::info!("finished");
+        let mut response = Response::new(String::new());
+        if request.uri().path().ends_with("/absent") {
+            response.extensions_mut().insert(SessionAbsent);
+        }
+        Ok::<_, Infallible>(response)
+    }));
+    logged(filter, async |_| {
+        for path in ["/session/{id}", "/session/{id}/absent", "/assets"] {
+            let request = request(&path.replace("{id}", SESSION));
+            let Ok(_) = service.clone().oneshot(request).await;
+        }
+    })
+    .text()
+}
+
+#[test]
+fn the_application_answers_in_a_span_that_says_whose_the_session_is() {
+    let log = spanned("info,tower_ownership::request=debug");
+    let lines: Vec<&str> = log.lines().collect();
+    let span = "ownership{session=807efe44 me=\"me\" hops=0 verdict=\"pass\" owner=\"me\"";
+    for (line, said) in lines
+        .iter()
+        .zip(["served", "finished"].iter().cycle())
+        .take(4)
+    {
+        assert!(line.contains(span) && line.ends_with(said), "{line}\n{log}");
+    }
+    assert!(lines[0].contains("source=\"lookup\""), "{log}");
+    assert!(lines[0].contains(" lookup.seconds="), "{log}");
+    assert!(lines[2].contains("source=\"cache\""), "{log}");
+    // The second verdict, on what the application said.
+    assert!(lines[4].contains("ownership{session=807efe44"), "{log}");
+    assert!(lines[4].contains("code=\"session-absent\""), "{log}");
+    // A request for no session is in none.
+    for line in &lines[5..] {
+        assert!(!line.contains("ownership{"), "{log}");
+    }
+    assert_eq!(lines.len(), 7, "{log}");
+}
+
+#[test]
+fn the_span_of_a_refused_request_says_why() {
+    let down =
+        lookup_fn(async |_| Err::<Option<Session>, _>(LookupError::unavailable("it is down")));
+    let layer = builder(down).build().unwrap();
+    let service = layer.layer(service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    let log = logged("info,tower_ownership::request=debug", async |_| {
+        let request = request(&format!("/session/{SESSION}"));
+        let Ok(_) = service.oneshot(request).await;
+    })
+    .text();
+    let span = log.split("ownership{").nth(1).unwrap();
+    let span = span.split_once('}').unwrap().0;
+    for field in ["code=\"lookup-unavailable\"", "detail=", "error=it is down"] {
+        assert!(span.contains(field), "no {field} in {span}");
+    }
+}
+
+#[test]
+fn without_a_filter_that_asks_for_it_there_is_no_span() {
+    let log = spanned("info");
+    assert_eq!(log.matches(": served").count(), 3, "{log}");
+    assert!(!log.contains("ownership{"), "{log}");
+}
