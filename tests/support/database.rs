@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio_postgres::{Client, Config, Error, NoTls};
 
 use super::postgres::Cluster;
-use super::supervisor::read_log;
+use super::supervisor::{log_length, read_log, read_log_from};
 
 /// A database of a [`Cluster`].
 #[derive(Clone, Debug)]
@@ -14,6 +14,9 @@ pub struct Database {
     name: String,
     dir: PathBuf,
     port: u16,
+    /// Where its entries in the log of the cluster begin, at the earliest: many databases may have
+    /// been there before.
+    log_begin: u64,
 }
 
 impl Database {
@@ -28,6 +31,7 @@ impl Database {
             name: format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed)),
             dir: dir.to_owned(),
             port,
+            log_begin: log_length(dir),
         };
         database
             .administrator()
@@ -44,6 +48,7 @@ impl Database {
             name: self.name.clone(),
             dir: standby.dir().to_owned(),
             port: standby.port(),
+            log_begin: 0,
         }
     }
 
@@ -144,7 +149,7 @@ impl Database {
         let prefix = format!("{}|LOG:  ", self.name);
         let mut entries: Vec<String> = Vec::new();
         let mut ours = false;
-        for line in read_log(&self.dir).lines() {
+        for line in read_log_from(&self.dir, self.log_begin).lines() {
             // Further lines of one entry are indented by a tab.
             if let Some(more) = line.strip_prefix('\t') {
                 if let (true, Some(entry)) = (ours, entries.last_mut()) {

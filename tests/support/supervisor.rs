@@ -7,7 +7,8 @@
 //! remove a directory.)
 
 use std::ffi::OsStr;
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -116,8 +117,22 @@ impl Drop for Supervisor {
 
 /// What the server in `dir` has printed so far.
 pub fn read_log(dir: &Path) -> String {
-    let bytes = std::fs::read(dir.join("log")).unwrap_or_default();
+    read_log_from(dir, 0)
+}
+
+/// The same without so many bytes at its beginning.
+pub fn read_log_from(dir: &Path, begin: u64) -> String {
+    let mut bytes = Vec::new();
+    if let Ok(mut log) = File::open(dir.join("log")) {
+        log.seek(SeekFrom::Start(begin)).expect("seek");
+        log.read_to_end(&mut bytes).expect("the log");
+    }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// How many bytes the server in `dir` has printed so far.
+pub fn log_length(dir: &Path) -> u64 {
+    dir.join("log").metadata().map_or(0, |log| log.len())
 }
 
 /// Whether the process has ended, although its parent may not have noticed.
