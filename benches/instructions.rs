@@ -27,7 +27,7 @@ fn main() {
     let kind = arguments.next().unwrap_or_default();
     let count = arguments.next();
     let count = count.and_then(|count| count.parse().ok()).unwrap_or(0);
-    let owned = |tell| layer(all_owned_by(ME), |builder| builder.tell_owned(tell));
+    let owned = |tell| layer(all_owned_by(ME), |builder| builder.insert_owned(tell));
     let elsewhere = || layer(all_owned_by(OTHER), |builder| builder);
     match kind.as_str() {
         "bare" => run(service_fn(hello), "/session", count),

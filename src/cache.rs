@@ -44,8 +44,8 @@ mod reached;
 mod single_flight;
 
 pub(crate) use apart::Remembered;
+pub use found::CacheStatus;
 pub(crate) use found::Found;
-pub use found::Source;
 pub use freshness::CachePolicy;
 pub(crate) use freshness::Stamp;
 pub(crate) use pending::Pending;
@@ -159,7 +159,7 @@ impl Cache {
                 session: Ok(session.map(|facts| Session::from_facts(id, facts))),
                 asked_at: stamp.asked_at(),
                 age: Duration::from_millis(age),
-                source: Source::Cache,
+                cache_status: CacheStatus::Hit,
                 waited: None,
             },
         })
@@ -235,7 +235,7 @@ impl Cache {
     fn rescue(&self, id: SessionId) -> Option<Found> {
         let remembered = self.remembered(id).filter(Remembered::rescues)?;
         Some(Found {
-            source: Source::Stale,
+            cache_status: CacheStatus::Stale,
             ..remembered.found
         })
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::{
-    Arrival, LookupError, LookupErrorKind, MachineId, NodeState, OwnerStatus, RejectionCode,
+    LookupError, LookupErrorKind, MachineId, NodeState, OwnerStatus, RejectionCode, RequestOrigin,
     Session, ownership::Lease,
 };
 
@@ -105,7 +105,7 @@ impl Decision {
 /// Total and pure: the same question has the same answer everywhere, so a table can hold all of
 /// them (and one does, in the tests). The order of the rules is the order of the promises: first
 /// whether the session is one at all, then whether this client may come near it, then who serves.
-pub(crate) fn decide(lookup: Lookup, local: &Local<'_>, arrival: &Arrival) -> Decision {
+pub(crate) fn decide(lookup: Lookup, local: &Local<'_>, origin: &RequestOrigin) -> Decision {
     let known = match lookup {
         Lookup::Failed(error) => {
             let code = match error.kind() {
@@ -167,7 +167,7 @@ pub(crate) fn decide(lookup: Lookup, local: &Local<'_>, arrival: &Arrival) -> De
             | OwnerStatus::Alive
             | OwnerStatus::Draining
             | OwnerStatus::Silent
-            | OwnerStatus::Superseded => match cannot_hand_over(owner, arrival, local.max_hops) {
+            | OwnerStatus::Superseded => match cannot_hand_over(owner, origin, local.max_hops) {
                 Some(code) => Decision::reject(code, session),
                 None => Decision::HandOver {
                     owner: owner.clone(),
@@ -211,18 +211,25 @@ pub(crate) fn serve(session: Session, state: NodeState, lease: Lease) -> Decisio
 }
 
 /// Why the owner cannot be handed the request, if it cannot.
-fn cannot_hand_over(owner: &MachineId, arrival: &Arrival, max_hops: u8) -> Option<RejectionCode> {
-    match arrival {
-        Arrival::Failed(_) => Some(RejectionCode::OwnerUnreachable),
-        Arrival::Missed { machine, .. } if machine == owner => {
+fn cannot_hand_over(
+    owner: &MachineId,
+    origin: &RequestOrigin,
+    max_hops: u8,
+) -> Option<RejectionCode> {
+    match origin {
+        RequestOrigin::Failed(_) => Some(RejectionCode::OwnerUnreachable),
+        RequestOrigin::FellBack { machine, .. } if machine == owner => {
             Some(RejectionCode::OwnerUnreachable)
         }
-        Arrival::Replayed { hops } | Arrival::Missed { hops, .. } if *hops >= max_hops => {
+        RequestOrigin::Replayed { hops } | RequestOrigin::FellBack { hops, .. }
+            if *hops >= max_hops =>
+        {
             Some(RejectionCode::ReplayLoop)
         }
-        Arrival::Fresh | Arrival::Cached | Arrival::Replayed { .. } | Arrival::Missed { .. } => {
-            None
-        }
+        RequestOrigin::Direct
+        | RequestOrigin::ReplayCache
+        | RequestOrigin::Replayed { .. }
+        | RequestOrigin::FellBack { .. } => None,
     }
 }
 

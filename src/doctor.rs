@@ -108,7 +108,7 @@ impl Doctor {
     }
 
     /// A further header by which answers say which machine gave them. `ownership-machine`, which
-    /// the layer writes where it may [show internals](crate::OwnershipLayerBuilder::show_internals),
+    /// the layer writes where it may [show internals](crate::OwnershipLayerBuilder::expose_internals),
     /// and `fly-machine-id` are known.
     pub fn machine_header(mut self, name: impl Into<String>) -> Self {
         self.machine_header = Some(name.into());

@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    Owned, Reader, ResponseBody, SessionAbsent, SessionId,
+    Owned, RenderContext, ResponseBody, SessionAbsent, SessionId,
     cache::Pending,
     observe::RequestSpan,
     policy::{Act, Policy, Question},
@@ -56,7 +56,7 @@ struct Waiting<S, B> {
 struct Served {
     policy: Arc<Policy>,
     session: SessionId,
-    reader: Reader,
+    context: RenderContext,
     span: RequestSpan,
 }
 
@@ -127,14 +127,14 @@ fn serve<S: Service<Request<B>>, B>(
     let served = Served {
         policy: Arc::clone(policy),
         session: owned.id(),
-        reader: Reader::of(&head),
+        context: RenderContext::of(&head),
         span,
     };
     // Entered before the last look: the span's subscriber may block, too.
     let entered = served.span.get().map(|span| span.enter());
     if let Err(refusal) = policy.confirm(&owned) {
         drop(entered);
-        let response = policy.lapsed(&refusal, &owned, &served.span, served.reader);
+        let response = policy.lapsed(&refusal, &owned, &served.span, served.context);
         return State::Answer {
             response: Some(response),
         };
@@ -166,10 +166,10 @@ fn answered<R, E>(
         Some(Served {
             policy,
             session,
-            reader,
+            context,
             span,
         }) => {
-            let answer = policy.absent(session, &span, reader);
+            let answer = policy.absent(session, &span, context);
             answer.map(ResponseBody::ours)
         }
         None => response.map(ResponseBody::inner),

@@ -17,7 +17,7 @@
 //! let health = layer
 //!     .health()
 //!     .check("disk", || Check::ok("there is room"))
-//!     .report("changes", || Check::failing("it is connecting")) // shown, and not required
+//!     .optional_check("changes", || Check::failing("it is connecting")) // shown, and not required
 //!     .build();
 //!
 //! // axum: `Router::new().nest_service("/health", health.clone())`
@@ -38,18 +38,18 @@
 //!
 //! All are JSON, for GET and HEAD; nothing may store them. Mount the service outside of the
 //! ownership layer, or where no session is: it answers on every machine for itself. A router that
-//! does not take the prefix off (axum's `route_service`, hyper) needs [`HealthBuilder::at`].
+//! does not take the prefix off (axum's `route_service`, hyper) needs [`HealthBuilder::path_prefix`].
 //!
 //! # What is checked
 //! - `identity`: no other process says that it is this machine.
 //! - `node`: the process serves, and has joined its fleet if the layer
-//!   [waits for that](crate::OwnershipLayerBuilder::awaits_presence). It stops serving for good when it drains, is a duplicate, or
+//!   [waits for that](crate::OwnershipLayerBuilder::require_membership). It stops serving for good when it drains, is a duplicate, or
 //!   was declared gone; load balancers then send it nothing more.
 //! - `directory`: it answered lately. Busy machines ask it all the time, so that costs nothing; after
-//!   [`lately`](HealthBuilder::lately) without an answer, or after a failure, one session is looked
+//!   [`max_age`](HealthBuilder::max_age) without an answer, or after a failure, one session is looked
 //!   up as for a request: however many probes come, one lookup is under way at a time, and after
 //!   several failures in a row one per 100 ms is made, requests included.
-//! - What the builder was told to [check](HealthBuilder::check) or [report](HealthBuilder::report):
+//! - What the builder was told to [check](HealthBuilder::check) or [report](HealthBuilder::optional_check):
 //!   a `Heartbeat`, a `Feed`, and all that implements [`HealthCheck`], closures too.
 //!
 //! No page names a session, a secret, an address or what a database said; the machine's id is shown
@@ -58,7 +58,7 @@
 //! # When the directory is down
 //! Then all machines are not ready at once, and a balancer may have nowhere to send anything. That
 //! is what most want, since nearly everything would be a 503. If requests without a session should
-//! go on, [tolerate](HealthBuilder::tolerate_directory) it.
+//! go on, [tolerate](HealthBuilder::directory_optional) it.
 
 mod builder;
 mod check;
@@ -97,7 +97,7 @@ impl OwnershipLayer {
 pub struct HealthService {
     health: Arc<Health>,
     /// What paths begin with: nothing, or a slash and more.
-    at: Arc<str>,
+    path_prefix: Arc<str>,
 }
 
 impl HealthService {
@@ -117,7 +117,8 @@ impl<B> Service<Request<B>> for HealthService {
     }
 
     fn call(&mut self, request: Request<B>) -> HealthFuture {
-        let (page, head_only) = page::asked_for(request.method(), request.uri().path(), &self.at);
+        let (page, head_only) =
+            page::asked_for(request.method(), request.uri().path(), &self.path_prefix);
         let report = page.needs_report().then(|| self.report());
         HealthFuture(Box::pin(async move {
             let report = match report {
@@ -144,7 +145,7 @@ impl Future for HealthFuture {
 impl fmt::Debug for HealthService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HealthService")
-            .field("at", &self.at)
+            .field("path_prefix", &self.path_prefix)
             .finish_non_exhaustive()
     }
 }

@@ -38,8 +38,8 @@ impl OwnershipLayer {
     pub const DEFAULT_MAX_HOPS: u8 = 2;
 
     /// How often one cause of refusals is said at WARN at most, unless
-    /// [said otherwise](OwnershipLayerBuilder::warn_every).
-    pub const DEFAULT_WARN_EVERY: Duration = Duration::from_secs(10);
+    /// [said otherwise](OwnershipLayerBuilder::warn_interval).
+    pub const DEFAULT_WARN_INTERVAL: Duration = Duration::from_secs(10);
 
     /// A layer that asks `lookup` who owns a session.
     pub fn builder(lookup: impl SessionLookup) -> OwnershipLayerBuilder {

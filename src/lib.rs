@@ -99,7 +99,6 @@
 #![allow(clippy::doc_markdown)]
 
 mod address;
-mod arrival;
 mod body;
 mod cache;
 mod claim;
@@ -126,6 +125,7 @@ pub mod metrics;
 #[cfg(feature = "membership")]
 mod node;
 mod observe;
+mod origin;
 mod ownership;
 mod policy;
 #[cfg(feature = "postgres")]
@@ -145,9 +145,8 @@ pub mod testing;
 mod tls;
 
 pub use address::{Address, InvalidAddress};
-pub use arrival::{Arrival, FailureReason, ReplayFailure};
 pub use body::ResponseBody;
-pub use cache::{CachePolicy, Source};
+pub use cache::{CachePolicy, CacheStatus};
 pub use claim::{OnLostOwner, OnUnassigned};
 pub use decision::Verdict;
 #[cfg(feature = "membership")]
@@ -174,6 +173,7 @@ pub use machine::{IdentityError, InvalidMachineId, MachineId, MachineIdentity};
 #[cfg(feature = "membership")]
 pub use node::{NodeBuilder, NodeDirectory, NodeError, RunningNode, Unfit, shutdown_signal};
 pub use observe::{Observe, Observed};
+pub use origin::{FailureReason, ReplayFailure, RequestOrigin};
 pub use ownership::{CacheHandle, LossReason, Lost, Node, NodeState, Owned, Release, UntilLost};
 #[cfg(feature = "membership")]
 pub use ownership::{
@@ -188,7 +188,7 @@ pub use postgres::{
     PostgresVerified, PostgresVerifyError, PostgresWarning, Reaped, ReapedSession, SessionFilter,
 };
 pub use rejection::{Rejection, RejectionCode};
-pub use render::{DefaultRenderer, Form, Reader, Render};
+pub use render::{DefaultRenderer, Render, RenderContext, ResponseFormat};
 pub use replay::{
     Fallback, FlyReplay, Handover, InvalidRedirect, InvalidReplay, NotReplayable, Redirect, Replay,
     ReplayCache,

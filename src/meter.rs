@@ -5,7 +5,7 @@
 //! a handle is then one virtual call away from the recorder's own counter. No label has a value
 //! that a client or the directory could choose.
 
-use crate::{Arrival, NodeState, RejectionCode, Source, Verdict};
+use crate::{CacheStatus, NodeState, RejectionCode, RequestOrigin, Verdict};
 
 #[cfg(feature = "membership")]
 mod beats;
@@ -46,8 +46,8 @@ use kept::{Counter, Each, Gauge};
 
 /// What became of requests.
 pub(crate) struct Verdicts {
-    /// By verdict, and then by source. `None` for what does not occur.
-    requests: [[Option<Counter>; SOURCES.len()]; VERDICTS],
+    /// By verdict, and then by cache status. `None` for what does not occur.
+    requests: [[Option<Counter>; STATUSES.len()]; VERDICTS],
     replayed: Each<Counter>,
     held_back: Each<Counter>,
 }
@@ -56,7 +56,7 @@ pub(crate) struct Verdicts {
 const VERDICTS: usize = 3 + RejectionCode::ALL.len();
 
 /// In the order of [`column`].
-const SOURCES: [&str; 4] = ["none", "lookup", "cache", "stale"];
+const STATUSES: [&str; 4] = ["none", "miss", "hit", "stale"];
 
 fn row(verdict: Verdict) -> usize {
     match verdict {
@@ -67,67 +67,72 @@ fn row(verdict: Verdict) -> usize {
     }
 }
 
-fn column(source: Option<Source>) -> usize {
-    match source {
+fn column(cache_status: Option<CacheStatus>) -> usize {
+    match cache_status {
         None => 0,
-        Some(Source::Lookup) => 1,
-        Some(Source::Cache) => 2,
-        Some(Source::Stale) => 3,
+        Some(CacheStatus::Miss) => 1,
+        Some(CacheStatus::Hit) => 2,
+        Some(CacheStatus::Stale) => 3,
     }
 }
 
 /// Whether requests end like this. What does not is registered should it ever happen, and would
 /// otherwise only make the recorder's pages longer.
-fn occurs(verdict: Verdict, source: Option<Source>) -> bool {
+fn occurs(verdict: Verdict, cache_status: Option<CacheStatus>) -> bool {
     match verdict {
         Verdict::Pass => true,
         // Another verdict follows; and this one is an answer that the proxy turns into a replay.
         Verdict::Claim | Verdict::Reject(RejectionCode::ReplayNotHonoured) => false,
         Verdict::Reject(RejectionCode::SessionMalformed | RejectionCode::SessionAbsent) => {
-            source.is_none()
+            cache_status.is_none()
         }
-        Verdict::Reject(RejectionCode::LookupUnavailable) => source == Some(Source::Lookup),
+        Verdict::Reject(RejectionCode::LookupUnavailable) => {
+            cache_status == Some(CacheStatus::Miss)
+        }
         Verdict::Reject(RejectionCode::SessionUnknown | RejectionCode::DirectoryCorrupt) => {
-            matches!(source, Some(Source::Lookup | Source::Cache))
+            matches!(cache_status, Some(CacheStatus::Miss | CacheStatus::Hit))
         }
-        Verdict::Replay | Verdict::Reject(_) => source.is_some(),
+        Verdict::Replay | Verdict::Reject(_) => cache_status.is_some(),
     }
 }
 
-fn requests(verdict: Verdict, source: Option<Source>) -> Counter {
+fn requests(verdict: Verdict, cache_status: Option<CacheStatus>) -> Counter {
     let code = match verdict {
         Verdict::Reject(code) => code.as_str(),
         _ => "",
     };
-    let source = SOURCES.get(column(source)).copied().unwrap_or_default();
+    let cache_status = STATUSES
+        .get(column(cache_status))
+        .copied()
+        .unwrap_or_default();
     Counter::new(
         &names::REQUESTS,
         &[
             ("verdict", verdict.as_str()),
             ("code", code),
-            ("source", source),
+            ("cache", cache_status),
         ],
     )
 }
 
 impl Verdicts {
     pub(crate) fn new() -> Self {
-        let mut all: [[Option<Counter>; SOURCES.len()]; VERDICTS] = Default::default();
+        let mut all: [[Option<Counter>; STATUSES.len()]; VERDICTS] = Default::default();
         let verdicts = [Verdict::Pass, Verdict::Replay]
             .into_iter()
             .chain(RejectionCode::ALL.iter().copied().map(Verdict::Reject));
         for verdict in verdicts {
-            for source in [
+            for cache_status in [
                 None,
-                Some(Source::Lookup),
-                Some(Source::Cache),
-                Some(Source::Stale),
+                Some(CacheStatus::Miss),
+                Some(CacheStatus::Hit),
+                Some(CacheStatus::Stale),
             ] {
                 let place = all
                     .get_mut(row(verdict))
-                    .and_then(|row| row.get_mut(column(source)));
-                if let Some(place) = place.filter(|_| occurs(verdict, source)) {
-                    *place = Some(requests(verdict, source));
+                    .and_then(|row| row.get_mut(column(cache_status)));
+                if let Some(place) = place.filter(|_| occurs(verdict, cache_status)) {
+                    *place = Some(requests(verdict, cache_status));
                 }
             }
         }
@@ -139,8 +144,8 @@ impl Verdicts {
             replayed: Each::new(
                 &names::REPLAYED,
                 &[],
-                "arrival",
-                ["replayed", "failed", "missed", "cached"],
+                "origin",
+                ["replayed", "failed", "fell-back", "replay-cache"],
             ),
             held_back: Each::new(
                 &names::HELD_BACK,
@@ -153,29 +158,34 @@ impl Verdicts {
 
     /// A verdict was reached.
     #[inline]
-    pub(crate) fn reached(&self, verdict: Verdict, source: Option<Source>, arrival: &Arrival) {
+    pub(crate) fn reached(
+        &self,
+        verdict: Verdict,
+        cache_status: Option<CacheStatus>,
+        origin: &RequestOrigin,
+    ) {
         let known = self
             .requests
             .get(row(verdict))
-            .and_then(|row| row.get(column(source)));
+            .and_then(|row| row.get(column(cache_status)));
         match known {
             Some(Some(counter)) => counter.count(),
-            _ => unforeseen(verdict, source),
+            _ => unforeseen(verdict, cache_status),
         }
-        if !matches!(arrival, Arrival::Fresh) {
-            self.arrived(arrival);
+        if !matches!(origin, RequestOrigin::Direct) {
+            self.arrived(origin);
         }
     }
 
-    fn arrived(&self, arrival: &Arrival) {
-        let arrival = match arrival {
-            Arrival::Fresh => return,
-            Arrival::Replayed { .. } => "replayed",
-            Arrival::Failed(_) => "failed",
-            Arrival::Missed { .. } => "missed",
-            Arrival::Cached => "cached",
+    fn arrived(&self, origin: &RequestOrigin) {
+        let origin = match origin {
+            RequestOrigin::Direct => return,
+            RequestOrigin::Replayed { .. } => "replayed",
+            RequestOrigin::Failed(_) => "failed",
+            RequestOrigin::FellBack { .. } => "fell-back",
+            RequestOrigin::ReplayCache => "replay-cache",
         };
-        if let Some(counter) = self.replayed.of(arrival) {
+        if let Some(counter) = self.replayed.of(origin) {
             counter.count();
         }
     }
@@ -189,8 +199,8 @@ impl Verdicts {
 }
 
 #[cold]
-fn unforeseen(verdict: Verdict, source: Option<Source>) {
-    requests(verdict, source).count();
+fn unforeseen(verdict: Verdict, cache_status: Option<CacheStatus>) {
+    requests(verdict, cache_status).count();
 }
 
 /// What this process may do.
@@ -224,10 +234,10 @@ mod tests {
     }
 
     #[test]
-    fn every_source_has_its_name() {
-        for source in [Source::Lookup, Source::Cache, Source::Stale] {
-            assert_eq!(SOURCES[column(Some(source))], source.as_str());
+    fn every_cache_status_has_its_name() {
+        for cache_status in [CacheStatus::Miss, CacheStatus::Hit, CacheStatus::Stale] {
+            assert_eq!(STATUSES[column(Some(cache_status))], cache_status.as_str());
         }
-        assert_eq!(SOURCES[column(None)], "none");
+        assert_eq!(STATUSES[column(None)], "none");
     }
 }

@@ -9,9 +9,9 @@
 //!
 //! | metric | labels | what it says |
 //! | --- | --- | --- |
-//! | `tower_ownership_requests_total` | `verdict`, `code`, `source` | requests by what became of them: `pass`, `replay` or `reject`; by the [`RejectionCode`](crate::RejectionCode) of those refused, empty for others; and by where what was known of the session came from: [`cache`, `lookup`, `stale`](crate::Source), or `none` where nothing had to be known |
-//! | `tower_ownership_replayed_requests_total` | `arrival` | requests that a proxy brought: `replayed` here from another machine, `failed` to be replayed, `missed` the machine that was preferred, or `cached` by the proxy |
-//! | `tower_ownership_warnings_held_back_total` | `code` | refusals that were said at DEBUG, because the same code had been said at WARN a moment before; see [`warn_every`](crate::OwnershipLayerBuilder::warn_every) |
+//! | `tower_ownership_requests_total` | `verdict`, `code`, `cache` | requests by what became of them: `pass`, `replay` or `reject`; by the [`RejectionCode`](crate::RejectionCode) of those refused, empty for others; and by whether the cache knew the session: [`hit`, `miss`, `stale`](crate::CacheStatus), or `none` where nothing had to be known |
+//! | `tower_ownership_replayed_requests_total` | `origin` | requests that a proxy brought: `replayed` here from another machine, `failed` to be replayed, `fell-back` to another machine than the preferred one, or by the proxy's `replay-cache` |
+//! | `tower_ownership_warnings_held_back_total` | `code` | refusals that were said at DEBUG, because the same code had been said at WARN a moment before; see [`warn_interval`](crate::OwnershipLayerBuilder::warn_interval) |
 //! | `tower_ownership_lookup_duration_seconds` | `outcome` | histogram: how long lookups took that `found` a session, found that it is `unknown`, or failed: `timeout`, `unavailable`, `corrupt`; or were dropped when no request waited for them any more: `abandoned`. Each lookup counts once, however many requests waited |
 //! | `tower_ownership_lookups_joined_total` | | waits for a lookup of another request |
 //! | `tower_ownership_lookups_refused_total` | | lookups that were not made, because one had failed a moment before |
@@ -31,8 +31,8 @@
 //! | `tower_ownership_feed_last_heard_timestamp_seconds` | | when anything was heard last, the feed's own heartbeat included, in Unix time |
 //! | `tower_ownership_feed_changes_total` | `kind` | changes that could be `read`, and those that were `unreadable` |
 //! | `tower_ownership_feed_connections_lost_total` | | how often the feed lost its connection, or could not get one |
-//! | `tower_ownership_presence_beats_total` | `outcome` | heartbeats that were `written`, `failed`, or `withheld` because the machine serves nothing |
-//! | `tower_ownership_presence_last_beat_timestamp_seconds` | | when the last heartbeat was written, or the machine registered, in Unix time |
+//! | `tower_ownership_heartbeats_total` | `outcome` | heartbeats that were `written`, `failed`, or `withheld` because the machine serves nothing |
+//! | `tower_ownership_heartbeat_last_timestamp_seconds` | | when the last heartbeat was written, or the machine registered, in Unix time |
 //! | `tower_ownership_owned_sessions` | | active sessions that the directory gives to this machine, if its presence [counts them](crate::HeartbeatBuilder::count_sessions_every) |
 //! | `tower_ownership_triggers_missing` | | triggers that raise epochs and are missing or disabled, on the sessions' table or one of its partitions, as of the last look of this machine's [presence](crate::HeartbeatBuilder::check_triggers_every) |
 //! | `tower_ownership_feed_complete` | | whether the directory has what it needs to tell of every change, in PostgreSQL a trigger that notifies the feed's channel: 1 or 0; as of the last look, once it is known |
@@ -47,7 +47,7 @@
 //!
 //! # What it costs
 //! A request for a session that is known adds to one counter, and allocates nothing. There is one
-//! counter for verdict, code and source together because each one more would cost as much again.
+//! counter for verdict, code and cache together because each one more would cost as much again.
 //! With `metrics-exporter-prometheus` it was measured at 3 ns (`benches/RESULTS.md`).
 //!
 //! # Prometheus

@@ -106,7 +106,7 @@ impl<D: NodeDirectory> RunningNode<D> {
         };
         let health = self.layer.health().check("heartbeat", heartbeat);
         match &self.changes {
-            Some(changes) => health.report("changes", Arc::clone(changes)),
+            Some(changes) => health.optional_check("changes", Arc::clone(changes)),
             None => health,
         }
     }

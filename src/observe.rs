@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    Arrival, LookupError, MachineId, OwnerStatus, RejectionCode, ReplayFailure, Session, SessionId,
-    Source, Verdict,
+    CacheStatus, LookupError, MachineId, OwnerStatus, RejectionCode, ReplayFailure, RequestOrigin,
+    Session, SessionId, Verdict,
 };
 
 mod chain;
@@ -30,13 +30,13 @@ pub(crate) use warnings::{Say, Warnings};
 /// | `code` | why it was refused: a [`RejectionCode`] |
 /// | `session` | the first eight digits of the session's id, which tell sessions apart in a log and open none |
 /// | `owner` | the session's owner |
-/// | `owner.presence` | how the owner was when the session was read: [`alive`, `draining`, `lost`, `never-seen`](OwnerStatus) |
+/// | `owner.status` | how the owner was when the session was read: [`alive`, `draining`, `lost`, `never-seen`](OwnerStatus) |
 /// | `epoch` | the session's epoch |
 /// | `me` | this machine |
 /// | `hops` | how many replays of ours the request has behind it |
 /// | `replay.failed` | why the proxy could not replay it: `timeout`, `retries_exhausted`, `no_candidate` or `other` |
 /// | `replay.source` | which machine had asked for that replay |
-/// | `source` | where what is known of the session comes from: [`lookup`, `cache` or `stale`](Source) |
+/// | `cache` | where what is known of the session comes from: the cache ([`hit` or `stale`](CacheStatus)) or the directory (`miss`) |
 /// | `age.seconds` | how long before that the directory was asked; counted in ticks of a few milliseconds |
 /// | `lookup.seconds` | how long the request waited for a lookup or a claim, its own or one of another request |
 /// | `detail` | why it was refused, in plain sentences, as the client reads it |
@@ -52,7 +52,7 @@ pub(crate) use warnings::{Say, Warnings};
 /// | `WARN` | refusals that an operator has to mend: `owner-lost`, `owner-never-seen`, `duplicate-identity`, `owner-unreachable`, `replay-loop`, `session-absent`, `directory-corrupt` and `lookup-unavailable` |
 ///
 /// At WARN each code is said once in
-/// [ten seconds](crate::OwnershipLayerBuilder::warn_every). The same code meanwhile is held back:
+/// [ten seconds](crate::OwnershipLayerBuilder::warn_interval). The same code meanwhile is held back:
 /// it is said at DEBUG, with the same fields, and counted in the next one's `held.back`. So an
 /// outage is a line per code and interval, however many requests it fails.
 ///
@@ -73,17 +73,17 @@ pub struct Observed<'a> {
     pub session: Option<SessionId>,
     /// The session's owner, where there is one.
     pub owner: Option<&'a MachineId>,
-    /// How the owner was when the session was read, where the fleet keeps presence.
-    pub presence: Option<OwnerStatus>,
+    /// How the owner was when the session was read, where the directory keeps machines.
+    pub owner_status: Option<OwnerStatus>,
     /// The session's epoch, where the directory keeps one.
     pub epoch: Option<u64>,
     /// This machine.
     pub machine: &'a MachineId,
     /// How the request came here, as far as the proxy in front tells. Of a replay that failed, it
     /// says why, and which machine had asked for it.
-    pub arrival: &'a Arrival,
+    pub origin: &'a RequestOrigin,
     /// Where what is known of the session comes from, where anything had to be known.
-    pub source: Option<Source>,
+    pub cache_status: Option<CacheStatus>,
     /// How long ago the directory was asked for it.
     pub age: Option<Duration>,
     /// How long the request waited for a lookup or a claim, where it did.
@@ -115,10 +115,10 @@ impl<F: Fn(&Observed<'_>) + Send + Sync + 'static> Observe for F {
 impl<'a> Observed<'a> {
     /// Adds what the directory says of the session.
     pub(crate) fn of(self, session: &'a Session) -> Self {
-        let presence = session.owner_status();
+        let owner_status = session.owner_status();
         Self {
             owner: session.owner(),
-            presence: (presence != OwnerStatus::Unknown).then_some(presence),
+            owner_status: (owner_status != OwnerStatus::Unknown).then_some(owner_status),
             epoch: session.epoch(),
             ..self
         }
@@ -136,8 +136,8 @@ impl Observed<'_> {
     }
 
     fn failure(&self) -> Option<&ReplayFailure> {
-        match self.arrival {
-            Arrival::Failed(failure) => Some(failure),
+        match self.origin {
+            RequestOrigin::Failed(failure) => Some(failure),
             _ => None,
         }
     }

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::{Response, header, request::Parts};
 
 use crate::{
-    Arrival, ExtractSession, Handover, MachineId, MalformedSession, NotReplayable, Observe,
-    Observed, Owned, OwnerStatus, Reader, Rejection, Render, Replay, Session, SessionId, Source,
-    Verdict,
+    CacheStatus, ExtractSession, Handover, MachineId, MalformedSession, NotReplayable, Observe,
+    Observed, Owned, OwnerStatus, Rejection, Render, RenderContext, Replay, RequestOrigin, Session,
+    SessionId, Verdict,
     cache::{Found, Pending},
     claim::Rule,
     clock::Tick,
@@ -51,7 +51,7 @@ pub(crate) struct Policy {
 #[derive(Debug)]
 pub(crate) struct Question {
     pub(crate) session: SessionId,
-    pub(crate) arrival: Arrival,
+    pub(crate) origin: RequestOrigin,
     /// Whether a claim was made for it already: one has to be enough.
     pub(crate) claimed: bool,
 }
@@ -84,7 +84,7 @@ impl Policy {
         let session = self.extract.session(head)?;
         Ok(session.map(|session| Question {
             session,
-            arrival: self.replay.arrival(head),
+            origin: self.replay.origin(head),
             claimed: false,
         }))
     }
@@ -92,19 +92,19 @@ impl Policy {
     /// The span that the request is in from here on.
     #[inline]
     pub(crate) fn span(&self, question: &Question) -> RequestSpan {
-        RequestSpan::begin(question.session, &self.machine, &question.arrival)
+        RequestSpan::begin(question.session, &self.machine, &question.origin)
     }
 
     /// What is known already and may be used for this request.
     pub(crate) fn known(&self, question: &Question) -> Option<Found> {
         let cache = &self.sessions.cache;
-        cache.get(question.session, question.arrival.casts_doubt())
+        cache.get(question.session, question.origin.casts_doubt())
     }
 
     /// Asks for what is not.
     pub(crate) fn look_up(&self, question: &Question) -> Pending {
         let cache = &self.sessions.cache;
-        cache.load(question.session, question.arrival.casts_doubt())
+        cache.load(question.session, question.origin.casts_doubt())
     }
 
     /// Decides, and acts where the application does not.
@@ -115,37 +115,39 @@ impl Policy {
         found: Found,
         span: &RequestSpan,
     ) -> Act {
-        let arrival = &question.arrival;
+        let origin = &question.origin;
         let seen = Observed {
             session: Some(question.session),
-            arrival,
-            source: Some(found.source),
+            origin,
+            cache_status: Some(found.cache_status),
             age: Some(found.age),
             lookup_time: found.waited,
             ..self.saw(Verdict::Pass)
         };
-        let (read_at, source, waited) = (found.asked_at, found.source, found.waited);
+        let (read_at, cache_status, waited) = (found.asked_at, found.cache_status, found.waited);
         let node = &self.sessions.node;
-        let lease = |session: &_, read_at, source| node.lease(session, read_at, source);
+        let lease = |session: &_, read_at, cache_status| node.lease(session, read_at, cache_status);
         let decision = self.decide(head, question, found, lease);
         let verdict = decision.verdict();
         let seen = Observed { verdict, ..seen };
         match decision {
             Decision::Serve { session } => {
                 self.tell(&seen.of(&session), span);
-                Act::Pass(Owned::new(session, read_at, source, &self.sessions))
+                Act::Pass(Owned::new(session, read_at, cache_status, &self.sessions))
             }
             Decision::Claim { seen } => Act::Claim(self.sessions.claim(&seen).after(waited)),
             Decision::HandOver { session, owner } => {
                 let seen = seen.of(&session);
                 let write: WriteHandover = <dyn Replay>::replay;
                 Act::Answer(
-                    match self.hand_over(head, &session, &owner, arrival, write) {
+                    match self.hand_over(head, &session, &owner, origin, write) {
                         Ok(response) => {
                             self.tell(&seen, span);
                             response
                         }
-                        Err(rejection) => self.refuse(rejection, &seen, span, Reader::of(head)),
+                        Err(rejection) => {
+                            self.refuse(rejection, &seen, span, RenderContext::of(head))
+                        }
                     },
                 )
             }
@@ -157,7 +159,7 @@ impl Policy {
                 let error = refusal.error.as_ref();
                 let rejection = self.rejection(&refusal, question);
                 let seen = Observed { error, ..seen };
-                Act::Answer(self.refuse(rejection, &seen, span, Reader::of(head)))
+                Act::Answer(self.refuse(rejection, &seen, span, RenderContext::of(head)))
             }
         }
     }
@@ -169,10 +171,10 @@ impl Policy {
         head: &Parts,
         question: &Question,
         found: Found,
-        lease: impl FnOnce(&Session, Tick, Source) -> Lease,
+        lease: impl FnOnce(&Session, Tick, CacheStatus) -> Lease,
     ) -> Decision {
         let local = self.local(head, question, found.session.as_ref().ok());
-        let (read_at, source, age) = (found.asked_at, found.source, found.age);
+        let (read_at, cache_status, age) = (found.asked_at, found.cache_status, found.age);
         let lookup = match found.session {
             Err(error) => Lookup::Failed(error),
             Ok(None) => Lookup::Unknown,
@@ -180,13 +182,13 @@ impl Policy {
                 let guard = self.guard.as_ref();
                 Lookup::Known(Known {
                     allowed: guard.is_none_or(|guard| guard(head, &session)),
-                    lease: lease(&session, read_at, source),
+                    lease: lease(&session, read_at, cache_status),
                     age,
                     session,
                 })
             }
         };
-        decide(lookup, &local, &question.arrival)
+        decide(lookup, &local, &question.origin)
     }
 
     /// What this machine may do for a request. The application's rules are asked only where they
@@ -216,19 +218,19 @@ impl Policy {
         head: &Parts,
         session: &Session,
         owner: &MachineId,
-        arrival: &Arrival,
+        origin: &RequestOrigin,
         write: WriteHandover,
     ) -> Result<Response<Bytes>, Rejection> {
         let machine = &self.machine;
-        let handover = Handover::new(session, owner, machine, arrival);
+        let handover = Handover::new(session, owner, machine, origin);
         let replay = write(&*self.replay, head, &handover)
             .map_err(|why| Rejection::not_replayable(machine.clone(), why))?;
-        let reader = Reader::of(head);
+        let context = RenderContext::of(head);
         let (written, body) = replay.into_parts();
         let mut response = if body.is_empty() && !written.headers.contains_key(header::LOCATION) {
             let rejection = Rejection::not_honoured(machine.clone(), written.status);
             self.render
-                .render(&rejection.for_session(session.id(), Some(owner)), reader)
+                .render(&rejection.for_session(session.id(), Some(owner)), context)
         } else {
             let mut response = Response::new(body);
             *response.status_mut() = written.status;
@@ -236,7 +238,7 @@ impl Policy {
         };
         response.headers_mut().extend(written.headers);
         response.extensions_mut().extend(written.extensions);
-        Ok(finish(response, reader))
+        Ok(finish(response, context))
     }
 
     /// Notes a request that is for no session.
@@ -250,11 +252,11 @@ impl Policy {
             verdict,
             session: None,
             owner: None,
-            presence: None,
+            owner_status: None,
             epoch: None,
             machine: &self.machine,
-            arrival: &Arrival::Fresh,
-            source: None,
+            origin: &RequestOrigin::Direct,
+            cache_status: None,
             age: None,
             lookup_time: None,
             detail: None,
@@ -267,7 +269,8 @@ impl Policy {
             seen.record(span);
             span.enter()
         });
-        self.meter.reached(seen.verdict, seen.source, seen.arrival);
+        self.meter
+            .reached(seen.verdict, seen.cache_status, seen.origin);
         seen.emit(|code| {
             let say = self.warnings.say(code, self.sessions.node.now());
             if say == Say::Quietly {

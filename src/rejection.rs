@@ -10,7 +10,8 @@ use std::{borrow::Cow, time::Duration};
 use http::StatusCode;
 
 use crate::{
-    Arrival, FailureReason, LookupErrorKind, MachineId, MalformedSession, NotReplayable, SessionId,
+    FailureReason, LookupErrorKind, MachineId, MalformedSession, NotReplayable, RequestOrigin,
+    SessionId,
 };
 
 /// Why a request was refused.
@@ -60,13 +61,13 @@ impl Rejection {
         code: RejectionCode,
         machine: MachineId,
         owner: Option<&MachineId>,
-        arrival: &Arrival,
+        origin: &RequestOrigin,
         failed: Option<LookupErrorKind>,
     ) -> Self {
         let detail: Cow<'static, str> = match code {
-            RejectionCode::OwnerUnreachable => unreachable_detail(arrival, owner).into(),
+            RejectionCode::OwnerUnreachable => unreachable_detail(origin, owner).into(),
             RejectionCode::ReplayLoop => {
-                let times = match arrival.hops() {
+                let times = match origin.hops() {
                     1 => "once".to_owned(),
                     hops => format!("{hops} times"),
                 };
@@ -205,7 +206,7 @@ impl Rejection {
     }
 
     /// The session's owner, where there is one. An internal: see
-    /// [`show_internals`](crate::OwnershipLayerBuilder::show_internals).
+    /// [`expose_internals`](crate::OwnershipLayerBuilder::expose_internals).
     #[must_use]
     pub fn owner(&self) -> Option<&MachineId> {
         self.owner.as_ref()
@@ -218,16 +219,16 @@ impl Rejection {
     }
 }
 
-fn unreachable_detail(arrival: &Arrival, owner: Option<&MachineId>) -> String {
-    let (reason, elapsed) = match arrival {
-        Arrival::Failed(failure)
+fn unreachable_detail(origin: &RequestOrigin, owner: Option<&MachineId>) -> String {
+    let (reason, elapsed) = match origin {
+        RequestOrigin::Failed(failure)
             if failure.machine.is_some() && failure.machine.as_ref() != owner =>
         {
             return "The proxy could not take the request to the machine that had the session a moment ago. \
                     Meanwhile another one has it; ask again."
                 .to_owned();
         }
-        Arrival::Failed(failure) => (failure.reason, failure.elapsed),
+        RequestOrigin::Failed(failure) => (failure.reason, failure.elapsed),
         _ => return RejectionCode::OwnerUnreachable.entry().detail.to_owned(),
     };
     let why = match reason {

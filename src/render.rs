@@ -22,24 +22,24 @@ use crate::Rejection;
 /// one form only, ask [`DefaultRenderer`] for the others.
 pub trait Render: Send + Sync + 'static {
     /// Writes the answer.
-    fn render(&self, rejection: &Rejection, reader: Reader) -> Response<Bytes>;
+    fn render(&self, rejection: &Rejection, context: RenderContext) -> Response<Bytes>;
 }
 
 impl<F> Render for F
 where
-    F: Fn(&Rejection, Reader) -> Response<Bytes> + Send + Sync + 'static,
+    F: Fn(&Rejection, RenderContext) -> Response<Bytes> + Send + Sync + 'static,
 {
-    fn render(&self, rejection: &Rejection, reader: Reader) -> Response<Bytes> {
-        self(rejection, reader)
+    fn render(&self, rejection: &Rejection, context: RenderContext) -> Response<Bytes> {
+        self(rejection, context)
     }
 }
 
 /// Who will read the answer, as far as the request says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Reader {
+pub struct RenderContext {
     /// The form that the client reads best.
-    pub form: Form,
+    pub format: ResponseFormat,
     /// Whether sending the same request again is harmless, so that a page may reload itself.
     pub may_repeat: bool,
     /// Whether the client wants no body: a HEAD request.
@@ -49,7 +49,7 @@ pub struct Reader {
 /// A form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Form {
+pub enum ResponseFormat {
     /// `application/problem+json`, RFC 9457: for programs, and for clients that do not say.
     Problem,
     /// A page for a person.
@@ -58,7 +58,7 @@ pub enum Form {
     Grpc,
 }
 
-impl Reader {
+impl RenderContext {
     /// Reads the head of a request, without allocating: this runs before it is known whether
     /// there will be anything to refuse.
     ///
@@ -72,7 +72,7 @@ impl Reader {
     #[must_use]
     pub fn of(head: &Parts) -> Self {
         Self {
-            form: negotiate::form(head),
+            format: negotiate::format(head),
             may_repeat: head.method == Method::GET || head.method == Method::HEAD,
             head_only: head.method == Method::HEAD,
         }

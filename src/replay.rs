@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{Response, StatusCode, request::Parts};
 
-use crate::{Arrival, MachineId, RejectionCode, Session};
+use crate::{MachineId, RejectionCode, RequestOrigin, Session};
 
 mod body;
 mod fly;
@@ -18,8 +18,8 @@ pub use redirect::{InvalidRedirect, Redirect};
 ///
 /// # Contract
 /// - Only the head is seen; no byte of the body has been read, and none may be waited for.
-/// - [`arrival`](Self::arrival) reads what clients can forge, so it may only make the verdict
-///   stricter. What it cannot parse is [`Arrival::Fresh`].
+/// - [`origin`](Self::origin) reads what clients can forge, so it may only make the verdict
+///   stricter. What it cannot parse is [`RequestOrigin::Direct`].
 /// - Whether this is a replay of ours, and how often it happened, must be told from what the proxy
 ///   carries for us: that a request *was replayed* means nothing, since others replay too.
 pub trait Replay: Send + Sync + 'static {
@@ -34,7 +34,7 @@ pub trait Replay: Send + Sync + 'static {
     ) -> Result<Response<Bytes>, NotReplayable>;
 
     /// Reads how the request came here.
-    fn arrival(&self, head: &Parts) -> Arrival;
+    fn origin(&self, head: &Parts) -> RequestOrigin;
 
     /// Writes the same answer for an explanation: whatever
     /// [`replay`](Self::replay) would change or count stays as it is.
@@ -68,8 +68,8 @@ impl<R: Replay + ?Sized> Replay for Arc<R> {
         R::replay(self, head, handover)
     }
 
-    fn arrival(&self, head: &Parts) -> Arrival {
-        R::arrival(self, head)
+    fn origin(&self, head: &Parts) -> RequestOrigin {
+        R::origin(self, head)
     }
 
     fn preview(
@@ -100,7 +100,7 @@ pub struct Handover<'a> {
     /// This machine, which does not.
     pub machine: &'a MachineId,
     /// How the request came here.
-    pub arrival: &'a Arrival,
+    pub origin: &'a RequestOrigin,
 }
 
 impl<'a> Handover<'a> {
@@ -110,13 +110,13 @@ impl<'a> Handover<'a> {
         session: &'a Session,
         owner: &'a MachineId,
         machine: &'a MachineId,
-        arrival: &'a Arrival,
+        origin: &'a RequestOrigin,
     ) -> Self {
         Self {
             session,
             owner,
             machine,
-            arrival,
+            origin,
         }
     }
 }

@@ -80,7 +80,7 @@ pub(crate) fn table() -> Table {
             })
         };
         let layer = setup::layer(lookup, |builder| {
-            builder.cache_capacity(capacity).tell_owned(false)
+            builder.cache_capacity(capacity).insert_owned(false)
         });
         let service = layer.layer(service_fn(hello));
         warm(service.clone(), &ids, order);

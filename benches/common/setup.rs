@@ -36,7 +36,7 @@ pub fn layer(
         .session(PathSegment::after("/session").expect("a prefix"))
         .machine(machine(ME))
         .replay(FlyReplay::new())
-        .freshness(freshness);
+        .cache_policy(freshness);
     with(builder).build().expect("a layer")
 }
 

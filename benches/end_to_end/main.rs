@@ -110,7 +110,7 @@ fn owned() -> Server {
 }
 
 fn owned_untold() -> Server {
-    let layer = setup::layer(all_owned_by(ME), |builder| builder.tell_owned(false));
+    let layer = setup::layer(all_owned_by(ME), |builder| builder.insert_owned(false));
     Server::start(StatusCode::OK, layer.layer(service_fn(hello)))
 }
 

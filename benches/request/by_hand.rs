@@ -62,7 +62,7 @@ pub(crate) fn rows() -> (Cluster, (Row, Vec<Row>)) {
         row("by hand, without the statement cache", by_hand(false)),
         row(
             "this layer, made to ask every time",
-            ours(|builder| builder.freshness(CachePolicy::always_ask())),
+            ours(|builder| builder.cache_policy(CachePolicy::always_ask())),
         ),
         row("this layer", ours(|builder| builder)),
         row("no middleware, no query", app()),

@@ -53,7 +53,7 @@ pub(crate) fn rows_of_many() -> (Row, Vec<Row>) {
 
 pub(crate) fn ours(lookup: impl SessionLookup, tell: bool, capacity: usize) -> Calls {
     let layer = setup::layer(lookup, |builder| {
-        builder.cache_capacity(capacity).tell_owned(tell)
+        builder.cache_capacity(capacity).insert_owned(tell)
     });
     calls(layer.layer(service_fn(hello)))
 }

@@ -82,7 +82,7 @@ impl Ownership {
         let ready = readiness.clone();
         let mut health = health(&layer, settings)?
             // Without it, changes are seen when the freshness runs out, which is no reason to stop.
-            .report("changes", feed.health_check())
+            .optional_check("changes", feed.health_check())
             .check("start", move || ready.check());
         if let Some(life) = &life {
             health = health.check("presence", life.health_check());
@@ -104,7 +104,7 @@ fn health(layer: &OwnershipLayer, settings: &Settings) -> Result<HealthBuilder, 
         && let Some(check) = probing::begin(probing, layer)?
     {
         // The way to other machines is no reason to give this one nothing to do.
-        health = health.report("probe", check);
+        health = health.optional_check("probe", check);
     }
     Ok(health)
 }
@@ -118,7 +118,7 @@ fn living(
     let Some(life) = settings.life else {
         return Ok(builder);
     };
-    let builder = builder.directory(lookup.directory()?).awaits_presence();
+    let builder = builder.directory(lookup.directory()?).require_membership();
     if !life.claims {
         return Ok(builder);
     }
@@ -130,7 +130,7 @@ fn living(
 fn configured(builder: OwnershipLayerBuilder, settings: &Settings) -> OwnershipLayerBuilder {
     builder
         .machine(settings.machine.clone())
-        .freshness(settings.freshness)
-        .show_internals(settings.show_internals)
+        .cache_policy(settings.freshness)
+        .expose_internals(settings.expose_internals)
         .replay(settings.replay.clone())
 }

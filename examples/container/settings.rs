@@ -28,7 +28,7 @@ pub struct Settings {
     /// Whether it takes part in the life of ownerships, beyond reading who the owner is.
     pub life: Option<Life>,
     pub probing: Option<Probing>,
-    pub show_internals: bool,
+    pub expose_internals: bool,
     pub debug_token: Option<String>,
 }
 
@@ -101,7 +101,7 @@ impl Settings {
             header: variable("OWNERSHIP_HEADER"),
             life: matches!(lives.as_deref(), Some("on" | "beat")).then_some(life),
             probing: probing()?,
-            show_internals: variable("OWNERSHIP_SHOW_INTERNALS").as_deref() == Some("on"),
+            expose_internals: variable("OWNERSHIP_SHOW_INTERNALS").as_deref() == Some("on"),
             debug_token: variable("OWNERSHIP_DEBUG_TOKEN"),
         })
     }

@@ -78,8 +78,8 @@ impl Fleet {
             .layer()
             .session(PathSegment::after("/session")?)
             .machine(machine.parse::<MachineId>()?)
-            .freshness(CachePolicy::new().owned(Self::FRESHNESS))
-            .show_internals(self.part == Some(Part::Beats))
+            .cache_policy(CachePolicy::new().owned(Self::FRESHNESS))
+            .expose_internals(self.part == Some(Part::Beats))
             .replay(FlyReplay::new());
         if self.part == Some(Part::Claims) {
             builder = builder

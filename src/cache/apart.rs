@@ -8,7 +8,7 @@ use futures_util::{
     future::{Either, select},
 };
 
-use super::{Cache, Found, Source, reached::LastReached, single_flight::about};
+use super::{Cache, CacheStatus, Found, reached::LastReached, single_flight::about};
 use crate::{LookupError, MachineId, Session, SessionId};
 
 /// What is remembered of a session, whether or not it may still be used.
@@ -56,7 +56,7 @@ impl Cache {
                 session: Ok(session),
                 asked_at: stamp.asked_at(),
                 age: Duration::from_millis(age),
-                source: Source::Cache,
+                cache_status: CacheStatus::Hit,
                 waited: None,
             },
             bound: Duration::from_millis(stamp.bound()),
@@ -95,7 +95,7 @@ impl Cache {
                 session,
                 asked_at,
                 age: Duration::from_millis(now.since(asked_at)),
-                source: Source::Lookup,
+                cache_status: CacheStatus::Miss,
                 waited: Some(Duration::from_millis(now.since(asked_at))),
             }
         }

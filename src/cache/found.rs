@@ -13,30 +13,30 @@ pub(crate) struct Found {
     pub(crate) asked_at: Tick,
     /// How long that was before it was found.
     pub(crate) age: Duration,
-    pub(crate) source: Source,
+    pub(crate) cache_status: CacheStatus,
     /// How long the request waited for it, if it did.
     pub(crate) waited: Option<Duration>,
 }
 
-/// Where what is known of a session comes from.
+/// How a cache answered, in the words of RFC 9211.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Source {
+pub enum CacheStatus {
     /// The directory was asked.
-    Lookup,
-    /// It was asked a moment ago.
-    Cache,
-    /// It was asked longer ago than the freshness allows, and cannot be asked now.
+    Miss,
+    /// The directory was asked a moment ago.
+    Hit,
+    /// The directory was asked longer ago than the freshness allows, and cannot be asked now.
     Stale,
 }
 
-impl Source {
-    /// The source as it stands in events.
+impl CacheStatus {
+    /// The status as it stands in events.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Lookup => "lookup",
-            Self::Cache => "cache",
+            Self::Miss => "miss",
+            Self::Hit => "hit",
             Self::Stale => "stale",
         }
     }

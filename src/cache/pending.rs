@@ -10,7 +10,7 @@ use std::{
 
 use futures_timer::Delay;
 
-use super::{Answer, Cache, Flight, Found, Join, Source};
+use super::{Answer, Cache, CacheStatus, Flight, Found, Join};
 use crate::{LookupError, LookupErrorKind, SessionId};
 
 /// Waits for a lookup, and for no longer than the layer's time limit.
@@ -78,7 +78,7 @@ impl Pending {
                 session: Ok(session),
                 asked_at,
                 age,
-                source: Source::Lookup,
+                cache_status: CacheStatus::Miss,
                 waited: None,
             }));
         }
@@ -101,7 +101,7 @@ impl Pending {
             session: Err(error),
             asked_at: self.cache.clock.now(),
             age: Duration::ZERO,
-            source: Source::Lookup,
+            cache_status: CacheStatus::Miss,
             waited: None,
         })
     }

@@ -241,7 +241,7 @@ fn a_request_that_comes_as_the_answer_lands_sends_no_lookup() {
     assert!(rig.fresh(id(1)).is_none());
     rig.learn(id(1), owned_by(1, "other"));
     let mut late = rig.cache.load(id(1), false);
-    assert_eq!(ready(&mut late).source, Source::Cache);
+    assert_eq!(ready(&mut late).cache_status, CacheStatus::Hit);
     assert_eq!(rig.lookup.asked(), 1);
 }
 
@@ -526,8 +526,8 @@ fn while_the_lookup_fails_an_old_hint_about_elsewhere_is_used_and_says_so() {
     rig.pass(60_000);
     let stale = rig.learn(id(1), down());
     assert_eq!(
-        (owner_of(&stale), stale.source),
-        (Some("other"), Source::Stale)
+        (owner_of(&stale), stale.cache_status),
+        (Some("other"), CacheStatus::Stale)
     );
     assert_eq!(stale.age, Duration::from_secs(60));
     assert!(
@@ -560,12 +560,12 @@ fn a_silent_owner_is_asked_about_again_soon() {
     let silent = || Ok(Some(session.clone().with_owner_status(OwnerStatus::Silent)));
     rig.learn(id(1), silent());
     rig.pass(1_000);
-    assert_eq!(rig.learn(id(1), silent()).source, Source::Lookup);
+    assert_eq!(rig.learn(id(1), silent()).cache_status, CacheStatus::Miss);
     rig.pass(2_000);
     let found = rig.learn(id(1), down());
     assert_eq!(
-        found.source,
-        Source::Stale,
+        found.cache_status,
+        CacheStatus::Stale,
         "an outage of the directory makes owners silent, and they still serve"
     );
 }
@@ -591,7 +591,7 @@ fn an_owned_session_may_be_stale_only_where_the_builder_says_so() {
     let rig = Rig::new(CachePolicy::new().stale_owned_if_error(Duration::from_secs(10)));
     rig.learn(id(1), owned_by(1, "me"));
     rig.pass(10_000);
-    assert_eq!(rig.learn(id(1), down()).source, Source::Stale);
+    assert_eq!(rig.learn(id(1), down()).cache_status, CacheStatus::Stale);
 }
 
 #[test]

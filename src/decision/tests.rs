@@ -11,50 +11,50 @@ fn machine(name: &str) -> MachineId {
 }
 
 /// Every way a request can come here, told apart as far as a verdict can depend on it.
-fn arrivals() -> Vec<(&'static str, Arrival)> {
+fn origins() -> Vec<(&'static str, RequestOrigin)> {
     vec![
-        ("fresh", Arrival::Fresh),
-        ("cached", Arrival::Cached),
-        ("replayed once", Arrival::Replayed { hops: 1 }),
+        ("fresh", RequestOrigin::Direct),
+        ("cached", RequestOrigin::ReplayCache),
+        ("replayed once", RequestOrigin::Replayed { hops: 1 }),
         (
             "replayed to the limit",
-            Arrival::Replayed { hops: MAX_HOPS },
+            RequestOrigin::Replayed { hops: MAX_HOPS },
         ),
         (
             "replayed past the limit",
-            Arrival::Replayed { hops: u8::MAX },
+            RequestOrigin::Replayed { hops: u8::MAX },
         ),
         (
             "failed at the owner",
-            Arrival::Failed(ReplayFailure {
+            RequestOrigin::Failed(ReplayFailure {
                 machine: Some(machine("owner")),
                 ..ReplayFailure::default()
             }),
         ),
         (
             "failed elsewhere",
-            Arrival::Failed(ReplayFailure {
+            RequestOrigin::Failed(ReplayFailure {
                 machine: Some(machine("other")),
                 ..ReplayFailure::default()
             }),
         ),
         (
             "missed the owner",
-            Arrival::Missed {
+            RequestOrigin::FellBack {
                 machine: machine("owner"),
                 hops: 0,
             },
         ),
         (
             "missed another",
-            Arrival::Missed {
+            RequestOrigin::FellBack {
                 machine: machine("other"),
                 hops: 1,
             },
         ),
         (
             "missed another at the limit",
-            Arrival::Missed {
+            RequestOrigin::FellBack {
                 machine: machine("other"),
                 hops: MAX_HOPS,
             },
@@ -63,8 +63,8 @@ fn arrivals() -> Vec<(&'static str, Arrival)> {
 }
 
 /// What becomes of a request for a live, allowed session of another machine.
-fn elsewhere(arrival: &str) -> Verdict {
-    match arrival {
+fn elsewhere(origin: &str) -> Verdict {
+    match origin {
         "fresh" | "cached" | "replayed once" | "missed another" => Verdict::Replay,
         "failed at the owner" | "failed elsewhere" | "missed the owner" => {
             Verdict::Reject(RejectionCode::OwnerUnreachable)
@@ -129,12 +129,12 @@ fn known(session: &Session, age: Duration, allowed: bool, lease: Lease) -> Looku
 }
 
 /// What is decided, with data that has to be that of the question.
-fn verdict(lookup: Lookup, local: &Local<'_>, arrival: &Arrival) -> Verdict {
+fn verdict(lookup: Lookup, local: &Local<'_>, origin: &RequestOrigin) -> Verdict {
     let asked = match &lookup {
         Lookup::Known(known) => Some(known.session.clone()),
         Lookup::Failed(_) | Lookup::Unknown => None,
     };
-    let decision = decide(lookup, local, arrival);
+    let decision = decide(lookup, local, origin);
     let session = match &decision {
         Decision::Serve { session } | Decision::Claim { seen: session } => Some(session),
         Decision::HandOver { session, owner } => {
@@ -203,7 +203,7 @@ fn every_combination_of_record_machine_and_arrival_has_its_verdict() {
     let mut rows = 0;
     for me in [machine("owner"), machine("me")] {
         for local in locals(&me) {
-            for (name, arrival) in arrivals() {
+            for (name, origin) in origins() {
                 for kind in [
                     LookupErrorKind::Timeout,
                     LookupErrorKind::Unavailable,
@@ -219,11 +219,11 @@ fn every_combination_of_record_machine_and_arrival_has_its_verdict() {
                         LookupErrorKind::Unavailable => LookupError::unavailable("down"),
                         LookupErrorKind::Corrupt => LookupError::corrupt("bad"),
                     };
-                    let seen = verdict(Lookup::Failed(failed), &local, &arrival);
+                    let seen = verdict(Lookup::Failed(failed), &local, &origin);
                     assert_eq!(seen, Verdict::Reject(code));
                     rows += 1;
                 }
-                let seen = verdict(Lookup::Unknown, &local, &arrival);
+                let seen = verdict(Lookup::Unknown, &local, &origin);
                 assert_eq!(seen, Verdict::Reject(RejectionCode::SessionUnknown));
                 rows += 1;
                 for session in sessions() {
@@ -285,7 +285,7 @@ fn every_combination_of_record_machine_and_arrival_has_its_verdict() {
                                 },
                             };
                             assert_eq!(
-                                verdict(known(&session, age, allowed, lease), &local, &arrival),
+                                verdict(known(&session, age, allowed, lease), &local, &origin),
                                 expected,
                                 "{session:?} {local:?} {name} {allowed} {lease:?}"
                             );
@@ -302,13 +302,13 @@ fn every_combination_of_record_machine_and_arrival_has_its_verdict() {
 #[test]
 fn nothing_a_proxy_says_makes_another_machine_serve() {
     let session = Session::owned_by(SessionId::new(uuid::Uuid::nil()), machine("owner"));
-    for (name, arrival) in arrivals() {
+    for (name, origin) in origins() {
         for max_hops in [0, 1, 2, u8::MAX] {
             let me = machine("me");
             let seen = verdict(
                 known(&session, Duration::ZERO, true, leases()[0]),
                 &local(&me, max_hops),
-                &arrival,
+                &origin,
             );
             assert_ne!(seen, Verdict::Pass, "{name}");
         }
@@ -321,9 +321,12 @@ fn no_hops_allowed_still_means_that_a_fresh_request_is_replayed_once() {
     let me = machine("me");
     let found = || known(&session, Duration::ZERO, true, leases()[0]);
     let local = local(&me, 0);
-    assert_eq!(verdict(found(), &local, &Arrival::Fresh), Verdict::Replay);
     assert_eq!(
-        verdict(found(), &local, &Arrival::Replayed { hops: 1 }),
+        verdict(found(), &local, &RequestOrigin::Direct),
+        Verdict::Replay
+    );
+    assert_eq!(
+        verdict(found(), &local, &RequestOrigin::Replayed { hops: 1 }),
         Verdict::Reject(RejectionCode::ReplayLoop)
     );
 }

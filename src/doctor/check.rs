@@ -207,7 +207,7 @@ fn of_answer(facts: &Facts, got: &Got, checks: &mut Topic<'_>) {
         None => checks.add(
             name,
             Unknown,
-            "a machine that did not say its name (it would with `show_internals(true)`)",
+            "a machine that did not say its name (it would with `expose_internals(true)`)",
         ),
     }
     let through = got.via.iter().filter(|via| via.contains("fly.io")).count();

@@ -7,11 +7,12 @@ use super::{
     Explanation,
     find::Case,
     notes::note_on_cache,
-    read::{arrival_read, kind, lease_read, milliseconds, session_read},
+    read::{kind, lease_read, milliseconds, origin_read, session_read},
     shown::Shown,
 };
 use crate::{
-    Arrival, Finding, LookupErrorKind, Reader, Rejection, Replay, Session, Source,
+    CacheStatus, Finding, LookupErrorKind, Rejection, RenderContext, Replay, RequestOrigin,
+    Session,
     cache::{Found, Remembered},
     decision::{Decision, Known, Lookup, decide},
     identity,
@@ -43,8 +44,8 @@ impl Examined<'_> {
         };
         let refused = malformed.map(|why| {
             let rejection = Rejection::malformed(self.policy.machine.clone(), why);
-            let reader = Reader::of(self.head);
-            self.policy.write(rejection, None, None, reader)
+            let context = RenderContext::of(self.head);
+            self.policy.write(rejection, None, None, context)
         });
         let inputs = json!({
             "session": {
@@ -54,8 +55,8 @@ impl Examined<'_> {
             },
             "refused": refused.map(|response| self.response(None, &response, None)),
         });
-        let arrival = self.policy.replay.arrival(self.head);
-        self.explanation(None, finding, &evidence, Vec::new(), &arrival, inputs)
+        let origin = self.policy.replay.origin(self.head);
+        self.explanation(None, finding, &evidence, Vec::new(), &origin, inputs)
     }
 
     async fn of_session(&self, question: &Question) -> Explanation {
@@ -68,11 +69,11 @@ impl Examined<'_> {
         let cached = cached.map(|remembered| {
             let left = remembered.left();
             let mut reading = self.reading(question, &remembered.found);
-            reading["source"] = match answered_from {
-                Source::Stale => json!(Source::Stale),
-                _ => json!(Source::Cache),
+            reading["cacheStatus"] = match answered_from {
+                CacheStatus::Stale => json!(CacheStatus::Stale),
+                _ => json!(CacheStatus::Hit),
             };
-            reading["usable"] = json!(answered_from != Source::Lookup);
+            reading["usable"] = json!(answered_from != CacheStatus::Miss);
             reading["usableForMs"] = milliseconds(left);
             reading
         });
@@ -81,7 +82,7 @@ impl Examined<'_> {
         let not_carried = match &decision {
             Decision::HandOver { session, owner } => self
                 .policy
-                .hand_over(self.head, session, owner, &question.arrival, PREVIEW)
+                .hand_over(self.head, session, owner, &question.origin, PREVIEW)
                 .err(),
             _ => None,
         };
@@ -89,7 +90,7 @@ impl Examined<'_> {
             machine: &self.policy.machine,
             state: self.policy.sessions.node.state(),
             platform: platform.found().ok(),
-            arrival: &question.arrival,
+            origin: &question.origin,
             came_through: self.policy.replay.came_through(self.head),
             session: asked.session.as_ref().ok().and_then(Option::as_ref),
             decision: &decision,
@@ -109,8 +110,8 @@ impl Examined<'_> {
             "cached": cached,
             "directory": directory,
         });
-        let arrival = &question.arrival;
-        self.explanation(Some(question), finding, &evidence, notes, arrival, inputs)
+        let origin = &question.origin;
+        self.explanation(Some(question), finding, &evidence, notes, origin, inputs)
     }
 
     fn explanation(
@@ -119,13 +120,13 @@ impl Examined<'_> {
         finding: Finding,
         evidence: &str,
         mut notes: Vec<String>,
-        arrival: &Arrival,
+        origin: &RequestOrigin,
         mut inputs: Value,
     ) -> Explanation {
         let policy = self.policy;
         let platform = identity::detect();
         let reached = policy.sessions.cache.last_reached();
-        inputs["arrival"] = arrival_read(arrival, policy.replay.came_through(self.head));
+        inputs["origin"] = origin_read(origin, policy.replay.came_through(self.head));
         inputs["machine"] = json!({
             "id": policy.machine,
             "state": policy.sessions.node.state(),
@@ -169,8 +170,8 @@ impl Examined<'_> {
         question: &Question,
         cached: Option<&Remembered>,
         asked: &Found,
-    ) -> Source {
-        let doubt = question.arrival.casts_doubt();
+    ) -> CacheStatus {
+        let doubt = question.origin.casts_doubt();
         let cache = &self.policy.sessions.cache;
         let usable = |cached: &&Remembered| {
             !cached.left().is_zero() && (!doubt || cache.is_recheck(cached.found.age))
@@ -181,9 +182,9 @@ impl Examined<'_> {
             .as_ref()
             .is_err_and(|error| error.kind() != LookupErrorKind::Corrupt);
         match cached {
-            Some(cached) if usable(&cached) => Source::Cache,
-            Some(cached) if !doubt && fails && cached.rescues() => Source::Stale,
-            _ => Source::Lookup,
+            Some(cached) if usable(&cached) => CacheStatus::Hit,
+            Some(cached) if !doubt && fails && cached.rescues() => CacheStatus::Stale,
+            _ => CacheStatus::Miss,
         }
     }
 
@@ -199,7 +200,7 @@ impl Examined<'_> {
                     lease: self.lease(found, session),
                 });
                 let local = policy.local(self.head, question, found.session.as_ref().ok());
-                decide(lookup, &local, &question.arrival)
+                decide(lookup, &local, &question.origin)
             }
             _ => {
                 let lease = |session: &_, _, _| self.lease(found, session);
@@ -210,7 +211,7 @@ impl Examined<'_> {
 
     fn lease(&self, found: &Found, session: &Session) -> Lease {
         let node = &self.policy.sessions.node;
-        node.preview_lease(session, found.asked_at, found.source)
+        node.preview_lease(session, found.asked_at, found.cache_status)
     }
 
     fn reading(&self, question: &Question, found: &Found) -> Value {
@@ -221,7 +222,7 @@ impl Examined<'_> {
         let mine = session.filter(|session| policy.sessions.node.is_me(session.owner()));
         let guard = policy.guard.as_ref();
         json!({
-            "source": found.source,
+            "cacheStatus": found.cache_status,
             "ageMs": milliseconds(found.age),
             "usable": true,
             "session": session.map(|session| session_read(session, found.age, mine.is_some())),
@@ -245,7 +246,7 @@ impl Examined<'_> {
         let (rejection, owner) = match decision {
             Decision::Serve { .. } | Decision::Claim { .. } => return (Value::Null, Value::Null),
             Decision::HandOver { session: of, owner } => {
-                match policy.hand_over(self.head, of, owner, &question.arrival, PREVIEW) {
+                match policy.hand_over(self.head, of, owner, &question.origin, PREVIEW) {
                     Ok(response) => {
                         // The layer fills an empty body with this.
                         let unread = response.headers().get(http::header::LOCATION).is_none();
@@ -264,7 +265,7 @@ impl Examined<'_> {
             }
         };
         let code = json!(rejection.code());
-        let response = policy.write(rejection, session, owner, Reader::of(self.head));
+        let response = policy.write(rejection, session, owner, RenderContext::of(self.head));
         (code, self.response(session, &response, None))
     }
 

@@ -29,11 +29,11 @@ pub struct Explanation {
     /// | member | holds |
     /// | --- | --- |
     /// | `session` | `id`, or its beginning; `extractor`: where the layer looks for it; `malformed`: why it cannot be read |
-    /// | `arrival` | `how` the request came (`fresh`, `replayed`, `failed`, `missed`, `cached`), `hops`, and what the proxy says of it |
+    /// | `origin` | `how` the request came (`direct`, `replayed`, `failed`, `fell-back`, `replay-cache`), `hops`, and what the proxy says of it |
     /// | `machine` | `id`, `state`, and what the `platform` calls it |
     /// | `policy` | what the layer was told to do with requests such as this one |
-    /// | `answeredFrom` | `cache`, `stale` or `lookup`: which of the two readings a request that came now would be judged by |
-    /// | `cached`, `directory` | a reading: `source`, `ageMs`, `usable`, `session` or `failure`, `guardAllows`, `lease`, `verdict`, `code`, and the `response` that would be sent |
+    /// | `answeredFrom` | `hit`, `stale` or `miss`: which of the two readings a request that came now would be judged by |
+    /// | `cached`, `directory` | a reading: `cacheStatus`, `ageMs`, `usable`, `session` or `failure`, `guardAllows`, `lease`, `verdict`, `code`, and the `response` that would be sent |
     /// | `reached` | when the directory last answered and last failed, for any request |
     /// | `refused` | the answer to a request whose session id cannot be read |
     #[serde(flatten)]
@@ -43,7 +43,7 @@ pub struct Explanation {
 /// The members of the inputs in the order of the text.
 const ORDER: [&str; 9] = [
     "session",
-    "arrival",
+    "origin",
     "machine",
     "policy",
     "answeredFrom",

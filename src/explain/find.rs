@@ -1,8 +1,8 @@
 //! From the decision to the finding.
 
 use crate::{
-    Arrival, Finding, LookupError, LookupErrorKind, MachineId, NodeState, OwnerStatus, Rejection,
-    RejectionCode, Session, SessionStatus,
+    Finding, LookupError, LookupErrorKind, MachineId, NodeState, OwnerStatus, Rejection,
+    RejectionCode, RequestOrigin, Session, SessionStatus,
     decision::{Decision, Refusal},
     identity,
     machine::shape,
@@ -16,7 +16,7 @@ pub(super) struct Case<'a> {
     pub(super) machine: &'a MachineId,
     pub(super) state: NodeState,
     pub(super) platform: Option<&'a identity::Found>,
-    pub(super) arrival: &'a Arrival,
+    pub(super) origin: &'a RequestOrigin,
     pub(super) came_through: Option<bool>,
     pub(super) session: Option<&'a Session>,
     /// What becomes of the request if the guard lets it pass.
@@ -146,8 +146,8 @@ impl Case<'_> {
                  or has another id",
             ),
             (RejectionCode::OwnerUnreachable, ..) => {
-                let why = match self.arrival {
-                    Arrival::Failed(failure) => {
+                let why = match self.origin {
+                    RequestOrigin::Failed(failure) => {
                         let after = failure.elapsed.map(|time| time.as_millis());
                         let after = after.map_or_else(String::new, |ms| format!(" after {ms} ms"));
                         format!(" ({}{after})", failure.reason.as_str())
@@ -162,7 +162,7 @@ impl Case<'_> {
                 format!(
                     ": it was replayed {} times, so machines or the proxy disagree on which \
                      machine that is",
-                    self.arrival.hops()
+                    self.origin.hops()
                 ),
             ),
             (code, ..) => (

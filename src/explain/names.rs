@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::{MachineId, NodeState, OwnerStatus, RejectionCode, Source, Verdict};
+use crate::{CacheStatus, MachineId, NodeState, OwnerStatus, RejectionCode, Verdict};
 
 macro_rules! serialize_by_name {
     ($($named:ty),*) => {
@@ -21,6 +21,6 @@ serialize_by_name!(
     MachineId,
     NodeState,
     OwnerStatus,
-    Source,
+    CacheStatus,
     Verdict
 );

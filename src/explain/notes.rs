@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::find::Case;
-use crate::{Arrival, Finding, OwnerStatus, Source};
+use crate::{CacheStatus, Finding, OwnerStatus, RequestOrigin};
 
 impl Case<'_> {
     /// What else is worth a look.
@@ -50,7 +50,7 @@ impl Case<'_> {
             }
             _ => {}
         }
-        if let (Arrival::Replayed { hops }, Some(_)) = (self.arrival, session.owner())
+        if let (RequestOrigin::Replayed { hops }, Some(_)) = (self.origin, session.owner())
             && finding != Finding::ReplayLoop
         {
             notes.push(format!(
@@ -66,7 +66,7 @@ impl Case<'_> {
 pub(super) fn note_on_cache(
     cached: Option<&Value>,
     directory: &Value,
-    from: Source,
+    from: CacheStatus,
 ) -> Option<String> {
     let cached = cached?;
     let owner = |reading: &Value| reading["session"]["owner"].clone();
@@ -74,13 +74,13 @@ pub(super) fn note_on_cache(
     let fails = !directory["failure"].is_null();
     let (age, left) = (&cached["ageMs"], &cached["usableForMs"]);
     match from {
-        Source::Stale => Some(format!(
+        CacheStatus::Stale => Some(format!(
             "While the directory fails, this machine goes by what it read {age} ms ago."
         )),
-        Source::Cache if fails => Some(format!(
+        CacheStatus::Hit if fails => Some(format!(
             "This machine goes by what it read {age} ms ago for {left} ms more."
         )),
-        Source::Cache if !same => Some(format!(
+        CacheStatus::Hit if !same => Some(format!(
             "This machine goes by what it read {age} ms ago, which is no longer what the directory \
              says, for {left} ms more."
         )),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::{
-    Address, Arrival, LookupErrorKind, MachineId, Session, SessionStatus, ownership::Lease,
+    Address, LookupErrorKind, MachineId, RequestOrigin, Session, SessionStatus, ownership::Lease,
 };
 
 pub(super) fn session_read(session: &Session, age: Duration, owned_here: bool) -> Value {
@@ -36,19 +36,19 @@ pub(super) fn kind(kind: LookupErrorKind) -> &'static str {
     }
 }
 
-pub(super) fn arrival_read(arrival: &Arrival, came_through: Option<bool>) -> Value {
-    let mut read = json!({ "hops": arrival.hops(), "cameThrough": came_through });
-    read["how"] = match arrival {
-        Arrival::Fresh => "fresh",
-        Arrival::Cached => "cached",
-        Arrival::Replayed { .. } => "replayed",
-        Arrival::Missed { .. } => "missed",
-        Arrival::Failed(_) => "failed",
+pub(super) fn origin_read(origin: &RequestOrigin, came_through: Option<bool>) -> Value {
+    let mut read = json!({ "hops": origin.hops(), "cameThrough": came_through });
+    read["how"] = match origin {
+        RequestOrigin::Direct => "direct",
+        RequestOrigin::ReplayCache => "replay-cache",
+        RequestOrigin::Replayed { .. } => "replayed",
+        RequestOrigin::FellBack { .. } => "fell-back",
+        RequestOrigin::Failed(_) => "failed",
     }
     .into();
-    match arrival {
-        Arrival::Missed { machine, .. } => read["machine"] = json!(machine),
-        Arrival::Failed(failure) => {
+    match origin {
+        RequestOrigin::FellBack { machine, .. } => read["machine"] = json!(machine),
+        RequestOrigin::Failed(failure) => {
             read["machine"] = json!(failure.machine);
             read["replaySource"] = json!(failure.replay_source);
             read["reason"] = json!(failure.reason.as_str());

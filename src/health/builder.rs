@@ -12,9 +12,9 @@ use crate::{SessionId, ownership::Sessions, policy::Policy};
 #[must_use = "a builder does nothing until it is built"]
 pub struct HealthBuilder {
     sessions: Arc<Sessions>,
-    at: Arc<str>,
-    lately: Duration,
-    patience: Duration,
+    path_prefix: Arc<str>,
+    max_age: Duration,
+    timeout: Duration,
     canary: SessionId,
     directory_is_required: bool,
     shows_machine: bool,
@@ -22,19 +22,19 @@ pub struct HealthBuilder {
 }
 
 impl HealthBuilder {
-    /// Default for [`lately`](Self::lately).
-    pub const DEFAULT_LATELY: Duration = Duration::from_secs(10);
+    /// Default for [`max_age`](Self::max_age).
+    pub const DEFAULT_MAX_AGE: Duration = Duration::from_secs(10);
 
-    /// Default for [`patience`](Self::patience): shorter than what a probe of Kubernetes (1 s) or
+    /// Default for [`timeout`](Self::timeout): shorter than what a probe of Kubernetes (1 s) or
     /// Fly.io waits for an answer.
-    pub const DEFAULT_PATIENCE: Duration = Duration::from_millis(800);
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(800);
 
     pub(super) fn new(policy: &Policy) -> Self {
         Self {
             sessions: Arc::clone(&policy.sessions),
-            at: "".into(),
-            lately: Self::DEFAULT_LATELY,
-            patience: Self::DEFAULT_PATIENCE,
+            path_prefix: "".into(),
+            max_age: Self::DEFAULT_MAX_AGE,
+            timeout: Self::DEFAULT_TIMEOUT,
             canary: SessionId::new(uuid::Uuid::nil()),
             directory_is_required: true,
             shows_machine: false,
@@ -44,9 +44,9 @@ impl HealthBuilder {
 
     /// Sets what stands before `/live` and `/ready` in the paths that the service sees, such as
     /// `/health`; nothing by default, which is right where the router takes the prefix off.
-    pub fn at(mut self, prefix: &str) -> Self {
+    pub fn path_prefix(mut self, prefix: &str) -> Self {
         let inner = prefix.trim_matches('/');
-        self.at = if inner.is_empty() {
+        self.path_prefix = if inner.is_empty() {
             "".into()
         } else {
             format!("/{inner}").into()
@@ -55,16 +55,16 @@ impl HealthBuilder {
     }
 
     /// Maximum age of the directory's last answer, to any request, before it is asked;
-    /// [10 s](Self::DEFAULT_LATELY) by default.
-    pub fn lately(mut self, lately: Duration) -> Self {
-        self.lately = lately;
+    /// [10 s](Self::DEFAULT_MAX_AGE) by default.
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = max_age;
         self
     }
 
     /// The longest wait for the directory, and never longer than the layer's lookup timeout;
-    /// [0.8 s](Self::DEFAULT_PATIENCE) by default. It should be shorter than the prober's own.
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    /// [0.8 s](Self::DEFAULT_TIMEOUT) by default. It should be shorter than the prober's own.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -77,8 +77,8 @@ impl HealthBuilder {
 
     /// Whether a machine is ready although the directory does not answer; it is not by default. It
     /// is reported either way.
-    pub fn tolerate_directory(mut self, tolerate: bool) -> Self {
-        self.directory_is_required = !tolerate;
+    pub fn directory_optional(mut self, optional: bool) -> Self {
+        self.directory_is_required = !optional;
         self
     }
 
@@ -88,14 +88,14 @@ impl HealthBuilder {
         self
     }
 
-    /// Adds a check that the machine needs to be ready: its presence, for one.
+    /// Adds a check that the machine needs to be ready: its heartbeat, for one.
     pub fn check(self, name: impl Into<String>, check: impl HealthCheck) -> Self {
         self.with(name.into(), true, Box::new(check))
     }
 
-    /// Adds a check that is shown, and without which the machine is ready all the same: a watch,
-    /// for one, since without it the freshness bounds still hold.
-    pub fn report(self, name: impl Into<String>, check: impl HealthCheck) -> Self {
+    /// Adds a check that is shown, and without which the machine is ready all the same: a change
+    /// feed, for one, since without it the freshness bounds still hold.
+    pub fn optional_check(self, name: impl Into<String>, check: impl HealthCheck) -> Self {
         self.with(name.into(), false, Box::new(check))
     }
 
@@ -112,9 +112,9 @@ impl HealthBuilder {
     #[must_use]
     pub fn build(self) -> HealthService {
         let health = Health {
-            patience: self.patience.min(self.sessions.cache.timeout()),
+            timeout: self.timeout.min(self.sessions.cache.timeout()),
             sessions: self.sessions,
-            lately: self.lately,
+            max_age: self.max_age,
             canary: self.canary,
             directory_is_required: self.directory_is_required,
             shows_machine: self.shows_machine,
@@ -122,7 +122,7 @@ impl HealthBuilder {
         };
         HealthService {
             health: Arc::new(health),
-            at: self.at,
+            path_prefix: self.path_prefix,
         }
     }
 }

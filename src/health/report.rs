@@ -66,8 +66,8 @@ pub(super) struct Named {
 /// What a machine's health is read from.
 pub(super) struct Health {
     pub(super) sessions: Arc<Sessions>,
-    pub(super) lately: Duration,
-    pub(super) patience: Duration,
+    pub(super) max_age: Duration,
+    pub(super) timeout: Duration,
     pub(super) canary: SessionId,
     pub(super) directory_is_required: bool,
     pub(super) shows_machine: bool,
@@ -104,14 +104,14 @@ impl Health {
         let cache = &self.sessions.cache;
         let last = cache.last_reached();
         let answered = last.answered.filter(|answered| {
-            *answered < self.lately && last.failed.is_none_or(|failed| *answered <= failed)
+            *answered < self.max_age && last.failed.is_none_or(|failed| *answered <= failed)
         });
         if let Some(age) = answered {
             return Check::ok("it answers").with_age(age);
         }
         // As for a replayed request: an answer that is remembered proves nothing.
         let asked = cache.load(self.canary, true);
-        let answer = match select(asked, Delay::new(self.patience)).await {
+        let answer = match select(asked, Delay::new(self.timeout)).await {
             Either::Left((found, _)) => found.session,
             Either::Right(_) => Err(LookupError::timeout(
                 "the session directory did not answer within the time limit",

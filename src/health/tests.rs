@@ -42,11 +42,11 @@ impl Rig {
     fn new() -> Self {
         let (clock, time) = Clock::by_hand();
         let lookup = ByHand::default();
-        let patience = Duration::from_secs(60);
+        let timeout = Duration::from_secs(60);
         let sessions = Sessions::for_test(
             DynLookup::new(lookup.clone()),
             None,
-            patience,
+            timeout,
             CachePolicy::new(),
             1_000,
             clock,
@@ -54,8 +54,8 @@ impl Rig {
         Self {
             health: Arc::new(Health {
                 sessions,
-                lately: Duration::from_secs(10),
-                patience,
+                max_age: Duration::from_secs(10),
+                timeout,
                 canary: SessionId::new(uuid::Uuid::nil()),
                 directory_is_required: true,
                 shows_machine: false,

@@ -28,15 +28,15 @@ pub struct OwnershipLayerBuilder {
     guard: Option<Box<Guard>>,
     directory: Option<DynDirectory>,
     node: Option<Node>,
-    awaits_presence: bool,
+    require_membership: bool,
     claims: Rule,
     takes_over: Rule,
     max_hops: u8,
     tells_owned: bool,
     render: Option<Box<dyn Render>>,
-    show_internals: bool,
+    expose_internals: bool,
     observe: Option<Box<dyn Observe>>,
-    warn_every: Duration,
+    warn_interval: Duration,
 }
 
 impl OwnershipLayerBuilder {
@@ -52,15 +52,15 @@ impl OwnershipLayerBuilder {
             guard: None,
             directory: None,
             node: None,
-            awaits_presence: false,
+            require_membership: false,
             claims: Rule::Always(false),
             takes_over: Rule::Always(false),
             max_hops: OwnershipLayer::DEFAULT_MAX_HOPS,
             tells_owned: true,
             render: None,
-            show_internals: false,
+            expose_internals: false,
             observe: None,
-            warn_every: OwnershipLayer::DEFAULT_WARN_EVERY,
+            warn_interval: OwnershipLayer::DEFAULT_WARN_INTERVAL,
         }
     }
 
@@ -70,7 +70,7 @@ impl OwnershipLayerBuilder {
         self
     }
 
-    /// Which machine this is; what [`detect`] finds by default. Asked once, in
+    /// Which machine this is; what [`detect`](crate::detect) finds by default. Asked once, in
     /// [`build`](Self::build).
     pub fn machine(mut self, identity: impl MachineIdentity) -> Self {
         self.identity = Some(Box::new(identity));
@@ -119,8 +119,8 @@ impl OwnershipLayerBuilder {
     ///
     /// For machines that could be configured otherwise than their fleet, which their presence
     /// checks, and for those that start while the database is down.
-    pub fn awaits_presence(mut self) -> Self {
-        self.awaits_presence = true;
+    pub fn require_membership(mut self) -> Self {
+        self.require_membership = true;
         self
     }
 
@@ -164,7 +164,7 @@ impl OwnershipLayerBuilder {
     }
 
     /// How old what is remembered of a session may be; see [`CachePolicy`] for the defaults.
-    pub fn freshness(mut self, freshness: CachePolicy) -> Self {
+    pub fn cache_policy(mut self, freshness: CachePolicy) -> Self {
         self.freshness = freshness;
         self
     }
@@ -194,12 +194,12 @@ impl OwnershipLayerBuilder {
 
     /// Whether handlers find [`Owned`](crate::Owned) in a request's extensions; they do by default. Without it
     /// an owned request allocates nothing in this layer, where it is the first extension.
-    pub fn tell_owned(mut self, tell: bool) -> Self {
+    pub fn insert_owned(mut self, tell: bool) -> Self {
         self.tells_owned = tell;
         self
     }
 
-    /// Who writes the answers to refused requests; a [`DefaultRenderer`] by default.
+    /// Writes the answers to refused requests; a [`DefaultRenderer`](crate::DefaultRenderer) by default.
     pub fn render(mut self, render: impl Render) -> Self {
         self.render = Some(Box::new(render));
         self
@@ -207,8 +207,8 @@ impl OwnershipLayerBuilder {
 
     /// Whether answers tell machine ids, which help an operator and, a little, an attacker; they
     /// do not by default. Concerns the default renderer: one of your own decides for itself.
-    pub fn show_internals(mut self, show: bool) -> Self {
-        self.show_internals = show;
+    pub fn expose_internals(mut self, show: bool) -> Self {
+        self.expose_internals = show;
         self
     }
 
@@ -219,11 +219,11 @@ impl OwnershipLayerBuilder {
     }
 
     /// How often refusals with one code are said at WARN at most;
-    /// [10 s](OwnershipLayer::DEFAULT_WARN_EVERY) by default. Those that are held back meanwhile are
+    /// [10 s](OwnershipLayer::DEFAULT_WARN_INTERVAL) by default. Those that are held back meanwhile are
     /// said at DEBUG, and counted: see [`Observed`](crate::Observed#levels). With zero, none is held
     /// back.
-    pub fn warn_every(mut self, interval: Duration) -> Self {
-        self.warn_every = interval;
+    pub fn warn_interval(mut self, interval: Duration) -> Self {
+        self.warn_interval = interval;
         self
     }
 }

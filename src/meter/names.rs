@@ -86,9 +86,9 @@ metrics! {
         "Changes that the feed heard, by whether it could read them.";
     FEED_LOSSES Counter, "tower_ownership_feed_connections_lost_total",
         "How often the feed lost its connection, or could not get one.";
-    BEATS Counter, "tower_ownership_presence_beats_total",
+    BEATS Counter, "tower_ownership_heartbeats_total",
         "Heartbeats that this machine tried to write, by whether that worked.";
-    LAST_BEAT Gauge, "tower_ownership_presence_last_beat_timestamp_seconds",
+    LAST_BEAT Gauge, "tower_ownership_heartbeat_last_timestamp_seconds",
         "When this machine's last heartbeat was written, in Unix time.";
     OWNED_SESSIONS Gauge, "tower_ownership_owned_sessions",
         "Sessions that the directory gives to this machine, as of the last time that it was asked.";

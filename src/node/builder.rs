@@ -31,7 +31,7 @@ impl<D: NodeDirectory> NodeBuilder<D> {
     pub(super) fn new(directory: D) -> Self {
         let layer = OwnershipLayer::builder(directory.clone());
         Self {
-            layer: layer.directory(directory.clone()).awaits_presence(),
+            layer: layer.directory(directory.clone()).require_membership(),
             heartbeat: HeartbeatBuilder::new(directory.clone()),
             directory,
             linger: RunningNode::<D>::DEFAULT_LINGER,

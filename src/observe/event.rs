@@ -3,7 +3,7 @@
 use tracing::{debug, info, trace, warn};
 
 use super::{Chain, Observed, Say};
-use crate::{MachineId, OwnerStatus, RejectionCode, Source, Verdict};
+use crate::{CacheStatus, MachineId, OwnerStatus, RejectionCode, Verdict};
 
 impl Observed<'_> {
     /// Writes the event. `say` is asked only of what an operator has to mend.
@@ -16,13 +16,13 @@ impl Observed<'_> {
                     code = self.code().map(RejectionCode::as_str),
                     session = self.session.map(|id| tracing::field::display(id.short())),
                     owner = self.owner.map(MachineId::as_str),
-                    owner.presence = self.presence.map(OwnerStatus::as_str),
+                    owner.status = self.owner_status.map(OwnerStatus::as_str),
                     epoch = self.epoch,
                     me = self.machine.as_str(),
-                    hops = self.arrival.hops(),
+                    hops = self.origin.hops(),
                     replay.failed = self.failure().map(|failure| failure.reason.as_str()),
                     replay.source = self.failure().and_then(|failure| failure.replay_source.as_ref()).map(MachineId::as_str),
-                    source = self.source.map(Source::as_str),
+                    cache = self.cache_status.map(CacheStatus::as_str),
                     age.seconds = self.age.map(|age| age.as_secs_f64()),
                     lookup.seconds = self.lookup_time.map(|time| time.as_secs_f64()),
                     detail = self.detail,

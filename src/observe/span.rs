@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::{Level, Span, Value, field::Empty, level_filters::LevelFilter};
 
 use super::{Chain, Observed};
-use crate::{Arrival, MachineId, OwnerStatus, RejectionCode, SessionId, Source};
+use crate::{CacheStatus, MachineId, OwnerStatus, RejectionCode, RequestOrigin, SessionId};
 
 /// A span, where a subscriber collects it; otherwise nothing that a request would have to carry.
 ///
@@ -16,9 +16,9 @@ pub(crate) struct RequestSpan(Option<Box<Span>>);
 
 impl RequestSpan {
     #[inline]
-    pub(crate) fn begin(session: SessionId, machine: &MachineId, arrival: &Arrival) -> Self {
+    pub(crate) fn begin(session: SessionId, machine: &MachineId, origin: &RequestOrigin) -> Self {
         if Level::DEBUG <= LevelFilter::current() {
-            Self::open(session, machine, arrival.hops())
+            Self::open(session, machine, origin.hops())
         } else {
             Self(None)
         }
@@ -38,13 +38,13 @@ impl RequestSpan {
             code = Empty,
             session = %session.short(),
             owner = Empty,
-            owner.presence = Empty,
+            owner.status = Empty,
             epoch = Empty,
             me = machine.as_str(),
             hops,
             replay.failed = Empty,
             replay.source = Empty,
-            source = Empty,
+            cache = Empty,
             age.seconds = Empty,
             lookup.seconds = Empty,
             detail = Empty,
@@ -66,15 +66,15 @@ impl Observed<'_> {
         record(span, "verdict", Some(self.verdict.as_str()));
         record(span, "code", self.code().map(RejectionCode::as_str));
         record(span, "owner", self.owner.map(MachineId::as_str));
-        let presence = self.presence.map(OwnerStatus::as_str);
-        record(span, "owner.presence", presence);
+        let owner_status = self.owner_status.map(OwnerStatus::as_str);
+        record(span, "owner.status", owner_status);
         record(span, "epoch", self.epoch);
         if let Some(failure) = self.failure() {
             record(span, "replay.failed", Some(failure.reason.as_str()));
             let source = failure.replay_source.as_ref();
             record(span, "replay.source", source.map(MachineId::as_str));
         }
-        record(span, "source", self.source.map(Source::as_str));
+        record(span, "cache", self.cache_status.map(CacheStatus::as_str));
         record(span, "age.seconds", seconds(self.age));
         record(span, "lookup.seconds", seconds(self.lookup_time));
         record(span, "detail", self.detail);

@@ -12,8 +12,8 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::{
-    CachePolicy, LookupError, MachineId, MemoryDirectory, Session, SessionDirectory, SessionId,
-    SessionStatus, Source,
+    CachePolicy, CacheStatus, LookupError, MachineId, MemoryDirectory, Session, SessionDirectory,
+    SessionId, SessionStatus,
     cache::{Cache, Found},
     clock::Clock,
     directory::{DynDirectory, lookup::DynLookup},
@@ -127,7 +127,7 @@ fn a_failed_claim_is_told_as_its_error() {
     let seen = rig.unassigned(1);
     assert!(rig.cache.get(seen.id(), false).is_some(), "it is cached");
     let found = rig.claim(&seen);
-    assert_eq!(found.source, Source::Lookup);
+    assert_eq!(found.cache_status, CacheStatus::Miss);
     assert_eq!(
         found.session.unwrap_err().to_string(),
         "the claim was refused"

@@ -116,7 +116,7 @@ impl Node {
     }
 
     /// Lets a process serve that [waited for its
-    /// membership](crate::OwnershipLayerBuilder::awaits_presence), from what it reads from now on.
+    /// membership](crate::OwnershipLayerBuilder::require_membership), from what it reads from now on.
     pub fn joined(&self) {
         let from = self.0.clock.cut();
         self.0.joined_at.store(from.0, Ordering::Release);

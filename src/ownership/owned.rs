@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{Lease, Lost, Sessions, UntilLost};
-use crate::{Session, Source, clock::Tick};
+use crate::{CacheStatus, Session, clock::Tick};
 
 /// Proof, in a request's extensions, that this machine owns the request's session.
 ///
@@ -41,7 +41,7 @@ use crate::{Session, Source, clock::Tick};
 pub struct Owned {
     session: Session,
     read_at: Tick,
-    source: Source,
+    cache_status: CacheStatus,
     sessions: Arc<Sessions>,
 }
 
@@ -49,13 +49,13 @@ impl Owned {
     pub(crate) fn new(
         session: Session,
         read_at: Tick,
-        source: Source,
+        cache_status: CacheStatus,
         sessions: &Arc<Sessions>,
     ) -> Self {
         Self {
             session,
             read_at,
-            source,
+            cache_status,
             sessions: Arc::clone(sessions),
         }
     }
@@ -83,7 +83,7 @@ impl Owned {
     pub(crate) fn lease(&self) -> Lease {
         self.sessions
             .node
-            .lease(&self.session, self.read_at, self.source)
+            .lease(&self.session, self.read_at, self.cache_status)
     }
 
     /// Completes when this machine has lost the session, or cannot prove any more that it owns it.

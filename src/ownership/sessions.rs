@@ -49,7 +49,7 @@ impl Sessions {
 
     /// What the read allows this machine.
     pub(crate) fn lease(&self, found: &Found, session: &Session) -> Lease {
-        self.node.lease(session, found.asked_at, found.source)
+        self.node.lease(session, found.asked_at, found.cache_status)
     }
 
     /// Becomes the owner of a session that is as it was `seen`.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 #[non_exhaustive]
 pub enum NodeState {
     /// It is not a member of its fleet yet; see
-    /// [`awaits_presence`](crate::OwnershipLayerBuilder::awaits_presence).
+    /// [`require_membership`](crate::OwnershipLayerBuilder::require_membership).
     Joining,
     /// It serves.
     #[default]

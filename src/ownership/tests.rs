@@ -13,8 +13,8 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::{
-    CachePolicy, LookupError, MachineId, MemoryDirectory, OwnerStatus, Session, SessionDirectory,
-    SessionId, SessionStatus, Source,
+    CachePolicy, CacheStatus, LookupError, MachineId, MemoryDirectory, OwnerStatus, Session,
+    SessionDirectory, SessionId, SessionStatus,
     cache::{Cache, Found, Pending},
     clock::Clock,
     directory::{DynDirectory, lookup::DynLookup},
@@ -113,7 +113,7 @@ impl Rig {
         Owned::new(
             found.session.unwrap().unwrap(),
             found.asked_at,
-            found.source,
+            found.cache_status,
             &self.layer,
         )
     }
@@ -204,7 +204,7 @@ fn an_open_stream_asks_no_more_often_where_nothing_is_remembered() {
     let owned = Owned::new(
         found.session.unwrap().unwrap(),
         found.asked_at,
-        found.source,
+        found.cache_status,
         &layer,
     );
     let mut lost = pin!(owned.lost());
@@ -357,7 +357,7 @@ fn who_comes_after_the_claim_finds_it_done() {
     let seen = rig.found().session.unwrap().unwrap();
     rig.layer.claim(&seen).now_or_never().unwrap();
     let late = rig.layer.claim(&seen).now_or_never().unwrap();
-    assert_eq!(late.source, Source::Cache);
+    assert_eq!(late.cache_status, CacheStatus::Hit);
     assert_eq!(rig.claims.load(Ordering::SeqCst), 1);
 }
 
@@ -534,7 +534,7 @@ async fn an_open_stream_keeps_its_session_fresh_and_ends_when_nothing_proves_it_
     );
     let found = layer.cache.load(id(), false).await;
     let session = found.session.unwrap().unwrap();
-    let owned = Owned::new(session, found.asked_at, Source::Lookup, &layer);
+    let owned = Owned::new(session, found.asked_at, CacheStatus::Miss, &layer);
     let mut lost = owned.lost();
     let longer_than_f = Duration::from_millis(2_500);
     assert!(
@@ -558,7 +558,7 @@ fn a_look_apart_tells_the_same_wait_and_begins_none() {
         let found = asked.now_or_never().unwrap();
         let session = found.session.clone().unwrap().unwrap();
         rig.node()
-            .preview_lease(&session, found.asked_at, found.source)
+            .preview_lease(&session, found.asked_at, found.cache_status)
     };
     assert_eq!(look(), Lease::Pending { left: F + SLACK });
     rig.pass(1_000);

@@ -5,7 +5,7 @@ use http::Response;
 
 use super::{Policy, Question};
 use crate::{
-    Arrival, NodeState, Observed, Owned, Reader, Verdict,
+    NodeState, Observed, Owned, RenderContext, RequestOrigin, Verdict,
     decision::{Decision, Refusal, serve},
     observe::RequestSpan,
     ownership::Lease,
@@ -46,11 +46,11 @@ impl Policy {
         refusal: &Refusal,
         owned: &Owned,
         span: &RequestSpan,
-        reader: Reader,
+        context: RenderContext,
     ) -> Response<Bytes> {
         let question = Question {
             session: owned.id(),
-            arrival: Arrival::Fresh,
+            origin: RequestOrigin::Direct,
             claimed: false,
         };
         let seen = Observed {
@@ -63,6 +63,6 @@ impl Policy {
         } else {
             rejection
         };
-        self.refuse(rejection, &seen, span, reader)
+        self.refuse(rejection, &seen, span, context)
     }
 }

@@ -7,8 +7,9 @@ use http::{HeaderValue, Response, header, request::Parts};
 
 use super::{Policy, Question};
 use crate::{
-    Arrival, LookupError, MachineId, MalformedSession, Observed, Reader, Rejection, RejectionCode,
-    Session, SessionId, Verdict, decision::Refusal, observe::RequestSpan, ownership::Lease,
+    LookupError, MachineId, MalformedSession, Observed, Rejection, RejectionCode, RenderContext,
+    RequestOrigin, Session, SessionId, Verdict, decision::Refusal, observe::RequestSpan,
+    ownership::Lease,
 };
 
 impl Policy {
@@ -23,7 +24,7 @@ impl Policy {
         let failed = error.as_ref().map(LookupError::kind);
         let owner = session.as_ref().and_then(Session::owner);
         let machine = self.machine.clone();
-        let rejection = Rejection::of(*code, machine, owner, &question.arrival, failed);
+        let rejection = Rejection::of(*code, machine, owner, &question.origin, failed);
         match (code, lease, failed) {
             (RejectionCode::SessionMoving, Some(Lease::Pending { left }), _) => {
                 rejection.retry_in(Duration::from_millis(*left))
@@ -40,7 +41,12 @@ impl Policy {
     pub(crate) fn malformed(&self, head: &Parts, malformed: MalformedSession) -> Response<Bytes> {
         let rejection = Rejection::malformed(self.machine.clone(), malformed);
         let seen = self.saw(Verdict::Reject(rejection.code()));
-        self.refuse(rejection, &seen, &RequestSpan::default(), Reader::of(head))
+        self.refuse(
+            rejection,
+            &seen,
+            &RequestSpan::default(),
+            RenderContext::of(head),
+        )
     }
 
     /// Answers in the place of an application that does not hold a session it should hold.
@@ -48,14 +54,14 @@ impl Policy {
         &self,
         session: SessionId,
         span: &RequestSpan,
-        reader: Reader,
+        context: RenderContext,
     ) -> Response<Bytes> {
         let machine = self.machine.clone();
         let rejection = Rejection::of(
             RejectionCode::SessionAbsent,
             machine,
             None,
-            &Arrival::Fresh,
+            &RequestOrigin::Direct,
             None,
         );
         let seen = Observed {
@@ -63,7 +69,7 @@ impl Policy {
             owner: Some(&self.machine),
             ..self.saw(Verdict::Reject(rejection.code()))
         };
-        self.refuse(rejection, &seen, span, reader)
+        self.refuse(rejection, &seen, span, context)
     }
 
     /// Tells of a refusal and writes it.
@@ -72,7 +78,7 @@ impl Policy {
         rejection: Rejection,
         seen: &Observed<'_>,
         span: &RequestSpan,
-        reader: Reader,
+        context: RenderContext,
     ) -> Response<Bytes> {
         let refused = Observed {
             verdict: Verdict::Reject(rejection.code()),
@@ -80,7 +86,7 @@ impl Policy {
             ..*seen
         };
         self.tell(&refused, span);
-        self.write(rejection, seen.session, seen.owner, reader)
+        self.write(rejection, seen.session, seen.owner, context)
     }
 
     /// Writes a refusal, without an event.
@@ -89,25 +95,25 @@ impl Policy {
         rejection: Rejection,
         session: Option<SessionId>,
         owner: Option<&MachineId>,
-        reader: Reader,
+        context: RenderContext,
     ) -> Response<Bytes> {
         let rejection = match session {
             Some(session) => rejection.for_session(session, owner),
             None => rejection,
         };
-        let mut response = self.render.render(&rejection, reader);
+        let mut response = self.render.render(&rejection, context);
         response.extensions_mut().insert(rejection);
-        finish(response, reader)
+        finish(response, context)
     }
 }
 
 /// What holds for every answer of ours: it is about this moment and this machine, so no cache may
 /// keep it, and HEAD has no body.
-pub(super) fn finish(mut response: Response<Bytes>, reader: Reader) -> Response<Bytes> {
+pub(super) fn finish(mut response: Response<Bytes>, context: RenderContext) -> Response<Bytes> {
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if reader.head_only {
+    if context.head_only {
         response.body_mut().clear();
     }
     response

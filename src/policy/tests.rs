@@ -48,7 +48,7 @@ fn serve(
         .session(Header::named("x-session").unwrap())
         .machine("me".parse::<MachineId>().unwrap())
         .replay(FlyReplay::new())
-        .tell_owned(tells_owned)
+        .insert_owned(tells_owned)
         .on_verdict(move |seen: &Observed<'_>| {
             let verdicts = {
                 let mut told = tells.lock().unwrap();

@@ -80,7 +80,7 @@ impl<S> Probed<S> {
     fn verify(&self, head: &Parts) -> Option<Verified> {
         let session = self.policy.extract.session(head).ok()??;
         let nonce = self.secret.asked(&head.headers, session)?;
-        let what = match self.policy.replay.arrival(head).hops() {
+        let what = match self.policy.replay.origin(head).hops() {
             0 => ARRIVED,
             _ => REPLAYED,
         };

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{
-    Form, Reader, Render, grpc,
+    Render, RenderContext, ResponseFormat, grpc,
     internals::{Internals, whole_seconds},
     page, problem,
 };
@@ -50,7 +50,7 @@ const VARY: HeaderValue = HeaderValue::from_static("Accept, Content-Type");
 /// # The problem document
 /// `type`, `title`, `status` and `detail` as RFC 9457 defines them; `code`; `timestamp` (RFC 3339,
 /// milliseconds); `sessionId` where the client named one; `retryAfter` in seconds where waiting
-/// helps; `machine` and `owner` where [internals are shown](Self::show_internals).
+/// helps; `machine` and `owner` where [internals are shown](Self::expose_internals).
 ///
 /// `replay-not-honoured` goes along with every replay, and is read only where no proxy acts on one.
 /// It is written once, so it has no `sessionId` and no `timestamp`, unless internals are shown.
@@ -77,7 +77,7 @@ const VARY: HeaderValue = HeaderValue::from_static("Accept, Content-Type");
 #[derive(Clone, Debug)]
 pub struct DefaultRenderer {
     problem_base: Cow<'static, str>,
-    show_internals: bool,
+    expose_internals: bool,
     /// The answers that go along with replays, by form, each with the status it was asked for;
     /// written when first needed.
     unread: [OnceLock<(StatusCode, Response<Bytes>)>; 4],
@@ -89,7 +89,7 @@ impl DefaultRenderer {
     pub const fn new() -> Self {
         Self {
             problem_base: Cow::Borrowed(PROBLEM_BASE),
-            show_internals: false,
+            expose_internals: false,
             unread: [const { OnceLock::new() }; 4],
         }
     }
@@ -99,8 +99,8 @@ impl DefaultRenderer {
     ///
     /// Off by default. It helps operators, and shows all clients how the service is built.
     #[must_use]
-    pub fn show_internals(mut self, show: bool) -> Self {
-        self.show_internals = show;
+    pub fn expose_internals(mut self, show: bool) -> Self {
+        self.expose_internals = show;
         self
     }
 
@@ -119,7 +119,7 @@ impl DefaultRenderer {
     }
 
     fn internals<'a>(&self, rejection: &'a Rejection) -> Internals<'a> {
-        if self.show_internals {
+        if self.expose_internals {
             Internals {
                 machine: Some(rejection.machine().as_str()),
                 owner: rejection.owner().map(MachineId::as_str),
@@ -132,22 +132,22 @@ impl DefaultRenderer {
     /// The answer that goes along with a replay, for a client behind no proxy that acts on it. Every
     /// replay carries one, and in a healthy fleet no client reads any: so it is written once, without
     /// the session and the time.
-    fn unread(&self, rejection: &Rejection, reader: Reader) -> Option<Response<Bytes>> {
+    fn unread(&self, rejection: &Rejection, context: RenderContext) -> Option<Response<Bytes>> {
         if rejection.code() != RejectionCode::ReplayNotHonoured
-            || self.show_internals
-            || reader.head_only
+            || self.expose_internals
+            || context.head_only
         {
             return None;
         }
-        let unread = match (reader.form, reader.may_repeat) {
-            (Form::Problem, _) => &self.unread[0],
-            (Form::Html, true) => &self.unread[1],
-            (Form::Html, false) => &self.unread[2],
-            (Form::Grpc, _) => &self.unread[3],
+        let unread = match (context.format, context.may_repeat) {
+            (ResponseFormat::Problem, _) => &self.unread[0],
+            (ResponseFormat::Html, true) => &self.unread[1],
+            (ResponseFormat::Html, false) => &self.unread[2],
+            (ResponseFormat::Grpc, _) => &self.unread[3],
         };
         let unread = unread.get_or_init(|| {
             let general = rejection.clone().for_no_session();
-            (rejection.status(), self.render_at(&general, reader, None))
+            (rejection.status(), self.render_at(&general, context, None))
         });
         // A layer has one replay, and that one status; a renderer may serve several layers.
         (unread.0 == rejection.status()).then(|| {
@@ -166,32 +166,32 @@ impl DefaultRenderer {
     fn render_at(
         &self,
         rejection: &Rejection,
-        reader: Reader,
+        context: RenderContext,
         now: Option<SystemTime>,
     ) -> Response<Bytes> {
         let internals = self.internals(rejection);
         let mut headers = HeaderMap::with_capacity(12);
         common(rejection, internals, &mut headers);
-        let (status, body) = match reader.form {
-            Form::Grpc => {
+        let (status, body) = match context.format {
+            ResponseFormat::Grpc => {
                 grpc::write(rejection, &mut headers);
                 (StatusCode::OK, Vec::new())
             }
-            Form::Html => {
+            ResponseFormat::Html => {
                 headers.insert(header::CONTENT_TYPE, page::CONTENT_TYPE);
                 headers.insert(header::CONTENT_SECURITY_POLICY, page::POLICY);
-                let page = page::write(rejection, reader, internals, now);
+                let page = page::write(rejection, context, internals, now);
                 (rejection.status(), page.into_bytes())
             }
-            Form::Problem => {
+            ResponseFormat::Problem => {
                 headers.insert(header::CONTENT_TYPE, problem::CONTENT_TYPE);
                 let problem = problem::write(rejection, &self.problem_base, internals, now);
                 (rejection.status(), problem)
             }
         };
-        let body = if reader.head_only {
+        let body = if context.head_only {
             // Servers would count the body that is left, and say that the GET has none either.
-            if reader.form != Form::Grpc {
+            if context.format != ResponseFormat::Grpc {
                 headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
             }
             Bytes::new()
@@ -212,9 +212,9 @@ impl Default for DefaultRenderer {
 }
 
 impl Render for DefaultRenderer {
-    fn render(&self, rejection: &Rejection, reader: Reader) -> Response<Bytes> {
-        self.unread(rejection, reader)
-            .unwrap_or_else(|| self.render_at(rejection, reader, Some(SystemTime::now())))
+    fn render(&self, rejection: &Rejection, context: RenderContext) -> Response<Bytes> {
+        self.unread(rejection, context)
+            .unwrap_or_else(|| self.render_at(rejection, context, Some(SystemTime::now())))
     }
 }
 

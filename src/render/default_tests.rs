@@ -4,33 +4,41 @@ use std::time::UNIX_EPOCH;
 use serde_json::Value;
 
 use super::*;
-use crate::{Arrival, NotReplayable, RejectionCode, SessionId};
+use crate::{NotReplayable, RejectionCode, RequestOrigin, SessionId};
 
 const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
-const FORMS: [Form; 3] = [Form::Problem, Form::Html, Form::Grpc];
+const FORMS: [ResponseFormat; 3] = [
+    ResponseFormat::Problem,
+    ResponseFormat::Html,
+    ResponseFormat::Grpc,
+];
 
 fn rejection(code: RejectionCode) -> Rejection {
     let machine = MachineId::parse("refusing-machine").unwrap();
     let owner = MachineId::parse("owning-machine").unwrap();
-    Rejection::of(code, machine, None, &Arrival::Fresh, None)
+    Rejection::of(code, machine, None, &RequestOrigin::Direct, None)
         .for_session(SessionId::parse(SESSION).unwrap(), Some(&owner))
 }
 
-fn reader(form: Form) -> Reader {
-    Reader {
-        form,
+fn context(format: ResponseFormat) -> RenderContext {
+    RenderContext {
+        format,
         may_repeat: true,
         head_only: false,
     }
 }
 
-fn rendered(renderer: &DefaultRenderer, rejection: &Rejection, form: Form) -> Response<Bytes> {
+fn rendered(
+    renderer: &DefaultRenderer,
+    rejection: &Rejection,
+    format: ResponseFormat,
+) -> Response<Bytes> {
     let now = UNIX_EPOCH + Duration::from_millis(1_700_000_000_042);
-    renderer.render_at(rejection, reader(form), Some(now))
+    renderer.render_at(rejection, context(format), Some(now))
 }
 
 fn problem(renderer: &DefaultRenderer, rejection: &Rejection) -> Value {
-    serde_json::from_slice(rendered(renderer, rejection, Form::Problem).body()).unwrap()
+    serde_json::from_slice(rendered(renderer, rejection, ResponseFormat::Problem).body()).unwrap()
 }
 
 /// Everything a client can see, as one text.
@@ -47,9 +55,9 @@ fn every_form_of_every_code_keeps_the_contract() {
             let response = rendered(&renderer, &rejection(code), form);
             let headers = response.headers();
             let (status, content_type) = match form {
-                Form::Problem => (code.status(), "application/problem+json"),
-                Form::Html => (code.status(), "text/html; charset=utf-8"),
-                Form::Grpc => (StatusCode::OK, "application/grpc"),
+                ResponseFormat::Problem => (code.status(), "application/problem+json"),
+                ResponseFormat::Html => (code.status(), "text/html; charset=utf-8"),
+                ResponseFormat::Grpc => (StatusCode::OK, "application/grpc"),
             };
             assert_eq!(response.status(), status, "{code:?} {form:?}");
             assert_eq!(headers["content-type"], content_type);
@@ -61,10 +69,10 @@ fn every_form_of_every_code_keeps_the_contract() {
                 .get("retry-after")
                 .map(|value| value.to_str().unwrap().parse().unwrap());
             assert_eq!(retry_after, code.retry_after().map(|wait| wait.as_secs()));
-            assert_eq!(response.body().is_empty(), form == Form::Grpc);
+            assert_eq!(response.body().is_empty(), form == ResponseFormat::Grpc);
             assert_eq!(
                 headers.contains_key("content-security-policy"),
-                form == Form::Html
+                form == ResponseFormat::Html
             );
         }
     }
@@ -97,7 +105,7 @@ fn a_session_that_nobody_named_is_not_made_up() {
     let rejection = Rejection::new(RejectionCode::SessionMalformed, machine, "Why.");
     let renderer = DefaultRenderer::new();
     assert!(problem(&renderer, &rejection).get("sessionId").is_none());
-    let page = rendered(&renderer, &rejection, Form::Html);
+    let page = rendered(&renderer, &rejection, ResponseFormat::Html);
     assert!(!visible(&page).contains("<dt>Session</dt>"));
 }
 
@@ -107,17 +115,17 @@ fn no_answer_names_a_machine_unless_it_was_asked_to() {
         for form in FORMS {
             let hidden = visible(&rendered(&DefaultRenderer::new(), &rejection(code), form));
             assert!(!hidden.contains("-machine"), "{code:?} {form:?}: {hidden}");
-            let renderer = DefaultRenderer::new().show_internals(true);
+            let renderer = DefaultRenderer::new().expose_internals(true);
             let shown = rendered(&renderer, &rejection(code), form);
             assert_eq!(shown.headers()["ownership-machine"], "refusing-machine");
             assert_eq!(shown.headers()["ownership-owner"], "owning-machine");
-            if form != Form::Grpc {
+            if form != ResponseFormat::Grpc {
                 let body = std::str::from_utf8(shown.body()).unwrap();
                 assert!(body.contains("refusing-machine") && body.contains("owning-machine"));
             }
         }
     }
-    let renderer = DefaultRenderer::new().show_internals(true);
+    let renderer = DefaultRenderer::new().expose_internals(true);
     let problem = problem(&renderer, &rejection(RejectionCode::OwnerUnreachable));
     assert_eq!(problem["machine"], "refusing-machine");
     assert_eq!(problem["owner"], "owning-machine");
@@ -128,15 +136,15 @@ fn head_gets_the_headers_of_get_and_no_body() {
     for &code in RejectionCode::ALL {
         for form in FORMS {
             let get = rendered(&DefaultRenderer::new(), &rejection(code), form);
-            let reader = Reader {
+            let context = RenderContext {
                 head_only: true,
-                ..reader(form)
+                ..context(form)
             };
-            let mut head = DefaultRenderer::new().render(&rejection(code), reader);
+            let mut head = DefaultRenderer::new().render(&rejection(code), context);
             assert!(head.body().is_empty());
             // A server counts the body for itself, which for HEAD is the wrong one.
             let counted = head.headers_mut().remove(header::CONTENT_LENGTH);
-            let length = (form != Form::Grpc).then(|| get.body().len().to_string());
+            let length = (form != ResponseFormat::Grpc).then(|| get.body().len().to_string());
             assert_eq!(counted.map(|it| it.to_str().unwrap().to_owned()), length);
             assert_eq!(head.status(), get.status());
             assert_eq!(head.headers(), get.headers());
@@ -155,7 +163,7 @@ fn the_status_of_the_circumstances_wins_over_the_codes() {
     for (rejection, status) in rejections {
         let renderer = DefaultRenderer::default();
         assert_eq!(problem(&renderer, &rejection)["status"], status);
-        let page = rendered(&renderer, &rejection, Form::Html);
+        let page = rendered(&renderer, &rejection, ResponseFormat::Html);
         assert_eq!(page.status().as_u16(), status);
     }
 }
@@ -220,21 +228,25 @@ fn the_answer_of_a_replay_is_written_once_for_all_sessions() {
     };
     let one = of("807efe44-d63e-4a24-88f5-dbe96112830a");
     let other = of("1f0c5a52-3c1f-4d57-9a50-0d4c8f2f6b11");
-    for form in [Form::Problem, Form::Html, Form::Grpc] {
+    for form in [
+        ResponseFormat::Problem,
+        ResponseFormat::Html,
+        ResponseFormat::Grpc,
+    ] {
         for may_repeat in [false, true] {
-            let reader = Reader {
+            let context = RenderContext {
                 may_repeat,
-                ..reader(form)
+                ..context(form)
             };
             let (one, other) = (
-                renderer.render(&one, reader),
-                renderer.render(&other, reader),
+                renderer.render(&one, context),
+                renderer.render(&other, context),
             );
             assert_eq!(one.headers(), other.headers());
             assert_eq!(one.body().as_ptr(), other.body().as_ptr(), "{form:?}");
             let written = renderer.render_at(
                 &rejection(RejectionCode::ReplayNotHonoured).for_no_session(),
-                reader,
+                context,
                 None,
             );
             assert_eq!(one.status(), written.status());
@@ -242,7 +254,7 @@ fn the_answer_of_a_replay_is_written_once_for_all_sessions() {
             assert_eq!(one.body(), written.body());
         }
     }
-    let shows = DefaultRenderer::new().show_internals(true);
+    let shows = DefaultRenderer::new().expose_internals(true);
     let named = problem(&shows, &one);
     assert_eq!(named["sessionId"], "807efe44-d63e-4a24-88f5-dbe96112830a");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The machines behind an answer, as far as the reader may know them.
+/// The machines behind an answer, as far as its reader may know them.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Internals<'a> {
     pub(super) machine: Option<&'a str>,

@@ -2,16 +2,16 @@
 
 use http::{HeaderMap, Method, header, request::Parts};
 
-use super::Form;
+use super::ResponseFormat;
 
-pub(super) fn form(head: &Parts) -> Form {
+pub(super) fn format(head: &Parts) -> ResponseFormat {
     // gRPC is always a POST, which spares every other method one look at the headers.
     if head.method == Method::POST && is_grpc(&head.headers) {
-        Form::Grpc
+        ResponseFormat::Grpc
     } else if prefers_page(&head.headers) {
-        Form::Html
+        ResponseFormat::Html
     } else {
-        Form::Problem
+        ResponseFormat::Problem
     }
 }
 

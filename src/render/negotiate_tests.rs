@@ -2,7 +2,7 @@ use http::{HeaderName, HeaderValue, Request};
 use proptest::prelude::*;
 
 use super::*;
-use crate::Reader;
+use crate::RenderContext;
 
 const CHROME: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7";
 
@@ -16,92 +16,113 @@ fn head(method: &str, headers: &[(&str, &str)]) -> Parts {
 
 #[test]
 fn accept_decides_between_a_page_and_a_problem() {
-    let table: &[(&[&str], Form)] = &[
+    let table: &[(&[&str], ResponseFormat)] = &[
         // Nobody says anything, or everything will do.
-        (&[], Form::Problem),
-        (&[""], Form::Problem),
-        (&["*/*"], Form::Problem),
-        (&["*"], Form::Problem),
+        (&[], ResponseFormat::Problem),
+        (&[""], ResponseFormat::Problem),
+        (&["*/*"], ResponseFormat::Problem),
+        (&["*"], ResponseFormat::Problem),
         // Browsers on their way to a page.
-        (&[CHROME], Form::Html),
+        (&[CHROME], ResponseFormat::Html),
         (
             &["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"],
-            Form::Html,
+            ResponseFormat::Html,
         ),
-        (&["text/html, */*"], Form::Html),
-        (&["application/xhtml+xml"], Form::Html),
-        (&["Application/XHTML+xml;q=0.5"], Form::Html),
-        (&["TEXT/HTML"], Form::Html),
-        (&["text/html;charset=utf-8"], Form::Html),
+        (&["text/html, */*"], ResponseFormat::Html),
+        (&["application/xhtml+xml"], ResponseFormat::Html),
+        (&["Application/XHTML+xml;q=0.5"], ResponseFormat::Html),
+        (&["TEXT/HTML"], ResponseFormat::Html),
+        (&["text/html;charset=utf-8"], ResponseFormat::Html),
         (
             &["text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"],
-            Form::Html,
+            ResponseFormat::Html,
         ),
         // Browsers in the service of a page.
         (
             &["image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"],
-            Form::Problem,
+            ResponseFormat::Problem,
         ),
-        (&["text/css,*/*;q=0.1"], Form::Problem),
-        (&["text/event-stream"], Form::Problem),
-        (&["text/*"], Form::Problem),
+        (&["text/css,*/*;q=0.1"], ResponseFormat::Problem),
+        (&["text/event-stream"], ResponseFormat::Problem),
+        (&["text/*"], ResponseFormat::Problem),
         (
             &["text/markdown, application/graphql-response+json"],
-            Form::Problem,
+            ResponseFormat::Problem,
         ),
-        (&["application/json, text/plain, */*"], Form::Problem),
+        (
+            &["application/json, text/plain, */*"],
+            ResponseFormat::Problem,
+        ),
         // Both are named: the higher one, and a page where they are level.
-        (&["application/json, text/html"], Form::Html),
-        (&["application/json, text/html;q=0.9"], Form::Problem),
+        (&["application/json, text/html"], ResponseFormat::Html),
+        (
+            &["application/json, text/html;q=0.9"],
+            ResponseFormat::Problem,
+        ),
         (
             &["application/problem+json, text/html;q=0.9"],
-            Form::Problem,
+            ResponseFormat::Problem,
         ),
-        (&["application/json;q=0.8, text/html;q=0.9"], Form::Html),
-        (&["text/html;q=0.5, */*"], Form::Problem),
-        (&["text/html;q=0.5, application/*"], Form::Problem),
+        (
+            &["application/json;q=0.8, text/html;q=0.9"],
+            ResponseFormat::Html,
+        ),
+        (&["text/html;q=0.5, */*"], ResponseFormat::Problem),
+        (&["text/html;q=0.5, application/*"], ResponseFormat::Problem),
         (
             &["text/html;q=0.5, application/json;q=0.1, */*"],
-            Form::Html,
+            ResponseFormat::Html,
         ),
         // We send text/html, so what is said of it counts more than what is said of its sibling.
-        (&["text/html;q=0, application/xhtml+xml"], Form::Problem),
-        (&["text/html;q=0, */*"], Form::Problem),
-        (&["text/html;q=0"], Form::Problem),
-        (&["text/html;q=0.000"], Form::Problem),
+        (
+            &["text/html;q=0, application/xhtml+xml"],
+            ResponseFormat::Problem,
+        ),
+        (&["text/html;q=0, */*"], ResponseFormat::Problem),
+        (&["text/html;q=0"], ResponseFormat::Problem),
+        (&["text/html;q=0.000"], ResponseFormat::Problem),
         // Several headers are one list.
-        (&["application/json;q=0.5", "text/html"], Form::Html),
-        (&["text/html;q=0.5", "application/json"], Form::Problem),
-        (&["*/*", "text/html"], Form::Html),
+        (
+            &["application/json;q=0.5", "text/html"],
+            ResponseFormat::Html,
+        ),
+        (
+            &["text/html;q=0.5", "application/json"],
+            ResponseFormat::Problem,
+        ),
+        (&["*/*", "text/html"], ResponseFormat::Html),
         // Weights that cannot be read: the range says nothing.
-        (&["text/html;q=high"], Form::Problem),
-        (&["text/html;q="], Form::Problem),
-        (&["text/html;q=1.5"], Form::Problem),
-        (&["text/html;q=-1"], Form::Problem),
-        (&["text/html;q=2"], Form::Problem),
-        (&["application/json;q=x, text/html;q=0.1"], Form::Html),
+        (&["text/html;q=high"], ResponseFormat::Problem),
+        (&["text/html;q="], ResponseFormat::Problem),
+        (&["text/html;q=1.5"], ResponseFormat::Problem),
+        (&["text/html;q=-1"], ResponseFormat::Problem),
+        (&["text/html;q=2"], ResponseFormat::Problem),
+        (
+            &["application/json;q=x, text/html;q=0.1"],
+            ResponseFormat::Html,
+        ),
         // Weights as they are really written.
-        (&["text/html;Q=0.9, */*;q=0.8"], Form::Html),
+        (&["text/html;Q=0.9, */*;q=0.8"], ResponseFormat::Html),
         (
             &["text/html ; q=0.70001 , application/json ; q=0.7"],
-            Form::Html,
+            ResponseFormat::Html,
         ),
-        (&["text/html;q=1.000"], Form::Html),
-        (&["text/html;q=1."], Form::Html),
+        (&["text/html;q=1.000"], ResponseFormat::Html),
+        (&["text/html;q=1."], ResponseFormat::Html),
         // Separators in quotes separate nothing.
-        (&[r#"image/png;x="a,text/html""#], Form::Problem),
+        (&[r#"image/png;x="a,text/html""#], ResponseFormat::Problem),
         (
             &[r#"text/html;x="\",;q=0";q=0.9, application/json;q=0.8"#],
-            Form::Html,
+            ResponseFormat::Html,
         ),
         // Debris.
-        (&[",,;;,", ";q=1", "text/html"], Form::Html),
-        (&["text/htm", "text/html5", "text"], Form::Problem),
+        (&[",,;;,", ";q=1", "text/html"], ResponseFormat::Html),
+        (&["text/htm", "text/html5", "text"], ResponseFormat::Problem),
     ];
     for (accept, form) in table {
         let headers: Vec<_> = accept.iter().map(|value| ("accept", *value)).collect();
         for method in ["GET", "HEAD", "POST"] {
-            let found = Reader::of(&head(method, &headers)).form;
+            let found = RenderContext::of(&head(method, &headers)).format;
             assert_eq!(found, *form, "{method} {accept:?}");
         }
     }
@@ -110,24 +131,35 @@ fn accept_decides_between_a_page_and_a_problem() {
 #[test]
 fn the_content_type_decides_on_grpc() {
     for (method, content_type, form) in [
-        ("POST", "application/grpc", Form::Grpc),
-        ("POST", "application/grpc+proto", Form::Grpc),
-        ("POST", "application/grpc;charset=utf-8", Form::Grpc),
-        ("POST", "Application/gRPC ; x=y", Form::Grpc),
-        ("POST", "application/grpc-web", Form::Problem),
-        ("POST", "application/grpc-web+proto", Form::Problem),
-        ("POST", "application/grpc-web-text", Form::Problem),
-        ("POST", "application/grpcish", Form::Problem),
-        ("POST", "application/connect+proto", Form::Problem),
-        ("POST", "application/grp", Form::Problem),
-        ("POST", "", Form::Problem),
-        ("GET", "application/grpc", Form::Problem),
+        ("POST", "application/grpc", ResponseFormat::Grpc),
+        ("POST", "application/grpc+proto", ResponseFormat::Grpc),
+        (
+            "POST",
+            "application/grpc;charset=utf-8",
+            ResponseFormat::Grpc,
+        ),
+        ("POST", "Application/gRPC ; x=y", ResponseFormat::Grpc),
+        ("POST", "application/grpc-web", ResponseFormat::Problem),
+        (
+            "POST",
+            "application/grpc-web+proto",
+            ResponseFormat::Problem,
+        ),
+        ("POST", "application/grpc-web-text", ResponseFormat::Problem),
+        ("POST", "application/grpcish", ResponseFormat::Problem),
+        ("POST", "application/connect+proto", ResponseFormat::Problem),
+        ("POST", "application/grp", ResponseFormat::Problem),
+        ("POST", "", ResponseFormat::Problem),
+        ("GET", "application/grpc", ResponseFormat::Problem),
     ] {
-        let found = Reader::of(&head(method, &[("content-type", content_type)])).form;
+        let found = RenderContext::of(&head(method, &[("content-type", content_type)])).format;
         assert_eq!(found, form, "{method} {content_type}");
     }
     let both = [("content-type", "application/grpc"), ("accept", CHROME)];
-    assert_eq!(Reader::of(&head("POST", &both)).form, Form::Grpc);
+    assert_eq!(
+        RenderContext::of(&head("POST", &both)).format,
+        ResponseFormat::Grpc
+    );
 }
 
 #[test]
@@ -140,20 +172,20 @@ fn only_harmless_requests_are_repeated() {
         ("DELETE", false, false),
         ("OPTIONS", false, false),
     ] {
-        let reader = Reader::of(&head(method, &[]));
-        assert_eq!(reader.may_repeat, may_repeat, "{method}");
-        assert_eq!(reader.head_only, head_only, "{method}");
+        let context = RenderContext::of(&head(method, &[]));
+        assert_eq!(context.may_repeat, may_repeat, "{method}");
+        assert_eq!(context.head_only, head_only, "{method}");
     }
 }
 
-fn form_of(accept: &[Vec<u8>]) -> Form {
+fn form_of(accept: &[Vec<u8>]) -> ResponseFormat {
     let mut parts = head("GET", &[]);
     for value in accept {
         if let Ok(value) = HeaderValue::from_bytes(value) {
             parts.headers.append(header::ACCEPT, value);
         }
     }
-    Reader::of(&parts).form
+    RenderContext::of(&parts).format
 }
 
 proptest! {
@@ -171,8 +203,8 @@ proptest! {
                 parts.headers.append(name, value);
             }
         }
-        let reader = Reader::of(&parts);
-        prop_assert_eq!(reader.may_repeat, !post);
+        let context = RenderContext::of(&parts);
+        prop_assert_eq!(context.may_repeat, !post);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 use http::HeaderValue;
 
 use super::{
-    Reader,
+    RenderContext,
     internals::{Internals, whole_seconds},
     template::Template,
 };
@@ -34,13 +34,13 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(|| Template::new(include_str
 /// Writes the page.
 pub(super) fn write(
     rejection: &Rejection,
-    reader: Reader,
+    context: RenderContext,
     internals: Internals<'_>,
     now: Option<SystemTime>,
 ) -> String {
     let words = rejection.page();
-    let wait = rejection.retry_after().filter(|_| reader.may_repeat);
-    let again = reader.may_repeat && words.may_change;
+    let wait = rejection.retry_after().filter(|_| context.may_repeat);
+    let again = context.may_repeat && words.may_change;
     let session = rejection.session().as_ref().map(SessionId::to_string);
     let time = now.map(|now| humantime::format_rfc3339_seconds(now).to_string());
     TEMPLATE.fill(|name| {
@@ -48,7 +48,7 @@ pub(super) fn write(
             "mood" => words.mood.as_str().into(),
             "headline" => words.headline.into(),
             "sentence" => words.sentence.into(),
-            "advice" if reader.may_repeat => words.advice.into(),
+            "advice" if context.may_repeat => words.advice.into(),
             "advice" => words.after_sending.into(),
             "detail" => rejection.detail().into(),
             "code" => rejection.code().as_str().into(),

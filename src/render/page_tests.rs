@@ -4,7 +4,7 @@ use http::StatusCode;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::{Arrival, Form, MachineId, NotReplayable, RejectionCode};
+use crate::{MachineId, NotReplayable, RejectionCode, RequestOrigin, ResponseFormat};
 
 const SOURCE: &str = include_str!("page.html");
 
@@ -16,7 +16,7 @@ fn rejections() -> Vec<Rejection> {
     let too_large = NotReplayable::BodyTooLarge { limit: 1 };
     RejectionCode::ALL
         .iter()
-        .map(|&code| Rejection::of(code, machine(), None, &Arrival::Fresh, None))
+        .map(|&code| Rejection::of(code, machine(), None, &RequestOrigin::Direct, None))
         .chain([
             Rejection::not_replayable(machine(), too_large),
             Rejection::not_honoured(machine(), StatusCode::CONFLICT),
@@ -25,12 +25,12 @@ fn rejections() -> Vec<Rejection> {
 }
 
 fn page(rejection: &Rejection, may_repeat: bool) -> String {
-    let reader = Reader {
-        form: Form::Html,
+    let context = RenderContext {
+        format: ResponseFormat::Html,
         may_repeat,
         head_only: false,
     };
-    write(rejection, reader, Internals::default(), Some(UNIX_EPOCH))
+    write(rejection, context, Internals::default(), Some(UNIX_EPOCH))
 }
 
 /// What stands between the only `<name>` and its end.
@@ -64,7 +64,7 @@ fn the_policy_names_the_script_and_the_style_that_are_in_the_file() {
         RejectionCode::SessionStarting,
         machine(),
         None,
-        &Arrival::Fresh,
+        &RequestOrigin::Direct,
         None,
     );
     let page = page(&starting, true);
@@ -134,7 +134,7 @@ fn the_first_pause_is_the_one_that_programs_are_told() {
         RejectionCode::SessionStarting,
         machine(),
         None,
-        &Arrival::Fresh,
+        &RequestOrigin::Direct,
         None,
     );
     let page = page(&starting, true);

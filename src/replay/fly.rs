@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, request::Parts};
 
 use super::{Handover, InvalidReplay, NotReplayable, Replay, body::check_length, is_upgrade};
-use crate::{Arrival, SessionId};
+use crate::{RequestOrigin, SessionId};
 
 const FLY_REPLAY: HeaderName = HeaderName::from_static("fly-replay");
 
@@ -151,7 +151,7 @@ impl FlyReplay {
     fn header(&self, handover: &Handover<'_>) -> Result<HeaderValue, NotReplayable> {
         let owner = handover.owner.as_str();
         let settings = self.settings.get_or_init(|| self.write_settings());
-        let hops = handover.arrival.hops().saturating_add(1);
+        let hops = handover.origin.hops().saturating_add(1);
         let digits = if self.cache.is_some() {
             0
         } else {
@@ -220,7 +220,7 @@ impl FlyReplay {
         response.headers_mut().insert(FLY_REPLAY, replay);
         if let Some(cache) = &self.cache {
             let session = handover.session.id();
-            if *handover.arrival == Arrival::Cached {
+            if *handover.origin == RequestOrigin::ReplayCache {
                 forget(cache, session, response.headers_mut());
             } else {
                 cache.remember(&head.uri, session, response.headers_mut());
@@ -251,8 +251,8 @@ impl Replay for FlyReplay {
         headers::came_through(&head.headers)
     }
 
-    fn arrival(&self, head: &Parts) -> Arrival {
-        headers::arrival(&head.headers, self.cache.is_some())
+    fn origin(&self, head: &Parts) -> RequestOrigin {
+        headers::origin(&head.headers, self.cache.is_some())
     }
 
     fn validate(&self) -> Result<(), InvalidReplay> {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts, uri::Authority};
 
 use super::{Handover, InvalidReplay, NotReplayable, Replay, is_upgrade};
-use crate::{Address, Arrival};
+use crate::{Address, RequestOrigin};
 
 mod allow_list;
 mod template;
@@ -128,8 +128,8 @@ impl Replay for Redirect {
         Ok(response)
     }
 
-    fn arrival(&self, _head: &Parts) -> Arrival {
-        Arrival::Fresh
+    fn origin(&self, _head: &Parts) -> RequestOrigin {
+        RequestOrigin::Direct
     }
 
     fn validate(&self) -> Result<(), InvalidReplay> {

@@ -18,7 +18,7 @@ async fn a_directory_in_memory_and_an_edge_in_the_process_are_enough() {
     register(&sessions, LANDED).await;
     scene
         .machine_with(LANDED, sessions.clone(), |layer| {
-            layer.show_internals(false)
+            layer.expose_internals(false)
         })
         .await;
 

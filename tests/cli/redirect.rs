@@ -18,8 +18,8 @@ async fn machine(id: &'static str, lookup: impl SessionLookup) -> SocketAddr {
         .session(PathSegment::after("/session").unwrap())
         .machine(id.parse::<MachineId>().unwrap())
         .replay(Redirect::to_session_address(["127.0.0.1"]).unwrap())
-        .freshness(CachePolicy::always_ask())
-        .show_internals(true)
+        .cache_policy(CachePolicy::always_ask())
+        .expose_internals(true)
         .build()
         .unwrap();
     serve(serving(id).layer(layer)).await

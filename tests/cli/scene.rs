@@ -110,8 +110,8 @@ impl Scene {
             .session(PathSegment::after("/session").unwrap())
             .machine(id.parse::<tower_ownership::MachineId>().unwrap())
             .replay(FlyReplay::new())
-            .freshness(CachePolicy::always_ask())
-            .show_internals(true);
+            .cache_policy(CachePolicy::always_ask())
+            .expose_internals(true);
         let layer = change(layer).build().unwrap();
         let router = Router::new().fallback(async || "served").layer(layer);
         self.edge.add(id, serve(router).await);

@@ -121,7 +121,7 @@ async fn an_owner_that_lost_the_session_says_so() {
             .session(PathSegment::after("/session").unwrap())
             .machine(LANDED.parse::<MachineId>().unwrap())
             .replay(FlyReplay::new())
-            .show_internals(true)
+            .expose_internals(true)
             .build()
             .unwrap()
     };

@@ -66,7 +66,7 @@ async fn a_request_that_the_proxy_gave_back_is_explained_by_what_the_proxy_said(
         Finding::OwnerUnreachable,
         "{explanation}"
     );
-    let arrival = &explanation.inputs["arrival"];
+    let arrival = &explanation.inputs["origin"];
     assert_eq!(arrival["how"], "failed");
     assert_eq!(arrival["reason"], "no_candidate");
     assert_eq!(arrival["replaySource"], WRONG);
@@ -103,10 +103,10 @@ async fn a_request_that_came_past_the_proxy_is_told_from_one_that_came_through()
         .is_refused(404, "session-unknown");
     let explanation = machine.explain().await;
     assert_eq!(explanation.finding, Finding::Fine, "{explanation}");
-    assert_eq!(explanation.inputs["arrival"]["cameThrough"], true);
+    assert_eq!(explanation.inputs["origin"]["cameThrough"], true);
     // The other machine reads another directory, and was replayed to.
     let explanation = owner.explain().await;
     assert_eq!(explanation.finding, Finding::SessionUnknown);
-    assert_eq!(explanation.inputs["arrival"]["how"], "replayed");
-    assert_eq!(explanation.inputs["arrival"]["hops"], 1);
+    assert_eq!(explanation.inputs["origin"]["how"], "replayed");
+    assert_eq!(explanation.inputs["origin"]["hops"], 1);
 }

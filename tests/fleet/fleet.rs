@@ -37,7 +37,7 @@ pub fn layer(machine: &str, lookup: impl SessionLookup) -> OwnershipLayerBuilder
         .machine(machine_id(machine))
         .replay(FlyReplay::new())
         // What these tests change, they want to see in the next answer.
-        .freshness(CachePolicy::always_ask())
+        .cache_policy(CachePolicy::always_ask())
 }
 
 /// An edge whose failures come quickly, with fresh requests landing on [`WRONG`].

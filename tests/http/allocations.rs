@@ -57,14 +57,14 @@ fn a_request_for_no_session_allocates_nothing() {
 
 #[test]
 fn an_owned_request_allocates_nothing() {
-    let untold = |builder: Builder| builder.tell_owned(false);
+    let untold = |builder: Builder| builder.insert_owned(false);
     assert_eq!(allocations(all_owned_by(ME), untold, "/session"), 0);
 }
 
 #[cfg(feature = "metrics")]
 #[test]
 fn counting_an_owned_request_allocates_nothing() {
-    let untold = |builder: Builder| builder.tell_owned(false);
+    let untold = |builder: Builder| builder.insert_owned(false);
     let plain = recorder::Plain::default();
     let count = || allocations(all_owned_by(ME), untold, "/session");
     assert_eq!(metrics::with_local_recorder(&plain, count), 0);
@@ -74,7 +74,7 @@ fn counting_an_owned_request_allocates_nothing() {
     assert_eq!(metrics::with_local_recorder(&prometheus, count), 0);
     let page = prometheus.handle().render();
     assert!(
-        page.contains(r#"verdict="pass",code="",source="cache"} 11"#),
+        page.contains(r#"verdict="pass",code="",cache="hit"} 11"#),
         "{page}"
     );
 }
@@ -92,7 +92,7 @@ fn counting_a_refusal_allocates_no_more_than_its_answer() {
 #[test]
 fn a_warning_that_is_held_back_allocates_nothing() {
     let down = || lookup_fn(async |_| Err::<Option<Session>, _>(LookupError::unavailable("down")));
-    let often = |builder: Builder| builder.warn_every(std::time::Duration::ZERO);
+    let often = |builder: Builder| builder.warn_interval(std::time::Duration::ZERO);
     let seldom = |builder: Builder| builder;
     let held_back = allocations(down(), seldom, "/session");
     assert_eq!(held_back, allocations(down(), often, "/session"));

@@ -588,7 +588,7 @@ async fn grpc_reads_a_200_with_its_status_in_the_headers() {
 
 #[tokio::test]
 async fn machine_ids_are_told_only_when_the_builder_says_so() {
-    let problem = send(layer(elsewhere()).show_internals(true), get())
+    let problem = send(layer(elsewhere()).expose_internals(true), get())
         .await
         .problem();
     assert_eq!(

@@ -70,8 +70,8 @@ impl Counted {
     }
 }
 
-fn requests(verdict: &str, code: &str, source: &str) -> String {
-    format!(r#"requests_total{{verdict="{verdict}",code="{code}",source="{source}"}}"#)
+fn requests(verdict: &str, code: &str, cache: &str) -> String {
+    format!(r#"requests_total{{verdict="{verdict}",code="{code}",cache="{cache}"}}"#)
 }
 
 #[tokio::test]
@@ -85,8 +85,8 @@ async fn every_request_counts_once_by_what_became_of_it() {
         mine.count(&requests("reject", "session-malformed", "none")),
         3
     );
-    assert_eq!(mine.count(&requests("pass", "", "lookup")), 1);
-    assert_eq!(mine.count(&requests("pass", "", "cache")), 4);
+    assert_eq!(mine.count(&requests("pass", "", "miss")), 1);
+    assert_eq!(mine.count(&requests("pass", "", "hit")), 4);
     let all = series(&mine.prometheus);
     let requests_in_all: u64 = all
         .iter()
@@ -97,20 +97,20 @@ async fn every_request_counts_once_by_what_became_of_it() {
 
     let elsewhere = Counted::new(owned_by("other"));
     elsewhere.send("/session/{id}", 3).await;
-    assert_eq!(elsewhere.count(&requests("replay", "", "lookup")), 1);
-    assert_eq!(elsewhere.count(&requests("replay", "", "cache")), 2);
+    assert_eq!(elsewhere.count(&requests("replay", "", "miss")), 1);
+    assert_eq!(elsewhere.count(&requests("replay", "", "hit")), 2);
 
     let nowhere = Counted::new(MemoryDirectory::new());
     nowhere.send("/session/{id}", 2).await;
     let unknown = |source| nowhere.count(&requests("reject", "session-unknown", source));
-    assert_eq!((unknown("lookup"), unknown("cache")), (1, 1));
+    assert_eq!((unknown("miss"), unknown("hit")), (1, 1));
 }
 
 #[tokio::test]
 async fn a_session_that_the_application_lost_counts_as_passed_and_as_refused() {
     let counted = Counted::new(owned_by("me"));
     counted.send("/session/{id}/absent", 1).await;
-    assert_eq!(counted.count(&requests("pass", "", "lookup")), 1);
+    assert_eq!(counted.count(&requests("pass", "", "miss")), 1);
     assert_eq!(
         counted.count(&requests("reject", "session-absent", "none")),
         1
@@ -128,13 +128,13 @@ async fn what_a_proxy_brought_counts_by_how_it_came() {
     ] {
         counted.send_with("/session/{id}", header).await;
     }
-    let came = |how| counted.count(&format!(r#"replayed_requests_total{{arrival="{how}"}}"#));
+    let came = |how| counted.count(&format!(r#"replayed_requests_total{{origin="{how}"}}"#));
     assert_eq!(
-        (came("replayed"), came("failed"), came("cached")),
+        (came("replayed"), came("failed"), came("replay-cache")),
         (1, 1, 0)
     );
     let unreachable = |source| counted.count(&requests("reject", "owner-unreachable", source));
-    assert_eq!(unreachable("lookup") + unreachable("cache"), 1);
+    assert_eq!(unreachable("miss") + unreachable("hit"), 1);
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn what_did_not_happen_yet_is_there_as_zero() {
         "duplicate-identity",
         "replay-loop",
     ] {
-        assert_eq!(counted.count(&requests("reject", code, "lookup")), 0);
+        assert_eq!(counted.count(&requests("reject", code, "miss")), 0);
     }
     assert_eq!(
         counted.count(r#"warnings_held_back_total{code="owner-lost"}"#),
@@ -205,7 +205,7 @@ async fn a_lookup_that_nobody_waits_for_any_more_counts_as_abandoned() {
 async fn an_outage_counts_what_it_fails_and_what_it_does_not_say() {
     let counted = Counted::new(down());
     counted.send("/session/{id}", 10).await;
-    let failed = counted.count(&requests("reject", "lookup-unavailable", "lookup"));
+    let failed = counted.count(&requests("reject", "lookup-unavailable", "miss"));
     let asked = counted.count(r#"lookup_duration_seconds_count{outcome="unavailable"}"#);
     let refused = counted.count("lookups_refused_total");
     assert_eq!(failed, 10);
@@ -224,7 +224,7 @@ async fn claims_count_by_whose_the_session_was_and_how_they_ended() {
                 .directory(directory)
                 .on_unassigned(OnUnassigned::Claim)
                 .on_lost_owner(OnLostOwner::TakeOver)
-                .freshness(CachePolicy::always_ask())
+                .cache_policy(CachePolicy::always_ask())
         })
     };
     let counted = claiming(directory.clone());
@@ -243,7 +243,7 @@ async fn claims_count_by_whose_the_session_was_and_how_they_ended() {
 async fn a_loss_counts_for_everybody_who_is_told() {
     let directory = owned_by("me");
     let counted = Counted::with(directory.clone(), |builder| {
-        builder.freshness(CachePolicy::always_ask())
+        builder.cache_policy(CachePolicy::always_ask())
     });
     let service = counted
         .layer
@@ -276,7 +276,7 @@ async fn the_state_of_the_process_is_one_of_five() {
 /// Otherwise a machine that cannot join would look like one that serves, and refuse everything.
 #[tokio::test]
 async fn a_process_that_waits_for_its_presence_stands_as_joining_until_it_has_joined() {
-    let counted = Counted::with(owned_by("me"), OwnershipLayerBuilder::awaits_presence);
+    let counted = Counted::with(owned_by("me"), OwnershipLayerBuilder::require_membership);
     let stands = |state| counted.count(&format!(r#"node_state{{state="{state}"}}"#));
     assert_eq!((stands("joining"), stands("serving")), (1, 0));
     let joins = || counted.layer.node().joined();

@@ -298,7 +298,7 @@ async fn the_answer_is_shown_and_not_sent() {
     );
     assert_eq!(header(response, "cache-control"), Some("no-store"));
     assert!(response["detail"].as_str().unwrap().contains("fly-replay"));
-    assert_eq!(explanation["answeredFrom"], "lookup");
+    assert_eq!(explanation["answeredFrom"], "miss");
     assert_eq!(
         explanation["policy"],
         json!({
@@ -399,7 +399,7 @@ async fn what_is_cached_is_shown_beside_what_is_true_now() {
     let explanation = explain(&layer).await;
     assert_eq!(explanation.finding, Finding::Fine);
     let shown = json(&explanation);
-    assert_eq!(shown["answeredFrom"], "cache");
+    assert_eq!(shown["answeredFrom"], "hit");
     assert_eq!(shown["cached"]["verdict"], "pass");
     assert_eq!(shown["cached"]["lease"]["lease"], "valid");
     assert_eq!(shown["directory"]["verdict"], "replay");
@@ -412,7 +412,7 @@ async fn what_is_cached_is_shown_beside_what_is_true_now() {
     let replayed = head(&[("fly-replay-src", "state=own.1")]);
     let fresh = OwnershipLayer::explain(&layer, &replayed).await;
     let usable = fresh.inputs["cached"]["ageMs"].as_u64().unwrap() < 250;
-    assert_eq!(fresh.inputs["answeredFrom"] == "cache", usable);
+    assert_eq!(fresh.inputs["answeredFrom"] == "hit", usable);
 }
 
 #[tokio::test]
@@ -430,14 +430,14 @@ async fn a_stale_entry_that_stands_in_for_a_failing_directory_is_said_to() {
         })
     };
     let layer = builder(lookup)
-        .freshness(CachePolicy::new().elsewhere(Duration::from_millis(1)))
+        .cache_policy(CachePolicy::new().elsewhere(Duration::from_millis(1)))
         .build()
         .unwrap();
     request(&layer).await;
     down.store(1, Ordering::SeqCst);
     let explanation = loop {
         let explanation = explain(&layer).await;
-        if explanation.inputs["answeredFrom"] != "cache" {
+        if explanation.inputs["answeredFrom"] != "hit" {
             break explanation;
         }
     };
@@ -493,7 +493,7 @@ async fn looking_at_an_invalidation_does_not_use_it_up() {
         let shown = json(&layer.explain(&hit).await);
         let response = &shown["directory"]["response"];
         assert_eq!(header(response, "fly-replay-cache"), Some("invalidate"));
-        assert_eq!(shown["arrival"]["how"], "cached");
+        assert_eq!(shown["origin"]["how"], "replay-cache");
     }
 }
 
@@ -527,7 +527,7 @@ async fn it_can_be_read_in_a_terminal() {
         &format!("Next step: {}", Finding::OwnerNeverSeen.next_step()),
         "session       extractor: the path segment after /session/, id: 807efe44…",
         "machine       id: 56837ddda10348, state: serving",
-        "answeredFrom  lookup",
+        "answeredFrom  miss",
         "directory     ageMs: ",
         "  session     epoch: 3, ownedHere: no, owner: e2863555a91708, presence: never-seen, \
          released: 2, remainingMs: ",

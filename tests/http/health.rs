@@ -164,7 +164,7 @@ async fn a_machine_that_waits_for_its_presence_is_ready_when_that_has_begun() {
         .session(PathSegment::after("/session").unwrap())
         .machine(ME.parse::<MachineId>().unwrap())
         .replay(FlyReplay::new())
-        .awaits_presence()
+        .require_membership()
         .build()
         .unwrap();
     let health = layer.health().build();
@@ -181,7 +181,7 @@ async fn a_directory_that_fails_is_said_and_may_be_tolerated() {
         ready(&layer.health().build()).await,
         not_ready(&["directory"])
     );
-    let tolerant = layer.health().tolerate_directory(true).build();
+    let tolerant = layer.health().directory_optional(true).build();
     assert_eq!(ready(&tolerant).await, is_ready());
     let directory = page(&tolerant).await["components"][2].clone();
     assert_eq!(
@@ -206,7 +206,7 @@ async fn a_directory_that_fails_is_said_and_may_be_tolerated() {
 async fn a_directory_that_hangs_costs_a_probe_no_more_than_its_patience() {
     let layer = layer(lookup_fn(|_| std::future::pending()));
     let patience = Duration::from_millis(20);
-    let health = layer.health().patience(patience).build();
+    let health = layer.health().timeout(patience).build();
     assert_eq!(ready(&health).await, not_ready(&["directory"]));
 }
 
@@ -238,7 +238,7 @@ async fn checks_of_the_applications_count_if_they_are_required() {
     };
     let health = well()
         .check("disk", disk)
-        .report("watch", || Check::failing("it is connecting"))
+        .optional_check("watch", || Check::failing("it is connecting"))
         .build();
     assert_eq!(ready(&health).await, is_ready());
     full.store(true, Ordering::SeqCst);
@@ -276,7 +276,7 @@ async fn status(method: Method, url: String) -> StatusCode {
 async fn any_router_can_mount_it() {
     let layer = layer(MemoryDirectory::new());
     let nested = Router::new().nest_service("/health", layer.health().build());
-    let whole = layer.health().at("/health/").build();
+    let whole = layer.health().path_prefix("/health/").build();
     let routed = Router::new()
         .route_service("/health", whole.clone())
         .route_service("/health/{*page}", whole.clone());

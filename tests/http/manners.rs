@@ -32,7 +32,7 @@ fn layer(lookup: impl SessionLookup) -> OwnershipLayer {
         .session(PathSegment::after("/session").unwrap())
         .machine(me())
         .replay(FlyReplay::new())
-        .freshness(CachePolicy::always_ask())
+        .cache_policy(CachePolicy::always_ask())
         .build()
         .unwrap()
 }
@@ -272,7 +272,7 @@ async fn every_verdict_is_observed_once() {
         .session(PathSegment::after("/session").unwrap())
         .machine(me())
         .replay(FlyReplay::new())
-        .freshness(CachePolicy::always_ask())
+        .cache_policy(CachePolicy::always_ask())
         .on_verdict(move |observed: &tower_ownership::Observed<'_>| {
             let code = observed.code().map(tower_ownership::RejectionCode::as_str);
             log.lock().unwrap().push((observed.verdict.as_str(), code));

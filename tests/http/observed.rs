@@ -47,7 +47,7 @@ fn sent_with(
         .on_verdict(move |seen: &Observed<'_>| {
             let owner = seen.owner.map(MachineId::as_str);
             let why = (seen.detail.is_some(), seen.error.is_some());
-            let all = (owner, seen.arrival.hops(), seen.age.is_some(), why);
+            let all = (owner, seen.origin.hops(), seen.age.is_some(), why);
             tell.lock().unwrap().push(format!("{all:?}"));
         })
         .build()
@@ -145,7 +145,7 @@ fn a_replay_that_failed_is_told_with_its_reason_and_who_had_asked_for_it() {
 fn an_outage_is_one_warning_per_interval_that_counts_the_others() {
     const EVERY: Duration = Duration::from_millis(50);
     let down = lookup_fn(async |_| Err(LookupError::unavailable("down")));
-    let layer = builder(down).warn_every(EVERY).build().unwrap();
+    let layer = builder(down).warn_interval(EVERY).build().unwrap();
     let service = layer.layer(service_fn(async |_: Request<()>| {
         Ok::<_, Infallible>(Response::new(String::new()))
     }));
@@ -179,7 +179,7 @@ fn an_outage_is_one_warning_per_interval_that_counts_the_others() {
 #[test]
 fn with_an_interval_of_zero_every_refusal_is_a_warning() {
     let down = lookup_fn(async |_| Err(LookupError::unavailable("down")));
-    let layer = builder(down).warn_every(Duration::ZERO).build().unwrap();
+    let layer = builder(down).warn_interval(Duration::ZERO).build().unwrap();
     let service = layer.layer(service_fn(async |_: Request<()>| {
         Ok::<_, Infallible>(Response::new(String::new()))
     }));
@@ -208,9 +208,9 @@ fn only_a_request_that_waited_for_a_lookup_says_how_long() {
     })
     .text();
     let lines: Vec<&str> = log.lines().collect();
-    assert!(lines[0].contains("source=\"lookup\""), "{log}");
+    assert!(lines[0].contains("cache=\"miss\""), "{log}");
     assert!(lines[0].contains(" lookup.seconds="), "{log}");
-    assert!(lines[1].contains("source=\"cache\""), "{log}");
+    assert!(lines[1].contains("cache=\"hit\""), "{log}");
     assert!(!lines[1].contains("lookup.seconds"), "{log}");
 }
 
@@ -248,9 +248,9 @@ fn the_application_answers_in_a_span_that_says_whose_the_session_is() {
     {
         assert!(line.contains(span) && line.ends_with(said), "{line}\n{log}");
     }
-    assert!(lines[0].contains("source=\"lookup\""), "{log}");
+    assert!(lines[0].contains("cache=\"miss\""), "{log}");
     assert!(lines[0].contains(" lookup.seconds="), "{log}");
-    assert!(lines[2].contains("source=\"cache\""), "{log}");
+    assert!(lines[2].contains("cache=\"hit\""), "{log}");
     // The second verdict, on what the application said.
     assert!(lines[4].contains("ownership{session=807efe44"), "{log}");
     assert!(lines[4].contains("code=\"session-absent\""), "{log}");

@@ -180,7 +180,7 @@ async fn who_takes_over_says_when_it_will_serve_and_does() {
     let layer = builder(&sessions)
         .on_lost_owner(OnLostOwner::TakeOver)
         // F, and with it the wait, is a second at the least.
-        .freshness(CachePolicy::new().owned(Duration::from_secs(1)))
+        .cache_policy(CachePolicy::new().owned(Duration::from_secs(1)))
         .build()
         .unwrap();
     let answer = get(&layer).await;
@@ -228,7 +228,7 @@ async fn a_process_that_stopped_serving_says_why_and_claims_nothing() {
 async fn a_process_that_waits_for_its_presence_serves_and_claims_nothing_before() {
     let sessions = unassigned();
     let layer = builder(&sessions)
-        .awaits_presence()
+        .require_membership()
         .on_unassigned(OnUnassigned::Claim)
         .build()
         .unwrap();
@@ -312,7 +312,7 @@ async fn the_event_tells_the_epoch_and_how_the_owner_is() {
     let told = Arc::clone(&seen);
     let layer = builder(&owner_is(OwnerStatus::Lost))
         .on_verdict(move |observed: &tower_ownership::Observed<'_>| {
-            let facts = (observed.epoch, observed.presence);
+            let facts = (observed.epoch, observed.owner_status);
             told.lock().unwrap().push(facts);
         })
         .build()

@@ -15,7 +15,7 @@ use crate::support::{
     machine::{Answer, Machine},
     postgres::Cluster,
 };
-use tower_ownership::{CachePolicy, Observed, OwnershipLayer, PostgresLookup, Source};
+use tower_ownership::{CachePolicy, CacheStatus, Observed, OwnershipLayer, PostgresLookup};
 use uuid::Uuid;
 
 const UNAVAILABLE: Answer = Answer::Refused("lookup-unavailable");
@@ -237,9 +237,9 @@ async fn a_busy_session_never_waits_for_the_database_again() {
     let waits = Arc::clone(&waited);
     let machine = Machine::built("me", lookup, |builder| {
         builder
-            .freshness(CachePolicy::new().owned(Duration::from_millis(500)))
+            .cache_policy(CachePolicy::new().owned(Duration::from_millis(500)))
             .on_verdict(move |seen: &Observed<'_>| {
-                if seen.source == Some(Source::Lookup) {
+                if seen.cache_status == Some(CacheStatus::Miss) {
                     waits.fetch_add(1, Ordering::SeqCst);
                 }
             })

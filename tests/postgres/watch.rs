@@ -41,7 +41,7 @@ fn layer(machine: &str, lookup: impl SessionLookup, freshness: CachePolicy) -> O
         .session(PathSegment::after("/session").unwrap())
         .machine(machine.parse::<MachineId>().unwrap())
         .replay(FlyReplay::new())
-        .freshness(freshness)
+        .cache_policy(freshness)
         .build()
         .unwrap()
 }

@@ -35,7 +35,7 @@ pub enum Answer {
 
 impl Machine {
     pub fn new(id: &str, lookup: impl SessionLookup, freshness: CachePolicy) -> Self {
-        Self::built(id, lookup, |builder| builder.freshness(freshness))
+        Self::built(id, lookup, |builder| builder.cache_policy(freshness))
     }
 
     pub fn built(

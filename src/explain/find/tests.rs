@@ -21,7 +21,7 @@ fn owned_by(owner: &str) -> Session {
 
 fn find_with<'a>(
     session: &'a Session,
-    arrival: &'a Arrival,
+    origin: &'a RequestOrigin,
     state: NodeState,
     change: impl FnOnce(&mut Case<'_>),
 ) -> Found {
@@ -43,10 +43,10 @@ fn find_with<'a>(
         machine: &NAMED,
         state,
         platform: None,
-        arrival,
+        origin,
         came_through: None,
         session: Some(session),
-        decision: &decide(lookup, &local, arrival),
+        decision: &decide(lookup, &local, origin),
         allowed: true,
         not_carried: None,
     };
@@ -55,7 +55,7 @@ fn find_with<'a>(
 }
 
 fn find(session: &Session, change: impl FnOnce(&mut Case<'_>)) -> Found {
-    find_with(session, &Arrival::Fresh, NodeState::Serving, change)
+    find_with(session, &RequestOrigin::Direct, NodeState::Serving, change)
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn an_owner_of_another_form_is_suspect_once_something_speaks_against_it() {
     assert_eq!(find(&named, |_| ()).0, Finding::Fine, "it may be right");
     let never_seen = named.clone().with_owner_status(OwnerStatus::NeverSeen);
     assert_eq!(find(&never_seen, |_| ()).0, Finding::WrongIdentity);
-    let failed = Arrival::Failed(ReplayFailure::default());
+    let failed = RequestOrigin::Failed(ReplayFailure::default());
     let unreachable = find_with(&named, &failed, NodeState::Serving, |_| ());
     assert_eq!(unreachable.0, Finding::WrongIdentity);
     let lost = named.with_owner_status(OwnerStatus::Lost);
@@ -99,7 +99,7 @@ fn the_state_of_a_process_is_the_finding_of_its_own_sessions() {
         (NodeState::Fenced, Finding::DuplicateIdentity),
         (NodeState::Removed, Finding::OwnerLost),
     ] {
-        let fresh = &Arrival::Fresh;
+        let fresh = &RequestOrigin::Direct;
         let mine = find_with(&owned_by(ME), fresh, state, |_| ());
         assert_eq!(mine.0, finding);
         let others = find_with(&owned_by(OWNER), fresh, state, |_| ());

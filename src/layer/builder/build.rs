@@ -49,7 +49,7 @@ impl OwnershipLayerBuilder {
                 ttl: node.lease_ttl(),
             });
         }
-        if self.awaits_presence {
+        if self.require_membership {
             node.await_membership();
         }
         let part = CachePart {
@@ -70,10 +70,10 @@ impl OwnershipLayerBuilder {
             tells_owned: self.tells_owned,
             render: self.render.unwrap_or_else(|| {
                 let default = DefaultRenderer::new();
-                Box::new(default.show_internals(self.show_internals))
+                Box::new(default.expose_internals(self.expose_internals))
             }),
             observe: self.observe,
-            warnings: Warnings::every(self.warn_every),
+            warnings: Warnings::every(self.warn_interval),
             meter: meter::Verdicts::new(),
         };
         Ok(OwnershipLayer {

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::Node;
 use crate::{
-    NodeState, OwnerStatus, Session, SessionId, Source,
+    CacheStatus, NodeState, OwnerStatus, Session, SessionId,
     cache::OnRead,
     clock::Tick,
     ownership::lease::{Lease, LeaseTtl, previous_owner_may_serve},
@@ -13,21 +13,31 @@ use crate::{
 impl Node {
     /// What a read of the session allows this machine. A read that names it begins its term.
     #[inline]
-    pub(crate) fn lease(&self, session: &Session, read_at: Tick, source: Source) -> Lease {
+    pub(crate) fn lease(
+        &self,
+        session: &Session,
+        read_at: Tick,
+        cache_status: CacheStatus,
+    ) -> Lease {
         let named_at = |id, epoch| {
             let now = self.0.clock.exact();
             self.0.terms.begin(id, epoch, now, self.ttl()).named_at
         };
-        self.lease_of(session, read_at, source, named_at)
+        self.lease_of(session, read_at, cache_status, named_at)
     }
 
     /// The same, and begins no term.
-    pub(crate) fn preview_lease(&self, session: &Session, read_at: Tick, source: Source) -> Lease {
+    pub(crate) fn preview_lease(
+        &self,
+        session: &Session,
+        read_at: Tick,
+        cache_status: CacheStatus,
+    ) -> Lease {
         let named_at = |id, epoch| match self.0.terms.get(id, epoch) {
             Some(term) => term.named_at,
             None => self.0.clock.exact().0,
         };
-        self.lease_of(session, read_at, source, named_at)
+        self.lease_of(session, read_at, cache_status, named_at)
     }
 
     #[inline]
@@ -35,7 +45,7 @@ impl Node {
         &self,
         session: &Session,
         read_at: Tick,
-        source: Source,
+        cache_status: CacheStatus,
         named_at: impl FnOnce(SessionId, u64) -> u64,
     ) -> Lease {
         let ttl = self.ttl();
@@ -64,7 +74,7 @@ impl Node {
         let age = self.age(read_at, wait, ttl);
         // Without epochs nothing is promised; and a layer that may use stale reads of its own
         // sessions has given the promise up.
-        let unbounded = session.epoch().is_none() || source == Source::Stale;
+        let unbounded = session.epoch().is_none() || cache_status == CacheStatus::Stale;
         let age = if unbounded && age >= wait { wait } else { age };
         Lease::of(0, wait, age, ttl)
     }

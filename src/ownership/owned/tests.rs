@@ -90,7 +90,7 @@ impl Rig {
         Owned::new(
             found.session.unwrap().unwrap(),
             found.asked_at,
-            found.source,
+            found.cache_status,
             &self.layer,
         )
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{Arrival, FailureReason, MachineId, ReplayFailure};
+use crate::{FailureReason, MachineId, ReplayFailure, RequestOrigin};
 
 const FAILED: HeaderName = HeaderName::from_static("fly-replay-failed");
 const MISSED: HeaderName = HeaderName::from_static("fly-preferred-instance-unavailable");
@@ -20,33 +20,33 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("fly-replay-cache-statu
 pub(super) const STATE_PREFIX: &str = "own.";
 
 /// Reads how a request came here.
-pub(super) fn arrival(headers: &HeaderMap, caching: bool) -> Arrival {
+pub(super) fn origin(headers: &HeaderMap, caching: bool) -> RequestOrigin {
     // One pass over the names costs less than asking for four of them, and most requests carry
     // none.
     let concerns_us = |name: &HeaderName| {
         name.as_str().starts_with("fly-replay") || name.as_str().starts_with("fly-preferred")
     };
     if !headers.keys().any(concerns_us) {
-        return Arrival::Fresh;
+        return RequestOrigin::Direct;
     }
     if let Some(report) = headers.get(&FAILED) {
-        return Arrival::Failed(failure(report));
+        return RequestOrigin::Failed(failure(report));
     }
     let hops = hops(headers);
     if let Some(machine) = headers.get(&MISSED).and_then(machine_id) {
-        return Arrival::Missed {
+        return RequestOrigin::FellBack {
             machine,
             hops: hops.unwrap_or(0),
         };
     }
     if let Some(hops) = hops {
-        return Arrival::Replayed { hops };
+        return RequestOrigin::Replayed { hops };
     }
     let hit = |status: &HeaderValue| status.as_bytes().eq_ignore_ascii_case(b"hit");
     if caching && headers.get(&CACHE_STATUS).is_some_and(hit) {
-        return Arrival::Cached;
+        return RequestOrigin::ReplayCache;
     }
-    Arrival::Fresh
+    RequestOrigin::Direct
 }
 
 /// Whether a request came through the proxy. It adds these to every request ("Request headers" in
@@ -124,12 +124,12 @@ fn machine_id(value: &HeaderValue) -> Option<MachineId> {
 mod tests {
     use super::*;
 
-    fn read(headers: &[(&'static str, &str)], caching: bool) -> Arrival {
+    fn read(headers: &[(&'static str, &str)], caching: bool) -> RequestOrigin {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
-        arrival(&map, caching)
+        origin(&map, caching)
     }
 
     #[test]
@@ -137,11 +137,11 @@ mod tests {
         let src = "instance=56837ddda10348;region=iad;t=1757000000000000;state=own.1";
         assert_eq!(
             read(&[("fly-replay-src", src)], false),
-            Arrival::Replayed { hops: 1 }
+            RequestOrigin::Replayed { hops: 1 }
         );
         assert_eq!(
             read(&[("fly-replay-src", "state=own.7")], false),
-            Arrival::Replayed { hops: 7 }
+            RequestOrigin::Replayed { hops: 7 }
         );
     }
 
@@ -155,11 +155,11 @@ mod tests {
                 ],
                 false
             ),
-            Arrival::Replayed { hops: 2 }
+            RequestOrigin::Replayed { hops: 2 }
         );
         assert_eq!(
             read(&[("fly-replay-src", "state=own.2;state=own.1")], false),
-            Arrival::Replayed { hops: 2 }
+            RequestOrigin::Replayed { hops: 2 }
         );
     }
 
@@ -183,13 +183,13 @@ mod tests {
         ] {
             assert_eq!(
                 read(&[("fly-replay-src", src)], false),
-                Arrival::Fresh,
+                RequestOrigin::Direct,
                 "{src:?}"
             );
         }
         assert_eq!(
             read(&[("fly-replay-src", "state=own.1\u{e4}")], false),
-            Arrival::Fresh
+            RequestOrigin::Direct
         );
     }
 
@@ -210,7 +210,7 @@ mod tests {
                 ],
                 false
             ),
-            Arrival::Failed(expected)
+            RequestOrigin::Failed(expected)
         );
     }
 
@@ -223,7 +223,7 @@ mod tests {
         ] {
             assert_eq!(
                 read(&[("fly-replay-failed", report)], false),
-                Arrival::Failed(ReplayFailure::default()),
+                RequestOrigin::Failed(ReplayFailure::default()),
                 "{report:?}"
             );
         }
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_missed_preference_names_the_machine_and_keeps_the_count() {
-        let missed = |hops| Arrival::Missed {
+        let missed = |hops| RequestOrigin::FellBack {
             machine: MachineId::parse("e2863555a91708").unwrap(),
             hops,
         };
@@ -252,7 +252,7 @@ mod tests {
                 &[("fly-preferred-instance-unavailable", "not a machine")],
                 false
             ),
-            Arrival::Fresh
+            RequestOrigin::Direct
         );
     }
 
@@ -260,16 +260,16 @@ mod tests {
     fn the_cache_status_counts_only_where_caching_is_on() {
         assert_eq!(
             read(&[("fly-replay-cache-status", "hit")], true),
-            Arrival::Cached
+            RequestOrigin::ReplayCache
         );
         assert_eq!(
             read(&[("fly-replay-cache-status", "hit")], false),
-            Arrival::Fresh
+            RequestOrigin::Direct
         );
         for status in ["miss", "bypass", "", "hits"] {
             assert_eq!(
                 read(&[("fly-replay-cache-status", status)], true),
-                Arrival::Fresh
+                RequestOrigin::Direct
             );
         }
     }

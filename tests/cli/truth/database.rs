@@ -31,10 +31,10 @@ async fn a_database_that_is_down() {
     answer.is_refused(503, "lookup-unavailable");
 
     let told = machine.since(before).await;
-    told.counted(&["reject/lookup-unavailable/lookup +1"]);
+    told.counted(&["reject/lookup-unavailable/miss +1"]);
     told.rose_by_one("lookup_duration_seconds_count{outcome=\"unavailable\"}");
-    assert!(told.metrics.value("watch_listening").abs() < 0.5);
-    assert!(told.rose("presence_beats_total{outcome=\"failed\"}") > 0.5);
+    assert!(told.metrics.value("feed_listening").abs() < 0.5);
+    assert!(told.rose("heartbeats_total{outcome=\"failed\"}") > 0.5);
     let refused = said(&told, "tower_ownership::verdict: ");
     assert_eq!(refused.len(), 1, "{refused:?}");
     assert!(refused[0].has_code("lookup-unavailable"), "{refused:?}");
@@ -83,7 +83,7 @@ async fn a_database_that_is_slow() {
     let told = machine.since(before).await;
     let line = told.one_line(Level::Warn, "lookup-unavailable");
     line.says("error=");
-    told.counted(&["reject/lookup-unavailable/lookup +1"]);
+    told.counted(&["reject/lookup-unavailable/miss +1"]);
     told.rose_by_one("lookup_duration_seconds_count{outcome=\"timeout\"}");
     let doctor = place.doctor(session).await;
     doctor.says(

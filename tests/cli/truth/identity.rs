@@ -44,7 +44,7 @@ async fn an_identity_in_another_format_than_the_stored_owners() {
     let told = machine.since(before).await;
     let line = told.one_line(Level::Warn, "owner-never-seen");
     line.says(&format!("owner=\"{STORED}\""));
-    told.counted(&["reject/owner-never-seen/lookup +1"]);
+    told.counted(&["reject/owner-never-seen/miss +1"]);
     let sentence = format!(
         "owners are stored by other ids than machines have: this session's is `{STORED}`, while \
          machines are called like `{WRONG}`, so no machine ever finds itself the owner"

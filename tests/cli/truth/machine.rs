@@ -84,7 +84,7 @@ impl Machine {
         // What the watch has to say of its beginning is said by then.
         until_async("it listens", async || {
             let metrics = Metrics::of(&self.container).await;
-            metrics.value("watch_listening") > 0.0
+            metrics.value("feed_listening") > 0.0
         })
         .await;
     }

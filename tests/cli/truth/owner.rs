@@ -41,8 +41,8 @@ async fn an_owner_that_is_stopped() {
 
     let told = machine.since(before).await;
     let line = told.one_line(Level::Warn, "owner-lost");
-    line.says(&format!("owner=\"{OWNER}\" owner.presence=\"lost\""));
-    told.counted(&["reject/owner-lost/lookup +1"]);
+    line.says(&format!("owner=\"{OWNER}\" owner.status=\"lost\""));
+    told.counted(&["reject/owner-lost/miss +1"]);
     let parts = [
         &format!(
             "the request was handled by `{WRONG}`, and the owner `{OWNER}` is lost: it was last seen "
@@ -67,7 +67,7 @@ async fn an_owner_that_was_destroyed() {
 
     let told = machine.since(before).await;
     told.one_line(Level::Warn, "owner-lost");
-    told.counted(&["reject/owner-lost/lookup +1"]);
+    told.counted(&["reject/owner-lost/miss +1"]);
     let left = format!("the owner `{OWNER}` is lost: it has left ");
     place.doctor(session).await.says("owner-lost", &[&left]);
 }
@@ -90,13 +90,13 @@ async fn an_owner_that_was_destroyed_a_moment_ago() {
     let line = told.one_line(Level::Warn, "owner-unreachable");
     line.says("replay.failed=\"no_candidate\"");
     // It is looked up again if the proxy's answer took longer than news may be old.
-    let source = if line.text.contains("source=\"cache\"") {
-        "cache"
+    let source = if line.text.contains("cache=\"hit\"") {
+        "hit"
     } else {
-        "lookup"
+        "miss"
     };
     let refused = format!("reject/owner-unreachable/{source} +1");
-    told.counted(&[&refused, "replay//lookup +1"]);
+    told.counted(&[&refused, "replay//miss +1"]);
     let parts = [
         &*format!(
             "the request was handled by `{WRONG}`, and the owner `{OWNER}` does not exist: the \
@@ -118,8 +118,8 @@ async fn an_owner_that_never_beat() {
 
     let told = machine.since(before).await;
     let line = told.one_line(Level::Warn, "owner-never-seen");
-    line.says(&format!("owner=\"{NOBODY}\" owner.presence=\"never-seen\""));
-    told.counted(&["reject/owner-never-seen/lookup +1"]);
+    line.says(&format!("owner=\"{NOBODY}\" owner.status=\"never-seen\""));
+    told.counted(&["reject/owner-never-seen/miss +1"]);
     let sentence = format!(
         "The row is fine, the request was handled by `{WRONG}`, and the owner `{NOBODY}` was never \
          seen, so the container was not created; it is not a database timing problem."
@@ -158,9 +158,9 @@ async fn an_owner_that_drains() {
     // A rollout is nothing to mend.
     let told = owner.since(before).await;
     told.one_line(Level::Info, "session-moving");
-    told.counted(&["reject/session-moving/lookup +1"]);
+    told.counted(&["reject/session-moving/miss +1"]);
     let told = machine.since(before_there).await;
-    told.counted(&["replay//lookup +1"]);
+    told.counted(&["replay//miss +1"]);
     let parts = [format!(
         "the owner `{OWNER}` is draining: it gives its sessions up"
     )];
@@ -186,7 +186,7 @@ async fn two_processes_under_one_machine_id() {
     get(url).await.is_refused(503, "duplicate-identity");
 
     let told = older.since(before).await;
-    told.counted(&["reject/duplicate-identity/lookup +1"]);
+    told.counted(&["reject/duplicate-identity/miss +1"]);
     let said = |level| {
         let lines = told.lines.iter().filter(move |line| line.level == level);
         lines.inspect(|line| assert!(line.has_code("duplicate-identity"), "{line:?}"))

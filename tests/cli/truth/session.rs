@@ -16,7 +16,7 @@ async fn an_unknown_session() {
 
     let told = machine.since(before).await;
     told.one_line(Level::Info, "session-unknown");
-    told.counted(&["reject/session-unknown/lookup +1"]);
+    told.counted(&["reject/session-unknown/miss +1"]);
     told.rose_by_one("lookup_duration_seconds_count{outcome=\"unknown\"}");
     let sentence = "The directory knows no such session: it answered, and there is no row.";
     let doctor = place.doctor(session).await;
@@ -34,7 +34,7 @@ async fn a_session_that_is_over() {
 
     let told = machine.since(before).await;
     told.one_line(Level::Info, "session-over");
-    told.counted(&["reject/session-over/lookup +1"]);
+    told.counted(&["reject/session-over/miss +1"]);
     let doctor = place.doctor(session).await;
     let parts = ["The session is over: its time ran out, or it was ended, 1m"];
     doctor.says("session-over", &parts);
@@ -50,7 +50,7 @@ async fn an_unassigned_session() {
 
     let told = machine.since(before).await;
     told.one_line(Level::Info, "session-starting");
-    told.counted(&["reject/session-starting/lookup +1"]);
+    told.counted(&["reject/session-starting/miss +1"]);
     let sentence = "The session has no owner: the row's owner is NULL.";
     let doctor = place.doctor(session).await;
     doctor.says("session-unassigned", &[sentence]);

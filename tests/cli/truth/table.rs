@@ -45,7 +45,7 @@ async fn says(change: &str, refusal: Refusal, cause: &str, fault: &str) {
     let before = machine.before().await;
     place.get(session).await.is_refused(status, code);
     let told = machine.since(before).await;
-    told.counted(&[&format!("reject/{code}/lookup +1")]);
+    told.counted(&[&format!("reject/{code}/miss +1")]);
     let outcome = refusal.outcome;
     let lookups = format!("lookup_duration_seconds_count{{outcome=\"{outcome}\"}}");
     told.rose_by_one(&lookups);

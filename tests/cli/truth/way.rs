@@ -77,10 +77,10 @@ async fn a_proxy_that_does_not_honour_replays() {
     assert_eq!(line.level, Level::Info);
     line.says("the request is handed to the session's owner");
     line.says("verdict=\"replay\"").says(OWNER);
-    told.counted(&["replay//lookup +1"]);
+    told.counted(&["replay//miss +1"]);
     let told = owner.since(before.1).await;
     told.counted(&[]);
-    let arrived = told.rose("replayed_requests_total{arrival=\"replayed\"}");
+    let arrived = told.rose("replayed_requests_total{origin=\"replayed\"}");
     assert!(arrived.abs() < 0.5, "{arrived}");
     let parts = [&*format!(
         "the request was handled by `{WRONG}`, and no proxy acts on the replay to the owner \

@@ -22,10 +22,10 @@ async fn beats_are_counted_by_whether_they_arrived_and_the_last_one_has_a_time()
     let process = Process::with("m1", builder, CachePolicy::new());
     let _present = process.present().await;
     let beats = |outcome: &str| {
-        let name = format!(r#"presence_beats_total{{outcome="{outcome}"}}"#);
+        let name = format!(r#"heartbeats_total{{outcome="{outcome}"}}"#);
         count(&prometheus, &name)
     };
-    let last = || value(&prometheus, "presence_last_beat_timestamp_seconds");
+    let last = || value(&prometheus, "heartbeat_last_timestamp_seconds");
     // Before the first beat is due: a machine that never beats has to have a last beat, too.
     let registered = last();
     assert!(registered > 0.0);

@@ -67,7 +67,7 @@ async fn slow_claims_cost_neither_lookups_nor_beats() {
     let freshness = CachePolicy::new().owned(Duration::from_millis(200));
     let process = Process::around("m1", builder(&database).build().unwrap(), |layer| {
         layer
-            .freshness(freshness)
+            .cache_policy(freshness)
             .on_unassigned(OnUnassigned::Claim)
     });
     let present = process.present().await;

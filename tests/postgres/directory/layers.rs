@@ -16,13 +16,15 @@ fn freshness() -> CachePolicy {
 
 /// A layer of machine `m1` on this lookup.
 fn layer(lookup: &PostgresLookup) -> Process {
-    Process::around("m1", lookup.clone(), |layer| layer.freshness(freshness()))
+    Process::around("m1", lookup.clone(), |layer| {
+        layer.cache_policy(freshness())
+    })
 }
 
 /// The same, which serves nothing before its presence has begun.
 fn waiting_layer(lookup: &PostgresLookup) -> Process {
     Process::around("m1", lookup.clone(), |layer| {
-        layer.freshness(freshness()).awaits_presence()
+        layer.cache_policy(freshness()).require_membership()
     })
 }
 
@@ -37,7 +39,7 @@ async fn a_drain_stops_every_layer_of_the_machine() {
     let other = lookup(&database);
     let (first, second) = (layer(&shared), layer(&shared));
     let third = Process::around("m1", other.clone(), |layer| {
-        layer.freshness(freshness()).node(&first.node)
+        layer.cache_policy(freshness()).node(&first.node)
     });
     let presence = first.directory.heartbeat().interval(BEAT);
     let presence = presence.start(&first.node).await.unwrap();

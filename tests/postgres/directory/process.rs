@@ -37,7 +37,7 @@ impl Process {
         freshness: CachePolicy,
     ) -> Self {
         let lookup = builder.build().unwrap();
-        Self::around(machine, lookup, |layer| layer.freshness(freshness))
+        Self::around(machine, lookup, |layer| layer.cache_policy(freshness))
     }
 
     /// With a lookup that others may share, and a layer that `more` is said of.

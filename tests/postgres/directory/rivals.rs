@@ -117,7 +117,7 @@ async fn who_waits_for_the_process_before_claims_nothing_that_others_could_serve
     let young = Process::around("m1", builder(&database).build().unwrap(), |layer| {
         let freshness = CachePolicy::always_ask().owned(Duration::from_secs(1));
         layer
-            .freshness(freshness)
+            .cache_policy(freshness)
             .on_unassigned(OnUnassigned::Claim)
     });
     let free = unowned(&database).await;

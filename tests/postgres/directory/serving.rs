@@ -13,7 +13,7 @@ fn of(machine: &str, database: &Database) -> Process {
     let lookup = builder(database).build().unwrap();
     Process::around(machine, lookup, |layer| {
         let freshness = CachePolicy::new().owned(F);
-        let layer = layer.freshness(freshness);
+        let layer = layer.cache_policy(freshness);
         layer.on_unassigned(OnUnassigned::Claim)
     })
 }
@@ -93,8 +93,8 @@ async fn who_waits_for_its_presence_serves_from_when_it_has_joined() {
     let with = |machine: &str, owned| {
         let lookup = builder(&database).build().unwrap();
         Process::around(machine, lookup, |layer| {
-            let layer = layer.freshness(CachePolicy::new().owned(owned));
-            layer.awaits_presence()
+            let layer = layer.cache_policy(CachePolicy::new().owned(owned));
+            layer.require_membership()
         })
     };
     let process = with("m1", 5 * F);

@@ -23,7 +23,7 @@ fn process(machine: &str, database: &Database) -> Process {
     let lookup = builder(database).lost_after(LOST_AFTER).build().unwrap();
     Process::around(machine, lookup, |layer| {
         layer
-            .freshness(CachePolicy::always_ask().owned(F))
+            .cache_policy(CachePolicy::always_ask().owned(F))
             .on_lost_owner(OnLostOwner::TakeOver)
             .on_unassigned(OnUnassigned::Claim)
     })

@@ -63,7 +63,7 @@ async fn slow_readers_stop_no_other_lookups() {
         .session(PathSegment::after("/session").unwrap())
         .machine(me("m1"))
         .replay(FlyReplay::new())
-        .freshness(freshness)
+        .cache_policy(freshness)
         .lookup_timeout(F / 2)
         .build()
         .unwrap();

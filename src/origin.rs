@@ -11,9 +11,9 @@ use crate::MachineId;
 /// machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Arrival {
+pub enum RequestOrigin {
     /// Straight from a client, or by a replay that was not ours.
-    Fresh,
+    Direct,
     /// By a replay of ours.
     Replayed {
         /// How many replays of ours this request has behind it.
@@ -22,30 +22,30 @@ pub enum Arrival {
     /// The proxy was told to replay it, failed, and gave it back. It cannot be replayed again.
     Failed(ReplayFailure),
     /// The proxy could not use the machine that was preferred, and chose this one.
-    Missed {
+    FellBack {
         /// The machine that was preferred.
         machine: MachineId,
         /// How many replays of ours this request has behind it.
         hops: u8,
     },
     /// From the proxy's replay cache: no machine was asked who owns the session.
-    Cached,
+    ReplayCache,
 }
 
-impl Arrival {
+impl RequestOrigin {
     /// Whether a replay, or an attempt at one, brought the request here: a machine was mistaken about
     /// the owner a moment ago, and it may be us.
     #[must_use]
     pub(crate) fn casts_doubt(&self) -> bool {
-        !matches!(self, Self::Fresh)
+        !matches!(self, Self::Direct)
     }
 
     /// How many replays of ours the request has behind it, as far as that is known.
     #[must_use]
     pub fn hops(&self) -> u8 {
         match self {
-            Self::Fresh | Self::Cached | Self::Failed(_) => 0,
-            Self::Replayed { hops } | Self::Missed { hops, .. } => *hops,
+            Self::Direct | Self::ReplayCache | Self::Failed(_) => 0,
+            Self::Replayed { hops } | Self::FellBack { hops, .. } => *hops,
         }
     }
 }
