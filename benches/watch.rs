@@ -37,7 +37,7 @@ use pgbench::Pgbench;
 use support::{database::Database, incident::PreviewSession, postgres::Cluster};
 use tokio::runtime::Builder;
 use tower::{Layer as _, ServiceExt as _, service_fn};
-use tower_ownership::{PostgresFeed, PostgresLookup};
+use tower_ownership::{PostgresLookup, postgres::PostgresFeed};
 
 const BENCH: &str = "watch";
 const ROWS: u32 = 100_000;

@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .session(Cookie::named("session")?)
         .machine("this-machine".parse::<MachineId>()?)
         .replay(FlyReplay::new())
-        .on_verdict(|seen: &tower_ownership::Observed<'_>| println!("{seen:?}"))
+        .on_verdict(|seen: &tower_ownership::observe::Observed<'_>| println!("{seen:?}"))
         .build()?;
     let app = Router::new()
         .route("/", get(async || "here\n"))

@@ -1,8 +1,8 @@
-//! The directory's write side, as far as the layer itself uses it.
+//! The port to a directory: the traits that one implements, their errors, and a directory in memory.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use crate::{LookupError, MachineId, Session};
+use crate::{MachineId, Session};
 
 #[cfg(feature = "testing")]
 pub mod conformance;
@@ -16,6 +16,7 @@ pub(crate) mod nodes;
 
 #[cfg(feature = "membership")]
 pub use feed::{Change, ChangeFeed, Changes, Coverage, FeedError, FeedErrorKind};
+pub use lookup::{LookupError, LookupErrorKind, LookupFn, Refresh, SessionLookup, lookup_fn};
 #[cfg(feature = "membership")]
 pub use membership::{Beat, MachineInfo, Membership, Process, Registration, Released};
 #[cfg(feature = "membership")]
@@ -25,7 +26,7 @@ pub use memory::MemoryDirectory;
 /// Takes sessions for a machine.
 ///
 /// `PostgresDirectory` does so in a table, and
-/// [`MemoryDirectory`](crate::MemoryDirectory) in memory.
+/// [`MemoryDirectory`] in memory.
 ///
 /// # Contract
 /// - The claim succeeds only if the session still is as `seen` says: without an owner, or of the same owner

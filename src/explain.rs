@@ -3,8 +3,8 @@
 //! ```
 //! use http::Request;
 //! use tower_ownership::{
-//!     Finding, FlyReplay, MachineId, MemoryDirectory, OwnerStatus, OwnershipLayer, PathSegment,
-//!     Session,
+//!     FlyReplay, MachineId, MemoryDirectory, OwnerStatus, OwnershipLayer, PathSegment,
+//!     Session, explain::Finding,
 //! };
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -54,6 +54,7 @@ use std::{fmt, future::Future, pin::Pin};
 
 use http::request::Parts;
 
+pub use crate::finding::{Finding, Severity};
 pub use explanation::Explanation;
 
 use crate::{OwnershipLayer, policy::Policy};

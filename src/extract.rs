@@ -31,7 +31,7 @@ pub use query::Query;
 ///
 /// ```
 /// use http::request::Parts;
-/// use tower_ownership::{ExtractSession, MalformedSession, SessionId};
+/// use tower_ownership::{ExtractSession, SessionId, session::MalformedSession};
 ///
 /// fn in_the_user_agent(head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
 ///     let Some(value) = head.headers.get("user-agent") else { return Ok(None) };

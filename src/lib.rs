@@ -104,11 +104,11 @@ mod cache;
 mod claim;
 mod clock;
 mod decision;
-mod directory;
+pub mod directory;
 #[cfg(feature = "doctor")]
 pub mod doctor;
 pub mod explain;
-mod extract;
+pub mod extract;
 mod finding;
 mod future;
 pub mod health;
@@ -116,84 +116,94 @@ pub mod health;
 mod http_client;
 pub mod identity;
 mod layer;
-mod machine;
+pub mod machine;
 #[cfg(any(doc, doctest))]
 pub mod manual;
 mod meter;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 #[cfg(feature = "membership")]
-mod node;
-mod observe;
+pub mod node;
+pub mod observe;
 mod origin;
-mod ownership;
+pub mod ownership;
 mod policy;
 #[cfg(feature = "postgres")]
-mod postgres;
+pub mod postgres;
 #[cfg(feature = "probe")]
 pub mod probe;
 #[cfg(feature = "membership")]
 mod random;
 mod rejection;
-mod render;
-mod replay;
+pub mod render;
+pub mod replay;
 mod service;
-mod session;
+pub mod session;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub use address::{Address, InvalidAddress};
+pub use address::Address;
 pub use body::ResponseBody;
-pub use cache::{CachePolicy, CacheStatus};
+pub use cache::CachePolicy;
 pub use claim::{OnLostOwner, OnUnassigned};
-pub use decision::Verdict;
-#[cfg(feature = "membership")]
-pub use directory::MemoryChanges;
-pub use directory::lookup::{
-    LookupError, LookupErrorKind, LookupFn, Refresh, SessionLookup, lookup_fn,
-};
-#[cfg(feature = "membership")]
 pub use directory::{
-    Beat, Change, ChangeFeed, Changes, Coverage, FeedError, FeedErrorKind, MachineInfo, Membership,
-    Process, Registration, Released,
+    LookupError, LookupErrorKind, MemoryDirectory, SessionDirectory, SessionLookup, lookup_fn,
 };
-pub use directory::{MemoryDirectory, SessionDirectory};
-pub use explain::Explanation;
-pub use extract::{
-    Cookie, ExtractSession, FirstOf, Header, HostLabel, InvalidExtractor, PathSegment, Query,
-};
-pub use finding::{Finding, Severity};
+pub use extract::{Cookie, ExtractSession, Header, HostLabel, PathSegment, Query};
 pub use future::ResponseFuture;
-pub use health::{HealthCheck, HealthService};
 pub use identity::{FlyMachine, detect};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
-pub use machine::{IdentityError, InvalidMachineId, MachineId, MachineIdentity};
+pub use machine::{MachineId, MachineIdentity};
 #[cfg(feature = "membership")]
-pub use node::{NodeBuilder, NodeDirectory, NodeError, RunningNode, Unfit, shutdown_signal};
-pub use observe::{Observe, Observed};
-pub use origin::{FailureReason, ReplayFailure, RequestOrigin};
-pub use ownership::{CacheHandle, LossReason, Lost, Node, NodeState, Owned, Release, UntilLost};
-#[cfg(feature = "membership")]
-pub use ownership::{
-    Drained, Feed, FeedBuildError, FeedBuilder, FeedHealth, FeedState, Heartbeat, HeartbeatBuilder,
-    HeartbeatError, HeartbeatHealth, HeartbeatState,
-};
+pub use node::shutdown_signal;
+pub use observe::Observe;
+pub use ownership::{Node, NodeState, Owned, UntilLost};
 #[cfg(feature = "postgres")]
-pub use postgres::{
-    AssignError, Assigned, Audit, AuditFinding, LeftToDo, ListedSession, MachineStatus, Migrated,
-    PostgresChanges, PostgresColumns, PostgresConfigError, PostgresDirectory, PostgresFault,
-    PostgresFeed, PostgresFeedBuilder, PostgresLookup, PostgresLookupBuilder, PostgresSource,
-    PostgresVerified, PostgresVerifyError, PostgresWarning, Reaped, ReapedSession, SessionFilter,
-};
+pub use postgres::{PostgresDirectory, PostgresLookup};
 pub use rejection::{Rejection, RejectionCode};
-pub use render::{DefaultRenderer, Render, RenderContext, ResponseFormat};
-pub use replay::{
-    Fallback, FlyReplay, Handover, InvalidRedirect, InvalidReplay, NotReplayable, Redirect, Replay,
-    ReplayCache,
-};
+pub use render::{DefaultRenderer, Render};
+pub use replay::{FlyReplay, Redirect, Replay};
 pub use service::Ownership;
-pub use session::{
-    MalformedSession, OwnerStatus, Session, SessionAbsent, SessionId, SessionStatus, ShortSessionId,
+pub use session::{OwnerStatus, Session, SessionAbsent, SessionId, SessionStatus};
+
+// The rest is public under its module. Code of the crate names everything by one path.
+#[cfg(feature = "postgres")]
+#[allow(unused_imports, reason = "what is used differs with the features")]
+pub(crate) use postgres::{
+    AssignError, Assigned, Audit, AuditFinding, LeftToDo, ListedSession, MachineStatus, Migrated,
+    PostgresChanges, PostgresColumns, PostgresConfigError, PostgresFault, PostgresFeed,
+    PostgresFeedBuilder, PostgresLookupBuilder, PostgresSource, PostgresVerified,
+    PostgresVerifyError, PostgresWarning, Reaped, ReapedSession, SessionFilter,
+};
+#[allow(unused_imports, reason = "what is used differs with the features")]
+pub(crate) use {
+    cache::CacheStatus,
+    decision::Verdict,
+    directory::{LookupFn, Refresh},
+    explain::Explanation,
+    extract::{FirstOf, InvalidExtractor},
+    finding::{Finding, Severity},
+    health::{HealthCheck, HealthService},
+    machine::{IdentityError, InvalidAddress, InvalidMachineId},
+    observe::Observed,
+    origin::{FailureReason, ReplayFailure, RequestOrigin},
+    ownership::{CacheHandle, LossReason, Lost, Release},
+    render::{RenderContext, ResponseFormat},
+    replay::{Fallback, Handover, InvalidRedirect, InvalidReplay, NotReplayable, ReplayCache},
+    session::{MalformedSession, ShortSessionId},
+};
+#[cfg(feature = "membership")]
+#[allow(unused_imports, reason = "what is used differs with the features")]
+pub(crate) use {
+    directory::{
+        Beat, Change, ChangeFeed, Changes, Coverage, FeedError, FeedErrorKind, MachineInfo,
+        Membership, MemoryChanges, Process, Registration, Released,
+    },
+    node::{NodeBuilder, NodeDirectory, NodeError, RunningNode, Unfit},
+    ownership::{
+        Drained, Feed, FeedBuildError, FeedBuilder, FeedHealth, FeedState, Heartbeat,
+        HeartbeatBuilder, HeartbeatError, HeartbeatHealth, HeartbeatState,
+    },
 };

@@ -4,6 +4,8 @@ use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 pub(crate) mod shape;
 
+pub use crate::address::{Address, InvalidAddress};
+
 /// The id of one running container instance.
 ///
 /// 1 to 253 bytes of `[A-Za-z0-9._:/-]` that begin with a letter or a digit. A value of this type

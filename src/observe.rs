@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    CacheStatus, LookupError, MachineId, OwnerStatus, RejectionCode, ReplayFailure, RequestOrigin,
-    Session, SessionId, Verdict,
+    LookupError, MachineId, OwnerStatus, RejectionCode, ReplayFailure, RequestOrigin, Session,
+    SessionId,
 };
 
 mod chain;
@@ -12,6 +12,7 @@ mod event;
 mod span;
 mod warnings;
 
+pub use crate::{cache::CacheStatus, decision::Verdict};
 pub(crate) use chain::{Chain, causes, debug_as_chain};
 pub(crate) use span::RequestSpan;
 pub(crate) use warnings::{Say, Warnings};

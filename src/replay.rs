@@ -5,12 +5,13 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{Response, StatusCode, request::Parts};
 
-use crate::{MachineId, RejectionCode, RequestOrigin, Session};
+use crate::{MachineId, RejectionCode, Session};
 
 mod body;
 mod fly;
 mod redirect;
 
+pub use crate::origin::{FailureReason, ReplayFailure, RequestOrigin};
 pub use fly::{Fallback, FlyReplay, ReplayCache};
 pub use redirect::{InvalidRedirect, Redirect};
 

@@ -18,8 +18,8 @@ use http_body_util::Full;
 use tokio::task::JoinSet;
 use tower::{Layer as _, ServiceExt as _, util::ServiceFn};
 use tower_ownership::{
-    FlyReplay, Heartbeat, MachineId, OnLostOwner, Ownership, OwnershipLayer, PathSegment,
-    PostgresDirectory, PostgresLookup, Rejection,
+    FlyReplay, MachineId, OnLostOwner, Ownership, OwnershipLayer, PathSegment, PostgresDirectory,
+    PostgresLookup, Rejection, ownership::Heartbeat,
 };
 use uuid::Uuid;
 

@@ -1,8 +1,8 @@
 //! A machine that keeps its presence.
 
 use tower_ownership::{
-    FlyReplay, Heartbeat, MachineId, Node, OwnershipLayer, PathSegment, PostgresDirectory,
-    PostgresLookup,
+    FlyReplay, MachineId, Node, OwnershipLayer, PathSegment, PostgresDirectory, PostgresLookup,
+    ownership::Heartbeat,
 };
 
 use crate::common::setup::ME;

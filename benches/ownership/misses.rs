@@ -10,8 +10,8 @@ use std::{
 
 use tokio::task::JoinSet;
 use tower_ownership::{
-    OwnerStatus, PostgresDirectory, PostgresLookup, PostgresLookupBuilder, SessionId,
-    SessionLookup as _,
+    OwnerStatus, PostgresDirectory, PostgresLookup, SessionId, SessionLookup as _,
+    postgres::PostgresLookupBuilder,
 };
 use uuid::Uuid;
 

@@ -17,7 +17,7 @@ use futures_util::{StreamExt, stream};
 use nix::time::{ClockId, clock_gettime};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use tower_ownership::{LossReason, MachineId, Owned};
+use tower_ownership::{MachineId, Owned, ownership::LossReason};
 use uuid::Uuid;
 
 use crate::state::States;

@@ -8,8 +8,9 @@ use std::{
 
 use tokio::sync::Mutex;
 use tower_ownership::{
-    Heartbeat, Node, PostgresDirectory,
+    Node, PostgresDirectory,
     health::{Check, HealthCheck},
+    ownership::Heartbeat,
 };
 
 use crate::{readiness::Readiness, settings};

@@ -3,9 +3,10 @@
 use std::error::Error;
 
 use tower_ownership::{
-    Feed, Header, OnLostOwner, OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, PathSegment,
+    Header, OnLostOwner, OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, PathSegment,
     PostgresLookup,
     health::{HealthBuilder, HealthService},
+    ownership::Feed,
 };
 
 use crate::{

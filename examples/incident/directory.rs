@@ -4,9 +4,10 @@ use std::{env, sync::Arc, time::Duration};
 
 use tokio_postgres::{Client, NoTls};
 use tower_ownership::{
-    Heartbeat, HeartbeatBuilder, MachineId, MemoryDirectory, Node, OwnershipLayer,
-    OwnershipLayerBuilder, PostgresDirectory, PostgresLookup, Session, SessionId, SessionStatus,
+    MachineId, MemoryDirectory, Node, OwnershipLayer, OwnershipLayerBuilder, PostgresDirectory,
+    PostgresLookup, Session, SessionId, SessionStatus,
     doctor::Doctor,
+    ownership::{Heartbeat, HeartbeatBuilder},
 };
 
 use crate::Result;

@@ -11,7 +11,7 @@ use crate::{MalformedSession, SessionId};
 ///
 /// ```
 /// let extractor = tower_ownership::Cookie::named("session")?;
-/// # Ok::<(), tower_ownership::InvalidExtractor>(())
+/// # Ok::<(), tower_ownership::extract::InvalidExtractor>(())
 /// ```
 ///
 /// The value may be percent-encoded and may stand in double quotes. A cookie without an id in it

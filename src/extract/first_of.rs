@@ -10,10 +10,10 @@ use crate::{MalformedSession, SessionId};
 /// The session id stands in one of several places, and the first place that has one decides.
 ///
 /// ```
-/// use tower_ownership::{Cookie, FirstOf, PathSegment};
+/// use tower_ownership::{Cookie, PathSegment, extract::FirstOf};
 ///
 /// let extractor = FirstOf::new(PathSegment::after("/session")?).or(Cookie::named("session")?);
-/// # Ok::<(), tower_ownership::InvalidExtractor>(())
+/// # Ok::<(), tower_ownership::extract::InvalidExtractor>(())
 /// ```
 ///
 /// A place without a session leaves it to the next one; a malformed one makes the request

@@ -14,7 +14,7 @@ use crate::{MalformedSession, SessionId};
 ///
 /// let own = Header::named("x-session-id")?;
 /// let mcp = Header::mcp_session_id();
-/// # Ok::<(), tower_ownership::InvalidExtractor>(())
+/// # Ok::<(), tower_ownership::extract::InvalidExtractor>(())
 /// ```
 ///
 /// No such header is no session. A value that is no id is malformed, an empty one and a list

@@ -11,7 +11,7 @@ use crate::{MalformedSession, SessionId};
 ///
 /// ```
 /// let extractor = tower_ownership::HostLabel::under("preview.example.com")?;
-/// # Ok::<(), tower_ownership::InvalidExtractor>(())
+/// # Ok::<(), tower_ownership::extract::InvalidExtractor>(())
 /// ```
 ///
 /// Case, the port and a dot at the end do not matter. Other hosts and the bare domain are no

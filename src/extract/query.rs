@@ -11,7 +11,7 @@ use crate::{MalformedSession, SessionId};
 ///
 /// ```
 /// let extractor = tower_ownership::Query::named("session")?;
-/// # Ok::<(), tower_ownership::InvalidExtractor>(())
+/// # Ok::<(), tower_ownership::extract::InvalidExtractor>(())
 /// ```
 ///
 /// Names and values are read as `application/x-www-form-urlencoded`: percent-decoded, and `+` is a

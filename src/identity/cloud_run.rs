@@ -11,7 +11,7 @@ const KUBERNETES: &str = "KUBERNETES_SERVICE_HOST";
 /// An instance of a Google Cloud Run service.
 ///
 /// ```no_run
-/// # async fn start() -> Result<(), tower_ownership::IdentityError> {
+/// # async fn start() -> Result<(), tower_ownership::machine::IdentityError> {
 /// let identity = tower_ownership::identity::CloudRunInstance::discover().await?;
 /// # Ok(())
 /// # }

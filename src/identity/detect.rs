@@ -12,7 +12,7 @@ use crate::{IdentityError, MachineId, MachineIdentity};
 /// let identity = detect();
 /// println!("{identity:?}");
 /// let id = identity.machine_id()?;
-/// # Ok::<(), tower_ownership::IdentityError>(())
+/// # Ok::<(), tower_ownership::machine::IdentityError>(())
 /// ```
 ///
 /// It never guesses. Where the variables of two platforms are set, none is chosen, because the

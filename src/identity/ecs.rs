@@ -11,7 +11,7 @@ const VARIABLE: &str = "ECS_CONTAINER_METADATA_URI_V4";
 /// A task of Amazon ECS, on Fargate or EC2.
 ///
 /// ```no_run
-/// # async fn start() -> Result<(), tower_ownership::IdentityError> {
+/// # async fn start() -> Result<(), tower_ownership::machine::IdentityError> {
 /// let identity = tower_ownership::identity::EcsTask::discover().await?;
 /// # Ok(())
 /// # }

@@ -10,7 +10,7 @@ use crate::{IdentityError, MachineId, MachineIdentity};
 /// use tower_ownership::{MachineIdentity, identity::EnvironmentVariable};
 ///
 /// let id = EnvironmentVariable::named("MY_MACHINE_ID").machine_id()?;
-/// # Ok::<(), tower_ownership::IdentityError>(())
+/// # Ok::<(), tower_ownership::machine::IdentityError>(())
 /// ```
 ///
 /// The value has to differ between any two machines that run at once, and should change when the

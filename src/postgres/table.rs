@@ -13,7 +13,7 @@ use super::{
 /// What the columns of the sessions' table are called.
 ///
 /// ```
-/// use tower_ownership::PostgresColumns;
+/// use tower_ownership::postgres::PostgresColumns;
 ///
 /// let columns = PostgresColumns {
 ///     owner: "machine_id".to_owned(),
@@ -21,7 +21,7 @@ use super::{
 ///     ..PostgresColumns::default()
 /// };
 /// assert_eq!(columns, "owner=machine_id,address=".parse()?);
-/// # Ok::<(), tower_ownership::PostgresConfigError>(())
+/// # Ok::<(), tower_ownership::postgres::PostgresConfigError>(())
 /// ```
 ///
 /// Names are quoted: upper and lower case differ, nothing in a name is read as SQL, and a dot is part

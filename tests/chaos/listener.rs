@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
-use tower_ownership::LossReason;
+use tower_ownership::ownership::LossReason;
 use uuid::Uuid;
 
 use crate::client::{Client, failure, refusal, text};

@@ -2,7 +2,9 @@
 
 use tower_ownership::doctor::Doctor;
 use tower_ownership::{
-    Finding, MachineInfo, Membership as _, MemoryDirectory, PostgresLookup, Process, Session,
+    MemoryDirectory, PostgresLookup, Session,
+    directory::{MachineInfo, Membership as _, Process},
+    explain::Finding,
 };
 use uuid::Uuid;
 

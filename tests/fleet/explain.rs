@@ -7,7 +7,10 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use http::request::Parts;
 use tower_ownership::testing::FlyEdge;
-use tower_ownership::{Explanation, Finding, MemoryDirectory, OwnershipLayer, Session, SessionId};
+use tower_ownership::{
+    MemoryDirectory, OwnershipLayer, Session, SessionId,
+    explain::{Explanation, Finding},
+};
 
 use crate::application::Application;
 use crate::fleet::{OWNER, Server, WRONG, edge, layer, machine_id, new_session};

@@ -118,7 +118,7 @@ async fn with_route_layer() -> Pair {
         // Also reads a header, so that a request for any route can name a session.
         let header = Header::named("x-session-id").unwrap();
         let path = tower_ownership::PathSegment::after("/session").unwrap();
-        let both = tower_ownership::FirstOf::new(path).or(header);
+        let both = tower_ownership::extract::FirstOf::new(path).or(header);
         let router = Router::new()
             .route("/session/{id}", serve(machine))
             .route_layer(layer(machine, sessions).session(both).build().unwrap())

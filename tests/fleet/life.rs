@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
 use tower_ownership::testing::FlyEdge;
-use tower_ownership::{LossReason, PostgresLookup};
+use tower_ownership::{PostgresLookup, ownership::LossReason};
 use uuid::Uuid;
 
 use crate::fleet::{OWNER, WRONG, edge};

@@ -143,7 +143,7 @@ fn every_code_that_somebody_has_to_mend_has_an_alert() {
 /// A drain passes by itself.
 #[test]
 fn every_finding_of_the_audit_that_lasts_has_an_alert() {
-    use tower_ownership::{Audit, Finding};
+    use tower_ownership::{explain::Finding, postgres::Audit};
 
     let alerted = values(RULES, "kind");
     for kind in Audit::FINDINGS {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tower_ownership::testing::{FlyEdge, HopKind};
 use tower_ownership::{
-    FlyReplay, LookupError, MemoryDirectory, ReplayCache, Session, SessionId, lookup_fn,
+    FlyReplay, LookupError, MemoryDirectory, Session, SessionId, lookup_fn, replay::ReplayCache,
 };
 
 use crate::fleet::{Fleet, Machine, OWNER, THIRD, WRONG, edge, layer, machine_id, new_session};

@@ -9,8 +9,8 @@ use tower::make::Shared;
 use tower::{Layer, ServiceExt};
 use tower_ownership::testing::{EdgeErrorKind, FlyEdge, HopKind};
 use tower_ownership::{
-    FlyReplay, MemoryDirectory, Owned, OwnershipLayerBuilder, PathSegment, ReplayCache, Session,
-    SessionId,
+    FlyReplay, MemoryDirectory, Owned, OwnershipLayerBuilder, PathSegment, Session, SessionId,
+    replay::ReplayCache,
 };
 
 use crate::fleet::{OWNER, Server, WRONG, edge, layer, machine_id, new_session};

@@ -14,9 +14,9 @@ use tokio::net::TcpListener;
 use tower_ownership::probe::{InvalidProbe, Probe, ProbeOutcome, ProbeSecret};
 use tower_ownership::testing::{EdgeMachine, FlyEdge, FlyEdgeBuilder, HopKind};
 use tower_ownership::{
-    Address, Fallback, Finding, FlyReplay, Header, MemoryDirectory, OnLostOwner, OnUnassigned,
-    OwnerStatus, OwnershipLayer, OwnershipLayerBuilder, Redirect, Session, SessionId,
-    SessionStatus, health::Check,
+    Address, FlyReplay, Header, MemoryDirectory, OnLostOwner, OnUnassigned, OwnerStatus,
+    OwnershipLayer, OwnershipLayerBuilder, Redirect, Session, SessionId, SessionStatus,
+    explain::Finding, health::Check, replay::Fallback,
 };
 
 use crate::fleet::{

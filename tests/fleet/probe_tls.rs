@@ -13,7 +13,7 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tower_ownership::probe::{InvalidProbe, Probe, ProbeSecret};
-use tower_ownership::{Finding, MemoryDirectory, Session};
+use tower_ownership::{MemoryDirectory, Session, explain::Finding};
 
 use crate::fleet::{OWNER, Server, layer, machine_id, new_session};
 

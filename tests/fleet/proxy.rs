@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use tower_ownership::testing::{EdgeErrorKind, EdgeMachine, HopKind};
-use tower_ownership::{Fallback, FlyReplay, MemoryDirectory, Observed, Session};
+use tower_ownership::{FlyReplay, MemoryDirectory, Session, observe::Observed, replay::Fallback};
 
 use crate::fleet::{
     Fleet, Machine, OWNER, Server, THIRD, WRONG, edge, layer, machine_id, new_session,

@@ -3,7 +3,7 @@
 //! The edge lets every forged header through, which is the worst that an application has to stand.
 
 use reqwest::{Method, RequestBuilder};
-use tower_ownership::{FirstOf, Header, Query, SessionId};
+use tower_ownership::{Header, Query, SessionId, extract::FirstOf};
 
 use crate::fleet::{Fleet, OWNER, WRONG, edge, layer};
 use crate::support::client::{Answer, get, request, send};

@@ -17,7 +17,8 @@ use http::{Request, Response};
 use tokio::sync::oneshot;
 use tower::{Layer, Service, service_fn};
 use tower_ownership::{
-    CacheHandle, FlyReplay, LookupError, MachineId, OwnershipLayer, PathSegment, Session, lookup_fn,
+    FlyReplay, LookupError, MachineId, OwnershipLayer, PathSegment, Session, lookup_fn,
+    ownership::CacheHandle,
 };
 
 use crate::support::fixture::{SESSION, id};

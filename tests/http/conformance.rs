@@ -7,9 +7,12 @@ use std::{
 };
 
 use tower_ownership::{
-    Beat, Change, ChangeFeed, Changes, FeedError, LookupError, MachineId, MachineInfo, Membership,
-    MemoryChanges, MemoryDirectory, Node, OwnerStatus, Process, Registration, Released, Session,
-    SessionDirectory, SessionId, SessionLookup,
+    LookupError, MachineId, MemoryDirectory, Node, OwnerStatus, Session, SessionDirectory,
+    SessionId, SessionLookup,
+    directory::{
+        Beat, Change, ChangeFeed, Changes, FeedError, MachineInfo, Membership, MemoryChanges,
+        Process, Registration, Released,
+    },
     testing::conformance::{self, FeedHarness, Harness},
 };
 

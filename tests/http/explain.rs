@@ -13,10 +13,13 @@ use http::{Request, Response, request::Parts};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
-    CachePolicy, Explanation, Finding, FlyReplay, LookupError, MemoryDirectory, NodeState,
-    Observed, OnLostOwner, OnUnassigned, OwnerStatus, OwnershipLayer, OwnershipLayerBuilder,
-    PathSegment, Redirect, ReplayCache, Session, SessionId, SessionLookup, SessionStatus,
+    CachePolicy, FlyReplay, LookupError, MemoryDirectory, NodeState, OnLostOwner, OnUnassigned,
+    OwnerStatus, OwnershipLayer, OwnershipLayerBuilder, PathSegment, Redirect, Session, SessionId,
+    SessionLookup, SessionStatus,
+    explain::{Explanation, Finding},
     lookup_fn,
+    observe::Observed,
+    replay::ReplayCache,
 };
 use tracing_subscriber::fmt::format::FmtSpan;
 

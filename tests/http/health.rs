@@ -19,9 +19,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 use tower_ownership::{
-    FlyReplay, HealthService, LookupError, MachineId, MemoryDirectory, NodeState, OwnershipLayer,
-    PathSegment, SessionLookup,
-    health::{Check, HealthBuilder},
+    FlyReplay, LookupError, MachineId, MemoryDirectory, NodeState, OwnershipLayer, PathSegment,
+    SessionLookup,
+    health::{Check, HealthBuilder, HealthService},
     lookup_fn,
 };
 

@@ -273,7 +273,7 @@ async fn every_verdict_is_observed_once() {
         .machine(me())
         .replay(FlyReplay::new())
         .cache_policy(CachePolicy::always_ask())
-        .on_verdict(move |observed: &tower_ownership::Observed<'_>| {
+        .on_verdict(move |observed: &tower_ownership::observe::Observed<'_>| {
             let code = observed.code().map(tower_ownership::RejectionCode::as_str);
             log.lock().unwrap().push((observed.verdict.as_str(), code));
         })
@@ -303,7 +303,10 @@ async fn every_verdict_is_observed_once() {
 #[test]
 fn a_layer_that_cannot_work_is_not_built() {
     use std::time::Duration;
-    use tower_ownership::{BuildError, Fallback, InvalidReplay, ReplayCache};
+    use tower_ownership::{
+        BuildError,
+        replay::{Fallback, InvalidReplay, ReplayCache},
+    };
     let builder = || OwnershipLayer::builder(MemoryDirectory::new()).machine(me());
     let with = |replay: FlyReplay| {
         builder()

@@ -148,7 +148,7 @@ fn defaults_are_those_of_the_code() {
 #[cfg(feature = "postgres")]
 #[test]
 fn defaults_of_postgresql_are_those_of_the_code() {
-    use tower_ownership::{Feed, PostgresLookup};
+    use tower_ownership::{PostgresLookup, ownership::Feed};
 
     let builder = PostgresLookup::builder("postgres://app@db.internal/app").ownership();
     let lookup = format!("{builder:?}");

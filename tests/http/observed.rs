@@ -10,8 +10,8 @@ use std::{
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
-    FlyReplay, LookupError, MachineId, MemoryDirectory, Observed, OwnershipLayer,
-    OwnershipLayerBuilder, PathSegment, Session, SessionAbsent, SessionLookup, lookup_fn,
+    FlyReplay, LookupError, MachineId, MemoryDirectory, OwnershipLayer, OwnershipLayerBuilder,
+    PathSegment, Session, SessionAbsent, SessionLookup, lookup_fn, observe::Observed,
 };
 
 use crate::support::{

@@ -311,7 +311,7 @@ async fn the_event_tells_the_epoch_and_how_the_owner_is() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&seen);
     let layer = builder(&owner_is(OwnerStatus::Lost))
-        .on_verdict(move |observed: &tower_ownership::Observed<'_>| {
+        .on_verdict(move |observed: &tower_ownership::observe::Observed<'_>| {
             let facts = (observed.epoch, observed.owner_status);
             told.lock().unwrap().push(facts);
         })

@@ -44,7 +44,9 @@ mod verify;
 
 use std::time::Duration;
 
-use tower_ownership::{MachineId, PostgresDirectory, PostgresLookup, PostgresLookupBuilder};
+use tower_ownership::{
+    MachineId, PostgresDirectory, PostgresLookup, postgres::PostgresLookupBuilder,
+};
 use uuid::Uuid;
 
 use crate::support::database::Database;

@@ -19,8 +19,8 @@ mod verify;
 use std::time::{Duration, Instant};
 
 use tower_ownership::{
-    LookupError, LookupErrorKind, PostgresLookup, PostgresLookupBuilder, Session, SessionId,
-    SessionLookup as _,
+    LookupError, LookupErrorKind, PostgresLookup, Session, SessionId, SessionLookup as _,
+    postgres::PostgresLookupBuilder,
 };
 use uuid::Uuid;
 

@@ -15,7 +15,10 @@ use crate::support::{
     machine::{Answer, Machine},
     postgres::Cluster,
 };
-use tower_ownership::{CachePolicy, CacheStatus, Observed, OwnershipLayer, PostgresLookup};
+use tower_ownership::{
+    CachePolicy, OwnershipLayer, PostgresLookup,
+    observe::{CacheStatus, Observed},
+};
 use uuid::Uuid;
 
 const UNAVAILABLE: Answer = Answer::Refused("lookup-unavailable");

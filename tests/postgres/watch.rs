@@ -20,8 +20,10 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_ownership::{
-    CachePolicy, Feed, FeedBuilder, FeedHealth, FeedState, FlyReplay, MachineId, Owned,
-    OwnershipLayer, PathSegment, PostgresFeed, PostgresFeedBuilder, Rejection, SessionLookup,
+    CachePolicy, FlyReplay, MachineId, Owned, OwnershipLayer, PathSegment, Rejection,
+    SessionLookup,
+    ownership::{Feed, FeedBuilder, FeedHealth, FeedState},
+    postgres::{PostgresFeed, PostgresFeedBuilder},
 };
 use uuid::Uuid;
 

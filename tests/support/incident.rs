@@ -1,7 +1,7 @@
 //! The table of the incident: sessions that live in containers.
 
 use tokio_postgres::types::Type;
-use tower_ownership::{PostgresColumns, PostgresLookup};
+use tower_ownership::{PostgresLookup, postgres::PostgresColumns};
 use uuid::Uuid;
 
 use super::database::Database;

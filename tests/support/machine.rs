@@ -13,8 +13,8 @@ use std::{
 use http::{Request, Response};
 use tower::{Layer, Service, ServiceExt};
 use tower_ownership::{
-    CacheHandle, CachePolicy, FlyReplay, MachineId, Ownership, OwnershipLayer,
-    OwnershipLayerBuilder, PathSegment, Rejection, SessionLookup,
+    CachePolicy, FlyReplay, MachineId, Ownership, OwnershipLayer, OwnershipLayerBuilder,
+    PathSegment, Rejection, SessionLookup, ownership::CacheHandle,
 };
 use uuid::Uuid;
 

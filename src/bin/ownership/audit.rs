@@ -2,8 +2,9 @@
 
 use clap::Args;
 use tower_ownership::{
-    AuditFinding, Finding,
     doctor::{Fleet, FleetAudit},
+    explain::Finding,
+    postgres::AuditFinding,
 };
 
 use crate::{

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use tower_ownership::{PostgresColumns, PostgresLookup, PostgresLookupBuilder};
+use tower_ownership::{
+    PostgresLookup,
+    postgres::{PostgresColumns, PostgresLookupBuilder},
+};
 
 use crate::exit::{Exit, Failure};
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 use tower_ownership::{
-    Finding, Severity,
     doctor::{self, CheckState, Diagnosis, FlyApi},
+    explain::{Finding, Severity},
 };
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::{error::Error, process::ExitCode};
 
-use tower_ownership::{LookupError, PostgresConfigError};
+use tower_ownership::{LookupError, postgres::PostgresConfigError};
 
 /// The status that scripts see; `--help` documents it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

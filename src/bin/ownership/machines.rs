@@ -2,8 +2,8 @@
 
 use clap::Args;
 use tower_ownership::{
-    MachineStatus,
     doctor::{Fleet, seconds},
+    postgres::MachineStatus,
 };
 
 use crate::{

@@ -109,9 +109,9 @@ impl Migrate {
 }
 
 /// Whether it is only about the machine that `verify` was given, and here there is none.
-fn is_about_this_machine(warning: &tower_ownership::PostgresWarning) -> bool {
+fn is_about_this_machine(warning: &tower_ownership::postgres::PostgresWarning) -> bool {
     matches!(
         warning,
-        tower_ownership::PostgresWarning::ForeignOwners { .. }
+        tower_ownership::postgres::PostgresWarning::ForeignOwners { .. }
     )
 }

@@ -2,8 +2,9 @@
 
 use clap::{Args, ValueEnum};
 use tower_ownership::{
-    MachineId, OwnerStatus, SessionFilter,
+    MachineId, OwnerStatus,
     doctor::{Fleet, FleetSessions, seconds},
+    postgres::SessionFilter,
 };
 
 use crate::{

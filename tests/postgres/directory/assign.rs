@@ -1,6 +1,6 @@
 //! Assignments: to whom a session is given, and to whom not.
 
-use tower_ownership::{AssignError, LookupErrorKind, SessionId};
+use tower_ownership::{LookupErrorKind, SessionId, postgres::AssignError};
 use uuid::Uuid;
 
 use super::{Process, machine, me, migrated, owned_by, row, unowned};

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use tower_ownership::{
-    Audit, CachePolicy, Finding, OwnerStatus, PostgresDirectory, SessionFilter, SessionId,
+    CachePolicy, OwnerStatus, PostgresDirectory, SessionId,
+    explain::Finding,
+    postgres::{Audit, SessionFilter},
 };
 use uuid::Uuid;
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tower_ownership::{
-    MachineId, PostgresDirectory, PostgresFeed, SessionId,
+    MachineId, PostgresDirectory, SessionId,
+    postgres::PostgresFeed,
     testing::conformance::{self, FeedHarness, Harness},
 };
 

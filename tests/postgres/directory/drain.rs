@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_ownership::{AssignError, NodeState, OwnerStatus, SessionId};
+use tower_ownership::{NodeState, OwnerStatus, SessionId, postgres::AssignError};
 
 use super::{Process, me, migrated, one, owned_by, row, unowned};
 use crate::support::incident::PreviewSession;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_ownership::{CachePolicy, HeartbeatError};
+use tower_ownership::{CachePolicy, ownership::HeartbeatError};
 
 use super::{Process, builder, migrated, one};
 use crate::support::database::Database;

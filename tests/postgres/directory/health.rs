@@ -1,6 +1,6 @@
 //! A presence as a component of a machine's health.
 
-use tower_ownership::HealthCheck as _;
+use tower_ownership::health::HealthCheck as _;
 
 use super::{Process, me, migrated};
 use crate::support::postgres::Cluster;

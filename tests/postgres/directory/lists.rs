@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tower_ownership::{CachePolicy, LookupErrorKind, OwnerStatus, SessionFilter, SessionId};
+use tower_ownership::{
+    CachePolicy, LookupErrorKind, OwnerStatus, SessionId, postgres::SessionFilter,
+};
 use uuid::Uuid;
 
 use super::{Process, builder, machine, me, migrated, owned_by, unowned};

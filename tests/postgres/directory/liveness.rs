@@ -10,7 +10,7 @@ use std::{
 
 use tokio::net::TcpListener;
 use tower_ownership::{
-    CachePolicy, HeartbeatState, OnLostOwner, health::Check, health::HealthCheck as _,
+    CachePolicy, OnLostOwner, health::Check, health::HealthCheck as _, ownership::HeartbeatState,
 };
 
 use super::{BEAT, F, Process, builder, migrated, owned_by};

@@ -1,8 +1,8 @@
 //! The SQL of ownership.
 
 use tower_ownership::{
-    OwnerStatus, PostgresColumns, PostgresConfigError, PostgresDirectory, PostgresFeed,
-    PostgresLookup,
+    OwnerStatus, PostgresDirectory, PostgresLookup,
+    postgres::{PostgresColumns, PostgresConfigError, PostgresFeed},
 };
 use uuid::Uuid;
 

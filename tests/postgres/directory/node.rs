@@ -8,8 +8,8 @@ use http_body_util::Full;
 use tokio::sync::oneshot;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_ownership::{
-    FlyReplay, Node, NodeBuilder, NodeError, NodeState, OwnerStatus, PathSegment,
-    PostgresDirectory, Rejection, RunningNode,
+    FlyReplay, Node, NodeState, OwnerStatus, PathSegment, PostgresDirectory, Rejection,
+    node::{NodeBuilder, NodeError, RunningNode},
 };
 use uuid::Uuid;
 
@@ -124,7 +124,7 @@ async fn a_node_whose_directory_does_not_fit_does_not_start() {
 async fn a_node_hears_of_changes_and_leaves() {
     let database = migrated().await;
     database
-        .execute(tower_ownership::PostgresFeed::MIGRATION)
+        .execute(tower_ownership::postgres::PostgresFeed::MIGRATION)
         .await;
     let directory = builder(&database).build().unwrap().directory().unwrap();
     let reader = Process::of("m2", &database);

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use tower_ownership::{
-    CachePolicy, NodeState, OwnerStatus, PostgresLookup, PostgresLookupBuilder, SessionFilter,
-    SessionId,
+    CachePolicy, NodeState, OwnerStatus, PostgresLookup, SessionId,
+    postgres::{PostgresLookupBuilder, SessionFilter},
 };
 
 use super::race::{patient, race};

@@ -1,7 +1,8 @@
 //! Beats.
 
 use tower_ownership::{
-    HeartbeatError, HeartbeatState, NodeState, OwnerStatus, SessionId, SessionLookup as _,
+    NodeState, OwnerStatus, SessionId, SessionLookup as _,
+    ownership::{HeartbeatError, HeartbeatState},
 };
 
 use super::{BEAT, Process, builder, me, migrated, one, owned_by};

@@ -7,9 +7,11 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_ownership::{
-    CacheHandle, CachePolicy, FlyReplay, Heartbeat, LookupError, Node, Owned, OwnershipLayer,
-    OwnershipLayerBuilder, PathSegment, PostgresDirectory, PostgresLookup, PostgresLookupBuilder,
-    Session, SessionDirectory as _, SessionId, SessionLookup as _,
+    CachePolicy, FlyReplay, LookupError, Node, Owned, OwnershipLayer, OwnershipLayerBuilder,
+    PathSegment, PostgresDirectory, PostgresLookup, Session, SessionDirectory as _, SessionId,
+    SessionLookup as _,
+    ownership::{CacheHandle, Heartbeat},
+    postgres::PostgresLookupBuilder,
 };
 use uuid::Uuid;
 

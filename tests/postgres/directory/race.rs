@@ -11,8 +11,8 @@ use std::{
 
 use tokio::task::JoinSet;
 use tower_ownership::{
-    LookupErrorKind, MachineId, PostgresLookupBuilder, Session, SessionDirectory as _, SessionId,
-    SessionLookup as _,
+    LookupErrorKind, MachineId, Session, SessionDirectory as _, SessionId, SessionLookup as _,
+    postgres::PostgresLookupBuilder,
 };
 use uuid::Uuid;
 

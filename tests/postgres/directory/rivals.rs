@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tower_ownership::{
-    CachePolicy, HeartbeatState, NodeState, OnUnassigned, OwnerStatus, PostgresLookup, SessionId,
+    CachePolicy, NodeState, OnUnassigned, OwnerStatus, PostgresLookup, SessionId,
+    ownership::HeartbeatState,
 };
 use uuid::Uuid;
 

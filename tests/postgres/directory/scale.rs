@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use serde_json::Value;
-use tower_ownership::{OwnerStatus, PostgresDirectory, SessionFilter};
+use tower_ownership::{OwnerStatus, PostgresDirectory, postgres::SessionFilter};
 
 use super::{Process, one};
 use crate::support::database::Database;

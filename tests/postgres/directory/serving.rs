@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tower_ownership::{CachePolicy, HeartbeatError, NodeState, OnUnassigned, SessionId};
+use tower_ownership::{CachePolicy, NodeState, OnUnassigned, SessionId, ownership::HeartbeatError};
 use uuid::Uuid;
 
 use super::{F, Process, builder, migrated, owned_by, row};

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tower_ownership::{
-    CachePolicy, Heartbeat, OnLostOwner, OnUnassigned, OwnerStatus, PostgresDirectory,
+    CachePolicy, OnLostOwner, OnUnassigned, OwnerStatus, PostgresDirectory, ownership::Heartbeat,
 };
 use uuid::Uuid;
 

@@ -2,8 +2,8 @@
 
 use tokio::task::JoinSet;
 use tower_ownership::{
-    CachePolicy, LookupError, LookupErrorKind, PostgresLookup, PostgresVerifyError, SessionId,
-    SessionLookup as _,
+    CachePolicy, LookupError, LookupErrorKind, PostgresLookup, SessionId, SessionLookup as _,
+    postgres::PostgresVerifyError,
 };
 use uuid::Uuid;
 

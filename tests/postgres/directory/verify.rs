@@ -1,6 +1,6 @@
 //! What `verify` finds of ownership.
 
-use tower_ownership::{PostgresFault, PostgresVerifyError, PostgresWarning};
+use tower_ownership::postgres::{PostgresFault, PostgresVerifyError, PostgresWarning};
 
 use super::{Process, me, migrated, owned_by};
 use crate::support::database::Database;

@@ -1,7 +1,7 @@
 //! Queries of the application's own, one by one and together.
 
 use tokio::task::JoinSet;
-use tower_ownership::{LookupErrorKind, PostgresConfigError, PostgresLookup, Session};
+use tower_ownership::{LookupErrorKind, PostgresLookup, Session, postgres::PostgresConfigError};
 use uuid::Uuid;
 
 use super::{find, found, locked, patient, state, with_session};

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use crate::support::incident::columns;
-use tower_ownership::{PostgresConfigError, PostgresLookup, PostgresLookupBuilder};
+use tower_ownership::{
+    PostgresLookup,
+    postgres::{PostgresConfigError, PostgresLookupBuilder},
+};
 
 const URL: &str = "postgres://app:secret@127.0.0.1/app";
 

@@ -2,7 +2,8 @@
 
 use http::Request;
 use tower_ownership::{
-    Explanation, Finding, FlyReplay, MachineId, OwnershipLayer, PathSegment, PostgresLookup,
+    FlyReplay, MachineId, OwnershipLayer, PathSegment, PostgresLookup,
+    explain::{Explanation, Finding},
 };
 use uuid::Uuid;
 

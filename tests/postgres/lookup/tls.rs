@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
-use tower_ownership::{LookupErrorKind, PostgresLookup, PostgresLookupBuilder};
+use tower_ownership::{LookupErrorKind, PostgresLookup, postgres::PostgresLookupBuilder};
 use uuid::Uuid;
 
 use super::{find, found};

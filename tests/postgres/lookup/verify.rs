@@ -1,8 +1,11 @@
 //! What `verify` finds before the first request does.
 
 use tower_ownership::{
-    LookupErrorKind, MachineId, PostgresFault, PostgresLookup, PostgresLookupBuilder,
-    PostgresVerified, PostgresVerifyError, PostgresWarning,
+    LookupErrorKind, MachineId, PostgresLookup,
+    postgres::{
+        PostgresFault, PostgresLookupBuilder, PostgresVerified, PostgresVerifyError,
+        PostgresWarning,
+    },
 };
 
 use super::with_session;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
-use tower_ownership::{CachePolicy, Feed, SessionId, SessionLookup as _, lookup_fn};
+use tower_ownership::{CachePolicy, SessionId, SessionLookup as _, lookup_fn, ownership::Feed};
 use uuid::Uuid;
 
 use super::{Machine, ask, give, layer, listening, long, told, until, with_session};

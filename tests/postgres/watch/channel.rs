@@ -1,6 +1,6 @@
 //! Whoever may connect may write on the channel.
 
-use tower_ownership::{Coverage, PostgresFeed};
+use tower_ownership::{directory::Coverage, postgres::PostgresFeed};
 
 use super::{Machine, give, layer, listening, long, told, until, with_session};
 use crate::support::incident::lookup;

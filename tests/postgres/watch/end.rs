@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use tower_ownership::{
-    Feed, FeedBuildError, FeedState, PostgresConfigError, PostgresFeed, PostgresLookup,
+    PostgresLookup,
+    ownership::{Feed, FeedBuildError, FeedState},
+    postgres::{PostgresConfigError, PostgresFeed},
 };
 
 use super::{Machine, is_down, layer, listening, long, until, with_session};

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use tower_ownership::{
-    Coverage, Feed, FeedBuilder, HealthCheck as _, OwnershipLayer, PostgresFeed,
-    PostgresFeedBuilder,
+    OwnershipLayer,
+    directory::Coverage,
+    health::HealthCheck as _,
+    ownership::{Feed, FeedBuilder},
+    postgres::{PostgresFeed, PostgresFeedBuilder},
 };
 
 use super::{Machine, is_down, layer, listening, long, until, with_session};

@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use tower_ownership::{CachePolicy, Feed, FeedError, FeedErrorKind, FeedState, PostgresFeed};
+use tower_ownership::{
+    CachePolicy,
+    directory::{FeedError, FeedErrorKind},
+    ownership::{Feed, FeedState},
+    postgres::PostgresFeed,
+};
 
 use super::{Machine, PATIENCE, ask, becomes, give, is_down, layer, long, until, with_session};
 use crate::support::incident::PreviewSession;
@@ -37,7 +42,7 @@ async fn what_changes_while_the_connection_is_lost_is_seen_after_it() {
     machine.becomes(id, "served").await;
 }
 
-fn error(health: &tower_ownership::FeedHealth) -> Option<&FeedError> {
+fn error(health: &tower_ownership::ownership::FeedHealth) -> Option<&FeedError> {
     match &health.state {
         FeedState::Down { error, .. } => Some(error),
         _ => None,

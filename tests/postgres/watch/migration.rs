@@ -1,6 +1,10 @@
 //! The SQL of the triggers.
 
-use tower_ownership::{Coverage, PostgresConfigError, PostgresFeed, PostgresLookup};
+use tower_ownership::{
+    PostgresLookup,
+    directory::Coverage,
+    postgres::{PostgresConfigError, PostgresFeed},
+};
 use uuid::Uuid;
 
 use super::{Machine, ask, becomes, give, layer, listening, long, told, with_session};

@@ -1,6 +1,10 @@
 //! PgBouncer in transaction mode: right for lookups, wrong for a watch.
 
-use tower_ownership::{Coverage, FeedErrorKind, FeedHealth, FeedState, PostgresLookup};
+use tower_ownership::{
+    PostgresLookup,
+    directory::{Coverage, FeedErrorKind},
+    ownership::{FeedHealth, FeedState},
+};
 
 use super::{ask, becomes, give, layer, listening, long, until, with_session};
 use crate::support::left_out::left_out;

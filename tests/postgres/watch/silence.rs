@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use tower_ownership::{
-    Feed, FeedBuilder, FeedErrorKind, FeedHealth, FeedState, PostgresFeed, PostgresFeedBuilder,
+    directory::FeedErrorKind,
+    ownership::{Feed, FeedBuilder, FeedHealth, FeedState},
+    postgres::{PostgresFeed, PostgresFeedBuilder},
 };
 
 use super::{Machine, give, is_down, layer, listening, long, until, with_session};
