@@ -1,28 +1,20 @@
 //! Hearing of changes when they happen.
 
-use std::{
-    fmt,
-    future::{Future, poll_fn},
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{fmt, future::poll_fn, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Notification;
 
 use super::{PostgresSource, identifier::Identifier, migration::notify};
-use crate::{
-    Change, ChangeFeed, Changes, Coverage, FeedError, FeedErrorKind,
-    random::{self, jittered},
-};
+use crate::{ChangeFeed, Coverage, FeedError, FeedErrorKind, random};
 
 mod builder;
+mod changes;
 mod payload;
 mod wire;
 
 pub use builder::PostgresFeedBuilder;
+pub use changes::PostgresChanges;
 pub(super) use wire::Messages;
 
 use payload::Payload;
@@ -230,17 +222,7 @@ impl ChangeFeed for PostgresFeed {
             // A role that may not look may still listen.
             coverage = covered(rows.await?.ok().map(|rows| !rows.is_empty()));
         }
-        Ok(PostgresChanges {
-            wire,
-            channel: self.channel.clone(),
-            answer_timeout: self.answer_timeout,
-            is_installed: self.is_installed.clone(),
-            coverage,
-            look_interval: self.look_interval,
-            look_at: Instant::now() + jittered(self.look_interval),
-            beat: None,
-            look: None,
-        })
+        Ok(PostgresChanges::new(self, wire, coverage))
     }
 }
 
@@ -248,96 +230,6 @@ impl fmt::Debug for PostgresFeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresFeed")
             .field("channel", &self.channel)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A statement whose answer is awaited beside the notifications.
-type Asked<T> = Pin<Box<dyn Future<Output = Result<T, tokio_postgres::Error>> + Send>>;
-
-/// A connection of a [`PostgresFeed`].
-pub struct PostgresChanges {
-    wire: Wire,
-    channel: Identifier,
-    answer_timeout: Duration,
-    is_installed: Option<Arc<str>>,
-    coverage: Coverage,
-    look_interval: Duration,
-    /// When the trigger is looked for next.
-    look_at: Instant,
-    beat: Option<Asked<()>>,
-    /// With until when the answer has to be there.
-    look: Option<(Asked<bool>, Instant)>,
-}
-
-impl Changes for PostgresChanges {
-    async fn next(&mut self) -> Result<Change, FeedError> {
-        loop {
-            self.begin_to_look();
-            let wake_at = self.look.as_ref().map_or(self.look_at, |(_, until)| *until);
-            let heard = poll_fn(|cx| self.poll(cx));
-            match timeout_at(wake_at, heard).await {
-                Ok(heard) => match read(&self.channel, &heard?) {
-                    Some(Ok(Payload::Session(id))) => return Ok(Change::Session(id)),
-                    Some(Ok(Payload::All)) => return Ok(Change::All),
-                    Some(Ok(Payload::Beat(_))) => return Ok(Change::KeepAlive),
-                    Some(Err(length)) => return Ok(Change::Unreadable(length)),
-                    None => {}
-                },
-                Err(_) if self.look.is_some() => return Err(wire::silent()),
-                Err(_) => {}
-            }
-        }
-    }
-
-    fn ping(&mut self) {
-        let sql = notify(&self.channel, &Payload::beat(random::number()));
-        let client = self.wire.client();
-        self.beat = Some(Box::pin(async move { client.batch_execute(&sql).await }));
-    }
-
-    fn coverage(&self) -> Coverage {
-        self.coverage
-    }
-}
-
-impl PostgresChanges {
-    fn begin_to_look(&mut self) {
-        let now = Instant::now();
-        if self.look.is_some() || now < self.look_at {
-            return;
-        }
-        self.look_at = now + jittered(self.look_interval);
-        if let Some(sql) = &self.is_installed {
-            let (sql, client) = (Arc::clone(sql), self.wire.client());
-            let asked = async move { Ok(!client.query_typed(&sql, &[]).await?.is_empty()) };
-            self.look = Some((Box::pin(asked), now + self.answer_timeout));
-        }
-    }
-
-    /// The statements come before the wire, because their first poll is what sends them.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Notification, FeedError>> {
-        if let Some(Poll::Ready(sent)) = self.beat.as_mut().map(|beat| beat.as_mut().poll(cx)) {
-            self.beat = None;
-            if let Err(error) = sent {
-                return Poll::Ready(Err(lost(error)));
-            }
-        }
-        if let Some((look, _)) = &mut self.look
-            && let Poll::Ready(found) = look.as_mut().poll(cx)
-        {
-            self.look = None;
-            self.coverage = covered(found.ok());
-        }
-        self.wire.poll_next(cx)
-    }
-}
-
-impl fmt::Debug for PostgresChanges {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresChanges")
-            .field("channel", &self.channel)
-            .field("coverage", &self.coverage)
             .finish_non_exhaustive()
     }
 }
