@@ -72,6 +72,10 @@ findings! {
     SessionMalformed "session-malformed" Problem
         "the session id cannot be read"
         "Give a UUID, hyphenated or as 32 hexadecimal digits."
+    SessionMissing "session-missing" Problem
+        "the request names no session, and the layer requires one"
+        "Send the id where the layer looks for it. If the request should pass without one, mount its \
+         route outside of the layer."
     SessionUnknown "session-unknown" Problem
         "the directory knows no such session"
         "Check the id, and that this is the database that the orchestrator writes to."

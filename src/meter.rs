@@ -83,9 +83,11 @@ fn occurs(verdict: Verdict, cache_status: Option<CacheStatus>) -> bool {
         Verdict::Pass => true,
         // Another verdict follows; and this one is an answer that the proxy turns into a replay.
         Verdict::Claim | Verdict::Reject(RejectionCode::ReplayNotHonoured) => false,
-        Verdict::Reject(RejectionCode::SessionMalformed | RejectionCode::SessionAbsent) => {
-            cache_status.is_none()
-        }
+        Verdict::Reject(
+            RejectionCode::SessionMalformed
+            | RejectionCode::SessionMissing
+            | RejectionCode::SessionAbsent,
+        ) => cache_status.is_none(),
         Verdict::Reject(RejectionCode::LookupUnavailable) => {
             cache_status == Some(CacheStatus::Miss)
         }

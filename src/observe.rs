@@ -9,11 +9,13 @@ use crate::{
 
 mod chain;
 mod event;
+mod searches;
 mod span;
 mod warnings;
 
 pub use crate::{cache::CacheStatus, decision::Verdict};
 pub(crate) use chain::{Chain, causes, debug_as_chain};
+pub(crate) use searches::Searches;
 pub(crate) use span::RequestSpan;
 pub(crate) use warnings::{Say, Warnings};
 

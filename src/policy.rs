@@ -14,7 +14,7 @@ use crate::{
     clock::Tick,
     decision::{Decision, Known, Local, Lookup, decide},
     meter,
-    observe::{RequestSpan, Say, Warnings},
+    observe::{RequestSpan, Say, Searches, Warnings},
     ownership::{Lease, Sessions},
 };
 
@@ -32,6 +32,7 @@ pub(crate) type Guard = dyn Fn(&Parts, &Session) -> bool + Send + Sync;
 pub(crate) struct Policy {
     pub(crate) machine: MachineId,
     pub(crate) extract: Box<dyn ExtractSession>,
+    pub(crate) searches: Searches,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) guard: Option<Box<Guard>>,
     /// Which requests may claim a session without an owner, and take one over from a lost owner.
@@ -81,8 +82,11 @@ pub(crate) enum Act {
 impl Policy {
     /// What the request asks for; `None` if it is for no session.
     pub(crate) fn question(&self, head: &Parts) -> Result<Option<Question>, MalformedSession> {
-        let session = self.extract.session(head)?;
-        Ok(session.map(|session| Question {
+        let Some(session) = self.extract.session(head)? else {
+            return Ok(None);
+        };
+        self.searches.found();
+        Ok(Some(Question {
             session,
             origin: self.replay.origin(head),
             claimed: false,
@@ -241,9 +245,15 @@ impl Policy {
         Ok(finish(response, context))
     }
 
-    /// Notes a request that is for no session.
-    pub(crate) fn pass_without_session(&self) {
+    /// Notes a request that is for no session; with an answer where it has to be for one.
+    #[inline]
+    pub(crate) fn without_session(&self, head: &Parts) -> Option<Response<Bytes>> {
+        if self.searches.are_required {
+            return Some(self.missing(head));
+        }
+        self.searches.missed(head, &*self.extract);
         self.tell(&self.saw(Verdict::Pass), &RequestSpan::default());
+        None
     }
 
     /// What is seen of any request.

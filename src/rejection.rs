@@ -56,6 +56,12 @@ impl Rejection {
         Self::new(RejectionCode::SessionMalformed, machine, detail)
     }
 
+    pub(crate) fn missing(machine: MachineId, looked_at: &str) -> Self {
+        let detail =
+            format!("A session is looked for in {looked_at}, and this request names none there.");
+        Self::new(RejectionCode::SessionMissing, machine, detail)
+    }
+
     /// The rejection of a verdict, with the detail that the circumstances give.
     pub(crate) fn of(
         code: RejectionCode,

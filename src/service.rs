@@ -57,8 +57,10 @@ where
         let question = match self.policy.question(&head) {
             Ok(Some(question)) => question,
             Ok(None) => {
-                self.policy.pass_without_session();
-                return ResponseFuture::pass(self.inner.call(Request::from_parts(head, body)));
+                return match self.policy.without_session(&head) {
+                    Some(refusal) => ResponseFuture::answer(refusal),
+                    None => ResponseFuture::pass(self.inner.call(Request::from_parts(head, body))),
+                };
             }
             Err(malformed) => {
                 return ResponseFuture::answer(self.policy.malformed(&head, malformed));

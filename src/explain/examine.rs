@@ -38,19 +38,30 @@ impl Examined<'_> {
             Ok(None) => None,
             Err(malformed) => Some(malformed),
         };
-        let (finding, evidence) = match malformed {
-            Some(why) => (Finding::SessionMalformed, format!(": {why}")),
-            None => (Finding::NoSession, String::new()),
+        let (machine, extract) = (self.policy.machine.clone(), &self.policy.extract);
+        let (finding, evidence, rejection) = match malformed {
+            Some(why) => {
+                let rejection = Rejection::malformed(machine, why);
+                (
+                    Finding::SessionMalformed,
+                    format!(": {why}"),
+                    Some(rejection),
+                )
+            }
+            None if self.policy.searches.are_required => {
+                let rejection = Rejection::missing(machine, &extract.describe());
+                (Finding::SessionMissing, String::new(), Some(rejection))
+            }
+            None => (Finding::NoSession, String::new(), None),
         };
-        let refused = malformed.map(|why| {
-            let rejection = Rejection::malformed(self.policy.machine.clone(), why);
+        let refused = rejection.map(|rejection| {
             let context = RenderContext::of(self.head);
             self.policy.write(rejection, None, None, context)
         });
         let inputs = json!({
             "session": {
                 "id": null,
-                "extractor": self.policy.extract.describe(),
+                "extractor": extract.describe(),
                 "malformed": malformed.map(|why| why.to_string()),
             },
             "refused": refused.map(|response| self.response(None, &response, None)),

@@ -10,6 +10,7 @@ use crate::{
     Replay, Session, SessionDirectory,
     claim::Rule,
     directory::{DynDirectory, lookup::DynLookup},
+    observe::Searches,
     policy::Guard,
 };
 
@@ -35,6 +36,7 @@ pub struct OwnershipLayerBuilder {
     tells_owned: bool,
     render: Option<Box<dyn Render>>,
     expose_internals: bool,
+    searches: Searches,
     observe: Option<Box<dyn Observe>>,
     warn_interval: Duration,
 }
@@ -59,6 +61,7 @@ impl OwnershipLayerBuilder {
             tells_owned: true,
             render: None,
             expose_internals: false,
+            searches: Searches::default(),
             observe: None,
             warn_interval: OwnershipLayer::DEFAULT_WARN_INTERVAL,
         }
@@ -67,6 +70,18 @@ impl OwnershipLayerBuilder {
     /// Where in a request the session id stands. Required.
     pub fn session(mut self, extract: impl ExtractSession) -> Self {
         self.extract = Some(Box::new(extract));
+        self
+    }
+
+    /// Refuses a request that names no session, with 404 `session-missing`. By default such a request
+    /// passes to the application on every machine.
+    ///
+    /// For a layer around routes that are all about a session. A layer that is mounted where it sees
+    /// other paths than it expects, such as within axum's `nest`, then refuses everything and does not
+    /// silently guard nothing. Without it, a layer that finds no session in its first
+    /// 100 requests says so once, at WARN.
+    pub fn requires_session(mut self) -> Self {
+        self.searches.are_required = true;
         self
     }
 

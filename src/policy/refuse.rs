@@ -49,6 +49,18 @@ impl Policy {
         )
     }
 
+    /// Answers a request that names no session, where every request has to.
+    pub(super) fn missing(&self, head: &Parts) -> Response<Bytes> {
+        let rejection = Rejection::missing(self.machine.clone(), &self.extract.describe());
+        let seen = self.saw(Verdict::Reject(rejection.code()));
+        self.refuse(
+            rejection,
+            &seen,
+            &RequestSpan::default(),
+            RenderContext::of(head),
+        )
+    }
+
     /// Answers in the place of an application that does not hold a session it should hold.
     pub(crate) fn absent(
         &self,

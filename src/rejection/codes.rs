@@ -187,6 +187,26 @@ codes! {
             CHECK_THE_LINK,
         ),
     }
+    /// The request names no session, where every request has to.
+    /// <span id="session-missing"></span>
+    ///
+    /// `session-missing`, 404. Only with
+    /// [`requires_session`](crate::OwnershipLayerBuilder::requires_session); otherwise such a request
+    /// passes to the application on every machine.
+    SessionMissing {
+        name: "session-missing",
+        status: StatusCode::NOT_FOUND,
+        retry_after: None,
+        grpc: Grpc::InvalidArgument,
+        operator: false,
+        title: "The request names no session",
+        detail: "Every request has to name a session here, and this one names none.",
+        page: Page::ended(
+            "Nothing was chosen to open",
+            "The request doesn’t say which session you want.",
+            CHECK_THE_LINK,
+        ),
+    }
     /// The directory knows no such session.
     /// <span id="session-unknown"></span>
     ///

@@ -65,6 +65,7 @@ const VARY: HeaderValue = HeaderValue::from_static("Accept, Content-Type");
 /// | code | status | why this one |
 /// | --- | --- | --- |
 /// | `session-malformed` | 3 `INVALID_ARGUMENT` | wrong whatever state the system is in |
+/// | `session-missing` | 3 `INVALID_ARGUMENT` | the same: what has to be there is not |
 /// | `session-unknown` | 5 `NOT_FOUND` | the directory has no such entity |
 /// | `session-over`, `session-absent` | 9 `FAILED_PRECONDITION` | there is an entity, so "not found" would be untrue, and retrying cannot help; `DATA_LOSS` would claim something of the application's data |
 /// | `session-forbidden` | 7 `PERMISSION_DENIED` | the guard knows who asks and says no |

@@ -55,6 +55,7 @@ mod tests {
     fn every_code_has_its_status() {
         for (code, status) in [
             (RejectionCode::SessionMalformed, "3"),
+            (RejectionCode::SessionMissing, "3"),
             (RejectionCode::SessionUnknown, "5"),
             (RejectionCode::SessionOver, "9"),
             (RejectionCode::SessionForbidden, "7"),

@@ -148,6 +148,20 @@ async fn session_malformed_is_400() {
 }
 
 #[tokio::test]
+async fn session_missing_is_404_where_every_request_has_to_name_a_session() {
+    let answer = send(layer(mine()).requires_session(), Request::get("/about")).await;
+    answer.is_refused(RejectionCode::SessionMissing, 404, None);
+    let detail = answer.problem()["detail"].to_string();
+    assert!(detail.contains("/session"), "{detail}");
+    send(layer(mine()), Request::get("/about"))
+        .await
+        .is_from_the_application();
+    send(layer(mine()).requires_session(), get())
+        .await
+        .is_from_the_application();
+}
+
+#[tokio::test]
 async fn session_unknown_is_404() {
     let answer = send(layer(MemoryDirectory::new()), get()).await;
     answer.is_refused(RejectionCode::SessionUnknown, 404, None);

@@ -287,3 +287,40 @@ fn without_a_filter_that_asks_for_it_there_is_no_span() {
     assert_eq!(log.matches(": served").count(), 3, "{log}");
     assert!(!log.contains("ownership{"), "{log}");
 }
+
+/// What a layer says of itself while these paths are asked for.
+fn said_of(paths: impl Iterator<Item = String>) -> String {
+    let layer = builder(owned_by("me")).build().unwrap();
+    let service = layer.layer(service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    let log = logged("tower_ownership::layer=warn", async |_| {
+        for path in paths {
+            let Ok(_) = service.clone().oneshot(request(&path)).await;
+        }
+    });
+    log.text()
+}
+
+#[test]
+fn a_layer_that_finds_no_session_says_so_once_with_a_path_and_where_it_looks() {
+    let log = said_of((0..300).map(|number| format!("/{SESSION}/page{number}?secret")));
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(log.contains("the first 100 requests"), "{log}");
+    assert!(
+        log.contains(&format!("path=\"/{SESSION}/page99\"")),
+        "{log}"
+    );
+    assert!(log.contains("the path segment after /session"), "{log}");
+    assert!(!log.contains("secret"), "{log}");
+}
+
+#[test]
+fn a_layer_that_found_a_session_once_says_nothing_of_requests_without_one() {
+    let found = std::iter::once(format!("/session/{SESSION}"));
+    let log = said_of(found.chain((0..300).map(|number| format!("/page{number}"))));
+    assert_eq!(log, "");
+    let late = (0..99).map(|number| format!("/page{number}"));
+    let log = said_of(late.chain([format!("/session/{SESSION}"), "/page".to_owned()]));
+    assert_eq!(log, "");
+}

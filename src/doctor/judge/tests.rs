@@ -367,6 +367,7 @@ fn every_finding_of_the_doctor_is_in_the_table() {
     let told: Vec<Finding> = table().into_iter().map(|(_, finding)| finding).collect();
     let others = [
         Finding::NoSession,
+        Finding::SessionMissing,
         Finding::MachineJoining,
         Finding::OwnerWithoutEpoch,
         Finding::NotifyTriggers,

@@ -62,6 +62,7 @@ impl OwnershipLayerBuilder {
             machine,
             sessions: Sessions::new(node, part, self.directory),
             extract: self.extract.ok_or(BuildError::NoSession)?,
+            searches: self.searches,
             guard: self.guard,
             claims: self.claims,
             takes_over: self.takes_over,

@@ -1,0 +1,70 @@
+//! Whether sessions are found in requests at all.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use http::request::Parts;
+use tracing::warn;
+
+use crate::ExtractSession;
+
+/// Whether a layer finds sessions. One that never does guards nothing, and nothing else shows that:
+/// every machine serves every request, as it would without the layer.
+#[derive(Debug, Default)]
+pub(crate) struct Searches {
+    /// Whether a request without a session is refused.
+    pub(crate) are_required: bool,
+    /// How many requests had no session; [`SETTLED`] once one had, or the warning was given. From
+    /// then on it is only read, so that no request writes what all cores share.
+    without: AtomicU32,
+}
+
+const SETTLED: u32 = u32::MAX;
+
+/// After so many requests without a session the layer says so: more than a health check and the
+/// first page of an application make.
+const MANY: u32 = 100;
+
+/// Nothing longer of a path is shown.
+const LONGEST_PATH: usize = 200;
+
+impl Searches {
+    /// A request names a session.
+    #[inline]
+    pub(crate) fn found(&self) {
+        if self.without.load(Ordering::Relaxed) != SETTLED {
+            self.without.store(SETTLED, Ordering::Relaxed);
+        }
+    }
+
+    /// A request names none.
+    #[inline]
+    pub(crate) fn missed(&self, head: &Parts, extract: &dyn ExtractSession) {
+        if self.without.load(Ordering::Relaxed) != SETTLED && self.is_the_last() {
+            let path = head.uri.path();
+            let shown = path.char_indices().nth(LONGEST_PATH);
+            warn!(
+                target: "tower_ownership::layer",
+                path = &path[..shown.map_or(path.len(), |(end, _)| end)],
+                extractor = &*extract.describe(),
+                "none of the first {MANY} requests named a session, so each machine serves all of \
+                 them: is the layer where it sees whole paths?"
+            );
+        }
+    }
+
+    fn is_the_last(&self) -> bool {
+        let before = self.without.load(Ordering::Relaxed);
+        let is_last = before != SETTLED && before + 1 >= MANY;
+        let after = if is_last {
+            SETTLED
+        } else {
+            before.saturating_add(1)
+        };
+        // A count that another thread overtakes is lost, which only delays the warning.
+        let (relaxed, counted) = (Ordering::Relaxed, &self.without);
+        counted
+            .compare_exchange(before, after, relaxed, relaxed)
+            .is_ok()
+            && is_last
+    }
+}
