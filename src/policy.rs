@@ -245,15 +245,10 @@ impl Policy {
         Ok(finish(response, context))
     }
 
-    /// Notes a request that is for no session; with an answer where it has to be for one.
-    #[inline]
-    pub(crate) fn without_session(&self, head: &Parts) -> Option<Response<Bytes>> {
-        if self.searches.are_required {
-            return Some(self.missing(head));
-        }
+    /// Notes a request that is for no session.
+    pub(crate) fn pass_without_session(&self, head: &Parts) {
         self.searches.missed(head, &*self.extract);
         self.tell(&self.saw(Verdict::Pass), &RequestSpan::default());
-        None
     }
 
     /// What is seen of any request.

@@ -56,11 +56,12 @@ where
         let (head, body) = request.into_parts();
         let question = match self.policy.question(&head) {
             Ok(Some(question)) => question,
+            Ok(None) if self.policy.searches.are_required => {
+                return ResponseFuture::answer(self.policy.missing(&head));
+            }
             Ok(None) => {
-                return match self.policy.without_session(&head) {
-                    Some(refusal) => ResponseFuture::answer(refusal),
-                    None => ResponseFuture::pass(self.inner.call(Request::from_parts(head, body))),
-                };
+                self.policy.pass_without_session(&head);
+                return ResponseFuture::pass(self.inner.call(Request::from_parts(head, body)));
             }
             Err(malformed) => {
                 return ResponseFuture::answer(self.policy.malformed(&head, malformed));

@@ -1,5 +1,5 @@
 //! A local edge that treats an application as Fly Proxy does, to test replays at home; and
-//! [`conformance`]: the cases that a directory of your own has to pass.
+//! [`conformance`](crate::directory::conformance): the cases that a directory of your own has to pass.
 //!
 //! [`FlyEdge`] is a reverse proxy on the loopback. It takes the place of Fly Proxy in front of
 //! your own machines (processes, or servers inside the test): requests come in, land on one of
@@ -125,7 +125,6 @@ mod transform;
 mod tunnel;
 mod wire;
 
-pub use crate::directory::conformance;
 pub use builder::FlyEdgeBuilder;
 pub use edge::FlyEdge;
 #[cfg(feature = "doctor")]

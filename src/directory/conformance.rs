@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use tower_ownership::{MachineId, MemoryDirectory, Session, SessionId, testing::conformance};
+//! use tower_ownership::{MachineId, MemoryDirectory, Session, SessionId, directory::conformance};
 //!
 //! struct InMemory(MemoryDirectory, std::sync::Arc<std::sync::Mutex<Duration>>);
 //!

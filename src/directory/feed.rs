@@ -21,7 +21,8 @@ pub trait ChangeFeed: Send + Sync + 'static {
     /// A connection that delivers changes.
     type Changes: Changes;
 
-    /// Connects, and shows that changes are delivered. It bounds its own waits.
+    /// Connects, and shows that changes are delivered. It bounds its own waits; after a minute the feed
+    /// gives the attempt up.
     fn connect(&self) -> impl Future<Output = Result<Self::Changes, FeedError>> + Send;
 }
 

@@ -115,7 +115,7 @@ impl Lookups {
         self.unknown.set_count(unknown);
     }
 
-    /// A handler or a stream is told that its session is lost.
+    /// A handler or a stream got the loss of its session.
     pub(crate) fn lost(&self, loss: LossReason) {
         if let Some(counter) = self.losses.of(loss.as_str()) {
             counter.count();

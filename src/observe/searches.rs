@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use http::request::Parts;
+use percent_encoding::percent_decode_str;
 use tracing::warn;
 
-use crate::ExtractSession;
+use crate::{ExtractSession, SessionId};
 
 /// Whether a layer finds sessions. One that never does guards nothing, and nothing else shows that:
 /// every machine serves every request, as it would without the layer.
@@ -39,32 +40,40 @@ impl Searches {
     /// A request names none.
     #[inline]
     pub(crate) fn missed(&self, head: &Parts, extract: &dyn ExtractSession) {
-        if self.without.load(Ordering::Relaxed) != SETTLED && self.is_the_last() {
-            let path = head.uri.path();
-            let shown = path.char_indices().nth(LONGEST_PATH);
+        if self.without.load(Ordering::Relaxed) != SETTLED {
+            self.count(head, extract);
+        }
+    }
+
+    #[cold]
+    fn count(&self, head: &Parts, extract: &dyn ExtractSession) {
+        let before = self.without.load(Ordering::Relaxed);
+        if before == SETTLED {
+            return;
+        }
+        let is_last = before + 1 >= MANY;
+        let after = if is_last { SETTLED } else { before + 1 };
+        // A count that another thread overtakes is lost, which only delays the warning.
+        let (relaxed, counted) = (Ordering::Relaxed, &self.without);
+        let counted = counted.compare_exchange(before, after, relaxed, relaxed);
+        if is_last && counted.is_ok() {
             warn!(
                 target: "tower_ownership::layer",
-                path = &path[..shown.map_or(path.len(), |(end, _)| end)],
+                path = shown(head.uri.path()),
                 extractor = &*extract.describe(),
                 "none of the first {MANY} requests named a session, so each machine serves all of \
                  them: is the layer where it sees whole paths?"
             );
         }
     }
+}
 
-    fn is_the_last(&self) -> bool {
-        let before = self.without.load(Ordering::Relaxed);
-        let is_last = before != SETTLED && before + 1 >= MANY;
-        let after = if is_last {
-            SETTLED
-        } else {
-            before.saturating_add(1)
-        };
-        // A count that another thread overtakes is lost, which only delays the warning.
-        let (relaxed, counted) = (Ordering::Relaxed, &self.without);
-        counted
-            .compare_exchange(before, after, relaxed, relaxed)
-            .is_ok()
-            && is_last
-    }
+/// The path with its session ids cut: the layer is likely to look past one that is there.
+fn shown(path: &str) -> String {
+    let cut = |part: &str| match SessionId::parse(&percent_decode_str(part).decode_utf8_lossy()) {
+        Ok(id) => format!("{}…", id.short()),
+        Err(_) => part.to_owned(),
+    };
+    let parts: Vec<String> = path.split('/').map(cut).collect();
+    parts.join("/").chars().take(LONGEST_PATH).collect()
 }

@@ -50,7 +50,7 @@ impl Policy {
     }
 
     /// Answers a request that names no session, where every request has to.
-    pub(super) fn missing(&self, head: &Parts) -> Response<Bytes> {
+    pub(crate) fn missing(&self, head: &Parts) -> Response<Bytes> {
         let rejection = Rejection::missing(self.machine.clone(), &self.extract.describe());
         let seen = self.saw(Verdict::Reject(rejection.code()));
         self.refuse(

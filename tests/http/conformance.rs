@@ -9,11 +9,11 @@ use std::{
 use tower_ownership::{
     LookupError, MachineId, MemoryDirectory, Node, OwnerStatus, Session, SessionDirectory,
     SessionId, SessionLookup,
+    directory::conformance::{self, FeedHarness, Harness},
     directory::{
         Beat, Change, ChangeFeed, Changes, FeedError, MachineInfo, Membership, MemoryChanges,
         Process, Registration, Released,
     },
-    testing::conformance::{self, FeedHarness, Harness},
 };
 
 /// What a directory gets wrong.

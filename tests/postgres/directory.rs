@@ -80,7 +80,7 @@ async fn migrated_in(cluster: &Cluster) -> Database {
 }
 
 async fn unowned(database: &Database) -> Uuid {
-    let mut session = PreviewSession::owned_by("nobody");
+    let mut session = PreviewSession::owned_by("unset");
     session.container_id = None;
     database.insert(&session).await
 }

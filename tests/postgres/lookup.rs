@@ -70,7 +70,7 @@ fn slow(url: &str) -> PostgresLookupBuilder {
 /// question from finding itself.
 const SLEEPS: &str = "SELECT count(*) > 0 FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event = 'PgSleep'";
-const NOBODY_SLEEPS: &str = "SELECT count(*) = 0 FROM pg_stat_activity
+const NO_QUERY_SLEEPS: &str = "SELECT count(*) = 0 FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event = 'PgSleep'";
 
 /// Waits until that many queries of the lookup are on their way, and so many lookups queue.
@@ -87,7 +87,7 @@ async fn state(lookup: &PostgresLookup, in_flight: usize, waiting: usize) {
     }
 }
 
-/// A transaction that nobody can read the table before it ends, with its client.
+/// A transaction that keeps all others from reading the table until it ends, with its client.
 async fn locked(database: &Database) -> tokio_postgres::Client {
     let client = database.client().await;
     let lock = "BEGIN; LOCK TABLE preview_sessions";

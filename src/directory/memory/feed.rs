@@ -7,8 +7,8 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use super::MemoryDirectory;
 use crate::{Change, ChangeFeed, Changes, Coverage, FeedError, FeedErrorKind, SessionId};
 
-/// How many changes are kept for a feed that is behind. One that is further behind is told that any
-/// session may have changed.
+/// How many changes are kept for a feed that is behind. One that is further behind gets
+/// [`Change::All`].
 const KEPT: usize = 1_024;
 
 /// Tells feeds of changes.

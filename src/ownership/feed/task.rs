@@ -5,11 +5,15 @@ use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 use futures_util::future::select;
 use tokio::{
     sync::oneshot,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{backoff::Backoff, health::Status};
 use crate::{CacheHandle, Change, ChangeFeed, Changes, FeedError, FeedErrorKind, random::jittered};
+
+/// A feed bounds its own waits, and knows them better. This is for one that does not, which would
+/// otherwise be connecting for good.
+const CONNECT_LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) struct Task<F> {
     pub(super) feed: F,
@@ -30,7 +34,8 @@ impl<F: ChangeFeed> Task<F> {
     async fn work(&self) -> Infallible {
         let mut backoff = Backoff::default();
         loop {
-            let error = match self.feed.connect().await {
+            let connected = timeout(CONNECT_LIMIT, self.feed.connect()).await;
+            let error = match connected.unwrap_or_else(|_| Err(too_late())) {
                 Ok(changes) => {
                     let since = Instant::now();
                     let error = self.follow(changes).await;
@@ -111,6 +116,13 @@ impl<F: ChangeFeed> Task<F> {
     fn forget_all(&self) {
         self.caches.iter().for_each(CacheHandle::forget_all);
     }
+}
+
+fn too_late() -> FeedError {
+    FeedError::new(
+        FeedErrorKind::Unreachable,
+        "the directory did not accept a connection in time",
+    )
 }
 
 /// Says that the task is over, also if its runtime dropped it.

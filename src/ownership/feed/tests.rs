@@ -130,3 +130,25 @@ async fn a_connection_is_given_up_when_a_ping_is_not_answered() {
     assert!(took < Duration::from_secs(4 * 5 + 2 + 1), "{took:?}");
     assert_eq!(quiet.connected.load(Ordering::Relaxed), 2);
 }
+
+/// A feed whose attempt to connect hangs.
+struct Hangs;
+
+impl ChangeFeed for Hangs {
+    type Changes = Connection;
+
+    async fn connect(&self) -> Result<Connection, FeedError> {
+        pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_to_connect_that_hangs_is_given_up() {
+    let layer = layer(&MemoryDirectory::new()).await;
+    let feed = Feed::builder(Hangs).start(layer.cache()).unwrap();
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    let FeedState::Down { error, .. } = feed.health().state else {
+        panic!("{feed:?}");
+    };
+    assert_eq!(error.kind(), FeedErrorKind::Unreachable);
+}

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The target of its events.
-pub(super) const TARGET: &str = "tower_ownership::presence";
+pub(super) const TARGET: &str = "tower_ownership::heartbeat";
 
 /// The code of two processes of one machine, in the log.
 const DUPLICATE: &str = "duplicate-identity";
@@ -205,7 +205,7 @@ impl Status {
         );
     }
 
-    /// Why it ended is told for longer than that it did.
+    /// The reason that it ended replaces the mere fact that it did, and is never replaced by it.
     pub(super) fn stopped(&self) {
         let mut inner = self.lock();
         if !matches!(

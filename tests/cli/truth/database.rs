@@ -9,7 +9,7 @@ use crate::support::client::get;
 use crate::support::postgres::Cluster;
 use crate::support::until_async;
 
-const BEATS: &str = "tower_ownership::presence: beats do not arrive";
+const BEATS: &str = "tower_ownership::heartbeat: beats do not arrive";
 const WATCH: &str = "tower_ownership::feed: changes of sessions are not heard";
 
 #[tokio::test]

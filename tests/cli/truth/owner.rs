@@ -8,7 +8,7 @@ use crate::support::client::get;
 use crate::support::{until, until_async};
 
 /// Of the owner's form, and nobody's.
-const NOBODY: &str = "90801679a10038";
+const UNSEEN: &str = "90801679a10038";
 
 impl Place {
     /// Waits until [`OWNER`] has been silent for so long, while another machine was heard, that
@@ -112,16 +112,16 @@ async fn an_owner_that_was_destroyed_a_moment_ago() {
 async fn an_owner_that_never_beat() {
     let place = Place::new().await;
     let machine = place.machine(WRONG, Life::Beat).await;
-    let session = place.session_of(NOBODY).await;
+    let session = place.session_of(UNSEEN).await;
     let before = machine.before().await;
     place.get(session).await.is_refused(503, "owner-never-seen");
 
     let told = machine.since(before).await;
     let line = told.one_line(Level::Warn, "owner-never-seen");
-    line.says(&format!("owner=\"{NOBODY}\" owner.status=\"never-seen\""));
+    line.says(&format!("owner=\"{UNSEEN}\" owner.status=\"never-seen\""));
     told.counted(&["reject/owner-never-seen/miss +1"]);
     let sentence = format!(
-        "The row is fine, the request was handled by `{WRONG}`, and the owner `{NOBODY}` was never \
+        "The row is fine, the request was handled by `{WRONG}`, and the owner `{UNSEEN}` was never \
          seen, so the container was not created; it is not a database timing problem."
     );
     let doctor = place.doctor(session).await;

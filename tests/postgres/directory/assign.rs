@@ -31,7 +31,7 @@ async fn whoever_owned_it_before_is_told() {
 async fn a_session_that_is_starting_may_be_assigned_and_one_that_is_over_not() {
     let database = migrated().await;
     let process = Process::of("m1", &database);
-    let mut session = PreviewSession::owned_by("nobody");
+    let mut session = PreviewSession::owned_by("unset");
     session.status = "provisioning".to_owned();
     let id = SessionId::new(database.insert(&session).await);
     process.directory.assign(id, &me("m1")).await.unwrap();

@@ -40,7 +40,7 @@ async fn where_all_is_well_nothing_is_found() {
         |session| session.expires_in = Some(-1.0),
     ] {
         for owner in [None, Some("stranger".to_owned())] {
-            let mut session = PreviewSession::owned_by("nobody");
+            let mut session = PreviewSession::owned_by("unset");
             session.container_id = owner;
             set(&mut session);
             database.insert(&session).await;
@@ -92,7 +92,7 @@ async fn a_starting_session_of_a_lost_owner_is_found() {
         Some("a2863555a91708"),
         Some("b2863555a91708"),
     ] {
-        let mut session = PreviewSession::owned_by("nobody");
+        let mut session = PreviewSession::owned_by("unset");
         session.container_id = owner.map(str::to_owned);
         session.status = "creating".to_owned();
         database.insert(&session).await;

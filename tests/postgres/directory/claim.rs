@@ -68,7 +68,7 @@ async fn a_session_that_is_over_or_not_ready_is_not_taken() {
     let database = migrated().await;
     let process = Process::of("m1", &database);
     let change = |set: fn(&mut PreviewSession)| {
-        let mut session = PreviewSession::owned_by("nobody");
+        let mut session = PreviewSession::owned_by("unset");
         session.container_id = None;
         set(&mut session);
         session
@@ -197,7 +197,7 @@ async fn an_owner_that_the_column_cannot_hold_is_said_so() {
 #[tokio::test]
 async fn the_sessions_address_becomes_that_of_its_owner() {
     let database = migrated().await;
-    let mut session = PreviewSession::owned_by("nobody");
+    let mut session = PreviewSession::owned_by("unset");
     session.container_id = None;
     session.container_url = Some("https://before.example".to_owned());
     let (with, without) = (database.insert(&session).await, {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tower_ownership::{
     MachineId, PostgresDirectory, SessionId,
+    directory::conformance::{self, FeedHarness, Harness},
     postgres::PostgresFeed,
-    testing::conformance::{self, FeedHarness, Harness},
 };
 
 use super::{builder, migrated};

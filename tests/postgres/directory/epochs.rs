@@ -133,7 +133,7 @@ async fn an_owner_that_another_trigger_writes_counts() {
         write(&database, id, "tier = 'move'").await,
         is("m9", 2, None)
     );
-    let mut born = super::PreviewSession::owned_by("nobody");
+    let mut born = super::PreviewSession::owned_by("unset");
     (born.container_id, born.tier) = (None, Some("move".to_owned()));
     let born = database.insert(&born).await;
     assert_eq!(row(&database, born).await, is("m9", 1, None));

@@ -11,7 +11,7 @@ use crate::support::until_async;
 fn events(log: &Log) -> Vec<String> {
     let text = log.text();
     let events = text.lines().filter_map(|line| {
-        let (before, event) = line.split_once(" tower_ownership::presence: ")?;
+        let (before, event) = line.split_once(" tower_ownership::heartbeat: ")?;
         let level = before.split_whitespace().next_back()?;
         Some(format!("{level} {event}"))
     });

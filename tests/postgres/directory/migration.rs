@@ -510,7 +510,7 @@ async fn a_partitioned_table_is_a_table() {
     database.execute(PostgresDirectory::MIGRATION).await;
     database.execute(PostgresDirectory::MIGRATION).await;
     let process = Process::of("m1", &database);
-    let mut session = PreviewSession::owned_by("nobody");
+    let mut session = PreviewSession::owned_by("unset");
     session.container_id = None;
     let id = database.insert(&session).await;
     assert_eq!(process.claim(id).await.epoch(), Some(1));

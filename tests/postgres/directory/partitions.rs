@@ -296,7 +296,7 @@ async fn no_kind_of_write_lowers_an_epoch_or_proves_falsely() {
     let client = database.client().await;
     let mut ids: Vec<Uuid> = Vec::new();
     for owner in [Some("m1"), None, Some("m2")] {
-        let mut session = PreviewSession::owned_by("nobody");
+        let mut session = PreviewSession::owned_by("unset");
         session.container_id = owner.map(str::to_owned);
         ids.push(database.insert(&session).await);
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tower_ownership::{LookupErrorKind, PostgresLookup};
 
-use super::{FAST, NOBODY_SLEEPS, SLEEPS, SLOW, find, found, slow, with_session};
+use super::{FAST, NO_QUERY_SLEEPS, SLEEPS, SLOW, find, found, slow, with_session};
 use crate::support::chain;
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
@@ -82,7 +82,7 @@ async fn a_query_that_timed_out_holds_nothing_up() {
         // There is only one connection: this one would wait a minute for it.
         found(&lookup, FAST).await;
     }
-    database.eventually(NOBODY_SLEEPS).await;
+    database.eventually(NO_QUERY_SLEEPS).await;
 }
 
 #[tokio::test]
@@ -190,7 +190,7 @@ async fn the_whole_has_a_bound_too() {
         .unwrap();
     let error = find(&lookup, SLOW).await.unwrap_err();
     assert_eq!(error.kind(), LookupErrorKind::Timeout);
-    database.eventually(NOBODY_SLEEPS).await;
+    database.eventually(NO_QUERY_SLEEPS).await;
     found(&lookup, FAST).await;
 }
 

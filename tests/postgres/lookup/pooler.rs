@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tower_ownership::{LookupErrorKind, PostgresLookup};
 
-use super::{FAST, NOBODY_SLEEPS, SLOW, find, found, slow, with_session};
+use super::{FAST, NO_QUERY_SLEEPS, SLOW, find, found, slow, with_session};
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
 use crate::support::left_out::left_out;
@@ -67,7 +67,7 @@ async fn a_slow_query_ends_behind_the_pooler() {
         let error = find(&lookup, SLOW).await.unwrap_err();
         assert_eq!(error.kind(), LookupErrorKind::Timeout, "{error:?}");
     }
-    database.eventually(NOBODY_SLEEPS).await;
+    database.eventually(NO_QUERY_SLEEPS).await;
     found(&lookup, FAST).await;
 }
 
