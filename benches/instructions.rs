@@ -18,6 +18,7 @@ use common::setup::{ME, OTHER, all_owned_by, call, hello, layer, plain_request, 
 use http::Request;
 use http_body_util::Full;
 use tower::{Layer as _, Service, service_fn};
+use tower_ownership::SessionId;
 
 /// So few that their entries stay in the order of memory that they were made in.
 const SESSIONS: u32 = 256;
@@ -44,8 +45,8 @@ fn run<S>(mut service: S, prefix: &str, count: u32)
 where
     S: Service<Request<Full<Bytes>>, Error = Infallible>,
 {
-    let request = |id| {
-        let (mut head, body) = plain_request(id).into_parts();
+    let request = |id: SessionId| {
+        let (mut head, body) = plain_request(&id.clone()).into_parts();
         head.uri = format!("{prefix}/{id}/files").parse().expect("a path");
         Request::from_parts(head, body)
     };

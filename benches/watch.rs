@@ -76,7 +76,7 @@ fn latency(cluster: &Cluster) -> Table {
         let move_away = writer.prepare(move_away).await.expect("a statement");
         let mut times = Vec::new();
         for change in 0..changes {
-            let asked = service.clone().oneshot(plain_request(id.into())).await;
+            let asked = service.clone().oneshot(plain_request(&id.into())).await;
             asked.expect("an answer");
             assert!(!cache.is_empty());
             let owner = format!("machine-{change}");

@@ -27,7 +27,7 @@ impl SessionLookup for FileLookup {
         let line = text.lines().filter_map(|line| line.split_once(' '));
         let Some((_, owner)) = line
             .into_iter()
-            .find(|(session, _)| session.parse() == Ok(id))
+            .find(|(session, _)| *session == id.to_string())
         else {
             return Ok(None);
         };

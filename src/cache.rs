@@ -29,7 +29,7 @@ use crate::{
     clock::{Clock, Tick},
     directory::lookup::{DynLookup, Refresh},
     meter,
-    session::Facts,
+    session::{Facts, SessionKey},
 };
 
 mod apart;
@@ -81,8 +81,8 @@ pub(crate) struct Cache {
     timeout: Duration,
     lookup: DynLookup,
     clock: Clock,
-    known: Table<SessionId, Entry>,
-    unknown: Table<SessionId, Stamp>,
+    known: Table<SessionKey, Entry>,
+    unknown: Table<SessionKey, Stamp>,
     lookups: SingleFlight,
     hold_down: HoldDown,
     reached: Reached,
@@ -134,7 +134,7 @@ impl Cache {
 
     /// What is known of the session and fresh enough to be used; for a request that was replayed,
     /// only what was read a moment ago.
-    pub(crate) fn get(self: &Arc<Self>, id: SessionId, replayed: bool) -> Option<Found> {
+    pub(crate) fn get(self: &Arc<Self>, id: &SessionId, replayed: bool) -> Option<Found> {
         let found = self.peek(id, replayed)?;
         if found.ageing {
             self.refresh(id);
@@ -142,10 +142,10 @@ impl Cache {
         Some(found.found)
     }
 
-    fn peek(&self, id: SessionId, replayed: bool) -> Option<Peeked> {
-        let (session, stamp) = match self.known.get(&id) {
+    fn peek(&self, id: &SessionId, replayed: bool) -> Option<Peeked> {
+        let (session, stamp) = match self.known.get(id) {
             Some(Entry { facts, stamp }) => (Some(facts), stamp),
-            None => (None, self.unknown.get(&id)?),
+            None => (None, self.unknown.get(id)?),
         };
         let age = self.clock.now().since(stamp.asked_at());
         let bound = stamp.bound();
@@ -156,7 +156,7 @@ impl Cache {
             // Read again while it may still be used, so that a busy session never waits for it.
             ageing: age >= bound - bound / 5 && session.is_some(),
             found: Found {
-                session: Ok(session.map(|facts| Session::from_facts(id, facts))),
+                session: Ok(session.map(|facts| Session::from_facts(id.clone(), facts))),
                 asked_at: stamp.asked_at(),
                 age: Duration::from_millis(age),
                 cache_status: CacheStatus::Hit,
@@ -166,13 +166,13 @@ impl Cache {
     }
 
     /// What is known of the session and fresh enough to be used. Refreshes nothing.
-    pub(crate) fn fresh(&self, id: SessionId) -> Option<Found> {
+    pub(crate) fn fresh(&self, id: &SessionId) -> Option<Found> {
         self.peek(id, false).map(|peeked| peeked.found)
     }
 
     /// Asks, together with all requests that are asking, unless what is known was read less than
     /// `within` milliseconds ago.
-    pub(crate) fn read_within(self: &Arc<Self>, id: SessionId, within: u64) -> Pending {
+    pub(crate) fn read_within(self: &Arc<Self>, id: &SessionId, within: u64) -> Pending {
         let now = self.clock.now();
         let since = self.joined_since(now, false);
         let age = Duration::from_millis(within);
@@ -183,11 +183,11 @@ impl Cache {
             }
         });
         // Not even a stale answer is of use to a caller that wants a newer one than it has.
-        Pending::new(Arc::clone(self), id, false, join)
+        Pending::new(Arc::clone(self), id.clone(), false, join)
     }
 
     /// Asks, together with all requests that are asking.
-    pub(crate) fn load(self: &Arc<Self>, id: SessionId, replayed: bool) -> Pending {
+    pub(crate) fn load(self: &Arc<Self>, id: &SessionId, replayed: bool) -> Pending {
         let now = self.clock.now();
         let since = self.joined_since(now, replayed);
         let join = self.look_up(id, since, || {
@@ -203,7 +203,7 @@ impl Cache {
             Join::Began(_) | Join::NoNeed(Ok(_)) => {}
         }
         // What is asked for because a replay cast doubt on it may not be stale.
-        Pending::new(Arc::clone(self), id, !replayed, join)
+        Pending::new(Arc::clone(self), id.clone(), !replayed, join)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -215,8 +215,8 @@ impl Cache {
     }
 
     /// Completes when something changes about the session from now on.
-    pub(crate) fn listen(&self, id: SessionId) -> Listening {
-        self.listeners.listen(id)
+    pub(crate) fn listen(&self, id: &SessionId) -> Listening {
+        self.listeners.listen(id.clone())
     }
 
     /// When a lookup has to have begun to be worth joining.
@@ -232,7 +232,7 @@ impl Cache {
     }
 
     /// What may be used in the place of a lookup that failed.
-    fn rescue(&self, id: SessionId) -> Option<Found> {
+    fn rescue(&self, id: &SessionId) -> Option<Found> {
         let remembered = self.remembered(id).filter(Remembered::rescues)?;
         Some(Found {
             cache_status: CacheStatus::Stale,
@@ -241,7 +241,7 @@ impl Cache {
     }
 
     /// Reads a session again in the background, unless that is under way.
-    fn refresh(self: &Arc<Self>, id: SessionId) {
+    fn refresh(self: &Arc<Self>, id: &SessionId) {
         let now = self.clock.now();
         if now.0 < self.no_refresh_before.load(Ordering::Relaxed) {
             return;

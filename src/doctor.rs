@@ -24,8 +24,8 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    PostgresConfigError, PostgresLookup, PostgresLookupBuilder, SessionId, SessionLookup,
-    directory::lookup::DynLookup,
+    PostgresConfigError, PostgresLookup, PostgresLookupBuilder, SessionId, SessionIds,
+    SessionLookup, directory::lookup::DynLookup,
 };
 
 mod check;
@@ -73,6 +73,15 @@ enum Source {
         /// The same without what the ownership migration makes.
         plain: Option<PostgresLookup>,
     },
+}
+
+impl Source {
+    fn session_ids(&self) -> SessionIds {
+        match self {
+            Self::Any(lookup) => lookup.session_ids(),
+            Self::Postgres { lookup, .. } => lookup.session_ids(),
+        }
+    }
 }
 
 impl Doctor {
@@ -147,13 +156,14 @@ impl Doctor {
             },
             answer: Answer::NotAsked,
         };
-        let Ok(id) = SessionId::parse(session) else {
+        let ids = self.source.session_ids();
+        let Some(id) = SessionId::parse(session).ok().and_then(|id| ids.admit(id)) else {
             return Diagnosis::of(facts);
         };
-        facts.directory = directory::ask(&self.source, id).await;
+        facts.directory = directory::ask(&self.source, &id).await;
         // Before the request, which may wake the owner.
         self.look_for_the_owner(&mut facts).await;
-        if let Some(Ok(url)) = self.url.as_ref().map(|url| url.of(id)) {
+        if let Some(Ok(url)) = self.url.as_ref().map(|url| url.of(&id)) {
             let request = request::PublicRequest {
                 url,
                 machine_header: self.machine_header.as_deref(),
@@ -164,7 +174,7 @@ impl Doctor {
             #[cfg(feature = "testing")]
             self.add_hops(&mut facts.answer);
             if facts.served_elsewhere().is_some() {
-                self.look_again(&mut facts, id).await;
+                self.look_again(&mut facts, &id).await;
             }
         }
         Diagnosis::of(facts)
@@ -178,7 +188,7 @@ impl Doctor {
 
     /// Reads the row again: the machine that served may have become the owner meanwhile, by a
     /// take-over for this very request.
-    async fn look_again(&self, facts: &mut Facts, id: SessionId) {
+    async fn look_again(&self, facts: &mut Facts, id: &SessionId) {
         let again = directory::ask(&self.source, id).await;
         let before = std::mem::replace(&mut facts.directory, again);
         if facts.owner().is_none() || facts.served_elsewhere().is_some() {

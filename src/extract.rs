@@ -9,8 +9,11 @@ mod cookie;
 mod first_of;
 mod header;
 mod host;
+mod mcp;
 mod path;
 mod query;
+mod shape;
+mod subprotocol;
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -22,8 +25,10 @@ pub use cookie::Cookie;
 pub use first_of::FirstOf;
 pub use header::Header;
 pub use host::HostLabel;
+pub use mcp::{McpParam, McpTask};
 pub use path::PathSegment;
 pub use query::Query;
+pub use subprotocol::Subprotocol;
 
 /// Where in a request the session id stands.
 ///
@@ -107,9 +112,13 @@ struct Agreement(Option<SessionId>);
 
 impl Agreement {
     fn note(&mut self, id: SessionId) -> Result<(), MalformedSession> {
-        match self.0.replace(id) {
-            Some(other) if other != id => Err(MalformedSession::Ambiguous),
-            _ => Ok(()),
+        match &self.0 {
+            Some(other) if *other != id => Err(MalformedSession::Ambiguous),
+            Some(_) => Ok(()),
+            None => {
+                self.0 = Some(id);
+                Ok(())
+            }
         }
     }
 

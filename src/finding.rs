@@ -71,7 +71,7 @@ findings! {
         "None. If it should be for one, check the layer's extractor."
     SessionMalformed "session-malformed" Problem
         "the session id cannot be read"
-        "Give a UUID, hyphenated or as 32 hexadecimal digits."
+        "Send one id, in the form that the directory's sessions have."
     SessionMissing "session-missing" Problem
         "the request names no session, and the layer requires one"
         "Send the id where the layer looks for it. If the request should pass without one, mount its \

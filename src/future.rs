@@ -126,7 +126,7 @@ fn serve<S: Service<Request<B>>, B>(
 ) -> State<S, S::Future, B> {
     let served = Served {
         policy: Arc::clone(policy),
-        session: owned.id(),
+        session: owned.id().clone(),
         context: RenderContext::of(&head),
         span,
     };
@@ -169,7 +169,7 @@ fn answered<R, E>(
             context,
             span,
         }) => {
-            let answer = policy.absent(session, &span, context);
+            let answer = policy.absent(&session, &span, context);
             answer.map(ResponseBody::ours)
         }
         None => response.map(ResponseBody::inner),

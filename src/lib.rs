@@ -192,7 +192,7 @@ pub(crate) use {
     ownership::{CacheHandle, LossReason, Lost, Release},
     render::{RenderContext, ResponseFormat},
     replay::{Fallback, Handover, InvalidRedirect, InvalidReplay, NotReplayable, ReplayCache},
-    session::{MalformedSession, ShortSessionId},
+    session::{MalformedSession, SessionIds, ShortSessionId},
 };
 #[cfg(feature = "membership")]
 #[allow(unused_imports, reason = "what is used differs with the features")]

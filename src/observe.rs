@@ -73,7 +73,7 @@ pub struct Observed<'a> {
     /// The verdict. A replay that could not carry its request is the rejection that came of it.
     pub verdict: Verdict,
     /// The session, where the request named one. [`Display`](std::fmt::Display) shows it whole.
-    pub session: Option<SessionId>,
+    pub session: Option<&'a SessionId>,
     /// The session's owner, where there is one.
     pub owner: Option<&'a MachineId>,
     /// How the owner was when the session was read, where the directory keeps machines.

@@ -8,7 +8,7 @@ use http::{Response, header, request::Parts};
 use crate::{
     CacheStatus, ExtractSession, Handover, MachineId, MalformedSession, NotReplayable, Observe,
     Observed, Owned, OwnerStatus, Rejection, Render, RenderContext, Replay, RequestOrigin, Session,
-    SessionId, Verdict,
+    SessionId, SessionIds, Verdict,
     cache::{Found, Pending},
     claim::Rule,
     clock::Tick,
@@ -33,6 +33,7 @@ pub(crate) struct Policy {
     pub(crate) machine: MachineId,
     pub(crate) extract: Box<dyn ExtractSession>,
     pub(crate) searches: Searches,
+    pub(crate) ids: SessionIds,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) guard: Option<Box<Guard>>,
     /// Which requests may claim a session without an owner, and take one over from a lost owner.
@@ -82,10 +83,11 @@ pub(crate) enum Act {
 impl Policy {
     /// What the request asks for; `None` if it is for no session.
     pub(crate) fn question(&self, head: &Parts) -> Result<Option<Question>, MalformedSession> {
-        let Some(session) = self.extract.session(head)? else {
+        let Some(id) = self.extract.session(head)? else {
             return Ok(None);
         };
         self.searches.found();
+        let session = self.ids.admit(id).ok_or(MalformedSession::NotAnId)?;
         Ok(Some(Question {
             session,
             origin: self.replay.origin(head),
@@ -96,19 +98,19 @@ impl Policy {
     /// The span that the request is in from here on.
     #[inline]
     pub(crate) fn span(&self, question: &Question) -> RequestSpan {
-        RequestSpan::begin(question.session, &self.machine, &question.origin)
+        RequestSpan::begin(&question.session, &self.machine, &question.origin)
     }
 
     /// What is known already and may be used for this request.
     pub(crate) fn known(&self, question: &Question) -> Option<Found> {
         let cache = &self.sessions.cache;
-        cache.get(question.session, question.origin.casts_doubt())
+        cache.get(&question.session, question.origin.casts_doubt())
     }
 
     /// Asks for what is not.
     pub(crate) fn look_up(&self, question: &Question) -> Pending {
         let cache = &self.sessions.cache;
-        cache.load(question.session, question.origin.casts_doubt())
+        cache.load(&question.session, question.origin.casts_doubt())
     }
 
     /// Decides, and acts where the application does not.
@@ -121,7 +123,7 @@ impl Policy {
     ) -> Act {
         let origin = &question.origin;
         let seen = Observed {
-            session: Some(question.session),
+            session: Some(&question.session),
             origin,
             cache_status: Some(found.cache_status),
             age: Some(found.age),
@@ -233,8 +235,10 @@ impl Policy {
         let (written, body) = replay.into_parts();
         let mut response = if body.is_empty() && !written.headers.contains_key(header::LOCATION) {
             let rejection = Rejection::not_honoured(machine.clone(), written.status);
-            self.render
-                .render(&rejection.for_session(session.id(), Some(owner)), context)
+            self.render.render(
+                &rejection.for_session(session.id().clone(), Some(owner)),
+                context,
+            )
         } else {
             let mut response = Response::new(body);
             *response.status_mut() = written.status;

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{LookupError, Node, Refresh, Session, SessionId, SessionLookup};
+use crate::{LookupError, Node, Refresh, Session, SessionId, SessionIds, SessionLookup};
 
 mod batch;
 mod bounds;
@@ -21,6 +21,7 @@ mod fault;
 mod feed;
 mod fragments;
 mod hosts;
+mod id;
 mod identifier;
 mod inner;
 mod lease;
@@ -51,6 +52,7 @@ pub use directory::{
 };
 pub use fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWarning};
 pub use feed::{PostgresChanges, PostgresFeed, PostgresFeedBuilder};
+pub use id::PostgresIdType;
 #[cfg(feature = "doctor")]
 pub(crate) use look::{PlainFilter, PlainSession, SeenMachine, SeenRow};
 pub use source::PostgresSource;
@@ -199,7 +201,11 @@ impl PostgresLookup {
 impl SessionLookup for PostgresDirectory {
     async fn session(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
         let lookup = self.lookup();
-        Queue::answer(lookup, id, lookup.connections.deadline()).await
+        Queue::answer(lookup, &id, lookup.connections.deadline()).await
+    }
+
+    fn session_ids(&self) -> SessionIds {
+        self.lookup().query.ids().sessions
     }
 
     fn spawn(&self, refresh: Refresh) {
@@ -214,7 +220,11 @@ impl SessionLookup for PostgresDirectory {
 impl SessionLookup for PostgresLookup {
     async fn session(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
         let lookup = &self.inner;
-        Queue::answer(lookup, id, lookup.connections.deadline()).await
+        Queue::answer(lookup, &id, lookup.connections.deadline()).await
+    }
+
+    fn session_ids(&self) -> SessionIds {
+        self.inner.query.ids().sessions
     }
 
     fn spawn(&self, refresh: Refresh) {

@@ -177,7 +177,7 @@ impl Probe {
     /// The session's owner, if it is another machine.
     async fn owner(&self, layer: &OwnershipLayer) -> Result<MachineId, &'static str> {
         let cache = &layer.policy().sessions.cache;
-        let found = cache.ask_apart(self.session, cache.timeout()).await;
+        let found = cache.ask_apart(self.session.clone(), cache.timeout()).await;
         let session = found
             .session
             .map_err(|_| "the directory could not be asked")?;
@@ -202,7 +202,7 @@ impl Probe {
             .follow(url, &headers, self.limit, &mut redirects);
         let expected = Expected {
             secret: &self.secret,
-            session: self.session,
+            session: self.session.clone(),
             owner,
             me,
         };
@@ -214,7 +214,7 @@ impl Probe {
 
     fn headers(&self, nonce: Nonce) -> Result<HeaderMap, header::InvalidHeaderValue> {
         let mut headers = self.headers.clone();
-        let ask = self.secret.ask(nonce, self.session);
+        let ask = self.secret.ask(nonce, &self.session);
         headers.insert(PROBE, HeaderValue::try_from(ask)?);
         for (name, value) in [
             (header::ACCEPT, "application/problem+json"),

@@ -46,14 +46,21 @@ impl Rejection {
     }
 
     pub(crate) fn malformed(machine: MachineId, malformed: MalformedSession) -> Self {
-        let detail = match malformed {
-            MalformedSession::NotAUuid => "What stands in the session's place is not a UUID.",
-            MalformedSession::Ambiguous => "The request names more than one session.",
-            MalformedSession::Unreadable => {
-                "The part of the request that should name the session cannot be read."
-            }
+        let (code, detail) = match malformed {
+            MalformedSession::NotAnId => (
+                RejectionCode::SessionUnknown,
+                "What stands in the session's place cannot be the id of a session here.",
+            ),
+            MalformedSession::Ambiguous => (
+                RejectionCode::SessionMalformed,
+                "The request names more than one session.",
+            ),
+            MalformedSession::Unreadable => (
+                RejectionCode::SessionMalformed,
+                "The part of the request that should name the session cannot be read.",
+            ),
         };
-        Self::new(RejectionCode::SessionMalformed, machine, detail)
+        Self::new(code, machine, detail)
     }
 
     pub(crate) fn missing(machine: MachineId, looked_at: &str) -> Self {
@@ -207,8 +214,8 @@ impl Rejection {
 
     /// The session, where the request named one. Only for the client that named it.
     #[must_use]
-    pub fn session(&self) -> Option<SessionId> {
-        self.session
+    pub fn session(&self) -> Option<&SessionId> {
+        self.session.as_ref()
     }
 
     /// The session's owner, where there is one. An internal: see

@@ -13,10 +13,14 @@ use crate::{Address, MachineId};
 
 mod absent;
 mod id;
+mod ids;
+mod key;
 mod owner_status;
 
 pub use absent::SessionAbsent;
 pub use id::{MalformedSession, SessionId, ShortSessionId};
+pub use ids::SessionIds;
+pub(crate) use key::SessionKey;
 pub use owner_status::OwnerStatus;
 
 /// How far a session is in its life.
@@ -162,8 +166,8 @@ impl Session {
 
     /// Its id.
     #[must_use]
-    pub fn id(&self) -> SessionId {
-        self.id
+    pub fn id(&self) -> &SessionId {
+        &self.id
     }
 
     /// How far it is in its life.
@@ -304,6 +308,6 @@ mod tests {
         let brief = active.clone().with_remaining(Duration::from_secs(5));
         assert!(!brief.is_over(Duration::from_secs(4)));
         assert!(brief.is_over(Duration::from_secs(5)));
-        assert!(Session::new(active.id(), SessionStatus::Over).is_over(Duration::ZERO));
+        assert!(Session::new(active.id().clone(), SessionStatus::Over).is_over(Duration::ZERO));
     }
 }

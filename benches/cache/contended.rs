@@ -110,7 +110,7 @@ where
         Order::Any | Order::Zipf => ids,
     };
     for id in all {
-        drop(call(&mut service, plain_request(*id)));
+        drop(call(&mut service, plain_request(&id.clone())));
     }
     let mut requests = Requests::new(ids, order, 0);
     for _ in 0..MANY {
@@ -188,6 +188,6 @@ impl<'a> Requests<'a> {
             Order::Any => self.dice.below(MANY),
             Order::Zipf => self.zipf.draw(&mut self.dice),
         };
-        plain_request(self.ids[at])
+        plain_request(&self.ids[at].clone())
     }
 }

@@ -74,7 +74,7 @@ fn measure(runtime: &Runtime, cluster: &Cluster) -> [Quartiles; 3] {
                 let begin = Instant::now();
                 let mut requests = JoinSet::new();
                 for _ in 0..count {
-                    let answer = service.clone().oneshot(plain_request(id));
+                    let answer = service.clone().oneshot(plain_request(&id.clone()));
                     requests.spawn(answer);
                 }
                 for answer in requests.join_all().await {
@@ -87,11 +87,11 @@ fn measure(runtime: &Runtime, cluster: &Cluster) -> [Quartiles; 3] {
         };
         let (mut queries, mut times, mut alone) = (Vec::new(), Vec::new(), Vec::new());
         // The first makes the connection.
-        crowd(ids[0], 1).await;
+        crowd(ids[0].clone(), 1).await;
         for pair in ids[1..].chunks_exact(2) {
-            alone.push(crowd(pair[0], 1).await);
+            alone.push(crowd(pair[0].clone(), 1).await);
             asked.store(0, Ordering::Relaxed);
-            times.push(crowd(pair[1], REQUESTS).await);
+            times.push(crowd(pair[1].clone(), REQUESTS).await);
             queries.push(f64::from(asked.load(Ordering::Relaxed)));
         }
         [queries, times, alone].map(Quartiles::of)

@@ -65,7 +65,7 @@ pub fn hello<B>(_: Request<B>) -> Ready<Result<Response<Full<Bytes>>, Infallible
 }
 
 /// What a request needs in order to be for a session, and no more.
-pub fn plain_request(id: SessionId) -> Request<Full<Bytes>> {
+pub fn plain_request(id: &SessionId) -> Request<Full<Bytes>> {
     Request::get(format!("/session/{id}/files/main.rs?v=1"))
         .body(Full::default())
         .expect("a request")

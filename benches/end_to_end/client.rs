@@ -51,7 +51,7 @@ impl Client {
         let part = ids.len() / CONNECTIONS;
         let connection = |ids: &[SessionId]| Connection {
             stream: None,
-            requests: ids.iter().map(|id| request(path, *id)).collect(),
+            requests: ids.iter().map(|id| request(path, &id.clone())).collect(),
             next: 0,
             answer: 0,
         };
@@ -156,7 +156,7 @@ impl Connection {
     }
 }
 
-fn request(path: &str, id: SessionId) -> Vec<u8> {
+fn request(path: &str, id: &SessionId) -> Vec<u8> {
     format!(
         "GET {path}/{id}/files/main.rs?v=1 HTTP/1.1\r\n\
          host: previews.example.com\r\n\

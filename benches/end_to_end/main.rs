@@ -123,7 +123,7 @@ fn elsewhere() -> Server {
 fn same_answer() -> Server {
     let layer = setup::layer(all_owned_by(OTHER), |builder| builder);
     let mut service = layer.layer(service_fn(hello));
-    let request = setup::plain_request(sessions(1)[0]);
+    let request = setup::plain_request(&sessions(1)[0].clone());
     let (head, body) = setup::call(&mut service, request).into_parts();
     let body = body.collect().now_or_never();
     let body = body.expect("no wait").expect("a body").to_bytes();

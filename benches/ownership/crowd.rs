@@ -85,7 +85,7 @@ impl Edge {
         let mut at = dice.below(machines);
         for _ in 0..3 {
             let service = self.0[at].1.clone();
-            let response = service.oneshot(plain_request(session.into())).await;
+            let response = service.oneshot(plain_request(&session.into())).await;
             let response = response.unwrap_or_else(|never| match never {});
             if response.status() == 200 {
                 return Answer::Served;

@@ -169,7 +169,7 @@ impl Requests {
         let ids = ids.to_vec();
         let count = u32::try_from(ids.len()).expect("not that many");
         Self::new(count, move |at| {
-            let id = ids[at as usize];
+            let id = ids[at as usize].clone();
             request(&format!("{prefix}/{id}/files/main.rs?v=1"))
         })
     }

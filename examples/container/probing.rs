@@ -49,7 +49,7 @@ pub fn begin(
     let here = HeaderValue::from_str(layer.machine().as_str())?;
     let prefers = HeaderName::from_static("fly-prefer-instance-id");
     let secret = ProbeSecret::new(&probing.secret)?;
-    let probe = Probe::new(&target.url, target.session, secret)?.header(prefers, here);
+    let probe = Probe::new(&target.url, target.session.clone(), secret)?.header(prefers, here);
     let (layer, every) = (layer.clone(), probing.every);
     let nothing = (Check::ok("nothing was probed yet"), Instant::now());
     let (told, latest) = watch::channel(nothing);

@@ -41,7 +41,7 @@ impl States {
         let writing = async {
             let client = self.0.get().await?;
             let rows = client
-                .execute(SAVE, &[owned.id().as_uuid(), &epoch, &writer])
+                .execute(SAVE, &[&owned.id().as_uuid(), &epoch, &writer])
                 .await?;
             Ok::<_, Box<dyn Error>>(rows == 1)
         };

@@ -111,7 +111,7 @@ impl Directory {
             Self::Memory(sessions) => {
                 // What the trigger does in the database.
                 let epoch = sessions
-                    .get(id)
+                    .get(&id)
                     .map_or(0, |known| known.epoch().unwrap_or(0));
                 let session = Session::new(id, SessionStatus::Active).with_epoch(epoch + 1);
                 sessions.insert(match owner {
@@ -127,7 +127,7 @@ impl Directory {
                     Self::SCHEMA
                 );
                 let owner = owner.as_ref().map(MachineId::as_str);
-                client.execute(&upsert, &[id.as_uuid(), &owner]).await?;
+                client.execute(&upsert, &[&id.as_uuid(), &owner]).await?;
             }
         }
         Ok(())

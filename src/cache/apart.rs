@@ -41,15 +41,15 @@ impl Remembered {
 impl Cache {
     /// What is remembered of the session. Nothing is refreshed by it, and what is forgotten next
     /// does not change.
-    pub(crate) fn remembered(&self, id: SessionId) -> Option<Remembered> {
-        let (facts, stamp) = match self.known.peek(&id) {
+    pub(crate) fn remembered(&self, id: &SessionId) -> Option<Remembered> {
+        let (facts, stamp) = match self.known.peek(id) {
             Some(entry) => (Some(entry.facts), entry.stamp),
-            None => (None, self.unknown.peek(&id)?),
+            None => (None, self.unknown.peek(id)?),
         };
         let grace = facts
             .as_ref()
             .map_or(0, |facts| self.freshness.grace(facts, &self.me));
-        let session = facts.map(|facts| Session::from_facts(id, facts));
+        let session = facts.map(|facts| Session::from_facts(id.clone(), facts));
         let age = self.clock.now().since(stamp.asked_at());
         Some(Remembered {
             found: Found {
@@ -79,10 +79,10 @@ impl Cache {
         let cache = Arc::clone(self);
         async move {
             let asked_at = cache.clock.stamp();
-            let asking = async { cache.lookup.session(id).await };
+            let asking = async { cache.lookup.session(id.clone()).await };
             let asking = AssertUnwindSafe(asking).catch_unwind().boxed();
             let session = match select(asking, Delay::new(limit)).await {
-                Either::Left((Ok(answer), _)) => answer.and_then(|session| about(id, session)),
+                Either::Left((Ok(answer), _)) => answer.and_then(|session| about(&id, session)),
                 Either::Left((Err(_), _)) => {
                     Err(LookupError::unavailable("the session lookup panicked"))
                 }

@@ -160,8 +160,8 @@ impl Stamp {
     /// serve is judged again right before the handler: a request that finds an entry in its last
     /// milliseconds would be refused if anything held it up in between. The rest differs: the id's
     /// own bits are as good as dice here, and the moment keeps two machines from choosing alike.
-    pub(crate) fn new(id: SessionId, asked_at: crate::clock::Tick, bound: u32) -> Self {
-        let dice = id.as_uuid().as_u64_pair().1 ^ asked_at.0;
+    pub(crate) fn new(id: &SessionId, asked_at: crate::clock::Tick, bound: u32) -> Self {
+        let dice = id.dice() ^ asked_at.0;
         let part = u64::from(bound / 16);
         let shorter = part + ((part * (dice.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56)) >> 8);
         Self(asked_at.0 << 20 | (u64::from(bound) - shorter))
@@ -186,7 +186,7 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for n in 0..1000_u128 {
             let id = SessionId::new(uuid::Uuid::from_u128(n << 64 | n));
-            let stamp = Stamp::new(id, Tick(1_234_567), 8_000);
+            let stamp = Stamp::new(&id, Tick(1_234_567), 8_000);
             assert_eq!(stamp.asked_at(), Tick(1_234_567));
             assert!(
                 (7_000..=7_500).contains(&stamp.bound()),
@@ -206,7 +206,7 @@ mod tests {
             Duration::from_millis(freshness.owned.into()),
             CachePolicy::LONGEST
         );
-        assert!(Stamp::new(id, Tick(u64::MAX >> 21), freshness.owned).bound() <= u64::from(MAX));
-        assert_eq!(Stamp::new(id, Tick(7), 0).bound(), 0);
+        assert!(Stamp::new(&id, Tick(u64::MAX >> 21), freshness.owned).bound() <= u64::from(MAX));
+        assert_eq!(Stamp::new(&id, Tick(7), 0).bound(), 0);
     }
 }

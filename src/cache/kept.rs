@@ -11,7 +11,7 @@ const SHARED_OWNERS: usize = 16_384;
 impl Cache {
     /// Keeps what a call came back with, except for failures, which are only for the requests that
     /// waited. Returns whether listeners have to be notified.
-    pub(super) fn keep(&self, id: SessionId, answer: &Answer) -> bool {
+    pub(super) fn keep(&self, id: &SessionId, answer: &Answer) -> bool {
         let is_news = self.listeners.are_there()
             && answer
                 .session
@@ -21,20 +21,22 @@ impl Cache {
             Ok(Some(session)) => {
                 let facts = session.clone().into_facts();
                 let bound = self.freshness.of(&facts, &self.me);
-                self.unknown.remove(&id);
+                self.unknown.remove(id);
                 if bound > 0 {
                     let stamp = Stamp::new(id, answer.asked_at, bound);
-                    self.known.insert(id, Entry { facts, stamp });
+                    self.known.insert(id.into(), Entry { facts, stamp });
                 } else {
                     // It may not be used again, and what it replaces even less.
-                    self.known.remove(&id);
+                    self.known.remove(id);
                 }
             }
             Ok(None) => {
-                self.known.remove(&id);
+                self.known.remove(id);
                 if self.freshness.unknown > 0 {
-                    self.unknown
-                        .insert(id, Stamp::new(id, answer.asked_at, self.freshness.unknown));
+                    self.unknown.insert(
+                        id.into(),
+                        Stamp::new(id, answer.asked_at, self.freshness.unknown),
+                    );
                 }
             }
             Err(_) => {}
@@ -44,15 +46,15 @@ impl Cache {
 
     /// Whether another owner was known than is read now. Sessions that are not cached were announced
     /// when they were forgotten.
-    fn is_news(&self, id: SessionId, session: Option<&Session>) -> bool {
-        let known = self.known.get(&id).map(|entry| entry.facts);
+    fn is_news(&self, id: &SessionId, session: Option<&Session>) -> bool {
+        let known = self.known.get(id).map(|entry| entry.facts);
         let read = session.map(|session| (session.serving_owner(), session.epoch()));
         known.is_some_and(|known| Some((known.serving_owner(), known.epoch())) != read)
     }
 
     /// Lets sessions of one owner share its id, in memory.
     pub(super) fn share_owner(&self, session: Session) -> Session {
-        let id = session.id();
+        let id = session.id().clone();
         let mut facts = session.into_facts();
         facts.share_owner(|owner| {
             let shared = self

@@ -34,7 +34,10 @@ impl Listeners {
     pub(super) fn listen(self: &Arc<Self>, id: SessionId) -> Listening {
         let ear = Arc::new(Ear::default());
         let mut waiting = self.lock();
-        waiting.entry(id).or_default().push(Arc::clone(&ear));
+        waiting
+            .entry(id.clone())
+            .or_default()
+            .push(Arc::clone(&ear));
         self.count.fetch_add(1, Ordering::AcqRel);
         drop(waiting);
         Listening {
@@ -48,11 +51,11 @@ impl Listeners {
         self.count.load(Ordering::Acquire) > 0
     }
 
-    pub(super) fn tell(&self, id: SessionId) {
+    pub(super) fn tell(&self, id: &SessionId) {
         if !self.are_there() {
             return;
         }
-        let ears = self.lock().get(&id).cloned();
+        let ears = self.lock().get(id).cloned();
         for ear in ears.into_iter().flatten() {
             ear.tell();
         }
@@ -136,11 +139,11 @@ mod tests {
     #[test]
     fn only_those_who_listen_to_the_session_are_told_and_only_of_what_comes_later() {
         let listeners = Arc::new(Listeners::default());
-        listeners.tell(id(1));
+        listeners.tell(&id(1));
         let mut one = listeners.listen(id(1));
         let mut other = listeners.listen(id(2));
         assert!((&mut one).now_or_never().is_none());
-        listeners.tell(id(1));
+        listeners.tell(&id(1));
         assert!((&mut one).now_or_never().is_some());
         assert!((&mut other).now_or_never().is_none());
         listeners.tell_all();

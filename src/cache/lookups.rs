@@ -14,13 +14,14 @@ impl Cache {
     /// otherwise, unless `first` says that there is no need.
     pub(super) fn look_up<T>(
         self: &Arc<Self>,
-        id: SessionId,
+        id: &SessionId,
         since: Tick,
         first: impl FnOnce() -> Option<T>,
     ) -> Join<T> {
         let cache = Arc::clone(self);
-        let send = async move { cache.lookup.session(id).await };
-        SingleFlight::join_or_begin(self, (id, ()), since, first, send)
+        let asked = id.clone();
+        let send = async move { cache.lookup.session(asked).await };
+        SingleFlight::join_or_begin(self, (id.clone(), ()), since, first, send)
     }
 
     /// Notes that the directory answered, or that it did not.
@@ -38,7 +39,7 @@ impl Cache {
 
     /// Keeps an answer in the place of those of the lookups under way. Returns whether listeners have
     /// to be notified.
-    pub(crate) fn replace(&self, id: SessionId, answer: &Answer) -> bool {
+    pub(crate) fn replace(&self, id: &SessionId, answer: &Answer) -> bool {
         let mut is_news = false;
         self.lookups.detach(id, || is_news = self.keep(id, answer));
         is_news
@@ -46,10 +47,10 @@ impl Cache {
 
     /// Forgets a session, also that it was unknown, and keeps nothing of its lookup under way. The
     /// caller has to [notify](Self::notify) the listeners.
-    pub(crate) fn invalidate(&self, id: SessionId) {
+    pub(crate) fn invalidate(&self, id: &SessionId) {
         self.lookups.detach(id, || {
-            self.known.remove(&id);
-            self.unknown.remove(&id);
+            self.known.remove(id);
+            self.unknown.remove(id);
         });
     }
 
@@ -68,7 +69,7 @@ impl Cache {
         self.hold_down.note(&down, self.clock.now());
     }
 
-    pub(crate) fn notify(&self, id: SessionId) {
+    pub(crate) fn notify(&self, id: &SessionId) {
         self.listeners.tell(id);
     }
 
@@ -95,10 +96,10 @@ impl Caller for Cache {
         self.note_read(answer, now);
         let mut is_news = false;
         self.lookups
-            .end(call, || is_news = self.keep(call.id, answer));
+            .end(call, || is_news = self.keep(&call.id, answer));
         // Not under the lock: a request that is woken may look something up.
         if is_news {
-            self.notify(call.id);
+            self.notify(&call.id);
         }
     }
 

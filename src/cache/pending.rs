@@ -95,7 +95,7 @@ impl Pending {
         let rescue = if corrupt || !self.rescued {
             None
         } else {
-            self.cache.rescue(self.id)
+            self.cache.rescue(&self.id)
         };
         rescue.unwrap_or(Found {
             session: Err(error),

@@ -1,7 +1,7 @@
 //! Calls to the directory under way: one per session, however many requests wait for it.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     future::Future,
     panic::AssertUnwindSafe,
     pin::Pin,
@@ -105,7 +105,11 @@ impl SingleFlight {
         let number = under_way.last;
         let mut landing = Landing {
             caller: Arc::clone(caller),
-            call: Call { id, note, number },
+            call: Call {
+                id: id.clone(),
+                note,
+                number,
+            },
             sent: None,
             landed: false,
         };
@@ -117,7 +121,7 @@ impl SingleFlight {
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| Err(LookupError::unavailable("the session lookup panicked")))
-                .and_then(|session| about(id, session));
+                .and_then(|session| about(&landing.call.id, session));
             landing.land(Answer { session, asked_at })
         };
         let flight = flight.boxed().shared();
@@ -138,9 +142,9 @@ impl SingleFlight {
 
     /// Lets the call that is under way for this session come back to the requests that wait for it,
     /// without being kept. `then` runs before any other call can begin or land.
-    pub(crate) fn detach(&self, id: SessionId, then: impl FnOnce()) {
+    pub(crate) fn detach(&self, id: &SessionId, then: impl FnOnce()) {
         let mut under_way = self.lock();
-        let detached = under_way.calls.remove(&id);
+        let detached = under_way.calls.remove(id);
         then();
         drop(under_way);
         drop(detached);
@@ -162,10 +166,9 @@ impl SingleFlight {
     /// Ends a call; `then` runs, under the lock, only if the call was not detached or replaced.
     pub(crate) fn end<N>(&self, call: &Call<N>, then: impl FnOnce()) {
         let mut under_way = self.lock();
-        if let Entry::Occupied(entry) = under_way.calls.entry(call.id)
-            && entry.get().number == call.number
-        {
-            let ended = entry.remove();
+        let is_current = |numbered: &Numbered| numbered.number == call.number;
+        if under_way.calls.get(&call.id).is_some_and(is_current) {
+            let ended = under_way.calls.remove(&call.id);
             then();
             drop(under_way);
             drop(ended);
@@ -182,7 +185,7 @@ impl SingleFlight {
 /// Refuses a session that is not the one that was asked for: what is judged and what is served
 /// have to be one.
 pub(super) fn about(
-    id: SessionId,
+    id: &SessionId,
     session: Option<Session>,
 ) -> Result<Option<Session>, LookupError> {
     match session {

@@ -25,15 +25,15 @@
 //!         self.0.another_process()
 //!     }
 //!
-//!     async fn create(&self, id: SessionId, owner: Option<MachineId>) {
+//!     async fn create(&self, id: &SessionId, owner: Option<MachineId>) {
 //!         self.0.create(id, owner);
 //!     }
 //!
-//!     async fn assign(&self, id: SessionId, owner: Option<MachineId>) {
+//!     async fn assign(&self, id: &SessionId, owner: Option<MachineId>) {
 //!         self.0.assign(id, owner);
 //!     }
 //!
-//!     async fn end(&self, id: SessionId) {
+//!     async fn end(&self, id: &SessionId) {
 //!         let session = self.0.get(id).unwrap();
 //!         self.0.insert(session.with_remaining(Duration::ZERO));
 //!     }
@@ -84,13 +84,13 @@ pub trait Harness: Send + Sync + Sized + 'static {
     fn process(&self) -> impl Future<Output = Self::Directory> + Send;
 
     /// Creates an active session.
-    fn create(&self, id: SessionId, owner: Option<MachineId>) -> impl Future<Output = ()> + Send;
+    fn create(&self, id: &SessionId, owner: Option<MachineId>) -> impl Future<Output = ()> + Send;
 
     /// An orchestrator gives the session to another machine, or to none.
-    fn assign(&self, id: SessionId, owner: Option<MachineId>) -> impl Future<Output = ()> + Send;
+    fn assign(&self, id: &SessionId, owner: Option<MachineId>) -> impl Future<Output = ()> + Send;
 
     /// The session's life ends.
-    fn end(&self, id: SessionId) -> impl Future<Output = ()> + Send;
+    fn end(&self, id: &SessionId) -> impl Future<Output = ()> + Send;
 
     /// The machine is deleted from the directory.
     fn forget_machine(&self, machine: &MachineId) -> impl Future<Output = ()> + Send;

@@ -43,7 +43,7 @@ pub trait Changes: Send {
 }
 
 /// What a feed delivers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
     /// This session changed.

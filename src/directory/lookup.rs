@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{Node, Session, SessionId};
+use crate::{Node, Session, SessionId, SessionIds};
 
 /// An authoritative read of one session.
 ///
@@ -43,6 +43,14 @@ pub trait SessionLookup: Send + Sync + 'static {
         id: SessionId,
     ) -> impl Future<Output = Result<Option<Session>, LookupError>> + Send;
 
+    /// Which ids its sessions can have: a request for another id is refused without a lookup. By
+    /// default any [text](SessionIds::text).
+    ///
+    /// A lookup that wraps another one has to pass the call on.
+    fn session_ids(&self) -> SessionIds {
+        SessionIds::text()
+    }
+
     /// Runs a refresh in the background, on whatever runtime the lookup itself needs.
     ///
     /// A busy session is read again shortly before it is too old, and only the lookup knows where
@@ -66,6 +74,10 @@ pub trait SessionLookup: Send + Sync + 'static {
 impl<L: SessionLookup> SessionLookup for Arc<L> {
     async fn session(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
         L::session(self, id).await
+    }
+
+    fn session_ids(&self) -> SessionIds {
+        L::session_ids(self)
     }
 
     fn spawn(&self, refresh: Refresh) {
@@ -200,6 +212,7 @@ type BoxLookup = Pin<Box<dyn Future<Output = Result<Option<Session>, LookupError
 /// The object-safe twin of [`SessionLookup`], so that the layer needs no type parameter.
 trait Erased: Send + Sync {
     fn session(self: Arc<Self>, id: SessionId) -> BoxLookup;
+    fn session_ids(&self) -> SessionIds;
     fn spawn(&self, refresh: Refresh);
     fn node(&self, new: &Node) -> Node;
 }
@@ -207,6 +220,10 @@ trait Erased: Send + Sync {
 impl<L: SessionLookup> Erased for L {
     fn session(self: Arc<Self>, id: SessionId) -> BoxLookup {
         Box::pin(async move { L::session(&self, id).await })
+    }
+
+    fn session_ids(&self) -> SessionIds {
+        L::session_ids(self)
     }
 
     fn spawn(&self, refresh: Refresh) {
@@ -229,6 +246,10 @@ impl DynLookup {
 
     pub(crate) fn session(&self, id: SessionId) -> BoxLookup {
         Arc::clone(&self.0).session(id)
+    }
+
+    pub(crate) fn session_ids(&self) -> SessionIds {
+        self.0.session_ids()
     }
 
     pub(crate) fn spawn(&self, refresh: Refresh) {

@@ -75,7 +75,7 @@ pub enum Beat {
 }
 
 /// A session that was given up, and has no owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Released {
     /// Which session.
@@ -163,7 +163,7 @@ pub trait Membership: Send + Sync + 'static {
     fn release(
         &self,
         node: &Node,
-        session: SessionId,
+        session: &SessionId,
         last: u64,
     ) -> impl Future<Output = Result<Option<Released>, LookupError>> + Send;
 

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use super::nodes::Nodes;
 use crate::{
     LookupError, MachineId, Node, OwnerStatus, Refresh, Session, SessionDirectory, SessionId,
-    SessionLookup, SessionStatus,
+    SessionIds, SessionLookup, SessionStatus,
 };
 
 #[cfg(feature = "membership")]
@@ -37,6 +37,7 @@ use fleet::Fleet;
 pub struct MemoryDirectory {
     memory: Arc<RwLock<Memory>>,
     nodes: Arc<Nodes>,
+    ids: SessionIds,
 }
 
 #[derive(Default)]
@@ -53,7 +54,7 @@ impl Memory {
         not(feature = "membership"),
         allow(clippy::unused_self, reason = "without the feature there is no feed")
     )]
-    fn changed(&self, session: Option<SessionId>) {
+    fn changed(&self, session: Option<&SessionId>) {
         #[cfg(feature = "membership")]
         self.changes.tell(session);
         let _ = session;
@@ -91,19 +92,27 @@ impl MemoryDirectory {
         Self {
             memory: Arc::clone(&self.memory),
             nodes: Arc::default(),
+            ids: self.ids,
         }
+    }
+
+    /// Limits which ids its sessions can have; any text by default. What is inserted is not checked.
+    #[must_use]
+    pub fn for_ids(mut self, ids: SessionIds) -> Self {
+        self.ids = ids;
+        self
     }
 
     /// Writes a session, in place of what was known of it.
     pub fn insert(&self, session: Session) {
-        let (mut memory, id) = (self.write(), session.id());
+        let (mut memory, id) = (self.write(), session.id().clone());
+        memory.changed(Some(&id));
         memory.sessions.insert(id, session);
-        memory.changed(Some(id));
     }
 
     /// Creates an active session, as an orchestrator does: at epoch 0 without an owner, and at 1 with one.
-    pub fn create(&self, id: SessionId, owner: Option<MachineId>) {
-        let session = Session::new(id, SessionStatus::Active);
+    pub fn create(&self, id: &SessionId, owner: Option<MachineId>) {
+        let session = Session::new(id.clone(), SessionStatus::Active);
         self.insert(match owner {
             Some(owner) => session.with_owner(owner).with_epoch(1),
             None => session.with_epoch(0),
@@ -116,9 +125,9 @@ impl MemoryDirectory {
         clippy::must_use_candidate,
         reason = "the effect matters more than the answer"
     )]
-    pub fn assign(&self, id: SessionId, owner: Option<MachineId>) -> bool {
+    pub fn assign(&self, id: &SessionId, owner: Option<MachineId>) -> bool {
         let mut memory = self.write();
-        let Some(session) = memory.sessions.get_mut(&id) else {
+        let Some(session) = memory.sessions.get_mut(id) else {
             return false;
         };
         if session.owner() != owner.as_ref() {
@@ -138,10 +147,10 @@ impl MemoryDirectory {
         clippy::must_use_candidate,
         reason = "the effect matters more than the answer"
     )]
-    pub fn remove(&self, id: SessionId) -> Option<Session> {
+    pub fn remove(&self, id: &SessionId) -> Option<Session> {
         let mut memory = self.write();
         memory.changed(Some(id));
-        memory.sessions.remove(&id)
+        memory.sessions.remove(id)
     }
 
     /// Forgets every session and every machine.
@@ -154,9 +163,9 @@ impl MemoryDirectory {
 
     /// What is known of a session.
     #[must_use]
-    pub fn get(&self, id: SessionId) -> Option<Session> {
+    pub fn get(&self, id: &SessionId) -> Option<Session> {
         let memory = self.read();
-        let session = memory.sessions.get(&id)?;
+        let session = memory.sessions.get(id)?;
         // What was inserted with a status of its owner keeps it.
         let (OwnerStatus::Unknown, Some(owner)) = (session.owner_status(), session.owner()) else {
             return Some(session.clone());
@@ -204,7 +213,7 @@ impl SessionDirectory for MemoryDirectory {
         let mine = self.nodes.boot_id(&machine);
         let mut guard = self.write();
         let memory = &mut *guard;
-        let Some(now) = memory.sessions.get_mut(&seen.id()) else {
+        let Some(now) = memory.sessions.get_mut(seen.id()) else {
             return Ok(None);
         };
         let is_free = match seen.owner() {
@@ -242,7 +251,11 @@ impl SessionDirectory for MemoryDirectory {
 
 impl SessionLookup for MemoryDirectory {
     async fn session(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
-        Ok(self.get(id))
+        Ok(self.get(&id))
+    }
+
+    fn session_ids(&self) -> SessionIds {
+        self.ids
     }
 
     fn spawn(&self, refresh: Refresh) {

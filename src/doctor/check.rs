@@ -85,7 +85,7 @@ pub(super) fn checks(facts: &Facts) -> Vec<Check> {
 fn of_directory(facts: &Facts, checks: &mut Topic<'_>) {
     let answered = match &facts.directory {
         Directory::NotAsked => {
-            let text = format!("{:?} is no UUID", facts.session);
+            let text = format!("{:?} cannot be the id of a session here", facts.session);
             return checks.add("session id", Problem, text);
         }
         Directory::Down { error } => return checks.add("database", Unknown, error),

@@ -12,11 +12,11 @@ use crate::{
     observe::Chain, postgres::SeenRow,
 };
 
-pub(super) async fn ask(source: &Source, id: SessionId) -> Directory {
+pub(super) async fn ask(source: &Source, id: &SessionId) -> Directory {
     match source {
         Source::Any(lookup) => {
             let began = Instant::now();
-            let answer = lookup.session(id).await;
+            let answer = lookup.session(id.clone()).await;
             let row = match answer {
                 Err(error) if error.kind() != LookupErrorKind::Corrupt => return failed(&error),
                 Ok(None) => None,
@@ -32,7 +32,7 @@ pub(super) async fn ask(source: &Source, id: SessionId) -> Directory {
                 warnings: Vec::new(),
             }))
         }
-        Source::Postgres { lookup, plain } => verified(lookup, plain.as_ref(), id).await,
+        Source::Postgres { lookup, plain } => verified(lookup, plain.as_ref(), id.clone()).await,
     }
 }
 
@@ -42,7 +42,7 @@ async fn verified(
     id: SessionId,
 ) -> Directory {
     match settle(lookup, plain).await {
-        Ok(settled) => look(settled, id).await,
+        Ok(settled) => look(settled, &id).await,
         Err(PostgresVerifyError::Faults(faults)) => Directory::Misfit {
             faults: faults.iter().map(fault).collect(),
         },
@@ -111,7 +111,7 @@ async fn verify(lookup: &PostgresLookup) -> Result<PostgresVerified, PostgresVer
     lookup.verify(&doctor).await
 }
 
-async fn look(settled: Settled<'_>, id: SessionId) -> Directory {
+async fn look(settled: Settled<'_>, id: &SessionId) -> Directory {
     let Settled {
         lookup,
         kept,

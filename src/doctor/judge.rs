@@ -20,7 +20,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Complaint> {
     let from_here = |finding, error| Complaint::new(finding, &format!(" from here: {error}"));
     let answered = match &facts.directory {
         Directory::NotAsked => {
-            let evidence = format!(": {:?} is no UUID", facts.session);
+            let evidence = format!(": {:?} cannot be the id of a session here", facts.session);
             return vec![Complaint::new(Finding::SessionMalformed, &evidence)];
         }
         Directory::Down { error } => return vec![from_here(Finding::DirectoryDown, error)],

@@ -33,12 +33,12 @@ impl UrlTemplate {
             return Err(InvalidUrl::NoPlace { text });
         }
         let template = Self(text.to_owned());
-        template.of(SessionId::new(uuid::Uuid::nil()))?;
+        template.of(&SessionId::new(uuid::Uuid::nil()))?;
         Ok(template)
     }
 
-    pub(super) fn of(&self, id: SessionId) -> Result<Address, InvalidUrl> {
-        address(&self.0.replace(PLACE, &id.to_string()))
+    pub(super) fn of(&self, id: &SessionId) -> Result<Address, InvalidUrl> {
+        address(&self.0.replace(PLACE, &id.encoded()))
     }
 }
 
@@ -60,7 +60,7 @@ mod tests {
         let template = UrlTemplate::parse("https://app.example.com/session/{session}/").unwrap();
         assert_eq!(
             template
-                .of(SessionId::parse(id).unwrap())
+                .of(&SessionId::parse(id).unwrap())
                 .unwrap()
                 .to_string(),
             format!("https://app.example.com/session/{id}/")

@@ -11,8 +11,8 @@ use super::{
     shown::Shown,
 };
 use crate::{
-    CacheStatus, Finding, LookupErrorKind, Rejection, RenderContext, Replay, RequestOrigin,
-    Session,
+    CacheStatus, Finding, LookupErrorKind, MalformedSession, Rejection, RenderContext, Replay,
+    RequestOrigin, Session,
     cache::{Found, Remembered},
     decision::{Decision, Known, Lookup, decide},
     identity,
@@ -42,11 +42,11 @@ impl Examined<'_> {
         let (finding, evidence, rejection) = match malformed {
             Some(why) => {
                 let rejection = Rejection::malformed(machine, why);
-                (
-                    Finding::SessionMalformed,
-                    format!(": {why}"),
-                    Some(rejection),
-                )
+                let finding = match why {
+                    MalformedSession::NotAnId => Finding::SessionUnknown,
+                    _ => Finding::SessionMalformed,
+                };
+                (finding, format!(": {why}"), Some(rejection))
             }
             None if self.policy.searches.are_required => {
                 let rejection = Rejection::missing(machine, &extract.describe());
@@ -73,8 +73,10 @@ impl Examined<'_> {
     async fn of_session(&self, question: &Question) -> Explanation {
         let cache = &self.policy.sessions.cache;
         // Before the directory is asked: a request that came now would find this.
-        let cached = cache.remembered(question.session);
-        let asked = cache.ask_apart(question.session, cache.timeout()).await;
+        let cached = cache.remembered(&question.session);
+        let asked = cache
+            .ask_apart(question.session.clone(), cache.timeout())
+            .await;
         let answered_from = self.answered_from(question, cached.as_ref(), &asked);
         let directory = self.reading(question, &asked);
         let cached = cached.map(|remembered| {
@@ -113,7 +115,7 @@ impl Examined<'_> {
         notes.extend(note_on_cache(cached.as_ref(), &directory, answered_from));
         let inputs = json!({
             "session": {
-                "id": Shown::new(Some(question.session), self.whole).id(),
+                "id": Shown::new(Some(question.session.clone()), self.whole).id(),
                 "extractor": self.policy.extract.describe(),
                 "malformed": null,
             },
@@ -159,7 +161,10 @@ impl Examined<'_> {
             "answeredMsAgo": reached.answered.map(milliseconds),
             "failedMsAgo": reached.failed.map(milliseconds),
         });
-        let shown = Shown::new(question.map(|question| question.session), self.whole);
+        let shown = Shown::new(
+            question.map(|question| question.session.clone()),
+            self.whole,
+        );
         let owner = inputs["directory"]["session"]["owner"].as_str();
         let owner = owner.map(str::to_owned);
         shown.cut(&mut inputs);
@@ -253,7 +258,7 @@ impl Examined<'_> {
     /// The code of a refusal, and the answer that would be sent. There is none where the application
     /// answers, or a claim decides.
     fn answer(&self, question: &Question, decision: &Decision) -> (Value, Value) {
-        let (policy, session) = (self.policy, Some(question.session));
+        let (policy, session) = (self.policy, Some(question.session.clone()));
         let (rejection, owner) = match decision {
             Decision::Serve { .. } | Decision::Claim { .. } => return (Value::Null, Value::Null),
             Decision::HandOver { session: of, owner } => {
@@ -276,7 +281,12 @@ impl Examined<'_> {
             }
         };
         let code = json!(rejection.code());
-        let response = policy.write(rejection, session, owner, RenderContext::of(self.head));
+        let response = policy.write(
+            rejection,
+            session.as_ref(),
+            owner,
+            RenderContext::of(self.head),
+        );
         (code, self.response(session, &response, None))
     }
 

@@ -1,13 +1,13 @@
 //! What of a session's id may be seen.
 
 use http::HeaderMap;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::SessionId;
 
 /// Shows texts that may hold the session's id.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Shown {
     session: Option<SessionId>,
     whole: bool,
@@ -20,11 +20,11 @@ impl Shown {
 
     /// The id itself.
     pub(super) fn id(&self) -> Option<String> {
-        self.session.map(|id| {
+        self.session.as_ref().map(|id| {
             if self.whole {
                 id.to_string()
             } else {
-                format!("{}…", id.short())
+                format!("…{}", id.short())
             }
         })
     }
@@ -35,7 +35,7 @@ impl Shown {
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
-        match self.session {
+        match &self.session {
             Some(id) if !self.whole => cut(&text, id),
             _ => text,
         }
@@ -69,7 +69,7 @@ impl Shown {
         };
         let shown = self.text(&value);
         let decoded = percent_decode_str(&shown).decode_utf8_lossy();
-        match self.session {
+        match &self.session {
             Some(id) if !self.whole && cut(&decoded, id) != decoded => {
                 "(not shown: it holds the session's id)".to_owned()
             }
@@ -78,13 +78,19 @@ impl Shown {
     }
 }
 
-/// Cuts every spelling of the id.
-fn cut(text: &str, id: SessionId) -> String {
-    let short = format!("{}…", id.short());
-    let forms = [id.to_string(), id.as_uuid().simple().to_string()];
+/// Cuts every spelling of the id. A short one is no secret, and could be part of any word.
+fn cut(text: &str, id: &SessionId) -> String {
+    const SECRET: usize = 8;
+    let short = format!("…{}", id.short());
+    let whole = id.to_string().to_ascii_lowercase();
+    let mut forms = vec![utf8_percent_encode(&whole, NON_ALPHANUMERIC).to_string()];
+    forms.extend(id.as_uuid().map(|uuid| uuid.simple().to_string()));
+    forms.push(whole);
     forms
         .iter()
-        .fold(text.to_owned(), |text, form| replace(&text, form, &short))
+        .map(|form| form.to_ascii_lowercase())
+        .filter(|form| form.len() >= SECRET)
+        .fold(text.to_owned(), |text, form| replace(&text, &form, &short))
 }
 
 /// `form` is in lower case, as the search is.
@@ -121,7 +127,7 @@ mod tests {
         ] {
             assert_eq!(
                 shown(false).text(&format!("ä/{text}/{text}")),
-                "ä/807efe44…/807efe44…"
+                "ä/…6112830a/…6112830a"
             );
             assert_eq!(shown(true).text(text), text);
         }
@@ -137,7 +143,7 @@ mod tests {
         assert_eq!(shown(true).header(true, hidden), hidden);
         assert_eq!(
             shown(false).header(true, &format!("https://x/{ID}%20/?token=1")),
-            "https://x/807efe44…%20/?…"
+            "https://x/…6112830a%20/?…"
         );
     }
 

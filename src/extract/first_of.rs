@@ -98,12 +98,12 @@ mod tests {
     fn a_malformed_place_is_not_skipped() {
         let header = ("mcp-session-id", A.as_bytes());
         for (target, headers) in [
-            ("/session/about", vec![header]),
+            ("/session/%00", vec![header]),
             ("/", vec![header, ("cookie", &b"session="[..])]),
         ] {
             assert_eq!(
                 extractor().session(&head(target, &headers)),
-                Err(MalformedSession::NotAUuid)
+                Err(MalformedSession::NotAnId)
             );
         }
     }

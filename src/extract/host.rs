@@ -4,18 +4,25 @@ use std::borrow::Cow;
 
 use http::{header, request::Parts};
 
-use super::{Agreement, ExtractSession, InvalidExtractor};
+use super::{Agreement, ExtractSession, InvalidExtractor, shape::Shape};
 use crate::{MalformedSession, SessionId};
 
-/// The session id is the label before a domain: `<id>.preview.example.com`.
+/// The session id is in the label before a domain: `<id>.preview.example.com`.
 ///
 /// ```
-/// let extractor = tower_ownership::HostLabel::under("preview.example.com")?;
+/// use tower_ownership::HostLabel;
+///
+/// let extractor = HostLabel::under("preview.example.com")?;
+/// // https://3000-<id>.preview.example.com and https://<id>.preview.example.com
+/// let with_ports = HostLabel::under("preview.example.com")?
+///     .shapes(["{port}-{id}", "{id}"])?
+///     .except(["www", "api"]);
 /// # Ok::<(), tower_ownership::extract::InvalidExtractor>(())
 /// ```
 ///
-/// Case, the port and a dot at the end do not matter. Other hosts and the bare domain are no
-/// session; another label or several labels before the domain are malformed.
+/// The id is read in lower case, because host names have no case. The port of the authority and a dot
+/// at the end do not matter. Other hosts, the bare domain and the [excepted](Self::except) labels are no session;
+/// a label of another shape, or several labels before the domain, can be no session's.
 ///
 /// The host is the target's authority, as HTTP/2 and absolute targets have it, and the `Host`
 /// header. RFC 9112 lets the authority win, but some frameworks look at the header first: if both
@@ -29,6 +36,9 @@ use crate::{MalformedSession, SessionId};
 pub struct HostLabel {
     /// The domain with a dot in front.
     suffix: Box<str>,
+    /// Empty: the label is the id.
+    shapes: Vec<Shape>,
+    excepted: Vec<String>,
 }
 
 impl HostLabel {
@@ -50,7 +60,55 @@ impl HostLabel {
             ));
         }
         let suffix = format!(".{domain}").into();
-        Ok(Self { suffix })
+        Ok(Self {
+            suffix,
+            shapes: Vec::new(),
+            excepted: Vec::new(),
+        })
+    }
+
+    /// Where in the label the id stands: `{id}`, with letters, digits and hyphens around it, and
+    /// perhaps a `{port}` of one to five digits, which is not looked at. The first shape that a label
+    /// has decides. Default: the label is the id.
+    pub fn shapes<'a>(
+        mut self,
+        shapes: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, InvalidExtractor> {
+        self.shapes = shapes
+            .into_iter()
+            .map(Shape::parse)
+            .collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
+    /// Labels that are no session, such as `www`: their requests pass on every machine. Default:
+    /// none.
+    #[must_use]
+    pub fn except<S: AsRef<str>>(mut self, labels: impl IntoIterator<Item = S>) -> Self {
+        let labels = labels.into_iter();
+        self.excepted = labels
+            .map(|label| label.as_ref().to_ascii_lowercase())
+            .collect();
+        self
+    }
+
+    fn in_label(&self, label: &[u8]) -> Result<Option<SessionId>, MalformedSession> {
+        let label = label.to_ascii_lowercase();
+        if self
+            .excepted
+            .iter()
+            .any(|excepted| excepted.as_bytes() == label)
+        {
+            return Ok(None);
+        }
+        let id = match self.shapes.as_slice() {
+            [] => Some(&*label),
+            shapes => shapes.iter().find_map(|shape| shape.id(&label)),
+        };
+        match id {
+            Some(id) if !id.contains(&b'.') => SessionId::parse_bytes(id).map(Some),
+            _ => Err(MalformedSession::NotAnId),
+        }
     }
 
     fn in_authority(&self, authority: &[u8]) -> Result<Option<SessionId>, MalformedSession> {
@@ -60,7 +118,7 @@ impl HostLabel {
         };
         let (label, suffix) = host.split_at(at);
         if suffix.eq_ignore_ascii_case(self.suffix.as_bytes()) {
-            SessionId::parse_bytes(label).map(Some)
+            self.in_label(label)
         } else {
             Ok(None)
         }
@@ -128,10 +186,8 @@ mod tests {
 
     #[test]
     fn the_label_before_the_domain_is_the_session() {
-        let simple = A.replace('-', "");
         for host in [
             format!("{A}.preview.example.com"),
-            format!("{simple}.preview.example.com"),
             format!("{A}.preview.example.com:8080"),
             format!("{A}.preview.example.com."),
             format!("{A}.preview.example.com.:443"),
@@ -165,16 +221,38 @@ mod tests {
     }
 
     #[test]
-    fn other_labels_before_the_domain_are_malformed() {
+    fn other_labels_before_the_domain_are_ids_as_well() {
+        assert_eq!(found("WWW.preview.example.com"), Ok(Some(id("www"))));
         for host in [
-            "www.preview.example.com",
             ".preview.example.com",
             &format!("a.{A}.preview.example.com"),
             &format!("{A}.a.preview.example.com"),
-            &format!("{A}-8080.preview.example.com"),
         ] {
-            assert_eq!(found(host), Err(MalformedSession::NotAUuid), "{host}");
+            assert_eq!(found(host), Err(MalformedSession::NotAnId), "{host}");
         }
+    }
+
+    #[test]
+    fn a_label_with_a_port_in_it_has_its_id_where_the_shape_says() {
+        let extractor = HostLabel::under("preview.example.com")
+            .unwrap()
+            .shapes(["{port}-{id}", "{id}"])
+            .unwrap()
+            .except(["www", "API"]);
+        let found = |host: &str| extractor.session(&head("/", &[("host", host.as_bytes())]));
+        for host in [
+            format!("3000-{A}.preview.example.com"),
+            format!("{A}.preview.example.com:8080"),
+        ] {
+            assert_eq!(found(&host), Ok(Some(id(A))), "{host}");
+        }
+        for host in ["www.preview.example.com", "Api.preview.example.com"] {
+            assert_eq!(found(host), Ok(None), "{host}");
+        }
+        let only = HostLabel::under("example.com").unwrap();
+        let only = only.shapes(["{id}--{port}"]).unwrap();
+        let other = only.session(&head("/", &[("host", b"abc.example.com")]));
+        assert_eq!(other, Err(MalformedSession::NotAnId));
     }
 
     #[test]

@@ -22,9 +22,9 @@ use crate::{MalformedSession, SessionId};
 /// | --- | --- |
 /// | `/session/<id>`, `/session/<id>/files/1` | that session |
 /// | `/session`, `/session/`, `/sessions/<id>`, `/Session/<id>` | no session: paths are case-sensitive |
-/// | `/session/about`, `/session/<id>.json`, `/session/<id>;v=1`, `/session/<id>%zz` | malformed |
+/// | `/session/about`, `/session/<id>.json`, `/session/<id>;v=1`, `/session/<id>%zz` | a session of that name, which a [directory](crate::session::SessionIds) of UUIDs does not know |
 /// | `//session/<id>`, `/%73ession/<id>`, `/session//<id>`, `/x/../session/<id>`, `/session%2F<id>` | that session |
-/// | `/session/<id>/../<another>` | malformed, since it means one session as it stands and another one once `..` is resolved |
+/// | `/session/<id>/../<another>`, `/session/<id>%2Fx` | malformed, since it means one session as it stands and another one once `..` or `%2F` is resolved |
 ///
 /// Servers and frameworks read a path in different ways: before they route, some merge slashes,
 /// resolve `.` and `..`, decode `%2F`, or take a backslash for a slash; some do not. A path that
@@ -67,16 +67,16 @@ impl PathSegment {
             return Ok(None);
         };
         let rest = rest.as_bytes();
-        if rest.is_empty() {
-            return Ok(None);
+        // The end of a UUID need not be searched for.
+        if let Some((id, after)) = rest.split_first_chunk()
+            && matches!(after.first(), None | Some(b'/'))
+            && let Some(id) = SessionId::canonical_uuid(id)
+        {
+            return Ok(Some(id));
         }
-        // The forms of an id have fixed lengths, so its end need not be searched for. Position 32
-        // of the hyphenated form is a digit, so a slash there ends a simple one.
-        let ends_at = |at: usize| matches!(rest.get(at), None | Some(b'/'));
-        let length = if ends_at(32) { 32 } else { 36 };
-        match rest.get(..length) {
-            Some(id) if ends_at(length) => SessionId::parse_bytes(id).map(Some),
-            _ => Err(MalformedSession::NotAUuid),
+        match rest.split(|&byte| byte == b'/').next() {
+            None | Some(b"") => Ok(None),
+            Some(id) => SessionId::parse_bytes(id).map(Some),
         }
     }
 
@@ -112,9 +112,9 @@ impl PathSegment {
     ) -> Result<(), MalformedSession> {
         self.agree_on_segments(&decoded(segments), agreed)?;
         // Some resolve only the dots that are written out, and decode the others too late.
+        // And some resolve those as well, after all.
         for &dots in ways_to_resolve(segments) {
-            let resolved = resolved(segments, dots);
-            agreed.note_any(self.in_segments(&decoded(&resolved))?)?;
+            self.agree_on_segments(&decoded(&resolved(segments, dots)), agreed)?;
         }
         Ok(())
     }

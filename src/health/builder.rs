@@ -35,7 +35,7 @@ impl HealthBuilder {
             path_prefix: "".into(),
             max_age: Self::DEFAULT_MAX_AGE,
             timeout: Self::DEFAULT_TIMEOUT,
-            canary: SessionId::new(uuid::Uuid::nil()),
+            canary: policy.ids.sample(),
             directory_is_required: true,
             shows_machine: false,
             checks: Vec::new(),

@@ -110,7 +110,7 @@ impl Health {
             return Check::ok("it answers").with_age(age);
         }
         // As for a replayed request: an answer that is remembered proves nothing.
-        let asked = cache.load(self.canary, true);
+        let asked = cache.load(&self.canary, true);
         let answer = match select(asked, Delay::new(self.timeout)).await {
             Either::Left((found, _)) => found.session,
             Either::Right(_) => Err(LookupError::timeout(

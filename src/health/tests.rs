@@ -100,7 +100,7 @@ impl Rig {
     /// A request for a session of its own, of which nothing is known.
     fn request(&self, reply: Reply) {
         let id = SessionId::new(uuid::Uuid::new_v4());
-        let mut load = self.health.sessions.cache.load(id, false);
+        let mut load = self.health.sessions.cache.load(&id, false);
         assert!((&mut load).now_or_never().is_none());
         self.answer(reply);
         load.now_or_never().unwrap();

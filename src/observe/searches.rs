@@ -70,9 +70,11 @@ impl Searches {
 
 /// The path with its session ids cut: the layer is likely to look past one that is there.
 fn shown(path: &str) -> String {
+    /// What is shorter is more likely to be the name of a page.
+    const SECRET: usize = 16;
     let cut = |part: &str| match SessionId::parse(&percent_decode_str(part).decode_utf8_lossy()) {
-        Ok(id) => format!("{}…", id.short()),
-        Err(_) => part.to_owned(),
+        Ok(id) if part.len() >= SECRET => format!("…{}", id.short()),
+        _ => part.to_owned(),
     };
     let parts: Vec<String> = path.split('/').map(cut).collect();
     parts.join("/").chars().take(LONGEST_PATH).collect()

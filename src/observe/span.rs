@@ -16,7 +16,7 @@ pub(crate) struct RequestSpan(Option<Box<Span>>);
 
 impl RequestSpan {
     #[inline]
-    pub(crate) fn begin(session: SessionId, machine: &MachineId, origin: &RequestOrigin) -> Self {
+    pub(crate) fn begin(session: &SessionId, machine: &MachineId, origin: &RequestOrigin) -> Self {
         if Level::DEBUG <= LevelFilter::current() {
             Self::open(session, machine, origin.hops())
         } else {
@@ -25,7 +25,7 @@ impl RequestSpan {
     }
 
     #[cold]
-    fn open(session: SessionId, machine: &MachineId, hops: u8) -> Self {
+    fn open(session: &SessionId, machine: &MachineId, hops: u8) -> Self {
         // Asked first, because with tracing's feature `log`, which any crate in the application may
         // turn on, a span that no subscriber collects still formats its fields.
         if !tracing::span_enabled!(target: "tower_ownership::request", Level::DEBUG) {

@@ -19,7 +19,7 @@ impl CacheHandle {
     }
 
     /// Forgets one session, also that it was unknown.
-    pub fn forget(&self, session: SessionId) {
+    pub fn forget(&self, session: &SessionId) {
         self.0.forget(session);
     }
 

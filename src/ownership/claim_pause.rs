@@ -34,24 +34,24 @@ impl ClaimPauses {
     }
 
     /// Why the session may not be claimed now, if it may not.
-    pub(super) fn refusal(&self, id: SessionId, now: Tick) -> Option<LookupError> {
-        let failed = self.0.get(&id)?;
+    pub(super) fn refusal(&self, id: &SessionId, now: Tick) -> Option<LookupError> {
+        let failed = self.0.get(id)?;
         (now < failed.until).then_some(failed.error)
     }
 
-    pub(super) fn note<T>(&self, id: SessionId, answer: &Result<T, LookupError>, now: Tick) {
+    pub(super) fn note<T>(&self, id: &SessionId, answer: &Result<T, LookupError>, now: Tick) {
         let Err(error) = answer else {
-            self.0.remove(&id);
+            self.0.remove(id);
             return;
         };
-        let before = self.0.peek(&id).map_or(0, |failed| failed.in_a_row);
+        let before = self.0.peek(id).map_or(0, |failed| failed.in_a_row);
         let pause = FIRST << before.min(DOUBLED);
         let failed = Failed {
             in_a_row: before.saturating_add(1),
             until: Tick(now.0 + pause),
             error: error.clone(),
         };
-        self.0.insert(id, failed);
+        self.0.insert(id.clone(), failed);
     }
 }
 
@@ -63,18 +63,24 @@ mod tests {
     fn each_failure_doubles_the_pause_and_a_success_ends_it() {
         let id = SessionId::new(uuid::Uuid::from_u128(7));
         let pauses = ClaimPauses::new();
-        let fail = |now| pauses.note(id, &Err::<(), _>(LookupError::unavailable("no")), Tick(now));
+        let fail = |now| {
+            pauses.note(
+                &id,
+                &Err::<(), _>(LookupError::unavailable("no")),
+                Tick(now),
+            );
+        };
         for (failures, pause) in [100, 200, 400, 800, 1_600, 3_200, 3_200]
             .into_iter()
             .enumerate()
         {
             let now = 10_000 * (failures as u64 + 1);
             fail(now);
-            assert!(pauses.refusal(id, Tick(now + pause - 1)).is_some());
-            assert!(pauses.refusal(id, Tick(now + pause)).is_none());
+            assert!(pauses.refusal(&id, Tick(now + pause - 1)).is_some());
+            assert!(pauses.refusal(&id, Tick(now + pause)).is_none());
         }
         fail(100_000);
-        pauses.note(id, &Ok(()), Tick(100_001));
-        assert!(pauses.refusal(id, Tick(100_001)).is_none());
+        pauses.note(&id, &Ok(()), Tick(100_001));
+        assert!(pauses.refusal(&id, Tick(100_001)).is_none());
     }
 }

@@ -63,12 +63,12 @@ impl Rig {
     /// An unassigned session, as this machine read it.
     fn unassigned(&self, n: u128) -> Session {
         let id = SessionId::new(uuid::Uuid::from_u128(n));
-        let session = Session::new(id, SessionStatus::Active);
+        let session = Session::new(id.clone(), SessionStatus::Active);
         self.sessions.insert(session.clone());
-        self.look(id).unwrap().unwrap()
+        self.look(&id).unwrap().unwrap()
     }
 
-    fn look(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
+    fn look(&self, id: &SessionId) -> Result<Option<Session>, LookupError> {
         self.cache.load(id, false).now_or_never().unwrap().session
     }
 
@@ -84,7 +84,7 @@ fn failing_claims_end_no_lookups_of_other_sessions() {
     for n in 2..100 {
         assert!(rig.claim(&seen).session.is_err());
         let other = SessionId::new(uuid::Uuid::from_u128(n));
-        assert!(rig.look(other).is_ok(), "lookup {n}");
+        assert!(rig.look(&other).is_ok(), "lookup {n}");
         rig.time.fetch_add(10, Ordering::SeqCst);
     }
 }

@@ -65,13 +65,13 @@ impl Claims {
                 )),
             }
         };
-        let claim = SingleFlight::join_or_begin(self, (id, takes_over), since, first, send);
+        let claim = SingleFlight::join_or_begin(self, (id.clone(), takes_over), since, first, send);
         // The entry that led to the claim is no answer to it: it would hide why the claim failed.
-        Pending::new(Arc::clone(&self.cache), id, false, claim)
+        Pending::new(Arc::clone(&self.cache), id.clone(), false, claim)
     }
 
     /// Keeps nothing of the claim that is under way for this session. `then` runs before it can land.
-    pub(super) fn detach(&self, id: SessionId, then: impl FnOnce()) {
+    pub(super) fn detach(&self, id: &SessionId, then: impl FnOnce()) {
         self.under_way.detach(id, then);
     }
 
@@ -94,7 +94,7 @@ impl Caller for Claims {
 
     fn landed(&self, call: &Call<bool>, answer: &mut Answer) {
         let now = self.clock().exact();
-        self.pauses.note(call.id, &answer.session, now);
+        self.pauses.note(&call.id, &answer.session, now);
         // A claim that fails says something about its session: a constraint may refuse it, or a lock
         // hold it up, while the directory answers all else.
         if answer.session.is_ok() {
@@ -104,11 +104,11 @@ impl Caller for Claims {
         let mut is_news = false;
         self.under_way.end(call, || {
             // A lookup that began before the claim would tell what was true before it.
-            is_news = self.cache.replace(call.id, answer);
+            is_news = self.cache.replace(&call.id, answer);
         });
         // Not under the lock: a request that is woken may look something up.
         if is_news {
-            self.cache.notify(call.id);
+            self.cache.notify(&call.id);
         }
     }
 

@@ -39,7 +39,7 @@ impl Lost {
         let watch = Watch {
             sessions: Arc::clone(sessions),
             proof: Arc::clone(&proof),
-            id: session.id(),
+            id: session.id().clone(),
             epoch: session.epoch(),
             tried: false,
         };
@@ -114,7 +114,7 @@ impl Watch {
     async fn until_lost(&mut self) -> LossReason {
         loop {
             // Before anything is looked at, so that no change falls in between.
-            let mut changed = self.sessions.cache.listen(self.id);
+            let mut changed = self.sessions.cache.listen(&self.id);
             if let Some(loss) = LossReason::of(self.sessions.node.state()) {
                 return loss;
             }
@@ -150,7 +150,7 @@ impl Watch {
     /// Reads the session, for as long as the last read proves anything; a last time for no longer
     /// than a lookup may take. `None` if that was not enough.
     async fn read(&self, last_try: bool) -> Option<Found> {
-        let mut read = self.sessions.cache.read_within(self.id, self.young());
+        let mut read = self.sessions.cache.read_within(&self.id, self.young());
         let mut limit = if last_try {
             Delay::new(self.sessions.cache.timeout())
         } else {

@@ -47,7 +47,7 @@ pub struct Node(Arc<Inner>);
 /// What a node does with its layers.
 pub(super) trait Layer: Send + Sync {
     /// Forgets one session. What is under way is not kept.
-    fn forget(&self, id: SessionId);
+    fn forget(&self, id: &SessionId);
 
     fn forget_all(&self);
 }

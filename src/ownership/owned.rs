@@ -32,7 +32,7 @@ use crate::{CacheStatus, Session, clock::Tick};
 ///          WHERE id = $1 AND owner_epoch = $2 FOR SHARE
 ///          ON CONFLICT (session_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state
 ///          WHERE s.epoch <= excluded.epoch",
-///         &[owned.id().as_uuid(), &epoch, &state],
+///         &[&owned.id().as_uuid(), &epoch, &state],
 ///     )
 ///     .await?;
 /// # Ok(written == 1) }

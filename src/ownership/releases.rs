@@ -51,7 +51,7 @@ impl Releases {
     /// Drops what was confirmed before `settled` if there are many. Returns whether there was room; a
     /// release that is repeated needs none.
     #[must_use]
-    pub(super) fn begin(&self, id: SessionId, epoch: u64, now: Tick, settled: Tick) -> bool {
+    pub(super) fn begin(&self, id: &SessionId, epoch: u64, now: Tick, settled: Tick) -> bool {
         let mut table = self.lock();
         let Table {
             by_session,
@@ -60,12 +60,12 @@ impl Releases {
         if by_session.len() >= MANY.max(*full_at) {
             by_session.retain(|_, one| one.confirmed.is_none_or(|at| at > settled));
             *full_at = MOST.min(2 * by_session.len());
-            if by_session.len() >= MOST && !by_session.contains_key(&id) {
+            if by_session.len() >= MOST && !by_session.contains_key(id) {
                 return false;
             }
         }
         self.any.store(true, Ordering::Release);
-        let one = by_session.entry(id).or_insert(Begun {
+        let one = by_session.entry(id.clone()).or_insert(Begun {
             epoch,
             at: now,
             confirmed: None,
@@ -76,8 +76,8 @@ impl Releases {
         true
     }
 
-    pub(super) fn confirm(&self, id: SessionId, now: Tick) {
-        if let Some(one) = self.lock().by_session.get_mut(&id) {
+    pub(super) fn confirm(&self, id: &SessionId, now: Tick) {
+        if let Some(one) = self.lock().by_session.get_mut(id) {
             one.confirmed = Some(now);
         }
     }
@@ -88,12 +88,12 @@ impl Releases {
     }
 
     #[inline]
-    pub(super) fn contains(&self, id: SessionId, epoch: u64) -> bool {
+    pub(super) fn contains(&self, id: &SessionId, epoch: u64) -> bool {
         !self.is_empty()
             && self
                 .lock()
                 .by_session
-                .get(&id)
+                .get(id)
                 .is_some_and(|one| epoch <= one.epoch)
     }
 
@@ -104,7 +104,7 @@ impl Releases {
         };
         let table = self.lock();
         let due = table.by_session.iter().filter(|(_, one)| is_due(one));
-        due.map(|(id, one)| (*id, one.epoch)).collect()
+        due.map(|(id, one)| (id.clone(), one.epoch)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -127,17 +127,17 @@ mod tests {
         let releases = Releases::default();
         let (begun, later) = (Tick(1_000), Tick(1_000_000));
         for number in 0..MOST {
-            assert!(releases.begin(id(number), 3, begun, Tick(0)), "{number}");
+            assert!(releases.begin(&id(number), 3, begun, Tick(0)), "{number}");
         }
-        assert!(!releases.begin(id(MOST), 3, later, later));
-        assert!(!releases.contains(id(MOST), 3), "its owner serves on");
-        assert!(releases.contains(id(0), 3));
-        assert!(releases.begin(id(0), 5, later, later), "it is repeated");
-        assert!(releases.contains(id(0), 5));
-        releases.confirm(id(0), later);
-        assert!(!releases.begin(id(MOST), 3, later, begun), "not settled");
-        assert!(releases.begin(id(MOST), 3, later, later));
-        assert!(releases.contains(id(MOST), 3));
-        assert!(!releases.contains(id(0), 5));
+        assert!(!releases.begin(&id(MOST), 3, later, later));
+        assert!(!releases.contains(&id(MOST), 3), "its owner serves on");
+        assert!(releases.contains(&id(0), 3));
+        assert!(releases.begin(&id(0), 5, later, later), "it is repeated");
+        assert!(releases.contains(&id(0), 5));
+        releases.confirm(&id(0), later);
+        assert!(!releases.begin(&id(MOST), 3, later, begun), "not settled");
+        assert!(releases.begin(&id(MOST), 3, later, later));
+        assert!(releases.contains(&id(MOST), 3));
+        assert!(!releases.contains(&id(0), 5));
     }
 }

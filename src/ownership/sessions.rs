@@ -57,7 +57,7 @@ impl Sessions {
         self.claims.claim(seen)
     }
     /// Forgets one session, also that it was unknown. What is under way is not kept.
-    pub(crate) fn forget(&self, id: SessionId) {
+    pub(crate) fn forget(&self, id: &SessionId) {
         self.claims.detach(id, || self.cache.invalidate(id));
         self.cache.notify(id);
     }
@@ -69,7 +69,7 @@ impl Sessions {
 }
 
 impl Layer for Sessions {
-    fn forget(&self, id: SessionId) {
+    fn forget(&self, id: &SessionId) {
         self.forget(id);
     }
 

@@ -8,7 +8,7 @@ use std::{
 use quick_cache::sync::Cache as Table;
 
 use super::lease::{LeaseTtl, Term};
-use crate::{SessionId, clock::Tick};
+use crate::{SessionId, clock::Tick, session::SessionKey};
 
 mod pending;
 
@@ -30,7 +30,7 @@ const LINGER: u64 = 60_000;
 /// costs the session another wait, during which the map keeps it again.
 pub(super) struct Terms {
     pending: Mutex<PendingTerms>,
-    waited_out: Table<SessionId, Term>,
+    waited_out: Table<SessionKey, Term>,
 }
 
 impl Terms {
@@ -42,35 +42,35 @@ impl Terms {
     }
 
     /// The term of the session at this epoch, which begins `now` if there is none.
-    pub(super) fn begin(&self, id: SessionId, epoch: u64, now: Tick, ttl: LeaseTtl) -> Term {
-        if let Some(term) = self.waited_out.get(&id).filter(|term| term.epoch == epoch) {
+    pub(super) fn begin(&self, id: &SessionId, epoch: u64, now: Tick, ttl: LeaseTtl) -> Term {
+        if let Some(term) = self.waited_out.get(id).filter(|term| term.epoch == epoch) {
             return term;
         }
         // All under one lock, and into the table first: a term that moves is never in neither.
         let mut pending = self.lock();
-        pending.take_due(now, |id, term| self.waited_out.insert(id, term));
+        pending.take_due(now, |id, term| self.waited_out.insert((&id).into(), term));
         let known = pending.get(id).filter(|term| term.epoch == epoch);
         let term = known.unwrap_or(Term::new(epoch, now.0));
         if has_waited_out(term, now, ttl) {
-            self.waited_out.insert(id, term);
+            self.waited_out.insert(id.into(), term);
             pending.remove(id);
         } else {
             let due = Tick(now.0 + ttl.longest_wait() + LINGER);
-            pending.insert(id, term, due);
+            pending.insert(id.clone(), term, due);
         }
         term
     }
 
     /// The same, and begins none.
-    pub(super) fn get(&self, id: SessionId, epoch: u64) -> Option<Term> {
+    pub(super) fn get(&self, id: &SessionId, epoch: u64) -> Option<Term> {
         let pending = self.lock().get(id);
-        let term = pending.or_else(|| self.waited_out.peek(&id));
+        let term = pending.or_else(|| self.waited_out.peek(id));
         term.filter(|term| term.epoch == epoch)
     }
 
-    pub(super) fn remove(&self, id: SessionId) {
+    pub(super) fn remove(&self, id: &SessionId) {
         self.lock().remove(id);
-        self.waited_out.remove(&id);
+        self.waited_out.remove(id);
     }
 
     /// The sessions that have waited for their previous owner, with their epochs.
@@ -80,7 +80,11 @@ impl Terms {
             .iter()
             .filter(|(_, term)| has_waited_out(*term, now, ttl));
         lingering
-            .chain(self.waited_out.iter())
+            .chain(
+                self.waited_out
+                    .iter()
+                    .map(|(key, term)| ((&key).into(), term)),
+            )
             .map(|(id, term)| (id, term.epoch))
             .collect()
     }

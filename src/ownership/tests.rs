@@ -88,13 +88,13 @@ impl Rig {
         let session = Session::owned_by(id(), machine("me")).with_epoch(1);
         self.sessions
             .insert(session.with_owner_status(OwnerStatus::Superseded));
-        self.layer.forget(id());
+        self.layer.forget(&id());
     }
 
     /// What is known, read now if need be.
     fn found(&self) -> Found {
-        let known = self.cache.get(id(), false);
-        known.unwrap_or_else(|| self.cache.load(id(), false).now_or_never().unwrap())
+        let known = self.cache.get(&id(), false);
+        known.unwrap_or_else(|| self.cache.load(&id(), false).now_or_never().unwrap())
     }
 
     fn lease(&self) -> Lease {
@@ -144,10 +144,10 @@ fn a_session_goes_on_when_its_row_loses_the_proof() {
     assert!(rig.lease().is_valid());
     rig.pass(F);
     rig.write("me", 3, None);
-    rig.layer.forget(id());
+    rig.layer.forget(&id());
     assert_eq!(rig.lease(), Lease::Pending { left: SLACK });
     rig.pass(SLACK);
-    rig.layer.forget(id());
+    rig.layer.forget(&id());
     assert!(rig.lease().is_valid());
 }
 
@@ -200,7 +200,7 @@ fn an_open_stream_asks_no_more_often_where_nothing_is_remembered() {
         100,
         Clock::by_hand().0,
     );
-    let found = layer.cache.load(id(), false).now_or_never().unwrap();
+    let found = layer.cache.load(&id(), false).now_or_never().unwrap();
     let owned = Owned::new(
         found.session.unwrap().unwrap(),
         found.asked_at,
@@ -261,7 +261,7 @@ fn another_epoch_is_another_wait() {
     rig.pass(F + SLACK);
     assert!(rig.lease().is_valid());
     rig.write("me", 4, None);
-    rig.layer.forget(id());
+    rig.layer.forget(&id());
     assert!(!rig.lease().is_valid());
 }
 
@@ -278,20 +278,20 @@ fn what_was_given_up_is_not_served_at_that_epoch_again_whatever_is_read() {
     rig.write("me", 1, None);
     let before = rig.found();
     // There was no previous owner, which the row says, and not this machine.
-    let release = rig.node().begin_release(id(), 1).unwrap();
+    let release = rig.node().begin_release(&id(), 1).unwrap();
     assert!(!release.has_waited());
     let session = before.session.clone().unwrap().unwrap();
     assert!(
         !rig.layer.lease(&before, &session).is_valid(),
         "what was found before is judged after"
     );
-    rig.layer.forget(id());
+    rig.layer.forget(&id());
     assert!(!rig.lease().is_valid(), "the write may not have landed yet");
     release.confirm();
-    rig.layer.forget(id());
+    rig.layer.forget(&id());
     assert!(!rig.lease().is_valid());
     rig.write("me", 3, Some(2));
-    rig.layer.forget(id());
+    rig.layer.forget(&id());
     assert!(rig.lease().is_valid(), "a later epoch is a new right");
 }
 
@@ -300,7 +300,7 @@ fn a_session_that_was_given_up_twice_stays_so_at_the_later_epoch() {
     let rig = Rig::new();
     rig.write("me", 3, Some(2));
     for epoch in [3, 1] {
-        drop(rig.node().begin_release(id(), epoch).unwrap());
+        drop(rig.node().begin_release(&id(), epoch).unwrap());
     }
     assert!(!rig.lease().is_valid());
 }
@@ -315,7 +315,7 @@ fn what_was_read_before_this_process_joined_proves_nothing() {
     rig.pass(10);
     rig.node().joined();
     assert_eq!(rig.layer.lease(&before, &session), Lease::Expired);
-    rig.layer.forget(id());
+    rig.layer.forget(&id());
     assert!(rig.lease().is_valid());
 }
 
@@ -328,7 +328,7 @@ fn only_who_has_waited_says_that_it_has() {
     assert!(rig.node().waited_out().is_empty());
     rig.pass(SLACK);
     assert_eq!(rig.node().waited_out(), [(id(), 2)].into());
-    let release = rig.node().begin_release(id(), 2).unwrap();
+    let release = rig.node().begin_release(&id(), 2).unwrap();
     assert!(release.has_waited());
 }
 
@@ -392,7 +392,7 @@ struct Gated(
 
 impl crate::SessionLookup for Gated {
     async fn session(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
-        let read = self.0.get(id);
+        let read = self.0.get(&id);
         let gate = self.1.lock().unwrap().pop();
         if let Some(gate) = gate {
             gate.await.unwrap();
@@ -416,15 +416,15 @@ fn a_lookup_from_before_the_claim_does_not_undo_it() {
         1_000,
         clock,
     );
-    let mut slow = layer.cache.load(id(), false);
+    let mut slow = layer.cache.load(&id(), false);
     assert!((&mut slow).now_or_never().is_none());
-    let seen = sessions.get(id()).unwrap();
+    let seen = sessions.get(&id()).unwrap();
     layer.claim(&seen).now_or_never().unwrap();
     open.send(()).unwrap();
     slow.now_or_never().unwrap();
     let known = layer
         .cache
-        .get(id(), false)
+        .get(&id(), false)
         .unwrap()
         .session
         .unwrap()
@@ -456,7 +456,7 @@ fn a_loss_is_told_when_it_is_known() {
         (
             "deleted",
             |rig| {
-                rig.sessions.remove(id());
+                rig.sessions.remove(&id());
             },
             LossReason::Over,
         ),
@@ -468,7 +468,7 @@ fn a_loss_is_told_when_it_is_known() {
         assert!((&mut lost).now_or_never().is_none(), "{what}");
         change(&rig);
         assert!((&mut lost).now_or_never().is_none(), "{what}: unknown here");
-        rig.layer.forget(id());
+        rig.layer.forget(&id());
         assert_eq!((&mut lost).now_or_never(), Some(loss), "{what}");
     }
 }
@@ -493,7 +493,7 @@ fn what_others_learn_of_a_loss_is_told_too() {
     rig.pass(1);
     // A request that was replayed reads the session anew.
     rig.pass(250);
-    rig.cache.load(id(), true).now_or_never().unwrap();
+    rig.cache.load(&id(), true).now_or_never().unwrap();
     assert_eq!((&mut lost).now_or_never(), Some(LossReason::Moved));
 }
 
@@ -504,7 +504,7 @@ fn a_change_that_takes_nothing_away_is_no_loss() {
     let mut lost = rig.owned().lost();
     for _ in 0..10 {
         assert!((&mut lost).now_or_never().is_none());
-        rig.layer.forget(id());
+        rig.layer.forget(&id());
     }
     assert!((&mut lost).now_or_never().is_none());
 }
@@ -519,7 +519,7 @@ async fn an_open_stream_keeps_its_session_fresh_and_ends_when_nothing_proves_it_
         let answer = if is_down.load(Ordering::SeqCst) {
             Err(LookupError::unavailable("down"))
         } else {
-            Ok(asked.get(id))
+            Ok(asked.get(&id))
         };
         std::future::ready(answer)
     });
@@ -532,7 +532,7 @@ async fn an_open_stream_keeps_its_session_fresh_and_ends_when_nothing_proves_it_
         1_000,
         Clock::start(),
     );
-    let found = layer.cache.load(id(), false).await;
+    let found = layer.cache.load(&id(), false).await;
     let session = found.session.unwrap().unwrap();
     let owned = Owned::new(session, found.asked_at, CacheStatus::Miss, &layer);
     let mut lost = owned.lost();
@@ -567,7 +567,7 @@ fn a_look_apart_tells_the_same_wait_and_begins_none() {
         Lease::Pending { left: F + SLACK },
         "a preview starts no wait"
     );
-    assert!(rig.cache.remembered(id()).is_none());
+    assert!(rig.cache.remembered(&id()).is_none());
     assert_eq!(rig.lease(), Lease::Pending { left: F + SLACK });
     rig.pass(1_000);
     assert_eq!(
@@ -577,7 +577,7 @@ fn a_look_apart_tells_the_same_wait_and_begins_none() {
         }
     );
     assert_eq!(
-        rig.cache.remembered(id()).unwrap().found.age,
+        rig.cache.remembered(&id()).unwrap().found.age,
         Duration::from_secs(1)
     );
 }

@@ -49,7 +49,7 @@ impl Policy {
         context: RenderContext,
     ) -> Response<Bytes> {
         let question = Question {
-            session: owned.id(),
+            session: owned.id().clone(),
             origin: RequestOrigin::Direct,
             claimed: false,
         };

@@ -64,7 +64,7 @@ impl Policy {
     /// Answers in the place of an application that does not hold a session it should hold.
     pub(crate) fn absent(
         &self,
-        session: SessionId,
+        session: &SessionId,
         span: &RequestSpan,
         context: RenderContext,
     ) -> Response<Bytes> {
@@ -105,12 +105,12 @@ impl Policy {
     pub(crate) fn write(
         &self,
         rejection: Rejection,
-        session: Option<SessionId>,
+        session: Option<&SessionId>,
         owner: Option<&MachineId>,
         context: RenderContext,
     ) -> Response<Bytes> {
         let rejection = match session {
-            Some(session) => rejection.for_session(session, owner),
+            Some(session) => rejection.for_session(session.clone(), owner),
             None => rejection,
         };
         let mut response = self.render.render(&rejection, context);

@@ -140,6 +140,6 @@ fn a_request_that_is_decided_before_a_drain_is_not_served_after() {
 #[test]
 fn a_request_that_is_decided_before_a_release_is_not_served_after() {
     is_refused(RejectionCode::SessionMoving, |_, node| {
-        drop(node.begin_release(id(), 1).unwrap());
+        drop(node.begin_release(&id(), 1).unwrap());
     });
 }

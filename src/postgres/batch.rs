@@ -93,7 +93,7 @@ impl Inner {
             if part.iter().all(Asked::is_forsaken) {
                 continue;
             }
-            let ids: Vec<SessionId> = part.iter().map(|asked| asked.id).collect();
+            let ids: Vec<SessionId> = part.iter().map(|asked| asked.id.clone()).collect();
             let asked = {
                 let forsaken = pin!(async {
                     for asked in &mut part {
@@ -126,8 +126,10 @@ impl Inner {
     }
 
     /// Whether the batch's statement is one, for `verify`.
-    pub(super) async fn try_batch(&self, id: SessionId) -> Result<(), LookupError> {
-        let rows = self.rows(&[id], self.connections.deadline()).await;
+    pub(super) async fn try_batch(&self, id: &SessionId) -> Result<(), LookupError> {
+        let rows = self
+            .rows(std::slice::from_ref(id), self.connections.deadline())
+            .await;
         rows.map(drop).map_err(Failure::into_lookup_error)
     }
 
@@ -136,7 +138,7 @@ impl Inner {
         let Some(query) = self.query.many() else {
             return Ok(Vec::new());
         };
-        let (count, ids) = (ids.len(), self.query.ids(ids));
+        let (count, ids) = (ids.len(), self.query.ids().values(ids));
         let parameters = [ids.parameter()];
         let began = Stopwatch::start();
         let tells_standby = self.query.tells_standby();
@@ -151,7 +153,7 @@ impl Inner {
     /// One answer for each of `ids`, which are in ascending order, without duplicates.
     async fn ask_all(&self, ids: &[SessionId], deadline: Instant) -> Result<Vec<Answer>, Refused> {
         if let [id] = ids {
-            return Ok(vec![self.ask(*id, deadline).await]);
+            return Ok(vec![self.ask(id, deadline).await]);
         }
         let rows = self.rows(ids, deadline).await;
         let rows = rows.map_err(|failure| Refused {
@@ -178,7 +180,7 @@ impl Inner {
             });
             match place {
                 Some((_, answer @ Some(_))) => *answer = Some(Err(Self::two_rows())),
-                Some((id, answer)) => *answer = Some(self.read(id, &row).map(Some)),
+                Some((id, answer)) => *answer = Some(self.read(&id, &row).map(Some)),
                 None => one_astray = true,
             }
         }
@@ -196,7 +198,7 @@ impl Inner {
 
 /// The lookups by session, in ascending order.
 fn by_session(mut batch: Vec<Waiting>) -> Vec<Asked> {
-    batch.sort_unstable_by_key(|waiting| waiting.id);
+    batch.sort_unstable_by(|one, other| one.id.cmp(&other.id));
     let mut sessions: Vec<Asked> = Vec::with_capacity(batch.len());
     for Waiting { id, answer, .. } in batch {
         match sessions.last_mut() {

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 #[cfg(feature = "tls")]
 use super::tls::TlsSettings;
+use crate::SessionIds;
+
 use super::{
     bounds::Bounds,
-    query::IdType,
+    id::{Ids, PostgresIdType},
     source::PostgresSource,
     statuses::Statuses,
     table::{PostgresColumns, TableNames},
@@ -27,7 +29,8 @@ pub struct PostgresLookupBuilder {
     names: TableNames,
     query: Option<String>,
     batch_query: Option<String>,
-    id_type: IdType,
+    id_type: PostgresIdType,
+    session_ids: Option<SessionIds>,
     statuses: Statuses,
     bounds: Bounds,
     max_connections: Option<usize>,
@@ -43,7 +46,8 @@ impl PostgresLookupBuilder {
             names: TableNames::default(),
             query: None,
             batch_query: None,
-            id_type: IdType::default(),
+            id_type: PostgresIdType::default(),
+            session_ids: None,
             statuses: Statuses::default(),
             bounds: Bounds::default(),
             max_connections: None,
@@ -51,6 +55,10 @@ impl PostgresLookupBuilder {
             #[cfg(feature = "tls")]
             tls: TlsSettings::default(),
         }
+    }
+
+    pub(super) fn ids(&self) -> Ids {
+        Ids::new(self.id_type, self.session_ids)
     }
 
     /// The same server by the same means, and no other setting.
@@ -89,9 +97,17 @@ impl PostgresLookupBuilder {
         self
     }
 
-    /// Ids are stored as text: hyphenated and in lower case. In a custom query, `$1` is then text.
-    pub fn id_as_text(mut self) -> Self {
-        self.id_type = IdType::Text;
+    /// The type of the id's column, and in a custom query that of `$1`. Default: `uuid`.
+    pub fn id_type(mut self, column: PostgresIdType) -> Self {
+        self.id_type = column;
+        self
+    }
+
+    /// Which ids the sessions can have: a request for another one is refused without a lookup. Default:
+    /// all that the [column](Self::id_type) can hold. With [`SessionIds::uuid`], a column of text
+    /// has to hold UUIDs hyphenated and in lower case; clients may write them otherwise.
+    pub fn session_ids(mut self, ids: SessionIds) -> Self {
+        self.session_ids = Some(ids);
         self
     }
 
@@ -168,8 +184,8 @@ impl PostgresLookupBuilder {
         self
     }
 
-    /// The [`query`](Self::query) for many sessions: `$1` is an array of ids, a `uuid[]`, or a
-    /// `text[]` with [`id_as_text`](Self::id_as_text), and each row says in its column `id` whose
+    /// The [`query`](Self::query) for many sessions: `$1` is an array of ids, a `uuid[]`, or
+    /// an array of another [`id_type`](Self::id_type), and each row says in its column `id` whose
     /// it is. Default: none, and then each lookup is a query of its own.
     ///
     /// ```

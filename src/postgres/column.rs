@@ -1,6 +1,6 @@
 //! What each column has to be.
 
-use super::{fault::PostgresFault, query::IdType, table::Table};
+use super::{fault::PostgresFault, table::Table};
 
 /// A column that a session query needs, and the types it may have, as `format_type` writes them.
 #[derive(Debug)]
@@ -16,7 +16,6 @@ const ADDRESS: &[&str] = &TEXTS;
 const OWNER: &[&str] = &[
     TEXTS[0], TEXTS[1], TEXTS[2], TEXTS[3], TEXTS[4], "uuid", "bigint", "integer",
 ];
-const UUID: &[&str] = &["uuid"];
 const WHOLE: &[&str] = &["bigint", "integer", "smallint"];
 const SECONDS: &[&str] = &[
     "double precision",
@@ -41,13 +40,9 @@ impl Column {
     }
 
     /// The columns of a table.
-    pub(super) fn of_table(table: &Table, id_type: IdType) -> Vec<Self> {
-        let id_types = match id_type {
-            IdType::Uuid => UUID,
-            IdType::Text => ADDRESS,
-        };
+    pub(super) fn of_table(table: &Table) -> Vec<Self> {
         let mut columns = vec![
-            Self::new(table.id.name(), "session id", id_types),
+            Self::new(table.id.name(), "session id", table.ids.column.accepted()),
             Self::new(table.owner.name(), "owner", OWNER),
         ];
         for (name, role, types) in [

@@ -5,11 +5,12 @@ use std::{fmt, future::poll_fn, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Notification;
 
-use super::{PostgresSource, identifier::Identifier, migration::notify};
+use super::PostgresSource;
 use crate::{ChangeFeed, Coverage, FeedError, FeedErrorKind, random};
 
 mod builder;
 mod changes;
+mod channel;
 mod payload;
 mod wire;
 
@@ -17,6 +18,7 @@ pub use builder::PostgresFeedBuilder;
 pub use changes::PostgresChanges;
 pub(super) use wire::Messages;
 
+use channel::Channel;
 use payload::Payload;
 use wire::{Endpoint, Wire, lost};
 
@@ -85,7 +87,7 @@ use wire::{Endpoint, Wire, lost};
 /// through a pooler, give the feed another URL by [`direct`](PostgresFeedBuilder::direct).
 pub struct PostgresFeed {
     endpoint: Endpoint,
-    channel: Identifier,
+    channel: Channel,
     /// How long a statement may take.
     answer_timeout: Duration,
     /// How long the server waits for what it sends to be taken; `None`: as it is configured.
@@ -116,10 +118,10 @@ impl PostgresFeed {
     /// transaction mode delivers what a client sends to itself, and nothing else.
     async fn prove(&self, wire: &mut Wire) -> Result<(), FeedError> {
         let number = random::number();
-        let sql = notify(&self.channel, &Payload::beat(number));
+        let sql = self.channel.beat(number);
         let mut arrived = false;
         let mut hear = |heard: &Notification| {
-            arrived |= read(&self.channel, heard) == Some(Ok(Payload::Beat(number)));
+            arrived |= self.channel.read(heard) == Some(Ok(Payload::Beat(number)));
         };
         if !self.send(&sql).await {
             // The server may have no more room, and we have one connection. It will have to do.
@@ -134,7 +136,7 @@ impl PostgresFeed {
             let next = poll_fn(|cx| wire.poll_next(cx));
             match timeout_at(deadline, next).await {
                 Ok(heard) => {
-                    arrived |= read(&self.channel, &heard?) == Some(Ok(Payload::Beat(number)));
+                    arrived |= self.channel.read(&heard?) == Some(Ok(Payload::Beat(number)));
                 }
                 Err(_) => break,
             }
@@ -144,7 +146,7 @@ impl PostgresFeed {
         }
         // If the server answers, then it is not the network that keeps it from being heard. A
         // pooler's server should not go on listening for others.
-        let sql = format!("UNLISTEN {}", self.channel);
+        let sql = format!("UNLISTEN {}", self.channel.name);
         let client = wire.client();
         let asked = client.batch_execute(&sql);
         wire.answer(asked, self.answer_timeout, |_| {})
@@ -204,7 +206,7 @@ impl ChangeFeed for PostgresFeed {
     async fn connect(&self) -> Result<PostgresChanges, FeedError> {
         let mut wire = Wire::connect(&self.endpoint).await?;
         let client = wire.client();
-        let sql = format!("LISTEN {}", self.channel);
+        let sql = format!("LISTEN {}", self.channel.name);
         wire.answer(client.batch_execute(&sql), self.answer_timeout, |_| {})
             .await?
             .map_err(|error| {
@@ -229,18 +231,9 @@ impl ChangeFeed for PostgresFeed {
 impl fmt::Debug for PostgresFeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresFeed")
-            .field("channel", &self.channel)
+            .field("channel", &self.channel.name)
             .finish_non_exhaustive()
     }
-}
-
-/// What a notification says, or how long it is if it cannot be read; `None`: it is on another channel.
-fn read(channel: &Identifier, heard: &Notification) -> Option<Result<Payload, usize>> {
-    if heard.channel() != channel.name() {
-        return None;
-    }
-    let text = heard.payload();
-    Some(Payload::parse(text).ok_or(text.len()))
 }
 
 fn covered(found: Option<bool>) -> Coverage {

@@ -37,8 +37,10 @@ pub(super) struct Inner {
 
 impl Inner {
     /// Asks for one session, with a query of its own, by `deadline`.
-    pub(super) async fn ask(&self, id: SessionId, deadline: Instant) -> Answer {
-        let value = self.query.id(id);
+    pub(super) async fn ask(&self, id: &SessionId, deadline: Instant) -> Answer {
+        let Some(value) = self.query.ids().value(id) else {
+            return Ok(None);
+        };
         let parameters = [value.parameter()];
         let began = Stopwatch::start();
         let tells_standby = self.query.tells_standby();
@@ -63,14 +65,14 @@ impl Inner {
         }
     }
 
-    pub(super) fn read(&self, id: SessionId, row: &Row) -> Result<Session, LookupError> {
+    pub(super) fn read(&self, id: &SessionId, row: &Row) -> Result<Session, LookupError> {
         let mut facts = Facts::of(row)?;
         if let (Some(owner), Some(seen)) = (facts.owner, &mut facts.seen)
             && let Some(status) = self.nodes.tell_apart(owner, seen.boot_id)
         {
             seen.presence = status;
         }
-        facts.into_session(id, self.statuses.as_ref())
+        facts.into_session(id.clone(), self.statuses.as_ref())
     }
 
     pub(super) fn two_rows() -> LookupError {

@@ -45,9 +45,11 @@ pub(crate) struct SeenMachine {
 
 impl PostgresLookup {
     /// The session's row, if there is one. A row that cannot be a session's is no error.
-    pub(crate) async fn see(&self, id: SessionId) -> Result<Option<SeenRow>, LookupError> {
+    pub(crate) async fn see(&self, id: &SessionId) -> Result<Option<SeenRow>, LookupError> {
         let inner = &self.inner;
-        let parameter = inner.query.id(id);
+        let Some(parameter) = inner.query.ids().value(id) else {
+            return Ok(None);
+        };
         let tells_standby = inner.query.tells_standby();
         let deadline = inner.connections.deadline();
         let rows = inner

@@ -103,7 +103,7 @@ impl Membership for PostgresDirectory {
     async fn release(
         &self,
         node: &Node,
-        session: SessionId,
+        session: &SessionId,
         last: u64,
     ) -> Result<Option<Released>, LookupError> {
         self.release_at(session, node, last).await

@@ -3,7 +3,6 @@
 use super::{
     directory::missing_triggers,
     identifier::Identifier,
-    query::IdType,
     sql::{Sql, sql_file},
     table::Table,
 };
@@ -25,7 +24,7 @@ pub(super) fn sql(table: &Table, channel: &Identifier) -> Sql {
         .iter()
         .map(|column| format!("OLD.{column} IS DISTINCT FROM NEW.{column}"))
         .collect();
-    let sql = Sql::of(table, None, IdType::default())
+    let sql = Sql::of(table, None)
         .text("notify_function", function(table))
         .text("channel", literal(channel.name()))
         .text("notify_columns", list.join(", "))
@@ -135,6 +134,7 @@ pub(super) fn literal(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postgres::id::Ids;
     use crate::postgres::{
         feed::PostgresFeed,
         table::{PostgresColumns, TableNames},
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_file_is_the_migration_of_the_default_table() {
-        let table = Table::parse(&TableNames::default()).unwrap();
+        let table = Table::parse(&TableNames::default(), Ids::default()).unwrap();
         let made = migration(&table, &channel(PostgresFeed::DEFAULT_CHANNEL));
         assert_eq!(made, PostgresFeed::MIGRATION, "\n{made}");
     }
@@ -166,7 +166,7 @@ mod tests {
             },
             ..TableNames::default()
         };
-        let table = Table::parse(&names).unwrap();
+        let table = Table::parse(&names, Ids::default()).unwrap();
         let columns = columns(&table);
         assert_eq!(columns.len(), 5, "{columns:?}");
     }
@@ -178,7 +178,7 @@ mod tests {
                 table,
                 ..TableNames::default()
             };
-            function(&Table::parse(&names).unwrap())
+            function(&Table::parse(&names, Ids::default()).unwrap())
         };
         let one = function(format!("{}a", "ä".repeat(31)));
         let other = function(format!("{}b", "ä".repeat(31)));

@@ -1,39 +1,15 @@
 //! The one question that a lookup asks.
 
-use tokio_postgres::{
-    Row,
-    types::{ToSql, Type},
-};
-use uuid::Uuid;
-
-use crate::SessionId;
+use tokio_postgres::Row;
 
 use super::{
     PostgresConfigError,
-    connections::Parameter,
+    id::Ids,
     queue::Slot,
     row,
     sql::{Sql, sql_file},
     table::Table,
 };
-
-/// How the session's id is written in the database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum IdType {
-    #[default]
-    Uuid,
-    /// Hyphenated and in lower case.
-    Text,
-}
-
-impl IdType {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Uuid => "uuid",
-            Self::Text => "text",
-        }
-    }
-}
 
 /// A statement that returns a session.
 #[derive(Clone, Debug)]
@@ -43,7 +19,7 @@ pub(super) struct SessionQuery {
     many: Option<String>,
     /// The query of the application.
     custom: Option<String>,
-    id_type: IdType,
+    ids: Ids,
     /// Whether each row says whether the server is a standby, and there is one in any case.
     tells_standby: bool,
 }
@@ -56,7 +32,7 @@ impl SessionQuery {
     /// Rows that are enough to see that there is more than one.
     const ENOUGH: usize = 2;
 
-    pub(super) fn of_table(table: &Table, sql: &Sql, id_type: IdType) -> Self {
+    pub(super) fn of_table(table: &Table, sql: &Sql) -> Self {
         let tells_standby = table.ownership.is_some();
         let template = if tells_standby {
             sql_file!("session_of_primary")
@@ -76,7 +52,7 @@ impl SessionQuery {
                 Self::MOST_ROWS,
             )),
             custom: None,
-            id_type,
+            ids: table.ids,
             tells_standby,
         }
     }
@@ -86,7 +62,7 @@ impl SessionQuery {
     pub(super) fn custom(
         one: &str,
         many: Option<&str>,
-        id_type: IdType,
+        ids: Ids,
     ) -> Result<Self, PostgresConfigError> {
         let fill = |query: &str, inner: &str, outer: &'static str, limit: usize| {
             // The line breaks keep a trailing comment of the query from swallowing the rest.
@@ -98,12 +74,12 @@ impl SessionQuery {
         let one = checked(one)?;
         let many = many.map(checked).transpose()?;
         // It may be a uuid where the parameter is a text, or the other way round.
-        let id = format!("session.id::{} AS id, ", id_type.name());
+        let id = format!("session.id::{} AS id, ", ids.column.name());
         Ok(Self {
             custom: Some(one.to_owned()),
             one: fill(one, "", "", Self::ENOUGH),
             many: many.map(|many| fill(many, &id, "s.id, ", Self::MOST_ROWS)),
-            id_type,
+            ids,
             tells_standby: false,
         })
     }
@@ -130,23 +106,8 @@ impl SessionQuery {
         !self.tells_standby || row::is_session(row)
     }
 
-    pub(super) fn id(&self, id: SessionId) -> IdValue {
-        match self.id_type {
-            IdType::Uuid => IdValue::Uuid(*id.as_uuid()),
-            IdType::Text => IdValue::Text(id.to_string()),
-        }
-    }
-
-    /// The parameter of a batch.
-    pub(super) fn ids(&self, ids: &[SessionId]) -> IdValue {
-        match self.id_type {
-            IdType::Uuid => IdValue::Uuids(ids.iter().map(|id| *id.as_uuid()).collect()),
-            IdType::Text => IdValue::Texts(ids.iter().map(SessionId::to_string).collect()),
-        }
-    }
-
-    pub(super) fn id_type(&self) -> IdType {
-        self.id_type
+    pub(super) fn ids(&self) -> Ids {
+        self.ids
     }
 }
 
@@ -165,29 +126,10 @@ fn checked(text: &str) -> Result<&str, PostgresConfigError> {
     Err(PostgresConfigError::Query { reason })
 }
 
-/// A session's id, or those of many, as the parameter of a query.
-#[derive(Debug)]
-pub(super) enum IdValue {
-    Uuid(Uuid),
-    Text(String),
-    Uuids(Vec<Uuid>),
-    Texts(Vec<String>),
-}
-
-impl IdValue {
-    pub(super) fn parameter(&self) -> Parameter<'_> {
-        match self {
-            Self::Uuid(uuid) => (uuid as &(dyn ToSql + Sync), Type::UUID),
-            Self::Text(text) => (text as &(dyn ToSql + Sync), Type::TEXT),
-            Self::Uuids(uuids) => (uuids as &(dyn ToSql + Sync), Type::UUID_ARRAY),
-            Self::Texts(texts) => (texts as &(dyn ToSql + Sync), Type::TEXT_ARRAY),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postgres::PostgresIdType;
 
     #[test]
     fn a_custom_query_may_end_as_people_end_them() {
@@ -196,7 +138,8 @@ mod tests {
             "select owner, status from s where id = $1 ;\n",
             "select owner, status from s where id = $1 -- by its key",
         ] {
-            let query = SessionQuery::custom(text, None, IdType::Uuid).unwrap();
+            let query =
+                SessionQuery::custom(text, None, Ids::new(PostgresIdType::Uuid, None)).unwrap();
             assert!(
                 query.one().ends_with("\n) AS session LIMIT 2 ) AS s"),
                 "{text}"
@@ -209,7 +152,7 @@ mod tests {
     fn a_query_that_cannot_find_a_session_is_refused() {
         for text in ["", " ; ", "select owner from s", "select $1 \0"] {
             assert!(
-                SessionQuery::custom(text, None, IdType::Uuid).is_err(),
+                SessionQuery::custom(text, None, Ids::new(PostgresIdType::Uuid, None)).is_err(),
                 "{text}"
             );
         }

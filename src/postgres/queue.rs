@@ -94,7 +94,7 @@ impl Queue {
     }
 
     /// Takes a slot or, if there is none, a place in the queue.
-    fn enter(lookup: &Arc<Inner>, id: SessionId) -> Turn {
+    fn enter(lookup: &Arc<Inner>, id: &SessionId) -> Turn {
         let queue = &lookup.queue;
         let mut state = queue.lock();
         if state.free > 0 {
@@ -107,7 +107,7 @@ impl Queue {
         if state.waiting.len() >= queue.most_waiting {
             return Turn::Never;
         }
-        let (waiting, receiver) = Waiting::new(id);
+        let (waiting, receiver) = Waiting::new(id.clone());
         state.last += 1;
         let number = state.last;
         state.waiting.insert(number, waiting);
@@ -123,11 +123,11 @@ impl Queue {
     ///
     /// Its query is in a task in any case, and only the answer is waited for here: this future may
     /// not be polled for as long as a client reads slowly, and must not hold a slot meanwhile.
-    pub(super) async fn answer(lookup: &Arc<Inner>, id: SessionId, deadline: Instant) -> Answer {
+    pub(super) async fn answer(lookup: &Arc<Inner>, id: &SessionId, deadline: Instant) -> Answer {
         loop {
             match Self::enter(lookup, id) {
                 Turn::Now(slot) => {
-                    let (alone, answer) = Waiting::new(id);
+                    let (alone, answer) = Waiting::new(id.clone());
                     // The task answers by the deadline.
                     drop(tokio::spawn(slot.serve(vec![alone])));
                     return answer.await.unwrap_or_else(|_| Err(runtime_has_ended()));
@@ -284,27 +284,27 @@ mod tests {
     #[tokio::test]
     async fn the_queue_has_an_end() {
         let lookup = lookup(1, 2);
-        let slot = Queue::enter(&lookup, id(0));
+        let slot = Queue::enter(&lookup, &id(0));
         assert!(matches!(slot, Turn::Now(_)));
-        let first = Queue::enter(&lookup, id(1));
-        let second = Queue::enter(&lookup, id(2));
-        let error = Queue::answer(&lookup, id(3), Instant::now())
+        let first = Queue::enter(&lookup, &id(1));
+        let second = Queue::enter(&lookup, &id(2));
+        let error = Queue::answer(&lookup, &id(3), Instant::now())
             .await
             .unwrap_err();
         assert_eq!(error.kind(), LookupErrorKind::Unavailable);
         drop(first);
-        assert!(matches!(Queue::enter(&lookup, id(4)), Turn::Later(_)));
+        assert!(matches!(Queue::enter(&lookup, &id(4)), Turn::Later(_)));
         assert!(matches!(second, Turn::Later(_)));
     }
 
     #[tokio::test]
     async fn those_who_came_first_go_first() {
         let lookup = lookup(1, 10);
-        let Turn::Now(slot) = Queue::enter(&lookup, id(0)) else {
+        let Turn::Now(slot) = Queue::enter(&lookup, &id(0)) else {
             panic!("there is a free slot");
         };
-        let _tickets: Vec<Turn> = (1..=5).map(|n| Queue::enter(&lookup, id(n))).collect();
-        let ids = |batch: Vec<Waiting>| batch.iter().map(|one| one.id).collect::<Vec<_>>();
+        let _tickets: Vec<Turn> = (1..=5).map(|n| Queue::enter(&lookup, &id(n))).collect();
+        let ids = |batch: Vec<Waiting>| batch.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
         let first = lookup.queue.lock().take(2);
         assert_eq!(ids(first), [id(1), id(2)]);
         assert_eq!(ids(slot.take()), [id(3), id(4), id(5)]);
@@ -315,13 +315,13 @@ mod tests {
     #[test]
     fn a_runtime_that_has_ended_ends_no_slot() {
         let lookup = lookup(1, 10_000);
-        let slot = Queue::enter(&lookup, id(0));
+        let slot = Queue::enter(&lookup, &id(0));
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.unwrap();
         let tickets: Vec<Turn> = {
             let _entered = runtime.enter();
             let numbers = 1..=3 * Slot::MOST as u128;
-            numbers.map(|n| Queue::enter(&lookup, id(n))).collect()
+            numbers.map(|n| Queue::enter(&lookup, &id(n))).collect()
         };
         drop(runtime);
         drop(slot);

@@ -234,11 +234,13 @@ impl<'a> FromSql<'a> for Id {
     fn from_sql(kind: &Type, raw: &'a [u8]) -> Read<Self> {
         Ok(Self(match *kind {
             Type::UUID => SessionId::new(Uuid::from_sql(kind, raw)?),
+            Type::INT8 => SessionId::parse(&i64::from_sql(kind, raw)?.to_string())?,
+            Type::BYTEA => SessionId::parse_bytes(raw)?,
             _ => SessionId::parse(<&str>::from_sql(kind, raw)?)?,
         }))
     }
 
     fn accepts(kind: &Type) -> bool {
-        matches!(*kind, Type::UUID | Type::TEXT)
+        matches!(*kind, Type::UUID | Type::TEXT | Type::INT8 | Type::BYTEA)
     }
 }

@@ -8,8 +8,8 @@
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use super::{
-    fragments::FRAGMENTS, identifier::Identifier, migration::literal, query::IdType,
-    statuses::Statuses, table::Table,
+    fragments::FRAGMENTS, identifier::Identifier, migration::literal, statuses::Statuses,
+    table::Table,
 };
 
 /// The text of a file in `sql/`, in any module.
@@ -47,7 +47,7 @@ impl Sql {
     }
 
     /// The names and fragments of a table. `statuses`: `None` where the table has no status.
-    pub(super) fn of(table: &Table, statuses: Option<&Statuses>, id_type: IdType) -> Self {
+    pub(super) fn of(table: &Table, statuses: Option<&Statuses>) -> Self {
         let end = match (&table.ended_at, &table.status) {
             (Some(_), _) => "{ended_at} = now()",
             (None, Some(_)) => "{status} = {status_value}",
@@ -58,7 +58,8 @@ impl Sql {
             .template("set", end)
             .text("table", table.qualified())
             .text("table_literal", literal(&table.qualified()))
-            .text("id_type", id_type.name())
+            .text("id_type", table.ids.column.name())
+            .template("notified", table.ids.column.notified())
             .text("id", table.id.to_string())
             .text("owner", table.owner.to_string())
             .text("owner_literal", literal(table.owner.name()))
@@ -280,6 +281,7 @@ fn interval(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postgres::id::Ids;
     use crate::postgres::{
         ownership::OwnershipNames,
         statements::Statements,
@@ -293,8 +295,8 @@ mod tests {
             ownership: Some(OwnershipNames::default()),
             ..TableNames::default()
         };
-        let table = Table::parse(&names).unwrap();
-        Sql::of(&table, Some(&Statuses::default()), IdType::Uuid)
+        let table = Table::parse(&names, Ids::default()).unwrap();
+        Sql::of(&table, Some(&Statuses::default()))
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     PostgresConfigError,
+    id::Ids,
     identifier::Identifier,
     ownership::{Ownership, OwnershipNames},
 };
@@ -36,7 +37,7 @@ use super::{
 )]
 pub struct PostgresColumns {
     /// The session's id, a `uuid` unless
-    /// [`id_as_text`](super::PostgresLookupBuilder::id_as_text) says otherwise. Default: `id`.
+    /// [`id_type`](super::PostgresLookupBuilder::id_type) says otherwise. Default: `id`.
     pub id: String,
     /// The owner's machine id, a text or a `uuid`. Default: `container_id`.
     pub owner: String,
@@ -134,6 +135,7 @@ impl Default for TableNames {
 pub(super) struct Table {
     schema: Option<Identifier>,
     name: Identifier,
+    pub(super) ids: Ids,
     pub(super) id: Identifier,
     pub(super) owner: Identifier,
     pub(super) status: Option<Identifier>,
@@ -146,7 +148,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn parse(names: &TableNames) -> Result<Self, PostgresConfigError> {
+    pub(super) fn parse(names: &TableNames, ids: Ids) -> Result<Self, PostgresConfigError> {
         let optional = |what, name: &Option<String>| {
             let name = name.as_deref().filter(|name| !name.is_empty());
             name.map(|name| Identifier::parse(what, name)).transpose()
@@ -176,6 +178,7 @@ impl Table {
         Ok(Self {
             schema,
             name: Identifier::parse("table", &names.table)?,
+            ids,
             id: Identifier::parse("id column", &columns.id)?,
             owner: Identifier::parse("owner column", &columns.owner)?,
             status: optional("status column", &columns.status)?,
@@ -244,7 +247,7 @@ mod tests {
             attributes: vec!["tier".to_owned(), "tier".to_owned()],
             ..TableNames::default()
         };
-        assert!(Table::parse(&names).is_err());
+        assert!(Table::parse(&names, Ids::default()).is_err());
     }
 
     #[test]

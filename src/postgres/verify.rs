@@ -1,9 +1,8 @@
 //! Looking at the database before the first request does.
 
 use tokio_postgres::Row;
-use uuid::Uuid;
 
-use crate::{LookupError, MachineId, SessionId, SessionStatus, machine::shape::alike};
+use crate::{LookupError, MachineId, SessionStatus, machine::shape::alike};
 
 use super::{
     PostgresLookup,
@@ -45,10 +44,10 @@ impl PostgresLookup {
                 .await?;
         }
         // The real statement, with the rights it really has, for a session that cannot be.
-        let no_session = SessionId::new(Uuid::nil());
+        let no_session = self.inner.query.ids().sample();
         let deadline = self.inner.connections.deadline();
-        self.inner.ask(no_session, deadline).await?;
-        self.inner.try_batch(no_session).await?;
+        self.inner.ask(&no_session, deadline).await?;
+        self.inner.try_batch(&no_session).await?;
         for warning in &warnings {
             tracing::warn!(target: "tower_ownership", "{warning}");
         }
@@ -96,7 +95,10 @@ impl PostgresLookup {
     /// A query without rows still has columns: the outer join turns them into one row.
     async fn verify_query(&self, query: &str) -> Result<(), PostgresVerifyError> {
         const PLACE: &str = "the session query";
-        let id = self.inner.query.id(SessionId::new(Uuid::nil()));
+        let ids = self.inner.query.ids();
+        let Some(id) = ids.value(&ids.sample()) else {
+            return Ok(());
+        };
         let outer = format!("FROM (SELECT 1) AS one LEFT JOIN (\n{query}\n) AS s ON true LIMIT 1");
         let sql = format!("SELECT jsonb_object_keys(to_jsonb(r.*)) FROM (SELECT s.* {outer}) AS r");
         let connections = &self.inner.connections;

@@ -41,8 +41,10 @@ impl Expected<'_> {
         if what != ARRIVED && what != REPLAYED {
             return None;
         }
-        let is_by =
-            |machine: &&MachineId| self.secret.is_by(nonce, self.session, what, proof, machine);
+        let is_by = |machine: &&MachineId| {
+            self.secret
+                .is_by(nonce, &self.session, what, proof, machine)
+        };
         Some(if is_by(&self.owner) {
             ProbeOutcome::Arrived {
                 machine: self.owner.clone(),

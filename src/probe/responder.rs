@@ -79,13 +79,13 @@ pub struct Probed<S> {
 impl<S> Probed<S> {
     fn verify(&self, head: &Parts) -> Option<Verified> {
         let session = self.policy.extract.session(head).ok()??;
-        let nonce = self.secret.asked(&head.headers, session)?;
+        let nonce = self.secret.asked(&head.headers, &session)?;
         let what = match self.policy.replay.origin(head).hops() {
             0 => ARRIVED,
             _ => REPLAYED,
         };
         let me = &self.policy.machine;
-        let answer = self.secret.answer(nonce, session, what, me);
+        let answer = self.secret.answer(nonce, &session, what, me);
         Some(Verified(HeaderValue::try_from(answer).ok()?))
     }
 }

@@ -33,13 +33,13 @@ impl ProbeSecret {
     }
 
     /// The value of a probe's header: a number that is used once, and its proof.
-    pub(super) fn ask(&self, nonce: Nonce, session: SessionId) -> String {
+    pub(super) fn ask(&self, nonce: Nonce, session: &SessionId) -> String {
         let proof = self.proof(&["ask", &nonce.text(), &session.to_string()]);
         format!("{} {proof}", nonce.text())
     }
 
     /// The number of an authentic probe of this session.
-    pub(super) fn asked(&self, headers: &HeaderMap, session: SessionId) -> Option<Nonce> {
+    pub(super) fn asked(&self, headers: &HeaderMap, session: &SessionId) -> Option<Nonce> {
         let (nonce, proof) = headers.get(PROBE)?.to_str().ok()?.split_once(' ')?;
         let nonce = Nonce(Uuid::try_parse(nonce).ok()?);
         self.verify(&["ask", &nonce.text(), &session.to_string()], proof)
@@ -50,7 +50,7 @@ impl ProbeSecret {
     pub(super) fn answer(
         &self,
         nonce: Nonce,
-        session: SessionId,
+        session: &SessionId,
         what: &str,
         machine: &MachineId,
     ) -> String {
@@ -65,7 +65,7 @@ impl ProbeSecret {
     pub(super) fn is_by(
         &self,
         nonce: Nonce,
-        session: SessionId,
+        session: &SessionId,
         what: &str,
         proof: &str,
         machine: &MachineId,
@@ -150,15 +150,15 @@ mod tests {
     fn a_proof_holds_for_one_secret_and_one_session() {
         let ours = secret("a secret of the fleet");
         let nonce = Nonce::new();
-        let header = ours.ask(nonce, id(1));
-        let asked = |secret: &ProbeSecret, header: &str, session| {
+        let header = ours.ask(nonce, &id(1));
+        let asked = |secret: &ProbeSecret, header: &str, session: &SessionId| {
             let value = http::HeaderValue::from_bytes(header.as_bytes()).unwrap();
             secret.asked(&HeaderMap::from_iter([(PROBE, value)]), session)
         };
-        assert_eq!(asked(&ours, &header, id(1)), Some(nonce));
-        assert_eq!(asked(&ours, &header, id(2)), None);
+        assert_eq!(asked(&ours, &header, &id(1)), Some(nonce));
+        assert_eq!(asked(&ours, &header, &id(2)), None);
         let others = secret("a secret of others");
-        assert_eq!(asked(&others, &header, id(1)), None);
+        assert_eq!(asked(&others, &header, &id(1)), None);
         let (nonce, proof) = header.split_once(' ').unwrap();
         for forged in [
             String::new(),
@@ -169,7 +169,7 @@ mod tests {
             format!("{nonce} {proof}0"),
             format!("{} {proof}", Nonce::new().text()),
         ] {
-            assert_eq!(asked(&ours, &forged, id(1)), None, "{forged}");
+            assert_eq!(asked(&ours, &forged, &id(1)), None, "{forged}");
         }
     }
 
@@ -178,13 +178,13 @@ mod tests {
         let ours = secret("a secret of the fleet");
         let (nonce, session) = (Nonce::new(), id(1));
         let (one, other) = ("one".parse().unwrap(), "other".parse().unwrap());
-        let header = ours.answer(nonce, session, "arrived", &one);
+        let header = ours.answer(nonce, &session, "arrived", &one);
         let (what, proof) = header.split_once(' ').unwrap();
-        assert!(ours.is_by(nonce, session, what, proof, &one));
-        assert!(!ours.is_by(nonce, session, what, proof, &other));
-        assert!(!ours.is_by(nonce, session, "replayed", proof, &one));
-        assert!(!ours.is_by(Nonce::new(), session, what, proof, &one));
-        assert!(!ours.is_by(nonce, id(2), what, proof, &one));
+        assert!(ours.is_by(nonce, &session, what, proof, &one));
+        assert!(!ours.is_by(nonce, &session, what, proof, &other));
+        assert!(!ours.is_by(nonce, &session, "replayed", proof, &one));
+        assert!(!ours.is_by(Nonce::new(), &session, what, proof, &one));
+        assert!(!ours.is_by(nonce, &id(2), what, proof, &one));
         assert!(!header.contains("one"), "no machine is named: {header}");
     }
 

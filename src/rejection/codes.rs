@@ -171,8 +171,8 @@ codes! {
     /// The session id cannot be read.
     /// <span id="session-malformed"></span>
     ///
-    /// `session-malformed`, 400. The text where the request should name a session is no UUID, or
-    /// the request names two sessions. Send one id, hyphenated or as 32 hexadecimal digits.
+    /// `session-malformed`, 400. The request names two sessions, or bytes that are no text stand
+    /// where it should name one. Send one id.
     SessionMalformed {
         name: "session-malformed",
         status: StatusCode::BAD_REQUEST,

@@ -41,7 +41,7 @@ pub(super) fn write(
     let words = rejection.page();
     let wait = rejection.retry_after().filter(|_| context.may_repeat);
     let again = context.may_repeat && words.may_change;
-    let session = rejection.session().as_ref().map(SessionId::to_string);
+    let session = rejection.session().map(SessionId::to_string);
     let time = now.map(|now| humantime::format_rfc3339_seconds(now).to_string());
     TEMPLATE.fill(|name| {
         Some(match name {

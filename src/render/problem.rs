@@ -45,7 +45,7 @@ pub(super) fn write(
         status: rejection.status().as_u16(),
         detail: rejection.detail(),
         code: code.as_str(),
-        session_id: rejection.session().as_ref().map(SessionId::to_string),
+        session_id: rejection.session().map(SessionId::to_string),
         timestamp: now.map(|now| humantime::format_rfc3339_millis(now).to_string()),
         retry_after: rejection.retry_after().map(whole_seconds),
         machine: internals.machine,

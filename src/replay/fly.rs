@@ -208,7 +208,7 @@ impl FlyReplay {
         &self,
         head: &Parts,
         handover: &Handover<'_>,
-        forget: fn(&ReplayCache, SessionId, &mut HeaderMap),
+        forget: fn(&ReplayCache, &SessionId, &mut HeaderMap),
     ) -> Result<Response<Bytes>, NotReplayable> {
         if !self.upgrades && is_upgrade(head) {
             return Err(NotReplayable::Upgrade);

@@ -26,7 +26,7 @@ async fn what_is_no_id_is_malformed_and_no_database_is_asked() {
     assert_eq!(said.json()["finding"], "session-malformed");
     assert_eq!(
         said.json()["sentence"],
-        "The session id cannot be read: \"807efe44\" is no UUID."
+        "The session id cannot be read: \"807efe44\" cannot be the id of a session here."
     );
 }
 
@@ -134,7 +134,8 @@ async fn a_table_of_other_names_is_looked_at_by_these() {
     let names = [
         "--schema=live",
         "--table=rooms",
-        "--id-as-text",
+        "--id-type",
+        "text",
         "--columns=id=room,owner=machine,status=state,address=,expires_at=,ended_at=",
         "--active-status=open,full",
     ];

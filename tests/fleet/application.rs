@@ -46,9 +46,9 @@ impl Application {
     }
 
     /// How often this application worked for the session, whatever it answered.
-    pub fn served(&self, session: SessionId) -> usize {
+    pub fn served(&self, session: &SessionId) -> usize {
         let served = self.served.lock().unwrap();
-        served.iter().filter(|one| **one == session).count()
+        served.iter().filter(|one| **one == session.clone()).count()
     }
 
     fn note(&self, session: Uuid) {

@@ -51,7 +51,7 @@ impl Machine {
 
 async fn owned_elsewhere() -> (FlyEdge, Machine, SessionId) {
     let (sessions, session) = (MemoryDirectory::new(), new_session());
-    sessions.insert(Session::owned_by(session, machine_id(OWNER)));
+    sessions.insert(Session::owned_by(session.clone(), machine_id(OWNER)));
     let machine = Machine::start(WRONG, &sessions).await;
     let edge = edge().start().await.unwrap();
     edge.add(WRONG, machine.server.addr);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tower_ownership::session::SessionIds;
 use tower_ownership::testing::{FlyEdge, FlyEdgeBuilder, HopKind};
 use tower_ownership::{
     CachePolicy, FlyReplay, MachineId, MemoryDirectory, OwnershipLayer, OwnershipLayerBuilder,
@@ -115,7 +116,7 @@ impl Machine {
         }
     }
 
-    pub fn served(&self, session: SessionId) -> usize {
+    pub fn served(&self, session: &SessionId) -> usize {
         self.application.served(session)
     }
 }
@@ -148,7 +149,7 @@ impl Fleet {
         layer: impl Fn(&'static str, MemoryDirectory) -> OwnershipLayerBuilder,
         mount: impl Fn(Router, &OwnershipLayer) -> Router,
     ) -> Self {
-        let sessions = MemoryDirectory::new();
+        let sessions = MemoryDirectory::new().for_ids(SessionIds::uuid());
         let start = |id| Machine::mounted(id, layer(id, sessions.clone()), &mount);
         let (wrong, owner, third) = (start(WRONG).await, start(OWNER).await, start(THIRD).await);
         let edge = edge.start().await.unwrap();
@@ -171,7 +172,7 @@ impl Fleet {
 
     pub fn session_of(&self, machine: &str) -> SessionId {
         let id = new_session();
-        self.give(id, machine);
+        self.give(id.clone(), machine);
         id
     }
 

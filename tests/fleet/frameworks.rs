@@ -38,7 +38,7 @@ impl Pair {
         W: Future<Output = ()> + Send + 'static,
     {
         let (sessions, session) = (MemoryDirectory::new(), new_session());
-        sessions.insert(Session::owned_by(session, machine_id(OWNER)));
+        sessions.insert(Session::owned_by(session.clone(), machine_id(OWNER)));
         let wrong = Server::with(|listener| serve(listener, WRONG, sessions.clone())).await;
         let owner = Server::with(|listener| serve(listener, OWNER, sessions.clone())).await;
         let edge = edge().start().await.unwrap();
@@ -225,7 +225,7 @@ async fn one_layer_serves_many_routers() {
     // What a process with several listeners does: one layer, cloned.
     let sessions = MemoryDirectory::new();
     let session = new_session();
-    sessions.insert(Session::owned_by(session, machine_id(OWNER)));
+    sessions.insert(Session::owned_by(session.clone(), machine_id(OWNER)));
     let shared: OwnershipLayer = layer(OWNER, sessions).build().unwrap();
     for _ in 0..2 {
         let router = Router::new()

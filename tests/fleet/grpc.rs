@@ -60,7 +60,7 @@ impl Pair {
         layer: fn(&str, MemoryDirectory) -> OwnershipLayerBuilder,
     ) -> Self {
         let (sessions, session) = (MemoryDirectory::new(), new_session());
-        sessions.insert(Session::owned_by(session, machine_id(OWNER)));
+        sessions.insert(Session::owned_by(session.clone(), machine_id(OWNER)));
         let wrong = layer(WRONG, sessions.clone());
         let (wrong, _) = grpc(wrong, ServingStatus::NotServing).await;
         let owner = layer(OWNER, sessions.clone());
@@ -201,15 +201,11 @@ async fn refusals_are_statuses_of_their_own() {
     let pair = Pair::start().await;
     let starting = new_session();
     pair.sessions.insert(Session::new(
-        starting,
+        starting.clone(),
         tower_ownership::SessionStatus::Starting,
     ));
     for (id, code, name) in [
-        (
-            "nonsense".to_owned(),
-            Code::InvalidArgument,
-            "session-malformed",
-        ),
+        ("nonsense".to_owned(), Code::NotFound, "session-unknown"),
         (new_session().to_string(), Code::NotFound, "session-unknown"),
         (starting.to_string(), Code::Unavailable, "session-starting"),
     ] {

@@ -34,12 +34,12 @@ fn way(edge: &FlyEdge) -> Vec<(String, HopKind)> {
 #[tokio::test]
 async fn a_session_that_moves_in_mid_flight_is_found_at_its_new_owner() {
     let session = new_session();
-    let sessions = knows(session, OWNER);
+    let sessions = knows(session.clone(), OWNER);
     // As soon as the first machine has read the owner, the session moves on.
     let moving = sessions.clone();
-    let read_then_move = lookup_fn(move |id| {
-        let read = moving.get(id);
-        moving.insert(Session::owned_by(id, machine_id(THIRD)));
+    let read_then_move = lookup_fn(move |id: SessionId| {
+        let read = moving.get(&id);
+        moving.insert(Session::owned_by(id.clone(), machine_id(THIRD)));
         async move { Ok::<_, LookupError>(read) }
     });
     let wrong = Machine::start(WRONG, layer(WRONG, read_then_move)).await;
@@ -57,7 +57,10 @@ async fn a_session_that_moves_in_mid_flight_is_found_at_its_new_owner() {
             (THIRD.to_owned(), HopKind::Replayed),
         ]
     );
-    assert_eq!((wrong.served(session), owner.served(session)), (0, 0));
+    assert_eq!(
+        (wrong.served(&session.clone()), owner.served(&session)),
+        (0, 0)
+    );
 }
 
 #[tokio::test]
@@ -66,7 +69,7 @@ async fn a_move_is_seen_by_the_very_next_request() {
     let session = fleet.session();
     let url = fleet.edge.url(&format!("/session/{session}"));
     for owner in [OWNER, THIRD, WRONG, OWNER] {
-        fleet.give(session, owner);
+        fleet.give(session.clone(), owner);
         get(url.clone()).await.is_served_by(owner);
     }
 }
@@ -74,7 +77,7 @@ async fn a_move_is_seen_by_the_very_next_request() {
 #[tokio::test]
 async fn directories_that_point_at_each_other_are_cut_short_before_the_proxy_has_to() {
     let session = new_session();
-    let (here, there) = (knows(session, OWNER), knows(session, WRONG));
+    let (here, there) = (knows(session.clone(), OWNER), knows(session.clone(), WRONG));
     let wrong = Machine::start(WRONG, layer(WRONG, here)).await;
     let owner = Machine::start(OWNER, layer(OWNER, there)).await;
     let edge = before(&[&wrong, &owner]).await;
@@ -89,14 +92,17 @@ async fn directories_that_point_at_each_other_are_cut_short_before_the_proxy_has
         .collect();
     assert_eq!(statuses, [409, 409, 508], "two replays, and no third one");
     assert_eq!(edge.events(), []);
-    assert_eq!((wrong.served(session), owner.served(session)), (0, 0));
+    assert_eq!(
+        (wrong.served(&session.clone()), owner.served(&session)),
+        (0, 0)
+    );
 }
 
 #[tokio::test]
 async fn a_loop_is_cut_after_as_many_hops_as_the_builder_allows() {
     for allowed in [1, 2, 5] {
         let session = new_session();
-        let (here, there) = (knows(session, OWNER), knows(session, WRONG));
+        let (here, there) = (knows(session.clone(), OWNER), knows(session.clone(), WRONG));
         let wrong = Machine::start(WRONG, layer(WRONG, here).max_hops(allowed)).await;
         let owner = Machine::start(OWNER, layer(OWNER, there).max_hops(allowed)).await;
         let edge = before(&[&wrong, &owner]).await;
@@ -184,7 +190,7 @@ async fn a_forged_cache_hit_invalidates_once_per_lifetime_and_never_serves() {
     for _ in 0..3 {
         assert_eq!(send(forged()).await.header("fly-replay-cache"), None);
     }
-    assert_eq!(fleet.wrong.served(session), 0);
+    assert_eq!(fleet.wrong.served(&session.clone()), 0);
     let through = request(
         reqwest::Method::GET,
         fleet.edge.url(&format!("/session/{session}")),
@@ -197,13 +203,13 @@ async fn a_forged_cache_hit_invalidates_once_per_lifetime_and_never_serves() {
 #[tokio::test]
 async fn a_directory_that_is_down_is_503_in_time_and_heals_without_a_restart() {
     let session = new_session();
-    let sessions = knows(session, OWNER);
+    let sessions = knows(session.clone(), OWNER);
     let down = Arc::new(AtomicBool::new(true));
     let layer = |machine| {
         let (down, sessions) = (Arc::clone(&down), sessions.clone());
         // As a frozen server does: it says nothing at all.
-        let lookup = lookup_fn(move |id| {
-            let (hangs, read) = (down.load(Ordering::Relaxed), sessions.get(id));
+        let lookup = lookup_fn(move |id: SessionId| {
+            let (hangs, read) = (down.load(Ordering::Relaxed), sessions.get(&id));
             async move {
                 if hangs {
                     std::future::pending::<()>().await;
@@ -227,7 +233,10 @@ async fn a_directory_that_is_down_is_503_in_time_and_heals_without_a_restart() {
         answer.is_refused(503, "lookup-unavailable");
         assert!(answer.header("retry-after").is_some());
     }
-    assert_eq!((wrong.served(session), owner.served(session)), (0, 0));
+    assert_eq!(
+        (wrong.served(&session.clone()), owner.served(&session)),
+        (0, 0)
+    );
     assert_eq!(get(edge.url("/healthz")).await.text, "healthy");
 
     down.store(false, Ordering::Relaxed);

@@ -18,7 +18,7 @@ use crate::support::client::get;
 
 fn theirs() -> (MemoryDirectory, SessionId) {
     let (sessions, session) = (MemoryDirectory::new(), new_session());
-    sessions.insert(Session::owned_by(session, machine_id(OWNER)));
+    sessions.insert(Session::owned_by(session.clone(), machine_id(OWNER)));
     (sessions, session)
 }
 
@@ -37,7 +37,7 @@ fn after(prefix: &str) -> PathSegment {
 async fn answers(router: impl Fn(MemoryDirectory) -> Router, path: &str) -> (u16, u16) {
     let (sessions, theirs) = theirs();
     let mine = new_session();
-    sessions.insert(Session::owned_by(mine, machine_id(WRONG)));
+    sessions.insert(Session::owned_by(mine.clone(), machine_id(WRONG)));
     let server = Server::start(router(sessions)).await;
     let status = async |id: SessionId| {
         get(server.url(&path.replace("ID", &id.to_string())))

@@ -87,7 +87,7 @@ fn arrived(outcome: &ProbeOutcome) -> (&str, bool) {
 async fn a_probe_is_replayed_to_the_owner_and_never_reaches_the_application() {
     let fleet = fleet().await;
     let session = fleet.session();
-    let outcome = run(&fleet, session).await;
+    let outcome = run(&fleet, session.clone()).await;
     assert_eq!(arrived(&outcome), (OWNER, true));
     assert_eq!(
         machines_of(&fleet),
@@ -97,7 +97,10 @@ async fn a_probe_is_replayed_to_the_owner_and_never_reaches_the_application() {
         ]
     );
     assert_eq!(
-        (fleet.wrong.served(session), fleet.owner.served(session)),
+        (
+            fleet.wrong.served(&session.clone()),
+            fleet.owner.served(&session)
+        ),
         (0, 0)
     );
     assert_eq!(
@@ -172,7 +175,7 @@ async fn a_probe_that_comes_to_the_owner_at_once_says_that_it_proves_little() {
     let fleet = fleet().await;
     fleet.edge.land_on(OWNER);
     let session = fleet.session();
-    assert_eq!(arrived(&run(&fleet, session).await), (OWNER, false));
+    assert_eq!(arrived(&run(&fleet, session.clone()).await), (OWNER, false));
     let here = HeaderValue::from_static(WRONG);
     let prefers = HeaderName::from_static("fly-prefer-instance-id");
     let outcome = probe(&fleet.edge, session).header(prefers, here);
@@ -184,7 +187,7 @@ async fn a_probe_that_comes_to_the_owner_at_once_says_that_it_proves_little() {
 async fn a_proxy_that_ignores_replays_is_found_out() {
     let fleet = probed(edge().honour_replay(false), layer).await;
     let session = fleet.session();
-    let outcome = run(&fleet, session).await;
+    let outcome = run(&fleet, session.clone()).await;
     assert_eq!(outcome.finding(), Some(Finding::ReplayNotHonoured));
     assert!(!Check::from(&outcome).is_ok());
     // As is somebody who goes past the proxy.
@@ -199,7 +202,7 @@ async fn directories_that_contradict_each_other_are_found_out() {
     let session = new_session();
     let knows = |owner: &str| {
         let sessions = MemoryDirectory::new();
-        sessions.insert(Session::owned_by(session, machine_id(owner)));
+        sessions.insert(Session::owned_by(session.clone(), machine_id(owner)));
         sessions
     };
     let machine =
@@ -209,7 +212,7 @@ async fn directories_that_contradict_each_other_are_found_out() {
     let edge = edge().start().await.unwrap();
     edge.add(WRONG, wrong.server.addr);
     edge.add(OWNER, owner.server.addr);
-    let probe = probe(&edge, session);
+    let probe = probe(&edge, session.clone());
     let outcome = probe.run(&prober(&knows(OWNER))).await;
     assert_eq!(outcome.finding(), Some(Finding::ReplayLoop));
 
@@ -231,7 +234,10 @@ async fn directories_that_contradict_each_other_are_found_out() {
     let me = layer(THIRD, knows(OWNER));
     let outcome = probe.run(&me.build().unwrap()).await;
     assert_eq!(wrong(&outcome), Some(machine_id(THIRD)));
-    assert_eq!((thief.served(session), owner.served(session)), (0, 0));
+    assert_eq!(
+        (thief.served(&session.clone()), owner.served(&session)),
+        (0, 0)
+    );
 }
 
 #[tokio::test]
@@ -239,7 +245,7 @@ async fn an_owner_that_is_dead_is_told_with_the_proxys_reason() {
     let mut fleet = fleet().await;
     let session = fleet.session();
     fleet.owner.server.stop().await;
-    let outcome = run(&fleet, session).await;
+    let outcome = run(&fleet, session.clone()).await;
     assert_eq!(outcome.finding(), Some(Finding::OwnerUnreachable));
     assert!(
         outcome.to_string().contains("retries_exhausted"),
@@ -267,9 +273,9 @@ async fn an_owner_that_the_directory_knows_to_be_away_is_told_as_that() {
         (OwnerStatus::Lost, Finding::OwnerLost),
         (OwnerStatus::NeverSeen, Finding::OwnerNeverSeen),
     ] {
-        let owned = Session::owned_by(session, machine_id(OWNER));
+        let owned = Session::owned_by(session.clone(), machine_id(OWNER));
         fleet.sessions.insert(owned.with_owner_status(presence));
-        let outcome = run(&fleet, session).await;
+        let outcome = run(&fleet, session.clone()).await;
         assert_eq!(outcome.finding(), Some(finding));
     }
 }
@@ -280,7 +286,7 @@ async fn a_probe_waits_for_as_long_as_it_was_told() {
     let session = fleet.session();
     let wakes_never = EdgeMachine::stopped(OWNER, std::future::pending::<io::Result<_>>);
     fleet.edge.add_machine(wakes_never);
-    let brief = probe(&fleet.edge, session).timeout(Duration::from_millis(200));
+    let brief = probe(&fleet.edge, session.clone()).timeout(Duration::from_millis(200));
     let outcome = brief.run(&prober(&fleet.sessions)).await;
     assert_eq!(outcome.finding(), Some(Finding::UrlUnreachable));
     assert!(
@@ -293,7 +299,7 @@ async fn a_probe_waits_for_as_long_as_it_was_told() {
         "http://{}/session/{{session}}",
         silent.local_addr().unwrap()
     );
-    let brief = Probe::new(&url, session, secret()).unwrap();
+    let brief = Probe::new(&url, session.clone(), secret()).unwrap();
     let brief = brief.timeout(Duration::from_millis(50));
     let outcome = brief.send(&machine_id(OWNER)).await;
     assert_eq!(outcome.finding(), Some(Finding::UrlUnreachable));
@@ -343,7 +349,7 @@ async fn what_cannot_be_probed_is_inconclusive() {
     let unassigned = new_session();
     fleet
         .sessions
-        .insert(Session::new(unassigned, SessionStatus::Active));
+        .insert(Session::new(unassigned.clone(), SessionStatus::Active));
     for session in [mine, unassigned, new_session()] {
         let outcome = run(&fleet, session).await;
         assert!(
@@ -376,7 +382,7 @@ async fn a_probe_claims_and_takes_over_nothing() {
     ] {
         sessions.insert(session.clone());
         let url = machine.server.url("/session/{session}");
-        let probe = Probe::new(&url, session.id(), secret()).unwrap();
+        let probe = Probe::new(&url, session.id().clone(), secret()).unwrap();
         let probed = probe.send(&machine_id(OWNER)).await;
         assert_eq!(probed.finding().unwrap().as_str(), outcome);
         assert_eq!(sessions.get(session.id()), Some(session));
@@ -393,12 +399,12 @@ async fn a_redirect_is_followed_to_the_owner() {
     let session = new_session();
     let lives_at = |server: &Server| {
         let address = Address::parse(&server.url("")).unwrap();
-        let owned = Session::owned_by(session, machine_id(OWNER));
+        let owned = Session::owned_by(session.clone(), machine_id(OWNER));
         fleet.sessions.insert(owned.with_address(address));
     };
     lives_at(&fleet.owner.server);
     let url = fleet.wrong.server.url("/session/{session}");
-    let probe = Probe::new(&url, session, secret()).unwrap();
+    let probe = Probe::new(&url, session.clone(), secret()).unwrap();
     let outcome = probe.run(&prober(&fleet.sessions)).await;
     assert_eq!(arrived(&outcome), (OWNER, true));
     // Two that send it to each other.
@@ -425,7 +431,7 @@ async fn serve(router: Router) -> Server {
 async fn a_session_that_is_not_in_the_url_is_probed_by_a_header_over_http_1_and_2() {
     let sessions = MemoryDirectory::new();
     let session = new_session();
-    sessions.insert(Session::owned_by(session, machine_id(OWNER)));
+    sessions.insert(Session::owned_by(session.clone(), machine_id(OWNER)));
     let by_header = OwnershipLayer::builder(sessions)
         .session(Header::mcp_session_id())
         .machine(machine_id(OWNER))
@@ -433,7 +439,7 @@ async fn a_session_that_is_not_in_the_url_is_probed_by_a_header_over_http_1_and_
     let server = serve(answering(Router::new(), &by_header.build().unwrap())).await;
     for http2 in [false, true] {
         let id = HeaderValue::try_from(session.to_string()).unwrap();
-        let probe = Probe::new(&server.url("/mcp"), session, secret()).unwrap();
+        let probe = Probe::new(&server.url("/mcp"), session.clone(), secret()).unwrap();
         let probe = probe.http2(http2);
         let probe = probe.header(HeaderName::from_static("mcp-session-id"), id);
         let outcome = probe.send(&machine_id(OWNER)).await;
@@ -459,24 +465,27 @@ async fn overheard(session: SessionId) -> HeaderMap {
 async fn a_header_that_was_overheard_opens_no_session_and_names_no_machine() {
     let fleet = fleet().await;
     let (probed, other) = (fleet.session(), fleet.session());
-    let header = overheard(probed).await[PROBE].to_str().unwrap().to_owned();
+    let header = overheard(probed.clone()).await[PROBE]
+        .to_str()
+        .unwrap()
+        .to_owned();
     assert!(!header.contains("a secret of these tests"));
 
     let ask = |session: SessionId| {
         let url = fleet.edge.url(&format!("/session/{session}"));
         send(request(Method::GET, url).header(PROBE, header.clone()))
     };
-    let again = ask(probed).await;
+    let again = ask(probed.clone()).await;
     assert_eq!(again.status, 204);
     let said = again.header(PROBE).unwrap().to_owned();
     assert!(!said.contains(OWNER) && !said.contains(WRONG), "{said}");
     assert!(again.text.is_empty());
     // It proves nothing for another session: the guard refuses it.
-    let elsewhere = ask(other).await;
+    let elsewhere = ask(other.clone()).await;
     assert_eq!(elsewhere.status, 403);
     assert_eq!(elsewhere.header(PROBE), None);
     assert_eq!(
-        (fleet.owner.served(probed), fleet.owner.served(other)),
+        (fleet.owner.served(&probed), fleet.owner.served(&other)),
         (0, 0)
     );
 }
@@ -485,14 +494,14 @@ async fn a_header_that_was_overheard_opens_no_session_and_names_no_machine() {
 async fn a_layer_that_answers_no_probes_lets_none_past_its_guard() {
     let sessions = MemoryDirectory::new();
     let session = new_session();
-    sessions.insert(Session::owned_by(session, machine_id(OWNER)));
+    sessions.insert(Session::owned_by(session.clone(), machine_id(OWNER)));
     let guarded = layer(OWNER, sessions).guard(|_, _| false);
     let machine = Machine::start(OWNER, guarded).await;
     let url = machine.server.url("/session/{session}");
-    let probe = Probe::new(&url, session, secret()).unwrap();
+    let probe = Probe::new(&url, session.clone(), secret()).unwrap();
     let outcome = probe.send(&machine_id(OWNER)).await;
     assert_eq!(outcome.finding(), Some(Finding::SessionForbidden));
-    assert_eq!(machine.served(session), 0);
+    assert_eq!(machine.served(&session), 0);
 }
 
 #[tokio::test]
@@ -517,7 +526,7 @@ async fn a_request_with_a_made_up_header_is_a_request_like_any_other() {
 fn what_cannot_be_probed_is_refused_when_it_is_made() {
     let session = new_session();
     for url in ["", "/session/{session}", "ftp://example.com", "http://a@b/"] {
-        let refused = Probe::new(url, session, secret()).unwrap_err();
+        let refused = Probe::new(url, session.clone(), secret()).unwrap_err();
         assert!(matches!(refused, InvalidProbe::NotAUrl { .. }), "{url}");
     }
     let https = Probe::new("https://example.com/{session}", session, secret());

@@ -58,7 +58,7 @@ async fn a_probe_speaks_what_the_server_prefers_and_trusts_whom_it_was_told_to()
     let secret = ProbeSecret::new("a secret of these tests").unwrap();
     let sessions = MemoryDirectory::new();
     let session = new_session();
-    sessions.insert(Session::owned_by(session, machine_id(OWNER)));
+    sessions.insert(Session::owned_by(session.clone(), machine_id(OWNER)));
     let layer = layer(OWNER, sessions).build().unwrap();
     let router = Router::new().layer(layer.answer_probes(secret.clone()));
     for protocols in [&["h2", "http/1.1"][..], &["http/1.1"], &[]] {
@@ -66,14 +66,14 @@ async fn a_probe_speaks_what_the_server_prefers_and_trusts_whom_it_was_told_to()
         for host in ["localhost", "127.0.0.1"] {
             let port = server.addr.port();
             let url = format!("https://{host}:{port}/session/{{session}}");
-            let probe = Probe::new(&url, session, secret.clone()).unwrap();
+            let probe = Probe::new(&url, session.clone(), secret.clone()).unwrap();
             let probe = probe.root_certificates(authority.as_bytes()).unwrap();
             let outcome = probe.send(&machine_id(OWNER)).await;
             assert!(outcome.has_arrived(), "{host} {protocols:?}: {outcome}");
         }
         let (_, stranger) = serve(router.clone(), protocols).await;
         let url = server.url("/session/{session}").replace("http", "https");
-        let probe = Probe::new(&url, session, secret.clone()).unwrap();
+        let probe = Probe::new(&url, session.clone(), secret.clone()).unwrap();
         let probe = probe.root_certificates(stranger.as_bytes()).unwrap();
         let outcome = probe.send(&machine_id(OWNER)).await;
         assert_eq!(outcome.finding(), Some(Finding::UrlUnreachable));

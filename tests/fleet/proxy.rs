@@ -27,7 +27,10 @@ async fn a_request_that_lands_on_the_wrong_machine_is_served_by_the_owner() {
     assert_eq!(answer.json()["path"], format!("/session/{session}/files/1"));
     assert_eq!(answer.header("fly-replay"), None);
     assert_eq!(
-        (fleet.wrong.served(session), fleet.owner.served(session)),
+        (
+            fleet.wrong.served(&session.clone()),
+            fleet.owner.served(&session)
+        ),
         (0, 1)
     );
 }
@@ -63,7 +66,7 @@ async fn behind_a_proxy_that_ignores_fly_replay_the_answer_says_exactly_that() {
         );
         assert!(answer.text.contains("This page is somewhere else"));
     }
-    assert_eq!(fleet.wrong.served(session), 0);
+    assert_eq!(fleet.wrong.served(&session), 0);
 }
 
 #[tokio::test]
@@ -96,7 +99,7 @@ async fn an_owner_that_does_not_listen_is_unreachable_and_found_again_when_it_do
     fleet.owner.server = Server::start(again).await;
     fleet.edge.add(OWNER, fleet.owner.server.addr);
     get(url).await.is_served_by(OWNER);
-    assert_eq!(fleet.wrong.served(session), 0);
+    assert_eq!(fleet.wrong.served(&session), 0);
 }
 
 #[tokio::test]
@@ -152,14 +155,14 @@ async fn with_prefer_self_the_machine_itself_answers_and_any_other_one_in_its_st
     ];
     assert_eq!(fleet.way(), way);
 
-    assert_eq!(fleet.wrong.served(session), 0);
+    assert_eq!(fleet.wrong.served(&session), 0);
 }
 
 #[tokio::test]
 async fn with_prefer_self_any_other_machine_answers_for_one_that_went_away_meanwhile() {
     let sessions = MemoryDirectory::new();
     let session = new_session();
-    sessions.insert(Session::owned_by(session, machine_id(OWNER)));
+    sessions.insert(Session::owned_by(session.clone(), machine_id(OWNER)));
     let edge = Arc::new(edge().start().await.unwrap());
     let forgetting = Arc::clone(&edge);
     let prefer_self = || FlyReplay::new().fallback(Fallback::PreferSelf);
@@ -186,7 +189,10 @@ async fn with_prefer_self_any_other_machine_answers_for_one_that_went_away_meanw
             (THIRD.to_owned(), HopKind::FellBack),
         ]
     );
-    assert_eq!((wrong.served(session), third.served(session)), (0, 0));
+    assert_eq!(
+        (wrong.served(&session.clone()), third.served(&session)),
+        (0, 0)
+    );
 }
 
 #[tokio::test]
@@ -201,7 +207,7 @@ async fn without_a_fallback_the_client_sees_the_proxys_bare_error() {
     assert_eq!((answer.status, answer.text.as_str()), (502, ""));
     assert_eq!(fleet.edge.events()[0].kind, EdgeErrorKind::MachineNotFound);
     assert_eq!(
-        fleet.third.served(session),
+        fleet.third.served(&session),
         0,
         "{THIRD} has nothing to do with it"
     );

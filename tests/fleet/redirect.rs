@@ -19,7 +19,7 @@ async fn fleet() -> (Fleet, SessionId) {
     })
     .await;
     let session = fleet.session();
-    lives_at(&fleet, session, &fleet.owner.server.url(""));
+    lives_at(&fleet, session.clone(), &fleet.owner.server.url(""));
     (fleet, session)
 }
 
@@ -52,7 +52,7 @@ async fn a_client_that_follows_is_served_by_the_owner_with_its_method_and_its_bo
     let answer = send(following(Method::POST, url).body(bytes.clone())).await;
     answer.is_served_by(OWNER);
     assert_eq!(answer.json()["sha256"], sha256(&bytes));
-    assert_eq!(fleet.wrong.served(session), 0);
+    assert_eq!(fleet.wrong.served(&session), 0);
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn nobody_is_sent_to_a_stranger() {
     let (fleet, session) = fleet().await;
     let url = fleet.wrong.server.url(&format!("/session/{session}"));
     for stranger in ["https://evil.example", "http://127.0.0.1.evil.example"] {
-        lives_at(&fleet, session, stranger);
+        lives_at(&fleet, session.clone(), stranger);
         let answer = send(request(Method::GET, url.clone())).await;
         answer.is_refused(502, "directory-corrupt");
         assert_eq!(answer.header("location"), None);
@@ -90,7 +90,7 @@ async fn nobody_is_sent_to_a_stranger() {
 async fn no_spelling_of_the_target_leads_anywhere_but_to_the_owner() {
     let (fleet, session) = fleet().await;
     let there = fleet.owner.server.url("/");
-    for target in targets(session) {
+    for target in targets(&session.clone()) {
         for host in ["app", "evil.example"] {
             let answer: Answer = ask(fleet.wrong.server.addr, &target, &[host]).await;
             if let Some(location) = answer.header("location") {
@@ -98,13 +98,13 @@ async fn no_spelling_of_the_target_leads_anywhere_but_to_the_owner() {
             }
         }
     }
-    assert_eq!(fleet.wrong.served(session), 0);
+    assert_eq!(fleet.wrong.served(&session), 0);
 }
 
 #[tokio::test]
 async fn where_the_owners_address_is_the_wrong_machines_the_client_is_not_sent_in_a_circle() {
     let (fleet, session) = fleet().await;
-    lives_at(&fleet, session, &fleet.wrong.server.url(""));
+    lives_at(&fleet, session.clone(), &fleet.wrong.server.url(""));
     let url = fleet.wrong.server.url(&format!("/session/{session}"));
     let answers = (0..2).map(|_| send(request(Method::GET, url.clone())));
     for answer in join_all(answers).await {
@@ -121,12 +121,15 @@ async fn between_directories_that_contradict_each_other_the_client_gives_up_by_i
     let owner = Machine::start(OWNER, layer(OWNER, there.clone()).replay(to_owner())).await;
     let lives = |at: &Machine| {
         let address = Address::parse(&at.server.url("")).unwrap();
-        Session::owned_by(session, machine_id(at.id)).with_address(address)
+        Session::owned_by(session.clone(), machine_id(at.id)).with_address(address)
     };
     here.insert(lives(&owner));
     there.insert(lives(&wrong));
     let url = wrong.server.url(&format!("/session/{session}"));
     let error = following(Method::GET, url).send().await.unwrap_err();
     assert!(error.is_redirect(), "{error:?}");
-    assert_eq!((wrong.served(session), owner.served(session)), (0, 0));
+    assert_eq!(
+        (wrong.served(&session.clone()), owner.served(&session)),
+        (0, 0)
+    );
 }

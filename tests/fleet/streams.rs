@@ -31,7 +31,7 @@ async fn say(socket: &mut Socket, message: Message) -> Message {
 async fn a_websocket_that_lands_on_the_wrong_machine_reaches_the_owner() {
     let fleet = Fleet::start().await;
     let session = fleet.session();
-    let mut socket = open(fleet.edge.addr(), session).await.unwrap();
+    let mut socket = open(fleet.edge.addr(), session.clone()).await.unwrap();
 
     for word in ["one", "two"] {
         let echo = say(&mut socket, word.into()).await;
@@ -46,7 +46,10 @@ async fn a_websocket_that_lands_on_the_wrong_machine_reaches_the_owner() {
     ];
     assert_eq!(fleet.way(), way);
     assert_eq!(
-        (fleet.wrong.served(session), fleet.owner.served(session)),
+        (
+            fleet.wrong.served(&session.clone()),
+            fleet.owner.served(&session)
+        ),
         (0, 1)
     );
     socket.close(None).await.unwrap();
@@ -66,20 +69,20 @@ async fn a_websocket_at_the_owner_is_served_without_a_detour() {
 async fn a_websocket_at_the_wrong_machine_is_not_opened_and_reads_why() {
     let fleet = Fleet::start().await;
     let session = fleet.session();
-    let Err(Error::Http(answer)) = open(fleet.wrong.server.addr, session).await else {
+    let Err(Error::Http(answer)) = open(fleet.wrong.server.addr, session.clone()).await else {
         panic!("no HTTP answer");
     };
     assert_eq!(answer.status(), StatusCode::CONFLICT);
     assert_eq!(answer.headers()["ownership-code"], "replay-not-honoured");
-    assert_eq!(fleet.wrong.served(session), 0);
+    assert_eq!(fleet.wrong.served(&session), 0);
 }
 
 #[tokio::test]
 async fn a_websocket_outlives_the_move_of_its_session_and_a_new_one_goes_to_the_new_owner() {
     let fleet = Fleet::start().await;
     let session = fleet.session();
-    let mut old = open(fleet.edge.addr(), session).await.unwrap();
-    fleet.give(session, fleet.third.id);
+    let mut old = open(fleet.edge.addr(), session.clone()).await.unwrap();
+    fleet.give(session.clone(), fleet.third.id);
     // Nobody promises to end it; what the application does with it is the application's matter.
     let echo = say(&mut old, "still".into()).await;
     assert_eq!(echo, format!("{OWNER}: still").into());
@@ -109,7 +112,10 @@ async fn an_event_arrives_through_the_edge_before_the_next_one_is_sent() {
         assert_eq!(read, format!("data: {event}\n\n"));
     }
     assert_eq!(
-        (fleet.wrong.served(session), fleet.owner.served(session)),
+        (
+            fleet.wrong.served(&session.clone()),
+            fleet.owner.served(&session)
+        ),
         (0, 1)
     );
 }

@@ -42,14 +42,14 @@ async fn an_upload_of_900_kb_reaches_the_owner_intact() {
     let fleet = Fleet::start().await;
     let session = fleet.session();
     let bytes = noise(900_000);
-    let answer = upload(fleet.edge.url(""), session, bytes.clone()).await;
+    let answer = upload(fleet.edge.url(""), session.clone(), bytes.clone()).await;
     is_intact(&answer, &bytes);
     let way = [
         (WRONG.to_owned(), HopKind::Landed),
         (OWNER.to_owned(), HopKind::Replayed),
     ];
     assert_eq!(fleet.way(), way);
-    assert_eq!(fleet.wrong.served(session), 0);
+    assert_eq!(fleet.wrong.served(&session), 0);
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn the_largest_upload_that_can_be_carried_is_carried_and_one_byte_more_is_
     let session = fleet.session();
     let bytes = noise(1_000_000);
     is_intact(
-        &upload(fleet.edge.url(""), session, bytes.clone()).await,
+        &upload(fleet.edge.url(""), session.clone(), bytes.clone()).await,
         &bytes,
     );
     let answer = upload(fleet.edge.url(""), session, noise(1_000_001)).await;
@@ -81,14 +81,14 @@ async fn an_upload_of_3_mb_to_the_wrong_machine_is_refused_before_its_body_is_se
     let fleet = Fleet::start().await;
     let session = fleet.session();
     for addr in [fleet.wrong.server.addr, fleet.edge.addr()] {
-        let answer = promise(addr, session, "Content-Length: 3000000").await;
+        let answer = promise(addr, session.clone(), "Content-Length: 3000000").await;
         answer.is_refused(413, "not-replayable");
         let problem = answer.json();
         assert_eq!(problem["status"], 413);
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains("1000000 bytes"), "{detail}");
     }
-    assert_eq!(fleet.wrong.served(session), 0);
+    assert_eq!(fleet.wrong.served(&session), 0);
 }
 
 #[tokio::test]
@@ -116,16 +116,16 @@ async fn an_upload_of_unknown_length_to_the_wrong_machine_is_refused_before_its_
     let fleet = Fleet::start().await;
     let session = fleet.session();
     for addr in [fleet.wrong.server.addr, fleet.edge.addr()] {
-        let answer = promise(addr, session, "Transfer-Encoding: chunked").await;
+        let answer = promise(addr, session.clone(), "Transfer-Encoding: chunked").await;
         answer.is_refused(413, "not-replayable");
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains("Content-Length"), "{detail}");
     }
     let body = unknown_length(&noise(100_000));
-    upload(fleet.edge.url(""), session, body)
+    upload(fleet.edge.url(""), session.clone(), body)
         .await
         .is_refused(413, "not-replayable");
-    assert_eq!(fleet.wrong.served(session), 0);
+    assert_eq!(fleet.wrong.served(&session), 0);
 }
 
 #[tokio::test]
@@ -147,7 +147,13 @@ async fn large_uploads_to_the_owner_itself_stream_through() {
     let session = fleet.session();
     let bytes = noise(20_000_000);
     for base in [fleet.owner.server.url(""), fleet.edge.url("")] {
-        is_intact(&upload(base.clone(), session, bytes.clone()).await, &bytes);
-        is_intact(&upload(base, session, unknown_length(&bytes)).await, &bytes);
+        is_intact(
+            &upload(base.clone(), session.clone(), bytes.clone()).await,
+            &bytes,
+        );
+        is_intact(
+            &upload(base, session.clone(), unknown_length(&bytes)).await,
+            &bytes,
+        );
     }
 }

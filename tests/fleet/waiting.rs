@@ -60,7 +60,7 @@ async fn a_session_that_is_starting_appears_without_a_click() {
     let session = new_session();
     fleet
         .sessions
-        .insert(Session::new(session, SessionStatus::Starting));
+        .insert(Session::new(session.clone(), SessionStatus::Starting));
     let url = fleet.edge.url(&format!("/session/{session}"));
     browser.client.goto(&url).await.unwrap();
 
@@ -79,11 +79,11 @@ async fn a_session_that_is_starting_appears_without_a_click() {
     }
     sees(&browser.client, "This page is starting").await;
 
-    fleet.give(session, OWNER);
+    fleet.give(session.clone(), OWNER);
     sees(&browser.client, &format!("The app runs on {OWNER}")).await;
     browser.screenshot("waiting-arrived").await;
     assert_eq!(browser.client.current_url().await.unwrap().as_str(), url);
-    assert_eq!(fleet.wrong.served(session), 0);
+    assert_eq!(fleet.wrong.served(&session), 0);
     browser.client.clone().close().await.unwrap();
 }
 
@@ -109,7 +109,7 @@ async fn an_owner_that_comes_back_appears_without_a_click() {
     fleet.owner.server = crate::fleet::Server::start(again).await;
     fleet.edge.add(OWNER, fleet.owner.server.addr);
     sees(&browser.client, &format!("The app runs on {OWNER}")).await;
-    assert_eq!(fleet.wrong.served(session), 0);
+    assert_eq!(fleet.wrong.served(&session), 0);
     browser.client.clone().close().await.unwrap();
 }
 
@@ -122,7 +122,7 @@ async fn a_page_that_waiting_cannot_help_does_not_ask_again() {
     let session = new_session();
     fleet
         .sessions
-        .insert(Session::new(session, SessionStatus::Over));
+        .insert(Session::new(session.clone(), SessionStatus::Over));
     browser
         .client
         .goto(&fleet.edge.url(&format!("/session/{session}")))

@@ -31,9 +31,9 @@ fn allocations(
     prefix: &str,
 ) -> u64 {
     let mut service = layer(lookup, with).layer(service_fn(hello));
-    let id = sessions(1)[0];
+    let id = sessions(1)[0].clone();
     let request = || {
-        let (mut head, body) = plain_request(id).into_parts();
+        let (mut head, body) = plain_request(&id).into_parts();
         head.uri = format!("{prefix}/{id}/files").parse().unwrap();
         Request::from_parts(head, body)
     };

@@ -93,11 +93,11 @@ impl<const M: usize> Harness for Memory<M> {
         }
     }
 
-    async fn create(&self, id: SessionId, owner: Option<MachineId>) {
+    async fn create(&self, id: &SessionId, owner: Option<MachineId>) {
         self.directory.create(id, owner);
     }
 
-    async fn assign(&self, id: SessionId, owner: Option<MachineId>) {
+    async fn assign(&self, id: &SessionId, owner: Option<MachineId>) {
         if Self::MISTAKE == Mistake::KeepsTheEpoch {
             let session = self.directory.get(id).unwrap();
             let free = session
@@ -112,7 +112,7 @@ impl<const M: usize> Harness for Memory<M> {
         }
     }
 
-    async fn end(&self, id: SessionId) {
+    async fn end(&self, id: &SessionId) {
         let session = self.directory.get(id).unwrap();
         self.directory
             .insert(session.with_remaining(Duration::ZERO));
@@ -169,7 +169,7 @@ impl<const M: usize> Changes for Told<M> {
                 // The cases claim for `one`, and release to no machine.
                 Change::Session(id)
                     if MISTAKES[M] == Mistake::TellsOnlyOfOthers
-                        && self.directory.get(id).is_some_and(is_ours) => {}
+                        && self.directory.get(&id).is_some_and(is_ours) => {}
                 change => return Ok(change),
             }
         }
@@ -202,7 +202,7 @@ impl<const M: usize> Wrong<M> {
 
 impl<const M: usize> SessionLookup for Wrong<M> {
     async fn session(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
-        let Some(session) = self.inner.get(id) else {
+        let Some(session) = self.inner.get(&id) else {
             return Ok(None);
         };
         let status = match (Self::MISTAKE, session.owner_status()) {
@@ -286,7 +286,7 @@ impl<const M: usize> Membership for Wrong<M> {
     async fn release(
         &self,
         node: &Node,
-        session: SessionId,
+        session: &SessionId,
         last: u64,
     ) -> Result<Option<Released>, LookupError> {
         let released = self.inner.release(node, session, last).await?;
@@ -295,7 +295,7 @@ impl<const M: usize> Membership for Wrong<M> {
         {
             let row = self.inner.get(session).unwrap();
             self.inner.insert(row.with_released(released.epoch));
-            return Ok(Some(Released::new(session, released.epoch, true)));
+            return Ok(Some(Released::new(session.clone(), released.epoch, true)));
         }
         Ok(released)
     }

@@ -10,7 +10,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
     Address, FlyReplay, Header, LookupError, MemoryDirectory, Owned, OwnershipLayer,
     OwnershipLayerBuilder, PathSegment, Redirect, Rejection, RejectionCode, Session, SessionAbsent,
-    SessionLookup, SessionStatus, lookup_fn,
+    SessionLookup, SessionStatus, lookup_fn, session::SessionIds,
 };
 
 use crate::support::fixture::{ME, OWNER, SESSION, directory, id, machine};
@@ -142,7 +142,7 @@ async fn no_session_in_the_request_passes() {
 
 #[tokio::test]
 async fn session_malformed_is_400() {
-    let answer = send(layer(mine()), Request::get("/session/not-a-uuid")).await;
+    let answer = send(layer(mine()), Request::get("/session/%ff")).await;
     answer.is_refused(RejectionCode::SessionMalformed, 400, None);
     assert_eq!(answer.problem()["sessionId"], Value::Null);
 }
@@ -159,6 +159,40 @@ async fn session_missing_is_404_where_every_request_has_to_name_a_session() {
     send(layer(mine()).requires_session(), get())
         .await
         .is_from_the_application();
+}
+
+#[tokio::test]
+async fn an_id_that_no_session_can_have_is_unknown_without_a_lookup() {
+    let down = || fails(|| LookupError::unavailable("down"));
+    let long = format!("/session/{}", "x".repeat(256));
+    for path in ["/session/%0a", &long] {
+        let answer = send(layer(down()), Request::get(path)).await;
+        answer.is_refused(RejectionCode::SessionUnknown, 404, None);
+        assert_eq!(answer.problem()["sessionId"], Value::Null);
+    }
+    let uuids = MemoryDirectory::new().for_ids(SessionIds::uuid());
+    uuids.insert(Session::owned_by("lobby".parse().unwrap(), machine(ME)));
+    let answer = send(layer(uuids), Request::get("/session/lobby")).await;
+    answer.is_refused(RejectionCode::SessionUnknown, 404, None);
+}
+
+#[tokio::test]
+async fn a_session_may_have_any_name() {
+    for (name, path) in [
+        ("lobby", "lobby"),
+        ("the blue room", "the%20blue%20room"),
+        ("bsk_8fK2/x", "bsk_8fK2%2Fx"),
+        ("Zo\u{eb}", "Zo%C3%AB"),
+    ] {
+        let sessions = MemoryDirectory::new();
+        sessions.insert(Session::owned_by(name.parse().unwrap(), machine(ME)));
+        let layer = OwnershipLayer::builder(sessions)
+            .session(tower_ownership::Query::named("room").unwrap())
+            .machine(machine(ME))
+            .replay(FlyReplay::new());
+        let answer = send(layer, Request::get(format!("/?room={path}"))).await;
+        answer.is_from_the_application();
+    }
 }
 
 #[tokio::test]
@@ -184,7 +218,7 @@ async fn session_over_is_410() {
 async fn session_forbidden_is_403_on_every_machine_alike() {
     for lookup in [mine(), elsewhere()] {
         let guarded = layer(lookup)
-            .guard(|head, session| head.headers.contains_key("x-user") && session.id() == id());
+            .guard(|head, session| head.headers.contains_key("x-user") && *session.id() == id());
         send(guarded, get())
             .await
             .is_refused(RejectionCode::SessionForbidden, 403, None);
@@ -513,9 +547,12 @@ async fn directory_corrupt_is_502() {
     send(corrupt, get())
         .await
         .is_refused(RejectionCode::DirectoryCorrupt, 502, None);
-    let another = "00000000-0000-4000-8000-000000000000".parse().unwrap();
-    let mixed_up =
-        lookup_fn(move |_| async move { Ok(Some(Session::owned_by(another, machine(ME)))) });
+    let another: tower_ownership::SessionId =
+        "00000000-0000-4000-8000-000000000000".parse().unwrap();
+    let mixed_up = lookup_fn(move |_| {
+        let session = Session::owned_by(another.clone(), machine(ME));
+        async { Ok(Some(session)) }
+    });
     let mixed_up = send(layer(mixed_up), get()).await;
     mixed_up.is_refused(RejectionCode::DirectoryCorrupt, 502, None);
     let stranger = directory(

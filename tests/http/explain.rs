@@ -270,7 +270,11 @@ async fn requests_for_no_session_and_for_a_malformed_one_are_explained_too() {
     let explanation = layer.explain(&other).await;
     assert_eq!(explanation.finding, Finding::NoSession);
     assert!(explanation.inputs["directory"].is_null());
-    let (malformed, ()) = Request::get("/session/x").body(()).unwrap().into_parts();
+    let (unfit, ()) = Request::get("/session/%0a").body(()).unwrap().into_parts();
+    let explanation = layer.explain(&unfit).await;
+    assert_eq!(explanation.finding, Finding::SessionUnknown);
+    assert_eq!(explanation.inputs["refused"]["status"], 404);
+    let (malformed, ()) = Request::get("/session/%ff").body(()).unwrap().into_parts();
     let explanation = layer.explain(&malformed).await;
     assert_eq!(explanation.finding, Finding::SessionMalformed);
     let refused = &explanation.inputs["refused"];
@@ -281,7 +285,7 @@ async fn requests_for_no_session_and_for_a_malformed_one_are_explained_too() {
         json!({
             "id": null,
             "extractor": "the path segment after /session/",
-            "malformed": "the session id is not a UUID",
+            "malformed": "the part of the request that should hold the session id cannot be read",
         })
     );
 }
@@ -329,9 +333,9 @@ impl Watched {
         let (asked, verdicts) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let lookup = {
             let (sessions, asked) = (sessions.clone(), Arc::clone(&asked));
-            lookup_fn(move |id| {
+            lookup_fn(move |id: SessionId| {
                 asked.fetch_add(1, Ordering::SeqCst);
-                let session = sessions.get(id);
+                let session = sessions.get(&id);
                 async move { Ok(session) }
             })
         };
@@ -369,7 +373,7 @@ async fn an_explanation_changes_neither_who_owns_the_session_nor_what_is_cached_
         assert!(claim["response"].is_null());
         let claims = "this machine would take it for this request.";
         assert!(explanation.summary.ends_with(claims), "{explanation}");
-        assert_eq!(watched.sessions.get(id()), Some(session));
+        assert_eq!(watched.sessions.get(&id()), Some(session));
         assert!(watched.layer.cache().is_empty());
         assert_eq!(watched.asked.load(Ordering::SeqCst), 1);
         assert_eq!(watched.verdicts.load(Ordering::SeqCst), 0);
@@ -423,7 +427,7 @@ async fn a_stale_entry_that_stands_in_for_a_failing_directory_is_said_to() {
     let down = Arc::new(AtomicUsize::new(0));
     let lookup = {
         let down = Arc::clone(&down);
-        lookup_fn(move |id| {
+        lookup_fn(move |id: SessionId| {
             let is_up = down.load(Ordering::SeqCst) == 0;
             async move {
                 is_up
@@ -477,7 +481,7 @@ async fn the_session_id_is_cut_wherever_it_stands_unless_it_is_asked_for() {
         let cut = layer.explain(&head).await;
         let everything = format!("{cut}{}", json(&cut));
         assert!(!everything.contains("dbe96112830a"), "{everything}");
-        assert_eq!(json(&cut)["session"]["id"], "807efe44…");
+        assert_eq!(json(&cut)["session"]["id"], "…6112830a");
         let whole = layer.explain(&head).show_session_id(true).await;
         assert_eq!(json(&whole)["session"]["id"], SESSION);
         let directory = json(&whole)["directory"].to_string();
@@ -528,7 +532,7 @@ async fn it_can_be_read_in_a_terminal() {
         "The owner `e2863555a91708` was never seen: it is not in the table of machines, so it was not \
          started, is still starting, or has another id. (owner-never-seen)",
         &format!("Next step: {}", Finding::OwnerNeverSeen.next_step()),
-        "session       extractor: the path segment after /session/, id: 807efe44…",
+        "session       extractor: the path segment after /session/, id: …6112830a",
         "machine       id: 56837ddda10348, state: serving",
         "answeredFrom  miss",
         "directory     ageMs: ",

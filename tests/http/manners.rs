@@ -252,7 +252,7 @@ async fn layers_nest_and_clones_share() {
             .status(),
         200
     );
-    lookup.remove(id());
+    lookup.remove(&id());
     assert_eq!(
         service
             .oneshot(request(&session_path(), ()))
@@ -283,10 +283,10 @@ async fn every_verdict_is_observed_once() {
     let send = |path: String| service.clone().oneshot(request(&path, ()));
     send("/".to_owned()).await.unwrap();
     send(session_path()).await.unwrap();
-    send("/session/x".to_owned()).await.unwrap();
+    send("/session/%ff".to_owned()).await.unwrap();
     lookup.insert(Session::owned_by(id(), "other".parse().unwrap()));
     send(session_path()).await.unwrap();
-    lookup.remove(id());
+    lookup.remove(&id());
     send(session_path()).await.unwrap();
     assert_eq!(
         *seen.lock().unwrap(),

@@ -88,14 +88,14 @@ async fn an_unassigned_session_is_nobodys_unless_the_builder_says_claim() {
     let sessions = unassigned();
     let layer = builder(&sessions).build().unwrap();
     get(&layer).await.is_refused("session-starting");
-    assert_eq!(sessions.get(id()).unwrap().owner(), None);
+    assert_eq!(sessions.get(&id()).unwrap().owner(), None);
 
     let layer = builder(&sessions)
         .on_unassigned(OnUnassigned::Claim)
         .build()
         .unwrap();
     get(&layer).await.is_served_at(1);
-    assert_eq!(sessions.get(id()).unwrap().owner(), Some(&machine(ME)));
+    assert_eq!(sessions.get(&id()).unwrap().owner(), Some(&machine(ME)));
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn only_the_routes_that_may_claim_do() {
 #[tokio::test]
 async fn whoever_the_guard_refuses_claims_nothing() {
     for sessions in [unassigned(), owner_is(OwnerStatus::Lost)] {
-        let before = sessions.get(id());
+        let before = sessions.get(&id());
         let layer = builder(&sessions)
             .on_unassigned(OnUnassigned::Claim)
             .on_lost_owner(OnLostOwner::TakeOver)
@@ -128,7 +128,7 @@ async fn whoever_the_guard_refuses_claims_nothing() {
             .build()
             .unwrap();
         assert_eq!(get(&layer).await.code(), "session-forbidden");
-        assert_eq!(sessions.get(id()), before);
+        assert_eq!(sessions.get(&id()), before);
     }
 }
 
@@ -144,7 +144,7 @@ async fn a_session_that_is_over_or_starting_is_not_claimed() {
             .build()
             .unwrap();
         assert_eq!(get(&layer).await.code(), code);
-        assert_eq!(sessions.get(id()).unwrap().owner(), None);
+        assert_eq!(sessions.get(&id()).unwrap().owner(), None);
     }
 }
 
@@ -186,7 +186,7 @@ async fn who_takes_over_says_when_it_will_serve_and_does() {
     let answer = get(&layer).await;
     answer.is_refused("session-moving");
     assert_eq!(answer.retry_after(), Some(2));
-    assert_eq!(sessions.get(id()).unwrap().owner(), Some(&machine(ME)));
+    assert_eq!(sessions.get(&id()).unwrap().owner(), Some(&machine(ME)));
     tokio::time::sleep(Duration::from_millis(1_300)).await;
     get(&layer).await.is_served_at(2);
 }
@@ -199,7 +199,7 @@ async fn an_owner_that_was_never_seen_is_not_taken_over_from_because_it_may_be_s
         .build()
         .unwrap();
     get(&layer).await.is_refused("owner-never-seen");
-    assert_eq!(sessions.get(id()).unwrap().owner(), Some(&machine(OWNER)));
+    assert_eq!(sessions.get(&id()).unwrap().owner(), Some(&machine(OWNER)));
 }
 
 #[tokio::test]
@@ -218,9 +218,9 @@ async fn a_process_that_stopped_serving_says_why_and_claims_nothing() {
         assert!(layer.node().advance(standing));
         get(&layer).await.is_refused(code);
         sessions.insert(Session::new(id(), SessionStatus::Active));
-        layer.cache().forget(id());
+        layer.cache().forget(&id());
         get(&layer).await.is_refused("session-starting");
-        assert_eq!(sessions.get(id()).unwrap().owner(), None);
+        assert_eq!(sessions.get(&id()).unwrap().owner(), None);
     }
 }
 
@@ -233,7 +233,7 @@ async fn a_process_that_waits_for_its_presence_serves_and_claims_nothing_before(
         .build()
         .unwrap();
     get(&layer).await.is_refused("session-starting");
-    assert_eq!(sessions.get(id()).unwrap().owner(), None);
+    assert_eq!(sessions.get(&id()).unwrap().owner(), None);
     sessions.insert(Session::owned_by(id(), machine(ME)).with_epoch(1));
     layer.cache().forget_all();
     get(&layer).await.is_refused("session-starting");
@@ -293,7 +293,7 @@ async fn a_stream_ends_with_its_reason_when_the_session_moves() {
         assert_eq!(first.into_data().unwrap(), "first\n\n");
     }
     sessions.insert(Session::owned_by(id(), machine(OWNER)).with_epoch(2));
-    layer.cache().forget(id());
+    layer.cache().forget(&id());
     let last = events.frame().await.unwrap().map_err(drop).unwrap();
     assert_eq!(
         last.into_data().unwrap(),

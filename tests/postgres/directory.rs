@@ -17,6 +17,7 @@ mod fleet;
 mod half_sent;
 mod health;
 mod hosts;
+mod ids;
 mod layers;
 mod lists;
 mod liveness;

@@ -1,6 +1,6 @@
 //! One session, the machines it may belong to, and a directory that knows it.
 
-use tower_ownership::{MachineId, MemoryDirectory, Session, SessionId};
+use tower_ownership::{MachineId, MemoryDirectory, Session, SessionId, session::SessionIds};
 
 pub const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
 /// The machine whose layer is tested.
@@ -18,7 +18,7 @@ pub fn machine(name: &str) -> MachineId {
 
 /// A directory of one session.
 pub fn directory(session: Session) -> MemoryDirectory {
-    let sessions = MemoryDirectory::new();
+    let sessions = MemoryDirectory::new().for_ids(SessionIds::uuid());
     sessions.insert(session);
     sessions
 }

@@ -75,7 +75,7 @@ fn told(audit: &FleetAudit) -> String {
     } else {
         let mut findings = table(&["what", "session", "owner", "epoch", "machine", "detail"]);
         for finding in &audit.findings {
-            let session = finding.session.map(|session| session.to_string());
+            let session = finding.session.clone().map(|session| session.to_string());
             findings.add_row([
                 cell(finding.finding.as_str(), Tone::Bad),
                 cell(session.unwrap_or_else(dash), Tone::Plain),

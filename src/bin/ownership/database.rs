@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use tower_ownership::{
     PostgresLookup,
-    postgres::{PostgresColumns, PostgresLookupBuilder},
+    postgres::{PostgresColumns, PostgresIdType, PostgresLookupBuilder},
 };
 
 use crate::exit::{Exit, Failure};
@@ -35,9 +35,9 @@ pub struct Database {
     #[arg(long, env = "OWNERSHIP_COLUMNS", value_name = "COLUMN=NAME,...")]
     columns: Option<PostgresColumns>,
 
-    /// Ids are stored as text
-    #[arg(long)]
-    id_as_text: bool,
+    /// The type of the id's column: uuid, text, char, bigint or bytea [default: uuid]
+    #[arg(long, value_name = "TYPE", value_parser = id_type)]
+    id_type: Option<PostgresIdType>,
 
     /// A status that means active; may be given several times [default: active]
     #[arg(long, value_name = "WORD", value_delimiter = ',')]
@@ -66,6 +66,17 @@ pub struct Database {
     /// How long a question to the database may take [default: 1.8s]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     database_timeout: Option<Duration>,
+}
+
+fn id_type(text: &str) -> Result<PostgresIdType, &'static str> {
+    match text {
+        "uuid" => Ok(PostgresIdType::Uuid),
+        "text" | "varchar" => Ok(PostgresIdType::Text),
+        "char" => Ok(PostgresIdType::Char),
+        "bigint" | "integer" => Ok(PostgresIdType::Bigint),
+        "bytea" => Ok(PostgresIdType::Bytea),
+        _ => Err("not one of uuid, text, char, bigint and bytea"),
+    }
 }
 
 /// The URL of a lookup that is never asked.
@@ -97,8 +108,8 @@ impl Database {
         if let Some(columns) = &self.columns {
             builder = builder.columns(columns.clone());
         }
-        if self.id_as_text {
-            builder = builder.id_as_text();
+        if let Some(column) = self.id_type {
+            builder = builder.id_type(column);
         }
         if let Some(table) = &self.machines_table {
             builder = builder.machines_table(table);

@@ -26,11 +26,11 @@ impl<H: FeedHarness> Fleet<H> {
 }
 
 /// Waits until the feed tells of the session.
-async fn told(changes: &mut impl Changes, session: SessionId) -> Outcome {
+async fn told(changes: &mut impl Changes, session: &SessionId) -> Outcome {
     let told = async {
         loop {
             match changes.next().await {
-                Ok(Change::Session(id)) if id == session => return Ok(()),
+                Ok(Change::Session(id)) if id == session.clone() => return Ok(()),
                 Ok(Change::All) => return Ok(()),
                 Ok(_) => {}
                 Err(error) => return Err(format!("the feed failed: {error}")),
@@ -46,7 +46,7 @@ pub(super) async fn a_session_that_is_created_is_delivered<H: FeedHarness>(
 ) -> Outcome {
     let mut changes = fleet.changes().await?;
     let session = fleet.session(Some("one")).await?;
-    told(&mut changes, session).await
+    told(&mut changes, &session).await
 }
 
 pub(super) async fn a_change_of_owner_is_delivered_and_can_be_read<H: FeedHarness>(
@@ -55,9 +55,9 @@ pub(super) async fn a_change_of_owner_is_delivered_and_can_be_read<H: FeedHarnes
     let one: Member<H> = fleet.process("one").await?;
     let session = fleet.session(Some("one")).await?;
     let mut changes = fleet.changes().await?;
-    fleet.assign(session, Some("other")).await?;
-    told(&mut changes, session).await?;
-    let read = one.read(session).await?;
+    fleet.assign(&session, Some("other")).await?;
+    told(&mut changes, &session).await?;
+    let read = one.read(&session).await?;
     expect(
         "the owner",
         read.owner().map(crate::MachineId::as_str),
@@ -68,25 +68,25 @@ pub(super) async fn a_change_of_owner_is_delivered_and_can_be_read<H: FeedHarnes
 pub(super) async fn a_claim_is_delivered<H: FeedHarness>(fleet: Fleet<H>) -> Outcome {
     let one = fleet.member("one").await?;
     let session = fleet.session(None).await?;
-    let seen = one.read(session).await?;
+    let seen = one.read(&session).await?;
     let mut changes = fleet.changes().await?;
     one.claim(seen).await?;
-    told(&mut changes, session).await
+    told(&mut changes, &session).await
 }
 
 pub(super) async fn a_release_is_delivered<H: FeedHarness>(fleet: Fleet<H>) -> Outcome {
     let one = fleet.member("one").await?;
     let session = fleet.session(Some("one")).await?;
     let mut changes = fleet.changes().await?;
-    ok(one.directory.release(&one.node, session, u64::MAX).await)?;
-    told(&mut changes, session).await
+    ok(one.directory.release(&one.node, &session, u64::MAX).await)?;
+    told(&mut changes, &session).await
 }
 
 pub(super) async fn an_end_is_delivered<H: FeedHarness>(fleet: Fleet<H>) -> Outcome {
     let session = fleet.session(Some("one")).await?;
     let mut changes = fleet.changes().await?;
-    fleet.harness.end(session).await;
-    told(&mut changes, session).await
+    fleet.harness.end(&session).await;
+    told(&mut changes, &session).await
 }
 
 pub(super) async fn a_ping_is_answered<H: FeedHarness>(fleet: Fleet<H>) -> Outcome {

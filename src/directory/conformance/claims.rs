@@ -8,7 +8,7 @@ pub(super) async fn a_session_without_an_owner_is_claimed_at_the_next_epoch<H: H
 ) -> Outcome {
     let one = fleet.member("one").await?;
     let session = fleet.session(None).await?;
-    let seen = one.read(session).await?;
+    let seen = one.read(&session).await?;
     let before = seen.epoch().unwrap_or(0);
     let claimed = one.claim(seen).await?;
     expect("the owner", claimed.owner(), Some(&one.me.machine))?;
@@ -20,7 +20,7 @@ pub(super) async fn of_two_claims_one_wins_and_the_other_learns_who<H: Harness>(
 ) -> Outcome {
     let (one, other) = (fleet.member("one").await?, fleet.member("other").await?);
     let session = fleet.session(None).await?;
-    let seen = one.read(session).await?;
+    let seen = one.read(&session).await?;
     one.claim(seen.clone()).await?;
     let late = other.claim(seen).await?;
     expect("the owner", late.owner(), Some(&one.me.machine))
@@ -31,7 +31,7 @@ pub(super) async fn a_session_of_a_living_owner_is_not_claimed<H: Harness>(
 ) -> Outcome {
     let (one, other) = (fleet.member("one").await?, fleet.member("other").await?);
     let session = fleet.session(Some("one")).await?;
-    let seen = other.read(session).await?;
+    let seen = other.read(&session).await?;
     let claimed = other.claim(seen).await?;
     expect("the owner", claimed.owner(), Some(&one.me.machine))
 }
@@ -41,8 +41,8 @@ pub(super) async fn a_session_that_has_ended_is_not_claimed<H: Harness>(
 ) -> Outcome {
     let one = fleet.member("one").await?;
     let session = fleet.session(None).await?;
-    let seen = one.read(session).await?;
-    fleet.harness.end(session).await;
+    let seen = one.read(&session).await?;
+    fleet.harness.end(&session).await;
     let machine = one.me.machine.clone();
     let after = ok(one.directory.claim(seen, machine).await)?;
     let owner = after.and_then(|session| session.owner().cloned());
@@ -55,7 +55,7 @@ pub(super) async fn a_session_of_a_lost_owner_is_taken_over_at_the_next_epoch<H:
     let (_lost, witness) = (fleet.member("lost").await?, fleet.member("witness").await?);
     let session = fleet.session(Some("lost")).await?;
     pass_beside(&fleet, &witness, 12).await?;
-    let seen = witness.read(session).await?;
+    let seen = witness.read(&session).await?;
     let before = seen.epoch().unwrap_or(1);
     let claimed = witness.claim(seen).await?;
     expect("the owner", claimed.owner(), Some(&witness.me.machine))?;
@@ -69,9 +69,9 @@ pub(super) async fn a_take_over_needs_the_epoch_that_was_seen<H: Harness>(
     let (_lost, witness) = (fleet.member("lost").await?, fleet.member("witness").await?);
     let session = fleet.session(Some("lost")).await?;
     pass_beside(&fleet, &witness, 12).await?;
-    let seen = witness.read(session).await?;
-    fleet.assign(session, None).await?;
-    fleet.assign(session, Some("lost")).await?;
+    let seen = witness.read(&session).await?;
+    fleet.assign(&session, None).await?;
+    fleet.assign(&session, Some("lost")).await?;
     let claimed = witness.claim(seen).await?;
     expect(
         "the owner",
@@ -83,7 +83,7 @@ pub(super) async fn a_take_over_needs_the_epoch_that_was_seen<H: Harness>(
 pub(super) async fn a_draining_machine_claims_nothing<H: Harness>(fleet: Fleet<H>) -> Outcome {
     let one = fleet.member("one").await?;
     let session = fleet.session(None).await?;
-    let seen = one.read(session).await?;
+    let seen = one.read(&session).await?;
     one.drain().await?;
     expect("the owner", one.claim(seen).await?.owner(), None)
 }
@@ -91,7 +91,7 @@ pub(super) async fn a_draining_machine_claims_nothing<H: Harness>(fleet: Fleet<H
 pub(super) async fn a_superseded_process_claims_nothing<H: Harness>(fleet: Fleet<H>) -> Outcome {
     let (old, _young) = (fleet.member("one").await?, fleet.member("one").await?);
     let session = fleet.session(None).await?;
-    let seen = old.read(session).await?;
+    let seen = old.read(&session).await?;
     expect("the owner", old.claim(seen).await?.owner(), None)
 }
 
@@ -105,10 +105,10 @@ pub(super) async fn an_unknown_session_is_no_error<H: Harness>(fleet: Fleet<H>) 
 pub(super) async fn a_change_of_owner_raises_the_epoch<H: Harness>(fleet: Fleet<H>) -> Outcome {
     let reader = fleet.member("reader").await?;
     let session = fleet.session(Some("one")).await?;
-    let mut last = reader.read(session).await?.epoch();
+    let mut last = reader.read(&session).await?.epoch();
     for owner in [Some("other"), None, Some("one")] {
-        fleet.assign(session, owner).await?;
-        let epoch = reader.read(session).await?.epoch();
+        fleet.assign(&session, owner).await?;
+        let epoch = reader.read(&session).await?.epoch();
         expect("whether the epoch rose", epoch > last, true)?;
         last = epoch;
     }

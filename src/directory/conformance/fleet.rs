@@ -49,11 +49,11 @@ impl<H: Harness> Fleet<H> {
     pub(super) async fn session(&self, owner: Option<&str>) -> Result<SessionId, String> {
         let session = SessionId::new(Uuid::from_u64_pair(number(), number()));
         let owner = owner.map(id).transpose()?;
-        self.harness.create(session, owner).await;
+        self.harness.create(&session, owner).await;
         Ok(session)
     }
 
-    pub(super) async fn assign(&self, session: SessionId, owner: Option<&str>) -> Outcome {
+    pub(super) async fn assign(&self, session: &SessionId, owner: Option<&str>) -> Outcome {
         let owner = owner.map(id).transpose()?;
         self.harness.assign(session, owner).await;
         Ok(())
@@ -97,12 +97,12 @@ impl<H: Harness> Member<H> {
         ok(self.directory.leave(&self.me, clean, WITHIN).await)
     }
 
-    pub(super) async fn read(&self, session: SessionId) -> Result<Session, String> {
-        let read = ok(self.directory.session(session).await)?;
+    pub(super) async fn read(&self, session: &SessionId) -> Result<Session, String> {
+        let read = ok(self.directory.session(session.clone()).await)?;
         read.ok_or_else(|| "the session is unknown".to_owned())
     }
 
-    pub(super) async fn status(&self, session: SessionId) -> Result<OwnerStatus, String> {
+    pub(super) async fn status(&self, session: &SessionId) -> Result<OwnerStatus, String> {
         Ok(self.read(session).await?.owner_status())
     }
 

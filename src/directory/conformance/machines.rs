@@ -24,7 +24,7 @@ pub(super) async fn a_machine_that_beats_is_alive<H: Harness>(fleet: Fleet<H>) -
     let one = fleet.member("one").await?;
     let session = fleet.session(Some("one")).await?;
     expect("the beat", one.beat().await?, Beat::Alive { rival: None })?;
-    expect("the owner", one.status(session).await?, OwnerStatus::Alive)
+    expect("the owner", one.status(&session).await?, OwnerStatus::Alive)
 }
 
 pub(super) async fn a_machine_that_was_never_registered_was_never_seen<H: Harness>(
@@ -34,13 +34,13 @@ pub(super) async fn a_machine_that_was_never_registered_was_never_seen<H: Harnes
     let session = fleet.session(Some("stranger")).await?;
     expect(
         "without machines",
-        reader.status(session).await?,
+        reader.status(&session).await?,
         OwnerStatus::Unknown,
     )?;
     fleet.member("one").await?;
     expect(
         "with one",
-        reader.status(session).await?,
+        reader.status(&session).await?,
         OwnerStatus::NeverSeen,
     )
 }
@@ -67,13 +67,17 @@ pub(super) async fn a_machine_that_is_silent_beside_a_witness_is_lost<H: Harness
     );
     let session = fleet.session(Some("silent")).await?;
     pass_beside(&fleet, &witness, 3).await?;
-    expect("before", witness.status(session).await?, OwnerStatus::Alive)?;
+    expect(
+        "before",
+        witness.status(&session).await?,
+        OwnerStatus::Alive,
+    )?;
     pass_beside(&fleet, &witness, 9).await?;
-    expect("after", witness.status(session).await?, OwnerStatus::Lost)?;
+    expect("after", witness.status(&session).await?, OwnerStatus::Lost)?;
     silent.beat().await?;
     expect(
         "once it beats",
-        witness.status(session).await?,
+        witness.status(&session).await?,
         OwnerStatus::Alive,
     )
 }
@@ -86,7 +90,7 @@ pub(super) async fn machines_that_are_all_silent_are_not_lost<H: Harness>(
     fleet.harness.pass(10 * LOST_AFTER).await;
     expect(
         "the owner",
-        other.status(session).await?,
+        other.status(&session).await?,
         OwnerStatus::Silent,
     )
 }
@@ -98,15 +102,19 @@ pub(super) async fn a_witness_that_was_silent_itself_is_none<H: Harness>(
     let session = fleet.session(Some("one")).await?;
     fleet.harness.pass(10 * LOST_AFTER).await;
     other.beat().await?;
-    expect("at once", other.status(session).await?, OwnerStatus::Silent)?;
+    expect(
+        "at once",
+        other.status(&session).await?,
+        OwnerStatus::Silent,
+    )?;
     pass_beside(&fleet, &other, 3).await?;
     expect(
         "soon after",
-        other.status(session).await?,
+        other.status(&session).await?,
         OwnerStatus::Silent,
     )?;
     pass_beside(&fleet, &other, 2).await?;
-    expect("later", other.status(session).await?, OwnerStatus::Lost)
+    expect("later", other.status(&session).await?, OwnerStatus::Lost)
 }
 
 pub(super) async fn a_restart_without_leaving_takes_over<H: Harness>(fleet: Fleet<H>) -> Outcome {
@@ -174,7 +182,7 @@ pub(super) async fn an_older_process_cannot_leave_for_a_younger_one<H: Harness>(
     old.leave(true).await?;
     expect(
         "the machine",
-        young.status(session).await?,
+        young.status(&session).await?,
         OwnerStatus::Alive,
     )
 }
@@ -187,13 +195,13 @@ pub(super) async fn a_forgotten_machine_is_restored_by_its_heartbeat<H: Harness>
     fleet.harness.forget_machine(&one.me.machine).await;
     expect(
         "to itself",
-        one.status(session).await?,
+        one.status(&session).await?,
         OwnerStatus::NeverSeen,
     )?;
     expect("the beat", one.beat().await?, Beat::Restored)?;
     expect(
         "afterwards",
-        reader.status(session).await?,
+        reader.status(&session).await?,
         OwnerStatus::Alive,
     )?;
     let after = fleet.process("one").await?;
@@ -212,7 +220,7 @@ pub(super) async fn a_machine_that_is_gone_neither_beats_nor_registers<H: Harnes
     fleet.harness.declare_gone(&one.me.machine).await;
     expect(
         "the owner",
-        reader.status(session).await?,
+        reader.status(&session).await?,
         OwnerStatus::Lost,
     )?;
     expect("the beat", one.beat().await?, Beat::Removed)?;
@@ -226,7 +234,7 @@ pub(super) async fn a_machine_that_has_left_is_lost<H: Harness>(fleet: Fleet<H>)
     one.leave(true).await?;
     expect(
         "the owner",
-        reader.status(session).await?,
+        reader.status(&session).await?,
         OwnerStatus::Lost,
     )
 }
@@ -237,13 +245,13 @@ pub(super) async fn a_draining_machine_is_draining<H: Harness>(fleet: Fleet<H>) 
     one.drain().await?;
     expect(
         "the owner",
-        reader.status(session).await?,
+        reader.status(&session).await?,
         OwnerStatus::Draining,
     )?;
     one.beat().await?;
     expect(
         "after a beat",
-        reader.status(session).await?,
+        reader.status(&session).await?,
         OwnerStatus::Draining,
     )
 }
@@ -255,12 +263,12 @@ pub(super) async fn a_read_tells_a_process_of_its_successor<H: Harness>(
     let session = fleet.session(Some("one")).await?;
     expect(
         "to the older",
-        old.status(session).await?,
+        old.status(&session).await?,
         OwnerStatus::Superseded,
     )?;
     expect(
         "to the younger",
-        young.status(session).await?,
+        young.status(&session).await?,
         OwnerStatus::Alive,
     )
 }

@@ -16,9 +16,11 @@ pub(super) struct Sender(broadcast::Sender<Change>);
 
 impl Sender {
     /// This session changed; `None`: any may have.
-    pub(super) fn tell(&self, session: Option<SessionId>) {
+    pub(super) fn tell(&self, session: Option<&SessionId>) {
         // It fails if there is no feed.
-        let _ = self.0.send(session.map_or(Change::All, Change::Session));
+        let _ = self
+            .0
+            .send(session.cloned().map_or(Change::All, Change::Session));
     }
 }
 

@@ -82,7 +82,7 @@ impl Membership for MemoryDirectory {
     async fn release(
         &self,
         node: &Node,
-        session: SessionId,
+        session: &SessionId,
         last: u64,
     ) -> Result<Option<Released>, LookupError> {
         let now = self.get(session);
@@ -106,8 +106,8 @@ impl Membership for MemoryDirectory {
     ) -> Result<bool, LookupError> {
         let waited = node.waited_out();
         for (session, epoch) in self.owned_by(node.machine()) {
-            let has_waited = waited.contains(&(session, epoch));
-            released.extend(self.release_at(node, session, epoch, has_waited)?);
+            let has_waited = waited.contains(&(session.clone(), epoch));
+            released.extend(self.release_at(node, &session, epoch, has_waited)?);
         }
         Ok(false)
     }
@@ -174,7 +174,7 @@ impl MemoryDirectory {
                 && session.status() == SessionStatus::Active
                 && !session.is_over(Duration::ZERO)
         });
-        mine.map(|session| (session.id(), epoch_of(session)))
+        mine.map(|session| (session.id().clone(), epoch_of(session)))
             .collect()
     }
 
@@ -182,7 +182,7 @@ impl MemoryDirectory {
     fn release_at(
         &self,
         node: &Node,
-        id: SessionId,
+        id: &SessionId,
         epoch: u64,
         has_waited: bool,
     ) -> Result<Option<Released>, LookupError> {
@@ -193,7 +193,7 @@ impl MemoryDirectory {
                 "another process registered this machine id, and its sessions are that one's now",
             ));
         }
-        let Some(session) = memory.sessions.get_mut(&id) else {
+        let Some(session) = memory.sessions.get_mut(id) else {
             return Ok(None);
         };
         if session.owner() != Some(node.machine()) || epoch_of(session) != epoch {
@@ -211,7 +211,7 @@ impl MemoryDirectory {
             free
         };
         memory.changed(Some(id));
-        Ok(Some(Released::new(id, epoch + 1, proven)))
+        Ok(Some(Released::new(id.clone(), epoch + 1, proven)))
     }
 }
 

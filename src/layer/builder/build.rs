@@ -52,6 +52,7 @@ impl OwnershipLayerBuilder {
         if self.require_membership {
             node.await_membership();
         }
+        let ids = self.lookup.session_ids();
         let part = CachePart {
             lookup: self.lookup,
             timeout: self.lookup_timeout,
@@ -63,6 +64,7 @@ impl OwnershipLayerBuilder {
             sessions: Sessions::new(node, part, self.directory),
             extract: self.extract.ok_or(BuildError::NoSession)?,
             searches: self.searches,
+            ids,
             guard: self.guard,
             claims: self.claims,
             takes_over: self.takes_over,

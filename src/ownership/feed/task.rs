@@ -102,7 +102,7 @@ impl<F: ChangeFeed> Task<F> {
         match change {
             Change::Session(id) => {
                 self.status.notified();
-                self.caches.iter().for_each(|cache| cache.forget(id));
+                self.caches.iter().for_each(|cache| cache.forget(&id));
             }
             Change::All => {
                 self.status.notified();

@@ -29,7 +29,7 @@ fn machine(id: &str) -> MachineId {
 
 /// A layer of machine `m1`, which owns the session and has it in its cache.
 async fn layer(directory: &MemoryDirectory) -> OwnershipLayer {
-    directory.create(id(), Some(machine("m1")));
+    directory.create(&id(), Some(machine("m1")));
     let layer = OwnershipLayer::builder(directory.clone())
         .session(PathSegment::after("/session").unwrap())
         .machine(machine("m1"))
@@ -94,7 +94,7 @@ async fn a_session_that_changes_in_memory_is_forgotten() {
     feed.listening().await;
     ask(&layer).await;
     assert_eq!(layer.cache().len(), 1);
-    directory.assign(id(), Some(machine("m2")));
+    directory.assign(&id(), Some(machine("m2")));
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(layer.cache().len(), 0);
     assert_eq!(feed.health().changes, 1);

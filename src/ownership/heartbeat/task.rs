@@ -45,7 +45,7 @@ impl<D: Membership> Task<D> {
                 directory, node, ..
             } = &*self.member;
             for (session, epoch) in node.unconfirmed_releases(REPEAT) {
-                if directory.release(node, session, epoch).await.is_err() {
+                if directory.release(node, &session, epoch).await.is_err() {
                     break;
                 }
             }

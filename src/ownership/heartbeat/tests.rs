@@ -46,7 +46,7 @@ impl Membership for Unreleasable {
     async fn release(
         &self,
         _: &Node,
-        _: SessionId,
+        _: &SessionId,
         _: u64,
     ) -> Result<Option<Released>, LookupError> {
         Ok(None)

@@ -19,7 +19,7 @@ impl Node {
         read_at: Tick,
         cache_status: CacheStatus,
     ) -> Lease {
-        let named_at = |id, epoch| {
+        let named_at = |id: &SessionId, epoch| {
             let now = self.0.clock.exact();
             self.0.terms.begin(id, epoch, now, self.ttl()).named_at
         };
@@ -33,7 +33,7 @@ impl Node {
         read_at: Tick,
         cache_status: CacheStatus,
     ) -> Lease {
-        let named_at = |id, epoch| match self.0.terms.get(id, epoch) {
+        let named_at = |id: &SessionId, epoch| match self.0.terms.get(id, epoch) {
             Some(term) => term.named_at,
             None => self.0.clock.exact().0,
         };
@@ -46,7 +46,7 @@ impl Node {
         session: &Session,
         read_at: Tick,
         cache_status: CacheStatus,
-        named_at: impl FnOnce(SessionId, u64) -> u64,
+        named_at: impl FnOnce(&SessionId, u64) -> u64,
     ) -> Lease {
         let ttl = self.ttl();
         // What was read before a cut may have been released since, by a process of this machine whose

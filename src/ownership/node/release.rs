@@ -14,7 +14,7 @@ impl Node {
     /// up, and nothing may be written. [Confirm](Self::confirm_release) the [unconfirmed
     /// ones](Self::unconfirmed_releases) by releasing them again, which a
     /// [heartbeat](crate::Heartbeat) does by itself.
-    pub fn begin_release(&self, session: SessionId, epoch: u64) -> Result<Release, LookupError> {
+    pub fn begin_release(&self, session: &SessionId, epoch: u64) -> Result<Release, LookupError> {
         let (now, ttl) = (self.0.clock.exact(), self.ttl());
         let settled = Tick(now.0.saturating_sub(2 * ttl.ttl + 60_000));
         if !self.0.releases.begin(session, epoch, now, settled) {
@@ -28,13 +28,13 @@ impl Node {
         }
         Ok(Release {
             node: self.clone(),
-            session,
+            session: session.clone(),
             has_waited: term.is_some_and(|term| term.release_proof(None, now.0, ttl).is_some()),
         })
     }
 
     /// Notes that the directory does not name this machine as the session's owner any more.
-    pub fn confirm_release(&self, session: SessionId) {
+    pub fn confirm_release(&self, session: &SessionId) {
         self.0.releases.confirm(session, self.0.clock.exact());
         self.0.terms.remove(session);
     }
@@ -75,6 +75,6 @@ impl Release {
 
     /// The directory has written it.
     pub fn confirm(self) {
-        self.node.confirm_release(self.session);
+        self.node.confirm_release(&self.session);
     }
 }

@@ -85,7 +85,7 @@ impl Rig {
     }
 
     fn owned(&self) -> Owned {
-        let id = session("me", 1).id();
+        let id = &session("me", 1).id().clone();
         let found = self.layer.cache.load(id, false).now_or_never().unwrap();
         Owned::new(
             found.session.unwrap().unwrap(),
@@ -224,7 +224,7 @@ fn a_resumed_machine_reads_before_it_goes_on() {
 fn a_read_under_way_when_a_machine_is_resumed_proves_nothing() {
     let rig = Rig::new();
     let open = rig.gate();
-    let id = session("me", 1).id();
+    let id = &session("me", 1).id().clone();
     let mut waits = rig.layer.cache.load(id, false);
     assert!((&mut waits).now_or_never().is_none());
     rig.layer.node.resumed();

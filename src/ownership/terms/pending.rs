@@ -18,31 +18,31 @@ pub(super) struct PendingTerms {
 }
 
 impl PendingTerms {
-    pub(super) fn get(&self, id: SessionId) -> Option<Term> {
-        self.terms.get(&id).copied()
+    pub(super) fn get(&self, id: &SessionId) -> Option<Term> {
+        self.terms.get(id).copied()
     }
 
     /// Keeps the term until `due`; a term that is kept already stays due when it was.
     pub(super) fn insert(&mut self, id: SessionId, term: Term, due: Tick) {
-        if self.terms.insert(id, term) != Some(term) {
+        if self.terms.insert(id.clone(), term) != Some(term) {
             self.due.push_back((due, id, term.epoch));
         }
     }
 
-    pub(super) fn remove(&mut self, id: SessionId) {
-        self.terms.remove(&id);
+    pub(super) fn remove(&mut self, id: &SessionId) {
+        self.terms.remove(id);
     }
 
     /// Lets go of the terms that are due by `now`, each after `moved`.
     pub(super) fn take_due(&mut self, now: Tick, mut moved: impl FnMut(SessionId, Term)) {
-        while let Some((due, id, epoch)) = self.due.front().copied()
+        while let Some((due, id, epoch)) = self.due.front().cloned()
             && due <= now
         {
             self.due.pop_front();
             // The session may have left the map since, or have come back at another epoch.
-            if let Some(term) = self.get(id).filter(|term| term.epoch == epoch) {
-                moved(id, term);
+            if let Some(term) = self.get(&id).filter(|term| term.epoch == epoch) {
                 self.terms.remove(&id);
+                moved(id, term);
             }
         }
         if self.terms.capacity() > 4 * self.terms.len().max(256) {
@@ -51,7 +51,7 @@ impl PendingTerms {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (SessionId, Term)> + '_ {
-        self.terms.iter().map(|(id, term)| (*id, *term))
+        self.terms.iter().map(|(id, term)| (id.clone(), *term))
     }
 }
 
@@ -85,6 +85,6 @@ mod tests {
         pending.insert(id(1), Term::new(2, 0), Tick(100));
         pending.insert(id(1), Term::new(4, 50), Tick(150));
         pending.take_due(Tick(100), |_, _| panic!("the session came back"));
-        assert_eq!(pending.get(id(1)), Some(Term::new(4, 50)));
+        assert_eq!(pending.get(&id(1)), Some(Term::new(4, 50)));
     }
 }

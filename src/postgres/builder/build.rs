@@ -41,6 +41,7 @@ impl PostgresLookupBuilder {
     pub fn build(mut self) -> Result<PostgresLookup, PostgresConfigError> {
         self.bounds = self.bounds.checked()?;
         check_statuses(&self.statuses)?;
+        let ids = self.ids();
         let (query, table, sql) = if let Some(text) = &self.query {
             if self.names != TableNames::default() {
                 return Err(PostgresConfigError::Conflict {
@@ -50,19 +51,15 @@ impl PostgresLookupBuilder {
                 });
             }
             let batch = self.batch_query.as_deref();
-            (
-                SessionQuery::custom(text, batch, self.id_type)?,
-                None,
-                Sql::new(),
-            )
+            (SessionQuery::custom(text, batch, ids)?, None, Sql::new())
         } else if self.batch_query.is_some() {
             return Err(PostgresConfigError::Query {
                 reason: "`batch_query` is another form of `query`, and there is none",
             });
         } else {
-            let table = Table::parse(&self.names)?;
-            let sql = Sql::of(&table, Some(&self.statuses), self.id_type);
-            let query = SessionQuery::of_table(&table, &sql, self.id_type);
+            let table = Table::parse(&self.names, ids)?;
+            let sql = Sql::of(&table, Some(&self.statuses));
+            let query = SessionQuery::of_table(&table, &sql);
             (query, Some(table), sql)
         };
         let has_status = table.as_ref().is_none_or(|table| table.status.is_some());

@@ -63,11 +63,12 @@ impl PostgresDirectory {
     /// [address](crate::HeartbeatBuilder::address), the session's becomes that one.
     pub async fn assign(
         &self,
-        session: SessionId,
+        session: &SessionId,
         machine: &MachineId,
     ) -> Result<Assigned, AssignError> {
         let lookup = self.lookup();
-        let id = lookup.query.id(session);
+        let id = lookup.query.ids().value(session);
+        let id = id.ok_or(AssignError::UnknownSession)?;
         let rows = lookup
             .connections
             // A second time, it would not know the owner before.

@@ -22,7 +22,9 @@ impl SessionDirectory for PostgresDirectory {
         machine: MachineId,
     ) -> Result<Option<Session>, LookupError> {
         let lookup = self.lookup();
-        let id = lookup.query.id(seen.id());
+        let Some(id) = lookup.query.ids().value(seen.id()) else {
+            return Ok(None);
+        };
         let boot_id = lookup.nodes.boot_id(&machine);
         let owner = seen.owner().map(MachineId::as_str);
         let epoch = seen.epoch().and_then(|epoch| i64::try_from(epoch).ok());

@@ -24,7 +24,7 @@ impl PostgresDirectory {
     /// # Errors
     /// Also [`Unavailable`](crate::LookupErrorKind::Unavailable): the table has neither column, or
     /// `ended` is a status of sessions that are not over.
-    pub async fn end(&self, session: SessionId) -> Result<Option<u64>, LookupError> {
+    pub async fn end(&self, session: &SessionId) -> Result<Option<u64>, LookupError> {
         self.end_where(session, None, 0).await
     }
 
@@ -36,7 +36,7 @@ impl PostgresDirectory {
     /// As [`end`](Self::end).
     pub async fn end_if(
         &self,
-        session: SessionId,
+        session: &SessionId,
         machine: &MachineId,
         epoch: u64,
     ) -> Result<Option<u64>, LookupError> {
@@ -47,12 +47,14 @@ impl PostgresDirectory {
 
     async fn end_where(
         &self,
-        session: SessionId,
+        session: &SessionId,
         machine: Option<&str>,
         at: i64,
     ) -> Result<Option<u64>, LookupError> {
         let lookup = self.lookup();
-        let id = lookup.query.id(session);
+        let Some(id) = lookup.query.ids().value(session) else {
+            return Ok(None);
+        };
         let over = self
             .statuses()
             .and_then(|statuses| statuses.over.as_deref());

@@ -4,7 +4,6 @@ use crate::postgres::{
     identifier::Identifier,
     migration::{literal, qualified, quoted, sql as notifying},
     ownership::Ownership,
-    query::IdType,
     sql::{Sql, sql_file, words},
     statuses::Statuses,
     table::Table,
@@ -81,7 +80,7 @@ fn slow(table: &Table, ownership: &Ownership, statuses: Option<&Statuses>) -> St
         index::qualified_old_name(table),
     );
     let create = |how: &str| literal(&format!("{how} {ours} ON "));
-    let sql = Sql::of(table, None, IdType::default())
+    let sql = Sql::of(table, None)
         .text("variables", variables(table, statuses))
         .text("small", SMALL.to_string())
         .text("index_literal", literal(&qualified))
@@ -169,6 +168,7 @@ fn fill(table: &Table, ownership: &Ownership, relation: &str, which: Option<&str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postgres::id::Ids;
     use crate::postgres::{
         PostgresDirectory, PostgresFeed, ownership::OwnershipNames, table::TableNames,
     };
@@ -195,7 +195,7 @@ mod tests {
             ownership: Some(OwnershipNames::default()),
             ..TableNames::default()
         };
-        let table = Table::parse(&names).unwrap();
+        let table = Table::parse(&names, Ids::default()).unwrap();
         let channel = Identifier::parse("channel", PostgresFeed::DEFAULT_CHANNEL).unwrap();
         let statuses = Statuses::default();
         let ownership = table.ownership.as_ref().unwrap();

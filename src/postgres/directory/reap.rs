@@ -24,7 +24,7 @@ pub struct Reaped {
 }
 
 /// A session that was [deleted](PostgresDirectory::reap).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ReapedSession {

@@ -42,7 +42,7 @@ impl PostgresDirectory {
     /// belongs; and, before anything is given up, at the [cap](Node::begin_release) of releases.
     pub async fn release(
         &self,
-        session: SessionId,
+        session: &SessionId,
         node: &Node,
     ) -> Result<Option<Released>, LookupError> {
         self.release_at(session, node, u64::MAX).await
@@ -52,7 +52,7 @@ impl PostgresDirectory {
     /// machine again.
     pub(in crate::postgres) async fn release_at(
         &self,
-        session: SessionId,
+        session: &SessionId,
         node: &Node,
         last: u64,
     ) -> Result<Option<Released>, LookupError> {
@@ -72,7 +72,9 @@ impl PostgresDirectory {
         };
         let release = node.begin_release(session, epoch)?;
         let (has_waited, is_alone) = (release.has_waited(), node.is_alone());
-        let id = lookup.query.id(session);
+        let Some(id) = lookup.query.ids().value(session) else {
+            return Ok(None);
+        };
         let boot_id = lookup.nodes.boot_id(me);
         let rows = lookup
             .connections
@@ -129,15 +131,15 @@ impl PostgresDirectory {
         node.advance(NodeState::Draining);
         let waited_out = node.waited_out();
         let owned = self.owned_by(node.machine(), deadline).await?;
-        let known: Vec<_> = owned.iter().filter_map(|one| *one).collect();
+        let known: Vec<_> = owned.iter().filter_map(Clone::clone).collect();
         let before = released.len();
         for bite in known.chunks(BITE) {
             let waited = bite.iter().filter(|one| waited_out.contains(one));
             let (ids, epochs): (Vec<_>, Vec<_>) = waited
                 // One too large is none of the table's.
-                .map(|(id, epoch)| (*id, i64::try_from(*epoch).unwrap_or(-1)))
+                .map(|(id, epoch)| (id.clone(), i64::try_from(*epoch).unwrap_or(-1)))
                 .unzip();
-            let these: Vec<_> = bite.iter().map(|(id, _)| *id).collect();
+            let these: Vec<_> = bite.iter().map(|(id, _)| id.clone()).collect();
             let sql = &self.statements.release_these;
             let bite = self.release_bite(node, sql, &these, (&ids, &epochs), deadline);
             released.extend(bite.await?);
@@ -145,7 +147,7 @@ impl PostgresDirectory {
         let mut done = released.len() - before;
         if known.len() < owned.len() {
             // Those whose ids no client can ask for.
-            let these: Vec<_> = known.iter().map(|(id, _)| *id).collect();
+            let these: Vec<_> = known.iter().map(|(id, _)| id.clone()).collect();
             let sql = &self.statements.release_others;
             let bite = self.release_bite(node, sql, &these, (&[], &[]), deadline);
             bite.await?;
@@ -187,7 +189,8 @@ impl PostgresDirectory {
         let (lookup, me) = (self.lookup(), node.machine());
         let boot_id = lookup.nodes.boot_id(me);
         let is_alone = node.is_alone();
-        let (these, waited) = (lookup.query.ids(these), lookup.query.ids(waited));
+        let ids = lookup.query.ids();
+        let (these, waited) = (ids.values(these), ids.values(waited));
         let rows = lookup
             .connections
             .run_shared(

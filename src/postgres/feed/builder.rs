@@ -2,11 +2,12 @@
 
 use std::{fmt, time::Duration};
 
-use super::{PostgresFeed, wire::Endpoint};
+use super::{PostgresFeed, channel::Channel, wire::Endpoint};
 use crate::{
     CacheHandle, Feed, FeedBuildError,
     postgres::{
-        PostgresConfigError, PostgresLookupBuilder, PostgresSource,
+        PostgresConfigError, PostgresIdType, PostgresLookupBuilder, PostgresSource,
+        id::Ids,
         identifier::Identifier,
         migration::{is_installed, migration},
         table::Table,
@@ -21,6 +22,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct PostgresFeedBuilder {
     /// Knows how to connect; nothing else of it is used.
     server: PostgresLookupBuilder,
+    ids: Ids,
     table: Option<Table>,
     channel: String,
     answer_timeout: Duration,
@@ -31,17 +33,19 @@ pub struct PostgresFeedBuilder {
 
 impl PostgresFeedBuilder {
     pub(in crate::postgres) fn new(source: PostgresSource) -> Self {
-        Self::with(PostgresLookupBuilder::new(source), None)
+        let ids = Ids::new(PostgresIdType::Text, None);
+        Self::with(PostgresLookupBuilder::new(source), ids, None)
     }
 
     /// A feed of the server that a lookup asks.
     pub(in crate::postgres) fn of(lookup: &PostgresLookupBuilder, table: Option<Table>) -> Self {
-        Self::with(lookup.same_server(), table)
+        Self::with(lookup.same_server(), lookup.ids(), table)
     }
 
-    fn with(server: PostgresLookupBuilder, table: Option<Table>) -> Self {
+    fn with(server: PostgresLookupBuilder, ids: Ids, table: Option<Table>) -> Self {
         Self {
             server,
+            ids,
             table,
             channel: PostgresFeed::DEFAULT_CHANNEL.to_owned(),
             answer_timeout: Duration::from_secs(2),
@@ -161,7 +165,10 @@ impl PostgresFeedBuilder {
                 hosts: server.hosts,
                 connector: server.connector,
             },
-            channel,
+            channel: Channel {
+                name: channel,
+                ids: self.ids,
+            },
             answer_timeout: self.answer_timeout.min(DAY),
             send_timeout: self.send_timeout,
             is_installed,

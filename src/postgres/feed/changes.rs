@@ -13,14 +13,14 @@ use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Notification;
 
 use super::{
-    PostgresFeed, covered,
+    PostgresFeed,
+    channel::Channel,
+    covered,
     payload::Payload,
-    read,
     wire::{Wire, lost, silent},
 };
 use crate::{
     Change, Changes, Coverage, FeedError,
-    postgres::{identifier::Identifier, migration::notify},
     random::{self, jittered},
 };
 
@@ -30,7 +30,7 @@ type Asked<T> = Pin<Box<dyn Future<Output = Result<T, tokio_postgres::Error>> + 
 /// A connection of a [`PostgresFeed`].
 pub struct PostgresChanges {
     wire: Wire,
-    channel: Identifier,
+    channel: Channel,
     answer_timeout: Duration,
     is_installed: Option<Arc<str>>,
     coverage: Coverage,
@@ -49,7 +49,7 @@ impl Changes for PostgresChanges {
             let wake_at = self.look.as_ref().map_or(self.look_at, |(_, until)| *until);
             let heard = poll_fn(|cx| self.poll(cx));
             match timeout_at(wake_at, heard).await {
-                Ok(heard) => match read(&self.channel, &heard?) {
+                Ok(heard) => match self.channel.read(&heard?) {
                     Some(Ok(Payload::Session(id))) => return Ok(Change::Session(id)),
                     Some(Ok(Payload::All)) => return Ok(Change::All),
                     Some(Ok(Payload::Beat(_))) => return Ok(Change::KeepAlive),
@@ -63,7 +63,7 @@ impl Changes for PostgresChanges {
     }
 
     fn ping(&mut self) {
-        let sql = notify(&self.channel, &Payload::beat(random::number()));
+        let sql = self.channel.beat(random::number());
         let client = self.wire.client();
         self.beat = Some(Box::pin(async move { client.batch_execute(&sql).await }));
     }
@@ -122,7 +122,7 @@ impl PostgresChanges {
 impl fmt::Debug for PostgresChanges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresChanges")
-            .field("channel", &self.channel)
+            .field("channel", &self.channel.name)
             .field("coverage", &self.coverage)
             .finish_non_exhaustive()
     }

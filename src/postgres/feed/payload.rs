@@ -1,56 +1,57 @@
 //! What notifications say.
 
-use crate::SessionId;
+use crate::{SessionId, postgres::id::Ids};
 
 /// Version 1 of what stands on the channel. Everything else is unreadable: any role that may connect
 /// to the database may write here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Payload {
     /// `1 <session>`: this session changed.
     Session(SessionId),
     /// `1 *`: all of them may have.
     All,
-    /// `1 beat <16 hexadecimal digits>`: a feed listens to itself.
+    /// `0 beat <16 hexadecimal digits>`: a feed listens to itself.
     Beat(u64),
 }
 
 impl Payload {
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let said = text.strip_prefix("1 ")?;
-        if said == "*" {
-            return Some(Self::All);
+    pub(super) fn parse(text: &str, ids: Ids) -> Option<Self> {
+        if let Some(number) = text.strip_prefix("0 beat ") {
+            let is_strict =
+                number.len() == 16 && number.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let number = u64::from_str_radix(number, 16).ok();
+            return number.filter(|_| is_strict).map(Self::Beat);
         }
-        let Some(number) = said.strip_prefix("beat ") else {
-            return SessionId::parse(said).ok().map(Self::Session);
-        };
-        let is_strict = number.len() == 16 && number.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !is_strict {
-            return None;
+        match text.strip_prefix("1 ")? {
+            // Also if that is the id of a session.
+            "*" => Some(Self::All),
+            id => ids.notified(id).map(Self::Session),
         }
-        u64::from_str_radix(number, 16).ok().map(Self::Beat)
     }
 
     pub(super) fn beat(number: u64) -> String {
-        format!("1 beat {number:016x}")
+        format!("0 beat {number:016x}")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postgres::PostgresIdType;
 
     const ID: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
+
+    fn parse(text: &str) -> Option<Payload> {
+        Payload::parse(text, Ids::new(PostgresIdType::Uuid, None))
+    }
 
     #[test]
     fn what_was_written_is_read() {
         let id = ID.parse().unwrap();
-        assert_eq!(
-            Payload::parse(&format!("1 {ID}")),
-            Some(Payload::Session(id))
-        );
-        assert_eq!(Payload::parse("1 *"), Some(Payload::All));
+        assert_eq!(parse(&format!("1 {ID}")), Some(Payload::Session(id)));
+        assert_eq!(parse("1 *"), Some(Payload::All));
         for number in [0, 0xabc, u64::MAX] {
-            let beat = Payload::parse(&Payload::beat(number));
+            let beat = parse(&Payload::beat(number));
             assert_eq!(beat, Some(Payload::Beat(number)));
         }
     }
@@ -70,10 +71,12 @@ mod tests {
             "1\t*",
             "01 *",
             "2 *",
-            "1 beat",
-            "1 beat 1",
-            "1 beat +000000000000001",
-            "1 beat 00000000000000001",
+            "0 beat",
+            "0 beat 1",
+            "0 beat +000000000000001",
+            "0 beat 00000000000000001",
+            "0 *",
+            &format!("0 {ID}"),
             &format!("2 {ID}"),
             &format!("1 {ID} "),
             &format!("1 {ID}\n"),
@@ -83,7 +86,7 @@ mod tests {
             &"x".repeat(7_999),
             "1 ä-ö",
         ] {
-            assert_eq!(Payload::parse(text), None, "{text:?}");
+            assert_eq!(parse(text), None, "{text:?}");
         }
     }
 }

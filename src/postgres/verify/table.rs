@@ -61,7 +61,7 @@ impl PostgresLookup {
             let faults = vec![PostgresFault::NoTable { table: name }];
             return Err(PostgresVerifyError::Faults(faults));
         }
-        let columns = Column::of_table(table, self.inner.query.id_type());
+        let columns = Column::of_table(table);
         let type_of = |column: &Column| {
             let is_it = |found: &&Found| found.place == name && found.name == column.name;
             found.iter().find(is_it).map(|found| found.kind.as_str())

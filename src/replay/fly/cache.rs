@@ -76,9 +76,14 @@ impl ReplayCache {
     /// Asks the proxy to remember this replay, if the request's path is the one it would remember.
     ///
     /// The pattern is written from the parsed id and never from the path, which a client wrote; a
-    /// path that spells the id differently is replayed without being remembered.
-    pub(super) fn remember(&self, uri: &Uri, session: SessionId, headers: &mut HeaderMap) {
-        let mut pattern = format!("{}/{session}", self.prefix);
+    /// path that spells the id differently is replayed without being remembered. So is an id that
+    /// a path has to encode: a `*` in it would make the pattern one of other sessions.
+    pub(super) fn remember(&self, uri: &Uri, session: &SessionId, headers: &mut HeaderMap) {
+        let id = session.encoded();
+        if id.contains('%') {
+            return;
+        }
+        let mut pattern = format!("{}/{id}", self.prefix);
         let rest = uri.path().strip_prefix(pattern.as_str());
         if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             return;
@@ -92,17 +97,17 @@ impl ReplayCache {
 
     /// Asks the proxy to forget what it remembers of this session, at most once per lifetime:
     /// the header that makes us do so can be forged.
-    pub(super) fn forget(&self, session: SessionId, headers: &mut HeaderMap) {
+    pub(super) fn forget(&self, session: &SessionId, headers: &mut HeaderMap) {
         if self.may_invalidate(session, Instant::now()) {
             headers.insert("fly-replay-cache", HeaderValue::from_static("invalidate"));
         }
     }
 
     /// Writes what [`forget`](Self::forget) would, and does not count it.
-    pub(super) fn would_forget(&self, session: SessionId, headers: &mut HeaderMap) {
+    pub(super) fn would_forget(&self, session: &SessionId, headers: &mut HeaderMap) {
         let invalidated = self.lock();
         let recent = |at: &Instant| at.elapsed() < self.lifetime;
-        if !invalidated.get(&session).is_some_and(recent) && invalidated.len() < REMEMBERED {
+        if !invalidated.get(session).is_some_and(recent) && invalidated.len() < REMEMBERED {
             headers.insert("fly-replay-cache", HeaderValue::from_static("invalidate"));
         }
     }
@@ -113,10 +118,10 @@ impl ReplayCache {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn may_invalidate(&self, session: SessionId, now: Instant) -> bool {
+    fn may_invalidate(&self, session: &SessionId, now: Instant) -> bool {
         let mut invalidated = self.lock();
         let recent = |at: &Instant| now.saturating_duration_since(*at) < self.lifetime;
-        if invalidated.get(&session).is_some_and(recent) {
+        if invalidated.get(session).is_some_and(recent) {
             return false;
         }
         if invalidated.len() >= REMEMBERED {
@@ -126,7 +131,7 @@ impl ReplayCache {
         if invalidated.len() >= REMEMBERED {
             return false;
         }
-        invalidated.insert(session, now);
+        invalidated.insert(session.clone(), now);
         true
     }
 }
@@ -150,7 +155,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         ReplayCache::under("/session/").remember(
             &path.parse().unwrap(),
-            ID.parse().unwrap(),
+            &ID.parse().unwrap(),
             &mut headers,
         );
         assert_eq!(
@@ -184,7 +189,7 @@ mod tests {
     #[test]
     fn a_session_is_invalidated_once_per_lifetime() {
         let cache = ReplayCache::under("/session");
-        let (session, start) = (ID.parse().unwrap(), Instant::now());
+        let (session, start) = (&ID.parse().unwrap(), Instant::now());
         assert!(cache.may_invalidate(session, start));
         assert!(!cache.may_invalidate(session, start + Duration::from_secs(59)));
         assert!(cache.may_invalidate(session, start + Duration::from_secs(60)));
@@ -195,9 +200,9 @@ mod tests {
         let cache = ReplayCache::under("/session");
         let start = Instant::now();
         let id = |n: usize| SessionId::new(uuid::Uuid::from_u128(n as u128));
-        assert!((0..REMEMBERED).all(|n| cache.may_invalidate(id(n), start)));
-        assert!(!cache.may_invalidate(id(REMEMBERED), start));
-        assert!(cache.may_invalidate(id(REMEMBERED), start + Duration::from_secs(60)));
+        assert!((0..REMEMBERED).all(|n| cache.may_invalidate(&id(n), start)));
+        assert!(!cache.may_invalidate(&id(REMEMBERED), start));
+        assert!(cache.may_invalidate(&id(REMEMBERED), start + Duration::from_secs(60)));
         assert_eq!(cache.invalidated.lock().unwrap().len(), 1);
     }
 }

@@ -82,8 +82,9 @@ impl Template {
         Ok(template)
     }
 
-    /// The base URL for this owner; `None` if its id cannot stand where the template puts it.
-    pub(super) fn fill(&self, owner: &MachineId, session: SessionId) -> Option<Address> {
+    /// The base URL for this owner; `None` if its id, or that of the session, cannot stand where the
+    /// template puts it.
+    pub(super) fn fill(&self, owner: &MachineId, session: &SessionId) -> Option<Address> {
         let owner = owner.as_str();
         let holds_owner = |pieces: &[Piece]| pieces.contains(&Piece::Owner);
         if holds_owner(&self.host) && !owner.bytes().all(|byte| self.in_host.allows(byte)) {
@@ -92,22 +93,31 @@ impl Template {
         if holds_owner(&self.port) && !owner.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
+        let in_path = session.encoded();
+        let session = session.to_string();
+        let label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if self.host.contains(&Piece::Session) && !session.bytes().all(label)
+            || self.port.contains(&Piece::Session)
+                && !session.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            return None;
+        }
         let mut url = format!("{}://", self.scheme);
-        write(&mut url, &self.host, owner, session);
+        write(&mut url, &self.host, owner, &session);
         if !self.port.is_empty() {
             url.push(':');
-            write(&mut url, &self.port, owner, session);
+            write(&mut url, &self.port, owner, &session);
         }
         // In a path, a slash of the id's must not become one of the path's.
-        let in_path = owner.replace('/', "%2F");
-        write(&mut url, &self.path, &in_path, session);
+        let owner = owner.replace('/', "%2F");
+        write(&mut url, &self.path, &owner, &in_path);
         Address::parse(&url).ok()
     }
 
     /// The URL for an owner that fits anywhere, to see whether it is one at all.
     fn sample(&self) -> Option<Address> {
         let owner = MachineId::parse("1").ok()?;
-        self.fill(&owner, SessionId::new(uuid::Uuid::nil()))
+        self.fill(&owner, &SessionId::new(uuid::Uuid::nil()))
     }
 }
 
@@ -153,12 +163,12 @@ fn pieces(text: &str) -> Option<Vec<Piece>> {
         .then_some(pieces)
 }
 
-fn write(url: &mut String, pieces: &[Piece], owner: &str, session: SessionId) {
+fn write(url: &mut String, pieces: &[Piece], owner: &str, session: &str) {
     for piece in pieces {
         match piece {
             Piece::Text(text) => url.push_str(text),
             Piece::Owner => url.push_str(owner),
-            Piece::Session => url.push_str(&session.to_string()),
+            Piece::Session => url.push_str(session),
         }
     }
 }
@@ -170,7 +180,7 @@ mod tests {
     fn fill(template: &str, owner: &str) -> Option<String> {
         let template = Template::parse(template).unwrap();
         let session = "807efe44-d63e-4a24-88f5-dbe96112830a".parse().unwrap();
-        let filled = template.fill(&MachineId::parse(owner).unwrap(), session)?;
+        let filled = template.fill(&MachineId::parse(owner).unwrap(), &session)?;
         Some(filled.as_uri().to_string())
     }
 

@@ -19,7 +19,7 @@ async fn whoever_owned_it_before_is_told() {
     ] {
         let assigned = process
             .directory
-            .assign(session, &me(machine))
+            .assign(&session, &me(machine))
             .await
             .unwrap();
         assert_eq!((assigned.epoch, assigned.previous), (epoch, previous));
@@ -34,7 +34,7 @@ async fn a_session_that_is_starting_may_be_assigned_and_one_that_is_over_not() {
     let mut session = PreviewSession::owned_by("unset");
     session.status = "provisioning".to_owned();
     let id = SessionId::new(database.insert(&session).await);
-    process.directory.assign(id, &me("m1")).await.unwrap();
+    process.directory.assign(&id, &me("m1")).await.unwrap();
     let set: [fn(&mut PreviewSession); 3] = [
         |session| session.status = "stopped".to_owned(),
         |session| session.expires_in = Some(-1.0),
@@ -46,7 +46,7 @@ async fn a_session_that_is_starting_may_be_assigned_and_one_that_is_over_not() {
         let id = database.insert(&over).await;
         let error = process
             .directory
-            .assign(SessionId::new(id), &me("m1"))
+            .assign(&SessionId::new(id), &me("m1"))
             .await
             .unwrap_err();
         assert!(matches!(error, AssignError::SessionOver), "{error}");
@@ -55,7 +55,7 @@ async fn a_session_that_is_starting_may_be_assigned_and_one_that_is_over_not() {
     let unknown = SessionId::new(Uuid::new_v4());
     let error = process
         .directory
-        .assign(unknown, &me("m1"))
+        .assign(&unknown, &me("m1"))
         .await
         .unwrap_err();
     assert!(matches!(error, AssignError::UnknownSession), "{error}");
@@ -92,7 +92,7 @@ async fn a_machine_that_cannot_serve_is_given_nothing() {
     ] {
         let error = process
             .directory
-            .assign(session, &me(name))
+            .assign(&session, &me(name))
             .await
             .unwrap_err();
         assert!(is_right(&error), "{name}: {error:?}");
@@ -108,7 +108,7 @@ async fn an_owner_that_cannot_be_one_is_replaced() {
     let process = Process::of("m1", &database);
     let assigned = process
         .directory
-        .assign(SessionId::new(id), &me("m1"))
+        .assign(&SessionId::new(id), &me("m1"))
         .await
         .unwrap();
     assert_eq!((assigned.epoch, assigned.previous), (2, None));
@@ -128,7 +128,7 @@ async fn a_write_that_a_trigger_swallows_is_no_success() {
     let process = Process::of("m1", &database);
     let error = process
         .directory
-        .assign(SessionId::new(id), &me("m1"))
+        .assign(&SessionId::new(id), &me("m1"))
         .await
         .unwrap_err();
     let AssignError::Directory(error) = error else {

@@ -8,6 +8,7 @@ use tower_ownership::{
     explain::Finding,
     postgres::{Audit, SessionFilter},
 };
+use tower_ownership::{postgres::PostgresIdType, session::SessionIds};
 use uuid::Uuid;
 
 use super::{Process, builder, machine, migrated, one, owned_by, row, unowned};
@@ -113,8 +114,15 @@ async fn a_starting_session_of_a_lost_owner_is_found() {
             SessionFilter::OwnedBy(OTHER.parse().unwrap()),
         ] {
             let listed = process.directory.sessions(&filter, 10).await.unwrap();
-            let listed: Vec<_> = listed.iter().map(|one| (one.id, &one.status)).collect();
-            assert_eq!(listed, [(id, &Some(status.to_owned()))], "{filter:?}");
+            let listed: Vec<_> = listed
+                .iter()
+                .map(|one| (one.id.clone(), &one.status))
+                .collect();
+            assert_eq!(
+                listed,
+                [(id.clone(), &Some(status.to_owned()))],
+                "{filter:?}"
+            );
         }
         database
             .execute(&format!("DELETE FROM preview_sessions WHERE id = '{id}'"))
@@ -130,8 +138,10 @@ async fn lost(process: &Process) -> Vec<Uuid> {
         found.iter().all(|one| one.finding == Finding::OwnerLost),
         "{found:?}"
     );
-    let sessions = found.iter().filter_map(|one| one.session);
-    sessions.map(|id| *id.as_uuid()).collect()
+    let sessions = found
+        .iter()
+        .filter_map(|one| one.session.as_ref()?.as_uuid());
+    sessions.copied().collect()
 }
 
 /// The server rejects each statement that compares an enum with a word that it does not have.
@@ -379,7 +389,7 @@ async fn an_owner_may_be_of_any_type() {
         .execute(
             "CREATE TABLE \"od'd\" (id text PRIMARY KEY, machine bigint, other text);
              INSERT INTO \"od'd\" VALUES (gen_random_uuid(), 17), (gen_random_uuid(), NULL),
-                 ('no id', 18)",
+                 (E'no\\nid', 18)",
         )
         .await;
     let odd = builder(&database)
@@ -388,7 +398,8 @@ async fn an_owner_may_be_of_any_type() {
         .columns(columns(
             "owner=machine,status=,address=,expires_at=,ended_at=",
         ))
-        .id_as_text();
+        .id_type(PostgresIdType::Text)
+        .session_ids(SessionIds::uuid());
     let process = Process::with("17", odd, CachePolicy::new());
     process.directory.migrate().await.unwrap();
     machine(&database, "17", 60.0, "").await;

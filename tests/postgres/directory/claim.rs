@@ -217,7 +217,7 @@ async fn the_sessions_address_becomes_that_of_its_owner() {
     );
     let assigned = other
         .directory
-        .assign(SessionId::new(without), &me("m1"))
+        .assign(&SessionId::new(without), &me("m1"))
         .await;
     assert_eq!(assigned.unwrap().previous, Some(me("m2")));
     assert_eq!(process.read(without).await.address(), Some(&address));
@@ -258,7 +258,7 @@ async fn a_table_that_changes_is_written_all_the_same() {
             let id = unowned(&database).await;
             assert_eq!(process.claim(id).await.epoch(), Some(1), "{change}");
             let session = SessionId::new(id);
-            let released = process.directory.release(session, &process.node).await;
+            let released = process.directory.release(&session, &process.node).await;
             assert!(released.unwrap().unwrap().proven, "{change}");
         }
     }

@@ -31,31 +31,31 @@ impl Harness for Postgres {
         lookup.build().unwrap().directory().unwrap()
     }
 
-    async fn create(&self, id: SessionId, owner: Option<MachineId>) {
+    async fn create(&self, id: &SessionId, owner: Option<MachineId>) {
         let insert = "INSERT INTO preview_sessions (id, status, container_id, expires_at)
              VALUES ($1, 'active', $2, now() + interval '1 day')";
         let owner = owner.as_ref().map(MachineId::as_str);
         let client = self.database.client().await;
         client
-            .execute(insert, &[id.as_uuid(), &owner])
+            .execute(insert, &[&id.as_uuid(), &owner])
             .await
             .unwrap();
     }
 
-    async fn assign(&self, id: SessionId, owner: Option<MachineId>) {
+    async fn assign(&self, id: &SessionId, owner: Option<MachineId>) {
         let update = "UPDATE preview_sessions SET container_id = $2 WHERE id = $1";
         let owner = owner.as_ref().map(MachineId::as_str);
         let client = self.database.client().await;
         client
-            .execute(update, &[id.as_uuid(), &owner])
+            .execute(update, &[&id.as_uuid(), &owner])
             .await
             .unwrap();
     }
 
-    async fn end(&self, id: SessionId) {
+    async fn end(&self, id: &SessionId) {
         let update = "UPDATE preview_sessions SET ended_at = now() WHERE id = $1";
         let client = self.database.client().await;
-        client.execute(update, &[id.as_uuid()]).await.unwrap();
+        client.execute(update, &[&id.as_uuid()]).await.unwrap();
     }
 
     async fn forget_machine(&self, machine: &MachineId) {

@@ -86,7 +86,7 @@ async fn a_late_write_of_an_earlier_epoch_is_refused() {
     let (database, id) = with_states().await;
     let m1 = Process::of("m1", &database);
     assert_eq!(write(&database, id, 1, "first").await, 1);
-    let released = m1.directory.release(SessionId::new(id), &m1.node).await;
+    let released = m1.directory.release(&SessionId::new(id), &m1.node).await;
     assert!(released.unwrap().is_some());
     assert_eq!(write(&database, id, 1, "late").await, 0);
     let claimed = Process::of("m2", &database).claim(id).await;

@@ -70,7 +70,8 @@ async fn a_release_stops_every_layer_of_the_machine() {
     let id = owned_by(&database, "m1").await;
     assert_eq!(second.answer(id).await, "epoch 1");
     // Of a layer that has never seen the session.
-    let released = first.directory.release(SessionId::new(id), &first.node);
+    let session = SessionId::new(id);
+    let released = first.directory.release(&session, &first.node);
     assert!(released.await.unwrap().unwrap().proven);
     assert_ne!(second.answer(id).await, "epoch 1");
 }
@@ -122,7 +123,8 @@ async fn a_layer_that_is_built_later_takes_over_a_pending_release() {
         .batch_execute("BEGIN; UPDATE preview_sessions SET tier = 'x'")
         .await
         .unwrap();
-    let released = first.directory.release(SessionId::new(id), &first.node);
+    let session = SessionId::new(id);
+    let released = first.directory.release(&session, &first.node);
     released.await.unwrap_err();
     let late = layer(&shared);
     assert_eq!(late.answer(id).await, "session-moving");

@@ -166,7 +166,10 @@ async fn a_session_is_told_as_it_stands_in_the_table() {
         "presence": "alive", "remainingSeconds": null,
     });
     assert_eq!(told, expected);
-    assert_eq!((odd.id, odd.remaining), (SessionId::new(endless), None));
+    assert_eq!(
+        (odd.id.clone(), odd.remaining),
+        (SessionId::new(endless), None)
+    );
     assert_eq!(odd.owner.as_deref(), Some("not a machine"));
     assert_eq!(odd.presence, OwnerStatus::NeverSeen);
 }

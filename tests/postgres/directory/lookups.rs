@@ -116,20 +116,20 @@ async fn a_query_of_ones_own_may_tell_the_same() {
     };
     let id = SessionId::new(Uuid::new_v4());
     let told = lookup("7 AS epoch, 6 AS released, 'lost' AS presence");
-    let found = told.session(id).await.unwrap().unwrap();
+    let found = told.session(id.clone()).await.unwrap().unwrap();
     assert_eq!((found.epoch(), found.released()), (Some(7), Some(6)));
     assert_eq!(found.owner_status(), OwnerStatus::Lost);
     told.verify(&"m1".parse::<MachineId>().unwrap())
         .await
         .unwrap();
     let silent = lookup("NULL::bigint AS released, NULL AS presence");
-    let found = silent.session(id).await.unwrap().unwrap();
+    let found = silent.session(id.clone()).await.unwrap().unwrap();
     assert_eq!(
         (found.released(), found.owner_status()),
         (None, OwnerStatus::Unknown)
     );
     for wrong in ["-1 AS released", "'asleep' AS presence", "1 AS presence"] {
-        assert!(lookup(wrong).session(id).await.is_err(), "{wrong}");
+        assert!(lookup(wrong).session(id.clone()).await.is_err(), "{wrong}");
     }
 }
 

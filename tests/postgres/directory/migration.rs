@@ -4,6 +4,7 @@ use tower_ownership::{
     OwnerStatus, PostgresDirectory, PostgresLookup,
     postgres::{PostgresColumns, PostgresConfigError, PostgresFeed},
 };
+use tower_ownership::{postgres::PostgresIdType, session::SessionIds};
 use uuid::Uuid;
 
 use super::{Process, builder, me, migrated, one, owned_by, row};
@@ -426,7 +427,8 @@ async fn names_and_types_may_be_odd() {
             .starting_statuses(["coming"])
             .machines_table("ma'chines $$")
             .fleet_table("the \"fleet\"")
-            .id_as_text();
+            .id_type(PostgresIdType::Text)
+            .session_ids(SessionIds::uuid());
         let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
         let name = format!("{}.{}", quoted(schema), quoted(table));
         let (one, other) = match owner {
@@ -458,12 +460,12 @@ async fn names_and_types_may_be_odd() {
         let next = Process::with(&other, builder, CachePolicy::new());
         let _present = next.present().await;
         let session = SessionId::new(id);
-        let released = process.directory.release(session, &process.node).await;
+        let released = process.directory.release(&session, &process.node).await;
         assert!(released.unwrap().unwrap().proven);
         let claimed = next.claim(id).await;
         assert_eq!(claimed.owner(), Some(&me(&other)), "{schema}");
         assert_eq!((claimed.epoch(), claimed.released()), (Some(3), Some(2)));
-        let assigned = next.directory.assign(session, &me(&one)).await.unwrap();
+        let assigned = next.directory.assign(&session, &me(&one)).await.unwrap();
         assert_eq!((assigned.epoch, assigned.previous), (4, Some(me(&other))));
         let drained = presence.drain(std::time::Duration::from_secs(20)).await;
         assert_eq!(drained.unwrap().released.len(), 1);
@@ -516,7 +518,7 @@ async fn a_partitioned_table_is_a_table() {
     assert_eq!(process.claim(id).await.epoch(), Some(1));
     let released = process
         .directory
-        .release(SessionId::new(id), &process.node)
+        .release(&SessionId::new(id), &process.node)
         .await;
     assert_eq!(released.unwrap().unwrap().epoch, 2);
 }

@@ -116,7 +116,8 @@ async fn an_owner_after_a_release_serves_on_when_the_row_moves() {
     let (_one, _two) = (m1.present().await, m2.present().await);
     let id = owned_by(&database, "m1").await;
     assert_eq!(m1.answer(id).await, "epoch 1");
-    let released = m1.directory.release(SessionId::new(id), &m1.node);
+    let session = SessionId::new(id);
+    let released = m1.directory.release(&session, &m1.node);
     assert!(released.await.unwrap().unwrap().proven);
     let moves = set(&database, id, "expires_at = '2101-01-01'").await;
     assert_eq!(moves, (None, 2, Some(2)));
@@ -377,6 +378,7 @@ async fn a_release_in_a_partition_is_proven() {
     let _presence = process.present().await;
     let id = owned_by(&database, "m1").await;
     assert_eq!(process.answer(id).await, "epoch 1");
-    let released = process.directory.release(SessionId::new(id), &process.node);
+    let session = SessionId::new(id);
+    let released = process.directory.release(&session, &process.node);
     assert!(released.await.unwrap().unwrap().proven);
 }

@@ -57,11 +57,11 @@ async fn lives(database: Database, fleet: PostgresLookupBuilder) {
     let session = SessionId::new(id);
     assert_eq!(m1.claim(id).await.epoch(), Some(1));
     assert_eq!(m1.answer(id).await, "epoch 1");
-    let released = m1.directory.release(session, &m1.node).await;
+    let released = m1.directory.release(&session, &m1.node).await;
     assert!(released.unwrap().unwrap().proven);
     assert_eq!(m2.claim(id).await.epoch(), Some(3));
     assert_eq!(m2.answer(id).await, "epoch 3");
-    let assigned = m1.directory.assign(session, &me("m1")).await.unwrap();
+    let assigned = m1.directory.assign(&session, &me("m1")).await.unwrap();
     assert_eq!((assigned.epoch, assigned.previous), (4, Some(me("m2"))));
 
     machine(&database, "lost", 60.0, "").await;
@@ -82,7 +82,7 @@ async fn lives(database: Database, fleet: PostgresLookupBuilder) {
     assert_eq!(m2.directory.machines().await.unwrap().len(), 3);
     assert_eq!(m2.claim(lost).await.epoch(), Some(2));
     assert_eq!(
-        m2.directory.end(SessionId::new(lost)).await.unwrap(),
+        m2.directory.end(&SessionId::new(lost)).await.unwrap(),
         Some(2)
     );
     m2.directory.reap(Duration::ZERO, 10).await.unwrap();

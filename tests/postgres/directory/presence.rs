@@ -152,7 +152,7 @@ async fn dropping_it_ends_the_beats_and_leaves_nothing() {
     let brief = builder(&database).lost_after(10 * BEAT).build().unwrap();
     let id = SessionId::new(owned_by(&database, "m1").await);
     until_async("it is lost", async || {
-        let found = brief.session(id).await.unwrap().unwrap();
+        let found = brief.session(id.clone()).await.unwrap().unwrap();
         found.owner_status() == OwnerStatus::Lost
     })
     .await;

@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 
+use super::{BEAT, builder, me};
+use crate::support::database::Database;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -13,10 +15,6 @@ use tower_ownership::{
     ownership::{CacheHandle, Heartbeat},
     postgres::PostgresLookupBuilder,
 };
-use uuid::Uuid;
-
-use super::{BEAT, builder, me};
-use crate::support::database::Database;
 
 /// One process: a lookup and a directory of its own, and a layer with its cache.
 pub(crate) struct Process {
@@ -70,13 +68,13 @@ impl Process {
         presence.start(&self.node).await.unwrap()
     }
 
-    pub(crate) async fn read(&self, id: Uuid) -> Session {
-        let session = self.lookup.session(SessionId::new(id)).await.unwrap();
+    pub(crate) async fn read(&self, id: impl Into<SessionId>) -> Session {
+        let session = self.lookup.session(id.into()).await.unwrap();
         session.unwrap()
     }
 
     /// Claims the session as it is now.
-    pub(crate) async fn claim(&self, id: Uuid) -> Session {
+    pub(crate) async fn claim(&self, id: impl Into<SessionId>) -> Session {
         let seen = self.read(id).await;
         self.claim_as(seen).await
     }
@@ -93,13 +91,17 @@ impl Process {
 
     /// What a request for the session is answered: `epoch 1` by the application that serves it, or
     /// the code of a refusal.
-    pub(crate) async fn answer(&self, id: Uuid) -> String {
+    pub(crate) async fn answer(&self, id: impl Into<SessionId>) -> String {
         let application = service_fn(|request: Request<()>| async move {
             let owned = request.extensions().get::<Owned>().unwrap();
             let text = format!("epoch {}", owned.epoch().unwrap());
             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(text))))
         });
-        let request = Request::get(format!("/session/{id}/")).body(()).unwrap();
+        let id = id.into().to_string();
+        let id = percent_encoding::utf8_percent_encode(&id, percent_encoding::NON_ALPHANUMERIC);
+        let request = Request::get(format!("/session/{id}/?session={id}"))
+            .body(())
+            .unwrap();
         let Ok(response) = self.layer.layer(application).oneshot(request).await;
         let is_served = response.status() == StatusCode::OK;
         let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -44,7 +44,7 @@ async fn sessions_that_are_long_over_are_deleted_and_others_not() {
     let mut deleted: Vec<Uuid> = reaped
         .sessions
         .iter()
-        .map(|one| *one.session.as_uuid())
+        .map(|one| *one.session.as_uuid().unwrap())
         .collect();
     deleted.sort();
     old.sort();

@@ -20,7 +20,7 @@ async fn the_first_owner_proves_its_release() {
     process.claim(id).await;
     let released = process
         .directory
-        .release(SessionId::new(id), &process.node)
+        .release(&SessionId::new(id), &process.node)
         .await;
     let released = released.unwrap().unwrap();
     assert_eq!(
@@ -41,7 +41,7 @@ async fn so_does_an_owner_after_a_proven_release() {
         assert_eq!(claimed.epoch(), Some(2 * round + 1));
         let released = process
             .directory
-            .release(SessionId::new(id), &process.node)
+            .release(&SessionId::new(id), &process.node)
             .await;
         assert!(released.unwrap().unwrap().proven);
     }
@@ -54,7 +54,7 @@ async fn who_keeps_no_presence_proves_nothing_since_its_write_may_outlive_it() {
     let id = owned_by(&database, "m1").await;
     let process = Process::of("m1", &database);
     let session = SessionId::new(id);
-    let released = process.directory.release(session, &process.node).await;
+    let released = process.directory.release(&session, &process.node).await;
     assert!(!released.unwrap().unwrap().proven);
     assert_eq!(row(&database, id).await, (None, 2, None));
 }
@@ -77,7 +77,7 @@ async fn who_has_not_waited_for_the_owner_before_proves_nothing() {
     for (id, epoch, released) in [(moved, 3, None), (stale, 5, Some(2)), (taken, 4, None)] {
         let answer = process
             .directory
-            .release(SessionId::new(id), &process.node)
+            .release(&SessionId::new(id), &process.node)
             .await;
         let answer = answer.unwrap().unwrap();
         assert_eq!((answer.epoch, answer.proven), (epoch, false));
@@ -96,13 +96,13 @@ async fn what_is_not_ones_own_is_left_alone() {
         let before = row(&database, id).await;
         let released = process
             .directory
-            .release(SessionId::new(id), &process.node)
+            .release(&SessionId::new(id), &process.node)
             .await;
         assert_eq!(released.unwrap(), None);
         assert_eq!(row(&database, id).await, before);
     }
     let unknown = SessionId::new(Uuid::new_v4());
-    let released = process.directory.release(unknown, &process.node).await;
+    let released = process.directory.release(&unknown, &process.node).await;
     assert_eq!(released.unwrap(), None);
 }
 
@@ -124,7 +124,7 @@ async fn all_are_given_up_in_one_statement_each_with_the_proof_that_it_has() {
     let released = process.directory.release_all(&process.node).await.unwrap();
     let mut released: Vec<_> = released
         .into_iter()
-        .map(|one| (*one.session.as_uuid(), one.epoch, one.proven))
+        .map(|one| (*one.session.as_uuid().unwrap(), one.epoch, one.proven))
         .collect();
     released.sort();
     let mut expected = [(first, 2, true), (moved, 3, false)];

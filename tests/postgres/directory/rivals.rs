@@ -62,7 +62,10 @@ async fn what_the_process_before_writes_is_refused() {
     let _after = young.present().await;
 
     let session = SessionId::new(mine);
-    old.directory.release(session, &old.node).await.unwrap_err();
+    old.directory
+        .release(&session, &old.node)
+        .await
+        .unwrap_err();
     assert_eq!(row(&database, mine).await, (Some("m1".to_owned()), 1, None));
     assert_eq!(old.claim(free).await.owner(), None);
     old.directory.release_all(&old.node).await.unwrap_err();
@@ -70,7 +73,7 @@ async fn what_the_process_before_writes_is_refused() {
 
     assert_eq!(young.claim(free).await.epoch(), Some(1));
     until_async("the younger is alone", async || young.node.is_alone()).await;
-    let released = young.directory.release(session, &young.node).await;
+    let released = young.directory.release(&session, &young.node).await;
     assert!(released.unwrap().unwrap().proven);
 }
 
@@ -105,7 +108,8 @@ async fn what_a_process_gives_up_while_it_waits_for_the_one_before_is_no_proof()
     owned_by(&database, "m1").await;
     drop(old.present().await);
     let _after = young.present().await;
-    let released = young.directory.release(SessionId::new(one), &young.node);
+    let session = SessionId::new(one);
+    let released = young.directory.release(&session, &young.node);
     assert!(!released.await.unwrap().unwrap().proven);
     let released = young.directory.release_all(&young.node).await.unwrap();
     assert_eq!(released.len(), 1);
@@ -258,9 +262,8 @@ async fn who_puts_its_row_back_waits_like_a_successor() {
     until_async("it waits", async || !process.node.is_alone()).await;
     let since = std::time::Instant::now();
     assert_eq!(process.answer(mine).await, "session-moving");
-    let released = process
-        .directory
-        .release(SessionId::new(mine), &process.node);
+    let session = SessionId::new(mine);
+    let released = process.directory.release(&session, &process.node);
     assert!(!released.await.unwrap().unwrap().proven);
     let other = owned_by(&database, "m1").await;
     until_async("it serves again", async || {

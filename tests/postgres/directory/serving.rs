@@ -36,7 +36,7 @@ async fn a_release_is_proven_by_who_has_waited_and_not_by_who_still_waits() {
     assert_eq!(m1.answer(early).await, "session-moving");
     assert_eq!(m1.answer(late).await, "session-moving");
     let release = async |id| {
-        let released = m1.directory.release(SessionId::new(id), &m1.node).await;
+        let released = m1.directory.release(&SessionId::new(id), &m1.node).await;
         let released = released.unwrap().unwrap();
         (released.epoch, released.proven)
     };
@@ -80,7 +80,7 @@ async fn a_release_of_all_proves_as_much_as_each_alone() {
         .await
         .unwrap()
         .into_iter()
-        .map(|one| (*one.session.as_uuid(), one.epoch, one.proven))
+        .map(|one| (*one.session.as_uuid().unwrap(), one.epoch, one.proven))
         .collect();
     released.sort_by_key(|one| one.2);
     assert_eq!(released, [(waits, 3, false), (waited, 3, true)]);
@@ -153,7 +153,7 @@ async fn a_release_that_fails_may_be_tried_again_and_the_session_stays_given_up(
         .await
         .unwrap();
     let session = SessionId::new(id);
-    let release = process.directory.release(session, &process.node);
+    let release = process.directory.release(&session, &process.node);
     release.await.unwrap_err();
     assert_eq!(process.answer(id).await, "session-moving");
     writer.batch_execute("COMMIT").await.unwrap();
@@ -161,13 +161,13 @@ async fn a_release_that_fails_may_be_tried_again_and_the_session_stays_given_up(
     assert_eq!(row(&database, id).await, (Some("m1".to_owned()), 1, None));
     process.cache.forget_all();
     assert_eq!(process.answer(id).await, "session-moving");
-    let released = process.directory.release(session, &process.node).await;
+    let released = process.directory.release(&session, &process.node).await;
     assert!(released.unwrap().unwrap().proven);
-    let released = process.directory.release(session, &process.node).await;
+    let released = process.directory.release(&session, &process.node).await;
     assert_eq!(released.unwrap(), None);
     assert_eq!(process.answer(id).await, "session-starting");
     // Given to it again, it is another epoch.
-    let again = process.directory.assign(session, process.node.machine());
+    let again = process.directory.assign(&session, process.node.machine());
     assert_eq!(again.await.unwrap().epoch, 3);
     process.cache.forget_all();
     assert_eq!(process.answer(id).await, "epoch 3");

@@ -89,7 +89,7 @@ async fn a_machine_that_reads_a_standby_does_not_serve() {
         relay.cut().await;
         relay.restore().await;
         let (session, m2) = (SessionId::new(moved), me("m2"));
-        there.directory.assign(session, &m2).await.unwrap();
+        there.directory.assign(&session, &m2).await.unwrap();
         let later = owned_by(&pair.database, "m1").await;
         tokio::time::sleep(F).await;
         // The standby still says that it is this machine's.

@@ -1,6 +1,7 @@
 //! Other names and types than the incident's.
 
 use tower_ownership::{LookupErrorKind, PostgresLookup, SessionStatus};
+use tower_ownership::{postgres::PostgresIdType, session::SessionIds};
 use uuid::Uuid;
 
 use super::{find, found, kind};
@@ -101,7 +102,9 @@ async fn ids_may_be_text() {
         )
         .await;
     let id = Uuid::parse_str("807EFE44-D63E-4A24-88F5-DBE96112830A").unwrap();
-    let text = PostgresLookup::builder(database.url()).id_as_text();
+    let text = PostgresLookup::builder(database.url())
+        .id_type(PostgresIdType::Text)
+        .session_ids(SessionIds::uuid());
     found(&text.build().unwrap(), id).await;
     // Asked for a uuid, the database finds no operator: the type is wrong, not the session.
     assert_eq!(kind(&lookup(&database), id).await, LookupErrorKind::Corrupt);

@@ -22,7 +22,7 @@ async fn the_incidents_row_is_read() {
         })
         .await;
     let session = found(&lookup(&database), id).await;
-    assert_eq!(session.id().as_uuid(), &id);
+    assert_eq!(session.id().as_uuid(), Some(&id));
     assert_eq!(session.status(), SessionStatus::Active);
     assert_eq!(session.owner().unwrap().as_str(), "e2863555a91708");
     assert_eq!(

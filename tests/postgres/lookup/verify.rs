@@ -7,6 +7,7 @@ use tower_ownership::{
         PostgresWarning,
     },
 };
+use tower_ownership::{postgres::PostgresIdType, session::SessionIds};
 
 use super::with_session;
 use crate::support::chain;
@@ -123,7 +124,8 @@ async fn other_types_that_work_are_no_faults() {
         )
         .await;
     let lookup = PostgresLookup::builder(database.url())
-        .id_as_text()
+        .id_type(PostgresIdType::Text)
+        .session_ids(SessionIds::uuid())
         .columns(columns("epoch=owner_epoch"))
         .build()
         .unwrap();

@@ -5,6 +5,7 @@ use tower_ownership::{
     directory::Coverage,
     postgres::{PostgresConfigError, PostgresFeed},
 };
+use tower_ownership::{postgres::PostgresIdType, session::SessionIds};
 use uuid::Uuid;
 
 use super::{Machine, ask, becomes, give, layer, listening, long, told, with_session};
@@ -86,7 +87,8 @@ async fn names_may_be_odd() {
                     .parse()
                     .unwrap(),
             )
-            .id_as_text();
+            .id_type(PostgresIdType::Text)
+            .session_ids(SessionIds::uuid());
         let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
         let name = format!("{}.{}", quoted(schema), quoted(table));
         let id = Uuid::new_v4();
