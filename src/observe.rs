@@ -31,7 +31,7 @@ pub(crate) use warnings::{Say, Warnings};
 /// | --- | --- |
 /// | `verdict` | `pass`, `replay` or `reject` |
 /// | `code` | why it was refused: a [`RejectionCode`] |
-/// | `session` | the first eight digits of the session's id, which tell sessions apart in a log and open none |
+/// | `session` | the [end](crate::SessionId::short) of the session's id, which tells sessions apart in a log and opens none |
 /// | `owner` | the session's owner |
 /// | `owner.status` | how the owner was when the session was read: [`alive`, `draining`, `lost`, `never-seen`](OwnerStatus) |
 /// | `epoch` | the session's epoch |
