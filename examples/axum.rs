@@ -1,16 +1,23 @@
-//! The layer around a whole axum router.
+//! The layer around a whole axum router, with the feature `axum`: handlers take `Owned`.
 //!
 //! ```sh
-//! cargo run --example axum
+//! cargo run --example axum --features axum
 //! curl -i localhost:3000/session/807efe44-d63e-4a24-88f5-dbe96112830a   # served here
 //! curl -i localhost:3000/session/00000000-0000-4000-8000-000000000000   # lives elsewhere
 //! curl -i localhost:3000/session/11111111-1111-4111-8111-111111111111   # unknown
+//! curl -i localhost:3000/session/22222222-2222-4222-8222-222222222222   # lost by a restart
+//! curl -i localhost:3000/session                                        # names no session
 //! ```
 
-use axum::{Extension, Router, routing::get};
+use axum::{Router, routing::get};
 use tower_ownership::{
     FlyReplay, MachineId, MemoryDirectory, Owned, OwnershipLayer, PathSegment, Session,
+    SessionAbsent,
 };
+
+const HELD: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
+const LOST: &str = "22222222-2222-4222-8222-222222222222";
+const ELSEWHERE: &str = "00000000-0000-4000-8000-000000000000";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,12 +25,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // platform says who we are.
     let me: MachineId = "e2863555a91708".parse()?;
     let sessions = MemoryDirectory::new();
+    for id in [HELD, LOST] {
+        sessions.insert(Session::owned_by(id.parse()?, me.clone()));
+    }
     sessions.insert(Session::owned_by(
-        "807efe44-d63e-4a24-88f5-dbe96112830a".parse()?,
-        me.clone(),
-    ));
-    sessions.insert(Session::owned_by(
-        "00000000-0000-4000-8000-000000000000".parse()?,
+        ELSEWHERE.parse()?,
         "56837ddda10348".parse()?,
     ));
 
@@ -35,6 +41,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let app = Router::new()
         .route("/", get(async || "any machine may answer this\n"))
+        .route("/session", get(serve))
         .route("/session/{id}", get(serve))
         .layer(ownership);
 
@@ -43,7 +50,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(axum::serve(listener, app).await?)
 }
 
-/// Only reached on the machine that owns the session: `Owned` is the proof.
-async fn serve(Extension(owned): Extension<Owned>) -> String {
-    format!("session {} is served by its owner\n", owned.id())
+/// Only reached on the machine that owns the session: `Owned` is the proof. A request that names no
+/// session is refused before the handler, with 404 `session-missing`.
+async fn serve(owned: Owned) -> Result<String, SessionAbsent> {
+    if owned.id().to_string() == HELD {
+        Ok(format!("session {} is served by its owner\n", owned.id()))
+    } else {
+        Err(SessionAbsent) // 410 `session-absent`, in the form that the client reads
+    }
 }

@@ -14,11 +14,15 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    Owned, RenderContext, ResponseBody, SessionAbsent, SessionId,
+    Owned, RenderContext, ResponseBody,
     cache::Pending,
     observe::RequestSpan,
     policy::{Act, Policy, Question},
 };
+
+mod passed;
+
+use passed::{Passed, Served, asks_for_answer};
 
 pin_project! {
     /// The response of [`Ownership`](crate::Ownership).
@@ -36,7 +40,7 @@ pin_project! {
     enum State<S, F, B> {
         // Boxed, since it is large: a request that needs no lookup should not have to move it.
         Waits { waiting: Option<Box<Waiting<S, B>>> },
-        Pass { #[pin] inner: F, owned: Option<Served> },
+        Pass { #[pin] inner: F, passed: Option<Passed> },
         Answer { response: Option<Response<Bytes>> },
     }
 }
@@ -52,18 +56,12 @@ struct Waiting<S, B> {
     span: RequestSpan,
 }
 
-/// What it takes to answer in the application's place, should it say that it lost the session.
-struct Served {
-    policy: Arc<Policy>,
-    session: SessionId,
-    context: RenderContext,
-    span: RequestSpan,
-}
-
 impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
-    pub(crate) fn pass(inner: S::Future) -> Self {
+    /// Passes on what the inner service answers to a request for no session.
+    pub(crate) fn pass(inner: S::Future, policy: &Arc<Policy>) -> Self {
+        let passed = Passed::without_session(policy);
         Self {
-            state: State::Pass { inner, owned: None },
+            state: State::Pass { inner, passed },
         }
     }
 
@@ -146,11 +144,11 @@ fn serve<S: Service<Request<B>>, B>(
     drop(entered);
     State::Pass {
         inner,
-        owned: Some(served),
+        passed: Some(Passed::Served(served)),
     }
 }
 
-/// What becomes of the application's answer: itself, unless it says that the session is lost.
+/// What becomes of the application's answer: itself, unless it asks for one of the layer's.
 #[allow(
     clippy::inline_always,
     reason = "called in a span and out of it; as a call it would copy every response once more"
@@ -158,20 +156,17 @@ fn serve<S: Service<Request<B>>, B>(
 #[inline(always)]
 fn answered<R, E>(
     polled: Poll<Result<Response<R>, E>>,
-    served: &mut Option<Served>,
+    passed: &mut Option<Passed>,
 ) -> Poll<Result<Response<ResponseBody<R>>, E>> {
     let response = ready!(polled)?;
-    let absent = response.extensions().get::<SessionAbsent>().is_some();
-    Poll::Ready(Ok(match served.take().filter(|_| absent) {
-        Some(Served {
-            policy,
-            session,
-            context,
-            span,
-        }) => {
-            let answer = policy.absent(&session, &span, context);
-            answer.map(ResponseBody::ours)
-        }
+    let asked = response.extensions();
+    let ours = if asks_for_answer(asked) {
+        passed.take().and_then(|passed| passed.answer(asked))
+    } else {
+        None
+    };
+    Poll::Ready(Ok(match ours {
+        Some(answer) => answer.map(ResponseBody::ours),
         None => response.map(ResponseBody::inner),
     }))
 }
@@ -220,12 +215,12 @@ where
                         }
                     }
                 }
-                StateProj::Pass { inner, owned } => {
-                    return match owned.as_ref().and_then(|served| served.span.get()) {
-                        None => answered(inner.poll(cx), owned),
+                StateProj::Pass { inner, passed } => {
+                    return match passed.as_ref().and_then(Passed::span) {
+                        None => answered(inner.poll(cx), passed),
                         Some(span) => {
                             let polled = span.in_scope(|| inner.poll(cx));
-                            answered(polled, owned)
+                            answered(polled, passed)
                         }
                     };
                 }

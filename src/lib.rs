@@ -86,6 +86,7 @@
 //! | `tls` | TLS from there to PostgreSQL, by rustls | |
 //! | `metadata` | `identity::EcsTask` and `identity::CloudRunInstance` | |
 //! | `metrics` | `metrics`: what is counted, for the recorder of the `metrics` facade | |
+//! | `axum` | [`Owned`] as an extractor, [`SessionAbsent`] as a response of axum's handlers | |
 //! | `probe` | `probe::Probe`: whether requests get to a session's owner, asked from the outside | |
 //! | `testing` | `testing::FlyEdge`: Fly's proxy, imitated on the loopback, for your own tests | |
 //! | `doctor` | `doctor::Doctor`: says what is wrong with one session | |
@@ -99,6 +100,8 @@
 #![allow(clippy::doc_markdown)]
 
 mod address;
+#[cfg(feature = "axum")]
+pub mod axum;
 mod body;
 mod cache;
 mod claim;

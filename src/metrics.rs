@@ -40,7 +40,8 @@
 //! | `tower_ownership_audit_last_timestamp_seconds` | | when the last audit ended, in Unix time |
 //!
 //! No label holds a session, a machine, or anything else that a client or the directory could
-//! choose. An application that answers with [`SessionAbsent`](crate::SessionAbsent) makes a request
+//! choose. An application that answers with [`SessionAbsent`](crate::SessionAbsent), or whose handler
+//! takes [`Owned`](crate::Owned) where the request names no session (feature `axum`), makes a request
 //! count twice: as passed, and as refused.
 //!
 //! Two layers in one process share these metrics.

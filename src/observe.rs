@@ -100,10 +100,11 @@ pub struct Observed<'a> {
 /// Is told of every verdict. Closures are observers too.
 ///
 /// Called on the request's own path, so it must not wait. There is one verdict per request, but for
-/// two cases, in which a second verdict corrects the first: an application that answers a request
-/// which passed with [`SessionAbsent`](crate::SessionAbsent), and a request that was held up after
-/// its verdict, by the log or by this very call, until this machine could not prove any more that
-/// it owns the session.
+/// three cases, in which a second verdict corrects the first: an application that answers a request
+/// which passed with [`SessionAbsent`](crate::SessionAbsent), a handler of axum that takes
+/// [`Owned`](crate::Owned) where the request names no session (feature `axum`), and a request that was
+/// held up after its verdict, by the log or by this very call, until this machine could not prove any
+/// more that it owns the session.
 pub trait Observe: Send + Sync + 'static {
     /// A verdict was reached.
     fn observe(&self, seen: &Observed<'_>);

@@ -10,7 +10,7 @@ use http::{Request, Response, request::Parts};
 use tower_service::Service;
 
 use crate::{
-    ResponseBody, ResponseFuture,
+    RenderContext, ResponseBody, ResponseFuture,
     cache::Pending,
     observe::RequestSpan,
     policy::{Act, Policy, Question},
@@ -57,11 +57,12 @@ where
         let question = match self.policy.question(&head) {
             Ok(Some(question)) => question,
             Ok(None) if self.policy.searches.are_required => {
-                return ResponseFuture::answer(self.policy.missing(&head));
+                return ResponseFuture::answer(self.policy.missing(RenderContext::of(&head)));
             }
             Ok(None) => {
                 self.policy.pass_without_session(&head);
-                return ResponseFuture::pass(self.inner.call(Request::from_parts(head, body)));
+                let inner = self.inner.call(Request::from_parts(head, body));
+                return ResponseFuture::pass(inner, &self.policy);
             }
             Err(malformed) => {
                 return ResponseFuture::answer(self.policy.malformed(&head, malformed));

@@ -79,7 +79,8 @@ impl OwnershipLayerBuilder {
     /// For a layer around routes that are all about a session. A layer that is mounted where it sees
     /// other paths than it expects, such as within axum's `nest`, then refuses everything and does not
     /// silently guard nothing. Without it, a layer that finds no session in its first
-    /// 100 requests says so once, at WARN.
+    /// 100 requests says so once, at WARN, and a handler of axum can require a session for itself: it takes
+    /// [`Owned`](crate::Owned).
     pub fn requires_session(mut self) -> Self {
         self.searches.are_required = true;
         self
@@ -208,7 +209,8 @@ impl OwnershipLayerBuilder {
     }
 
     /// Whether handlers find [`Owned`](crate::Owned) in a request's extensions; they do by default. Without it
-    /// an owned request allocates nothing in this layer, where it is the first extension.
+    /// an owned request allocates nothing in this layer, where it is the first extension, and a handler of
+    /// axum that takes `Owned` (feature `axum`) answers 500.
     pub fn insert_owned(mut self, tell: bool) -> Self {
         self.tells_owned = tell;
         self

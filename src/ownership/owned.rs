@@ -10,6 +10,10 @@ use crate::{CacheStatus, Session, clock::Tick};
 /// Only the layer puts it there, so a handler that asks for it cannot be reached by a request for
 /// another machine's session. It derefs to the [`Session`] that the verdict was made from.
 ///
+/// A handler of axum takes it as `Extension<Owned>` or, with the feature `axum`, as `Owned` or
+/// `Option<Owned>`. As `Owned` it refuses a request that names no session with 404
+/// `session-missing`, and a mistake in the wiring with a 500 that names the mistake.
+///
 /// # How long it proves that
 /// At the moment at which the request passed. Nothing takes back a request that is being served, so
 /// a handler that goes on for long should ask: [`lost`](Self::lost) completes when the ownership is lost

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header, request::Parts};
 
 use super::{Policy, Question};
+#[cfg(feature = "axum")]
+use crate::axum::Mistake;
 use crate::{
     LookupError, MachineId, MalformedSession, Observed, Rejection, RejectionCode, RenderContext,
     RequestOrigin, Session, SessionId, Verdict, decision::Refusal, observe::RequestSpan,
@@ -49,16 +51,23 @@ impl Policy {
         )
     }
 
-    /// Answers a request that names no session, where every request has to.
-    pub(crate) fn missing(&self, head: &Parts) -> Response<Bytes> {
+    /// Answers a request that names no session, where every request has to, or its handler needs one.
+    pub(crate) fn missing(&self, context: RenderContext) -> Response<Bytes> {
         let rejection = Rejection::missing(self.machine.clone(), &self.extract.describe());
         let seen = self.saw(Verdict::Reject(rejection.code()));
-        self.refuse(
-            rejection,
-            &seen,
-            &RequestSpan::default(),
-            RenderContext::of(head),
-        )
+        self.refuse(rejection, &seen, &RequestSpan::default(), context)
+    }
+
+    /// Answers in the place of a handler that takes `Owned`, which did not reach it although the
+    /// request names a session of this machine.
+    #[cfg(feature = "axum")]
+    pub(crate) fn not_told(&self, context: RenderContext) -> Response<Bytes> {
+        let mistake = if self.tells_owned {
+            Mistake::Removed
+        } else {
+            Mistake::NotInserted
+        };
+        finish(mistake.response(), context)
     }
 
     /// Answers in the place of an application that does not hold a session it should hold.

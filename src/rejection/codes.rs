@@ -187,12 +187,13 @@ codes! {
             CHECK_THE_LINK,
         ),
     }
-    /// The request names no session, where every request has to.
+    /// The request names no session, where it has to.
     /// <span id="session-missing"></span>
     ///
     /// `session-missing`, 404. Only with
-    /// [`requires_session`](crate::OwnershipLayerBuilder::requires_session); otherwise such a request
-    /// passes to the application on every machine.
+    /// [`requires_session`](crate::OwnershipLayerBuilder::requires_session), or from a handler of axum
+    /// that takes [`Owned`](crate::Owned) (feature `axum`); otherwise such a request passes to the
+    /// application on every machine.
     SessionMissing {
         name: "session-missing",
         status: StatusCode::NOT_FOUND,

@@ -27,6 +27,8 @@ mod counted;
 #[cfg(feature = "testing")]
 mod edge;
 mod explain;
+#[cfg(feature = "axum")]
+mod extractors;
 mod health;
 mod manners;
 mod manual;
