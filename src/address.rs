@@ -39,6 +39,15 @@ impl Address {
         &self.0
     }
 
+    /// About how many bytes are allocated for it: its text, and a count of references.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let path = self
+            .0
+            .path_and_query()
+            .map_or(0, |path| path.as_str().len());
+        self.scheme().len() + self.authority().len() + path + 64
+    }
+
     /// `http` or `https`.
     #[must_use]
     pub fn scheme(&self) -> &str {

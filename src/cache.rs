@@ -33,6 +33,7 @@ use crate::{
 };
 
 mod apart;
+mod budget;
 mod found;
 mod freshness;
 mod hold_down;
@@ -51,6 +52,7 @@ pub(crate) use freshness::Stamp;
 pub(crate) use pending::Pending;
 pub(crate) use single_flight::{Answer, Call, Caller, Flight, Join, SingleFlight};
 
+use budget::{Budget, Weight};
 use hold_down::HoldDown;
 use listeners::{Listeners, Listening};
 use reached::Reached;
@@ -81,7 +83,8 @@ pub(crate) struct Cache {
     timeout: Duration,
     lookup: DynLookup,
     clock: Clock,
-    known: Table<SessionKey, Entry>,
+    known: Table<SessionKey, Entry, Weight>,
+    budget: Budget,
     unknown: Table<SessionKey, Stamp>,
     lookups: SingleFlight,
     hold_down: HoldDown,
@@ -113,6 +116,8 @@ impl Cache {
         on_read: Box<dyn OnRead>,
     ) -> Self {
         let unknown = (part.capacity / UNKNOWN_SHARE).max(1);
+        let known = part.capacity.saturating_sub(unknown).max(1);
+        let budget = Budget::new(part.freshness.max_attribute_bytes);
         Self {
             owners: RwLock::new(HashSet::from([me.clone()])),
             me,
@@ -120,7 +125,8 @@ impl Cache {
             timeout: part.timeout,
             lookup: part.lookup,
             clock,
-            known: Table::new(part.capacity.saturating_sub(unknown).max(1)),
+            known: budget.table(known),
+            budget,
             unknown: Table::new(unknown),
             lookups: SingleFlight::default(),
             on_read,

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::{Address, MachineId};
 
 mod absent;
+mod attributes;
 mod id;
 mod ids;
 mod key;
@@ -22,6 +23,8 @@ pub use id::{MalformedSession, SessionId, ShortSessionId};
 pub use ids::SessionIds;
 pub(crate) use key::SessionKey;
 pub use owner_status::OwnerStatus;
+
+use attributes::Attributes;
 
 /// How far a session is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,7 +64,7 @@ struct More {
     address: Option<Address>,
     epoch: Option<u64>,
     released: Option<u64>,
-    attributes: Map<String, Value>,
+    attributes: Attributes,
 }
 
 impl Session {
@@ -156,7 +159,7 @@ impl Session {
     /// Sets what else the application wants to know of the session.
     #[must_use]
     pub fn with_attributes(mut self, attributes: Map<String, Value>) -> Self {
-        self.more().attributes = attributes;
+        self.more().attributes = Attributes::new(attributes);
         self
     }
 
@@ -220,7 +223,7 @@ impl Session {
         self.facts
             .more
             .as_ref()
-            .map_or(&NONE, |more| &more.attributes)
+            .map_or(&NONE, |more| more.attributes.map())
     }
 
     /// The attributes as a type of the application's.
@@ -231,6 +234,11 @@ impl Session {
     /// The machine that may serve it now: none may while it is being created.
     pub(crate) fn serving_owner(&self) -> Option<&MachineId> {
         self.facts.serving_owner()
+    }
+
+    /// About how many bytes its attributes and its address take.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.facts.heap_bytes()
     }
 
     /// Whether it is there to be owned, and has no owner.
@@ -261,6 +269,14 @@ impl Facts {
 
     pub(crate) fn epoch(&self) -> Option<u64> {
         self.more.as_ref()?.epoch
+    }
+
+    /// About how many bytes its attributes and its address take.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.more.as_ref().map_or(0, |more| {
+            let address = more.address.as_ref().map_or(0, Address::heap_bytes);
+            address + more.attributes.heap_bytes()
+        })
     }
 
     /// How many milliseconds it had to live when it was read; `None` without an end.

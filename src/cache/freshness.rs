@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{MachineId, OwnerStatus, SessionId, SessionStatus, session::Facts};
 
-/// How old a cached session may be before it is read again, and what else the cache may do.
+/// How old a cached session may be before it is read again, and how much memory the cache may take.
 ///
 /// The bounds differ because being wrong costs differently. What is cached on the owner decides
 /// who serves, so it is short. What is cached elsewhere is a hint, and a wrong one costs a hop. A
@@ -18,7 +18,7 @@ use crate::{MachineId, OwnerStatus, SessionId, SessionStatus, session::Facts};
 /// suspended. A request that waited for a read uses it, however long that took: at most twice the
 /// layer's lookup timeout, where it joined a read of another request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a freshness does nothing until a layer is built with it"]
+#[must_use = "a policy does nothing until a layer is built with it"]
 pub struct CachePolicy {
     pub(crate) owned: u32,
     pub(crate) elsewhere: u32,
@@ -26,11 +26,16 @@ pub struct CachePolicy {
     pub(crate) recheck: u32,
     pub(crate) stale_if_error: u32,
     pub(crate) stale_owned_if_error: u32,
+    pub(crate) max_attribute_bytes: usize,
 }
 
 impl CachePolicy {
     /// The longest bound: what a longer one is cut to.
     pub const LONGEST: Duration = Duration::from_millis(MAX as u64);
+
+    /// How many bytes attributes and addresses in the cache may take unless
+    /// [said otherwise](Self::max_attribute_bytes): 64 MiB.
+    pub const DEFAULT_MAX_ATTRIBUTE_BYTES: usize = 64 << 20;
 
     /// The defaults of each method below.
     pub const fn new() -> Self {
@@ -41,6 +46,7 @@ impl CachePolicy {
             recheck: 250,
             stale_if_error: 60_000,
             stale_owned_if_error: 0,
+            max_attribute_bytes: Self::DEFAULT_MAX_ATTRIBUTE_BYTES,
         }
     }
 
@@ -54,6 +60,7 @@ impl CachePolicy {
             recheck: 0,
             stale_if_error: 0,
             stale_owned_if_error: 0,
+            max_attribute_bytes: Self::DEFAULT_MAX_ATTRIBUTE_BYTES,
         }
     }
 
@@ -98,6 +105,24 @@ impl CachePolicy {
     /// that may have been given to another one meanwhile: two machines serve one session.
     pub fn stale_owned_if_error(mut self, bound: Duration) -> Self {
         self.stale_owned_if_error = milliseconds(bound);
+        self
+    }
+
+    /// How many bytes the attributes and addresses of the sessions in the cache may take in all;
+    /// [64 MiB](Self::DEFAULT_MAX_ATTRIBUTE_BYTES) by default. Everything else of a session is of
+    /// the same size in each, and bounded by their
+    /// [number](crate::OwnershipLayerBuilder::cache_capacity). At either bound, what is used least
+    /// is evicted.
+    ///
+    /// The size is estimated once per read, from the lengths of keys, values and URLs. By the
+    /// defaults, some 760 bytes for each session leave the number as it is.
+    ///
+    /// A session that takes more than 1/512 of this (128 KiB by default; at least 1 KiB) is served and
+    /// not kept: it would evict hundreds of others. Each request reads it again, which a layer says
+    /// once, at WARN, and it cannot be used [while the lookup fails](Self::stale_if_error). A lookup
+    /// that reads fewer columns is the better cure, a larger bound the other one.
+    pub fn max_attribute_bytes(mut self, bytes: usize) -> Self {
+        self.max_attribute_bytes = bytes;
         self
     }
 

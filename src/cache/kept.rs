@@ -22,11 +22,11 @@ impl Cache {
                 let facts = session.clone().into_facts();
                 let bound = self.freshness.of(&facts, &self.me);
                 self.unknown.remove(id);
-                if bound > 0 {
+                if bound > 0 && self.budget.has_room(&facts) {
                     let stamp = Stamp::new(id, answer.asked_at, bound);
                     self.known.insert(id.into(), Entry { facts, stamp });
                 } else {
-                    // It may not be used again, and what it replaces even less.
+                    // It may not be used again, or is too large, and what it replaces is outdated.
                     self.known.remove(id);
                 }
             }
@@ -45,7 +45,7 @@ impl Cache {
     }
 
     /// Whether another owner was known than is read now. Sessions that are not cached were announced
-    /// when they were forgotten.
+    /// when they were forgotten; those too large to be cached are read again by their listeners.
     fn is_news(&self, id: &SessionId, session: Option<&Session>) -> bool {
         let known = self.known.get(id).map(|entry| entry.facts);
         let read = session.map(|session| (session.serving_owner(), session.epoch()));

@@ -34,6 +34,7 @@ impl Cache {
         if let Ok(Some(session)) = &mut answer.session {
             *session = self.share_owner(session.clone());
             self.on_read.on_read(session, answer.asked_at, now);
+            self.budget.check(session);
         }
     }
 

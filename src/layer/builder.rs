@@ -179,7 +179,8 @@ impl OwnershipLayerBuilder {
         self
     }
 
-    /// How old what is remembered of a session may be; see [`CachePolicy`] for the defaults.
+    /// How old what is remembered of a session may be, and how much memory it may take; see
+    /// [`CachePolicy`] for the defaults.
     pub fn cache_policy(mut self, freshness: CachePolicy) -> Self {
         self.freshness = freshness;
         self
@@ -187,7 +188,8 @@ impl OwnershipLayerBuilder {
 
     /// How many sessions are remembered;
     /// [100,000](OwnershipLayer::DEFAULT_CACHE_CAPACITY) by default, at some 90 bytes each. An
-    /// eighth of them is for unknown ids.
+    /// eighth of them is for unknown ids. What attributes and addresses take comes on top, and
+    /// is bounded [in bytes](CachePolicy::max_attribute_bytes).
     ///
     /// It has to cover the sessions that requests reach this machine for within
     /// [the bounds](CachePolicy), and those that this machine took over from another one: as many

@@ -114,6 +114,9 @@ impl PostgresLookupBuilder {
     /// Further columns, which come along as the session's
     /// [attributes](crate::Session::attributes): JSON, by column name, as `to_jsonb` writes it.
     /// Default: none. A second call replaces the first.
+    ///
+    /// Every lookup reads them, and they are cached with the session, within
+    /// [`max_attribute_bytes`](crate::CachePolicy::max_attribute_bytes): name small columns.
     pub fn attributes<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
         self.names.attributes = strings(columns);
         self

@@ -15,6 +15,16 @@ pub(crate) enum SessionKey {
     Text(Box<str>),
 }
 
+impl SessionKey {
+    /// What it takes beside its own size.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Uuid(_) => 0,
+            Self::Text(text) => text.len(),
+        }
+    }
+}
+
 impl From<&SessionId> for SessionKey {
     fn from(id: &SessionId) -> Self {
         match id.as_uuid() {

@@ -32,5 +32,6 @@ mod extractors;
 mod health;
 mod manners;
 mod manual;
+mod memory;
 mod observed;
 mod ownership;

@@ -125,6 +125,8 @@ fn defaults_are_those_of_the_code() {
         assert!(freshness.contains(&format!("{is},")) || freshness.contains(&format!("{is} ")));
         tells(&format!("crate::CachePolicy::{name}"), told);
     }
+    assert_eq!(CachePolicy::DEFAULT_MAX_ATTRIBUTE_BYTES, 64 << 20);
+    tells("crate::CachePolicy::max_attribute_bytes", "64 MiB");
     let layer = "crate::OwnershipLayerBuilder";
     assert_eq!(OwnershipLayer::DEFAULT_LOOKUP_TIMEOUT.as_secs(), 2);
     tells(&format!("{layer}::lookup_timeout"), "2 s");
