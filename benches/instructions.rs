@@ -46,7 +46,7 @@ where
     S: Service<Request<Full<Bytes>>, Error = Infallible>,
 {
     let request = |id: SessionId| {
-        let (mut head, body) = plain_request(&id.clone()).into_parts();
+        let (mut head, body) = plain_request(&id).into_parts();
         head.uri = format!("{prefix}/{id}/files").parse().expect("a path");
         Request::from_parts(head, body)
     };

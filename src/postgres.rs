@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use crate::{LookupError, Node, Refresh, Session, SessionId, SessionIds, SessionLookup};
 
 mod batch;
+mod births;
 mod bounds;
 mod builder;
 mod column;

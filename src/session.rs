@@ -98,6 +98,11 @@ impl Session {
         Self::new(id, SessionStatus::Active).with_owner(owner)
     }
 
+    pub(crate) fn with_status(mut self, status: SessionStatus) -> Self {
+        self.facts.status = status;
+        self
+    }
+
     /// Assigns the session to a machine.
     #[must_use]
     pub fn with_owner(mut self, owner: MachineId) -> Self {

@@ -110,7 +110,7 @@ where
         Order::Any | Order::Zipf => ids,
     };
     for id in all {
-        drop(call(&mut service, plain_request(&id.clone())));
+        drop(call(&mut service, plain_request(id)));
     }
     let mut requests = Requests::new(ids, order, 0);
     for _ in 0..MANY {

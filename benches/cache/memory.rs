@@ -40,7 +40,7 @@ fn bytes(owner: &str) -> [f64; 2] {
         });
         let mut service = layer.layer(service_fn(hello));
         for id in &ids {
-            drop(call(&mut service, plain_request(&id.clone())));
+            drop(call(&mut service, plain_request(id)));
         }
         kept = Some((layer, service));
     });

@@ -74,7 +74,7 @@ fn measure(runtime: &Runtime, cluster: &Cluster) -> [Quartiles; 3] {
                 let begin = Instant::now();
                 let mut requests = JoinSet::new();
                 for _ in 0..count {
-                    let answer = service.clone().oneshot(plain_request(&id.clone()));
+                    let answer = service.clone().oneshot(plain_request(&id));
                     requests.spawn(answer);
                 }
                 for answer in requests.join_all().await {

@@ -51,7 +51,7 @@ impl Client {
         let part = ids.len() / CONNECTIONS;
         let connection = |ids: &[SessionId]| Connection {
             stream: None,
-            requests: ids.iter().map(|id| request(path, &id.clone())).collect(),
+            requests: ids.iter().map(|id| request(path, id)).collect(),
             next: 0,
             answer: 0,
         };

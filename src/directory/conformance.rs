@@ -25,8 +25,8 @@
 //!         self.0.another_process()
 //!     }
 //!
-//!     async fn create(&self, id: &SessionId, owner: Option<MachineId>) {
-//!         self.0.create(id, owner);
+//!     async fn create(&self, id: SessionId, owner: Option<MachineId>) {
+//!         self.0.add(id, owner);
 //!     }
 //!
 //!     async fn assign(&self, id: &SessionId, owner: Option<MachineId>) {
@@ -62,10 +62,13 @@ use std::{fmt, future::Future, time::Duration};
 
 use crate::{MachineId, Membership, SessionDirectory, SessionId, SessionLookup};
 
+mod births;
 mod changes;
 mod claims;
 mod fleet;
+mod lives;
 mod machines;
+mod rebirths;
 mod releases;
 
 pub use changes::FeedHarness;
@@ -76,6 +79,9 @@ use fleet::{Fleet, Member};
 pub trait Harness: Send + Sync + Sized + 'static {
     /// The directory.
     type Directory: SessionLookup + SessionDirectory + Membership + Clone;
+
+    /// An attribute of its sessions, which is a text or not there.
+    const ATTRIBUTE: &str = "tier";
 
     /// An empty directory, in which a machine is lost after this silence.
     fn fresh(lost_after: Duration) -> impl Future<Output = Self> + Send;
@@ -98,7 +104,8 @@ pub trait Harness: Send + Sync + Sized + 'static {
     /// An operator declares the machine gone.
     fn declare_gone(&self, machine: &MachineId) -> impl Future<Output = ()> + Send;
 
-    /// Time passes for the directory, in which no machine beats.
+    /// Time passes for the directory, in which no machine beats: for the machines, and for the expiries
+    /// and ends of sessions.
     fn pass(&self, time: Duration) -> impl Future<Output = ()> + Send;
 }
 
@@ -154,6 +161,32 @@ pub async fn all<H: Harness>() -> Vec<Failure> {
             an_unknown_session_is_no_error
             a_change_of_owner_raises_the_epoch
         }
+        births {
+            a_new_session_is_active_and_its_owner_serves_at_once
+            a_new_session_expires_by_the_directorys_clock
+            a_session_that_lives_is_taken_and_stays_as_it_is
+            of_two_machines_that_create_a_session_one_does
+            a_draining_machine_creates_nothing
+            a_machine_that_has_left_creates_nothing
+            a_machine_that_is_gone_creates_nothing
+            a_superseded_process_creates_nothing
+            the_address_is_the_machines_unless_the_session_names_one
+        }
+        rebirths {
+            a_session_that_is_over_begins_a_new_life_at_a_higher_epoch
+            a_new_life_soon_after_the_old_one_waits
+            a_new_life_long_after_the_old_one_is_served_at_once
+            a_new_life_waits_while_no_ttl_is_agreed_on
+            attributes_are_stored_and_those_of_an_old_life_are_not_kept
+        }
+        lives {
+            a_touch_moves_the_expiry_and_never_back
+            a_touch_gives_an_endless_session_no_end
+            only_the_owner_at_its_epoch_touches
+            a_session_that_is_over_is_not_touched
+            a_session_ends_once_and_keeps_its_owner_and_epoch
+            an_end_by_an_owner_needs_its_epoch
+        }
         machines {
             the_first_ttl_is_the_fleets
             a_machine_that_beats_is_alive
@@ -198,6 +231,8 @@ pub async fn changes<H: FeedHarness>() -> Vec<Failure> {
             a_claim_is_delivered
             a_release_is_delivered
             an_end_is_delivered
+            a_session_that_a_machine_creates_is_delivered
+            a_touch_is_delivered
             a_ping_is_answered
         }
     }

@@ -11,19 +11,22 @@ use futures_util::FutureExt;
 
 use super::nodes::Nodes;
 use crate::{
-    LookupError, MachineId, Node, OwnerStatus, Refresh, Session, SessionDirectory, SessionId,
-    SessionIds, SessionLookup, SessionStatus,
+    LookupError, MachineId, Node, OwnerStatus, Refresh, Session, SessionId, SessionIds,
+    SessionLookup, SessionStatus,
 };
 
+mod directory;
 #[cfg(feature = "membership")]
 mod feed;
 mod fleet;
 #[cfg(feature = "membership")]
 mod membership;
+mod stored;
 
 #[cfg(feature = "membership")]
 pub use feed::MemoryChanges;
 use fleet::Fleet;
+use stored::Stored;
 
 /// A directory in memory, for development, demos, tests and simulations.
 ///
@@ -42,7 +45,7 @@ pub struct MemoryDirectory {
 
 #[derive(Default)]
 struct Memory {
-    sessions: HashMap<SessionId, Session>,
+    sessions: HashMap<SessionId, Stored>,
     fleet: Fleet,
     #[cfg(feature = "membership")]
     changes: feed::Sender,
@@ -103,15 +106,16 @@ impl MemoryDirectory {
         self
     }
 
-    /// Writes a session, in place of what was known of it.
+    /// Writes a session, in place of what was known of it. What it has to live counts from now on.
     pub fn insert(&self, session: Session) {
         let (mut memory, id) = (self.write(), session.id().clone());
+        let stored = Stored::new(session, memory.fleet.now());
         memory.changed(Some(&id));
-        memory.sessions.insert(id, session);
+        memory.sessions.insert(id, stored);
     }
 
-    /// Creates an active session, as an orchestrator does: at epoch 0 without an owner, and at 1 with one.
-    pub fn create(&self, id: &SessionId, owner: Option<MachineId>) {
+    /// Adds an active session, as an orchestrator does: at epoch 0 without an owner, and at 1 with one.
+    pub fn add(&self, id: &SessionId, owner: Option<MachineId>) {
         let session = Session::new(id.clone(), SessionStatus::Active);
         self.insert(match owner {
             Some(owner) => session.with_owner(owner).with_epoch(1),
@@ -127,9 +131,10 @@ impl MemoryDirectory {
     )]
     pub fn assign(&self, id: &SessionId, owner: Option<MachineId>) -> bool {
         let mut memory = self.write();
-        let Some(session) = memory.sessions.get_mut(id) else {
+        let Some(stored) = memory.sessions.get_mut(id) else {
             return false;
         };
+        let session = &mut stored.session;
         if session.owner() != owner.as_ref() {
             let epoch = epoch_of(session) + 1;
             let moved = session.clone().without_owner().with_epoch(epoch);
@@ -142,7 +147,8 @@ impl MemoryDirectory {
         true
     }
 
-    /// Forgets a session, and returns what was known of it.
+    /// Forgets a session, and returns what was known of it. One that is added later under the same id
+    /// begins at its first epoch.
     #[allow(
         clippy::must_use_candidate,
         reason = "the effect matters more than the answer"
@@ -150,7 +156,8 @@ impl MemoryDirectory {
     pub fn remove(&self, id: &SessionId) -> Option<Session> {
         let mut memory = self.write();
         memory.changed(Some(id));
-        memory.sessions.remove(id)
+        let now = memory.fleet.now();
+        memory.sessions.remove(id).map(|stored| stored.read(now))
     }
 
     /// Forgets every session and every machine.
@@ -165,18 +172,14 @@ impl MemoryDirectory {
     #[must_use]
     pub fn get(&self, id: &SessionId) -> Option<Session> {
         let memory = self.read();
-        let session = memory.sessions.get(id)?;
+        let session = memory.sessions.get(id)?.read(memory.fleet.now());
         // What was inserted with a status of its owner keeps it.
         let (OwnerStatus::Unknown, Some(owner)) = (session.owner_status(), session.owner()) else {
-            return Some(session.clone());
+            return Some(session);
         };
         let (status, boot_id) = memory.fleet.status_of(owner);
         let told_apart = self.nodes.tell_apart(owner.as_str(), boot_id);
-        Some(
-            session
-                .clone()
-                .with_owner_status(told_apart.unwrap_or(status)),
-        )
+        Some(session.with_owner_status(told_apart.unwrap_or(status)))
     }
 
     /// An operator declares the machine gone: it is lost, and its processes stop serving.
@@ -202,51 +205,6 @@ impl MemoryDirectory {
 fn epoch_of(session: &Session) -> u64 {
     let born = u64::from(session.owner().is_some());
     session.epoch().unwrap_or(born)
-}
-
-impl SessionDirectory for MemoryDirectory {
-    async fn claim(
-        &self,
-        seen: Session,
-        machine: MachineId,
-    ) -> Result<Option<Session>, LookupError> {
-        let mine = self.nodes.boot_id(&machine);
-        let mut guard = self.write();
-        let memory = &mut *guard;
-        let Some(now) = memory.sessions.get_mut(seen.id()) else {
-            return Ok(None);
-        };
-        let is_free = match seen.owner() {
-            None => now.owner().is_none(),
-            Some(owner) => {
-                let is_lost =
-                    now.owner_status() == OwnerStatus::Lost || memory.fleet.is_lost(owner);
-                now.owner() == Some(owner) && now.epoch() == seen.epoch() && is_lost
-            }
-        };
-        let lives = now.status() == SessionStatus::Active && !now.is_over(Duration::ZERO);
-        if lives
-            && is_free
-            && memory
-                .fleet
-                .may_claim(&machine, mine, seen.owner().is_some())
-        {
-            let epoch = epoch_of(now) + 1;
-            let address = memory.fleet.address_of(&machine);
-            let claimed = now
-                .clone()
-                .with_owner(machine)
-                .with_epoch(epoch)
-                .with_owner_status(OwnerStatus::Unknown);
-            *now = match address {
-                Some(address) => claimed.with_address(address),
-                None => claimed,
-            };
-            memory.changed(Some(seen.id()));
-        }
-        drop(guard);
-        Ok(self.get(seen.id()))
-    }
 }
 
 impl SessionLookup for MemoryDirectory {

@@ -16,7 +16,7 @@ use crate::{
     SessionId, SessionStatus,
     cache::{Cache, Found},
     clock::Clock,
-    directory::{DynDirectory, lookup::DynLookup},
+    directory::{Created, DynDirectory, EndIf, NewSession, lookup::DynLookup},
 };
 
 /// A directory that refuses every claim, as a constraint of the application's does.
@@ -27,6 +27,24 @@ impl SessionDirectory for Refusing {
     async fn claim(&self, _: Session, _: MachineId) -> Result<Option<Session>, LookupError> {
         self.0.fetch_add(1, Ordering::SeqCst);
         Err(LookupError::unavailable("the claim was refused"))
+    }
+
+    async fn create(&self, _: NewSession, _: MachineId) -> Result<Created, LookupError> {
+        unreachable!("the layer only claims")
+    }
+
+    async fn touch(
+        &self,
+        _: SessionId,
+        _: MachineId,
+        _: u64,
+        _: Duration,
+    ) -> Result<bool, LookupError> {
+        unreachable!("the layer only claims")
+    }
+
+    async fn end(&self, _: SessionId, _: EndIf) -> Result<Option<u64>, LookupError> {
+        unreachable!("the layer only claims")
     }
 }
 

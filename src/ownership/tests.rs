@@ -17,7 +17,7 @@ use crate::{
     SessionDirectory, SessionId, SessionStatus,
     cache::{Cache, Found, Pending},
     clock::Clock,
-    directory::{DynDirectory, lookup::DynLookup},
+    directory::{Created, DynDirectory, EndIf, NewSession, lookup::DynLookup},
 };
 
 /// The fleet's lease TTL, and what a clock may be wrong by.
@@ -45,6 +45,24 @@ impl SessionDirectory for Counting {
     ) -> Result<Option<Session>, LookupError> {
         self.1.fetch_add(1, Ordering::SeqCst);
         SessionDirectory::claim(&self.0, seen, machine).await
+    }
+
+    async fn create(&self, new: NewSession, machine: MachineId) -> Result<Created, LookupError> {
+        self.0.create(new, machine).await
+    }
+
+    async fn touch(
+        &self,
+        session: SessionId,
+        machine: MachineId,
+        epoch: u64,
+        lifetime: Duration,
+    ) -> Result<bool, LookupError> {
+        self.0.touch(session, machine, epoch, lifetime).await
+    }
+
+    async fn end(&self, session: SessionId, condition: EndIf) -> Result<Option<u64>, LookupError> {
+        self.0.end(session, condition).await
     }
 }
 

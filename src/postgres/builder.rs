@@ -122,6 +122,16 @@ impl PostgresLookupBuilder {
         self
     }
 
+    /// Columns that a row needs when a machine [creates](crate::SessionDirectory::create) a session, beside
+    /// those that the crate writes: above all those that must not be NULL and have no default. Their
+    /// values are those of the new session's attributes, by column name, as `jsonb_populate_record`
+    /// reads them. Columns named in [`attributes`](Self::attributes) are filled so, too. One that the
+    /// session brings no value for gets its default. Default: none. A second call replaces the first.
+    pub fn insert_columns<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
+        self.names.insert_columns = strings(columns);
+        self
+    }
+
     /// The statuses that mean active, compared exactly. Default: `active`.
     pub fn active_statuses<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
         self.statuses.active = strings(words);

@@ -15,7 +15,7 @@ use super::{
     bounds::Bounds,
     detached::{Encoded, detached},
     direct::Direct,
-    exchange,
+    exchange::{self, Question},
     failure::{Asked, Failure},
     lease::Lease,
     mode::{Duty, Mode},
@@ -99,13 +99,28 @@ impl Connections {
         parameters: &[Parameter<'_>],
         deadline: Instant,
     ) -> impl Future<Output = Result<Vec<Row>, LookupError>> + use<> {
+        self.run_in_order(mode, &[], sql, parameters, deadline)
+    }
+
+    /// The same with statements before it, in the same transaction and with the same parameters.
+    pub(super) fn run_in_order(
+        self: &Arc<Self>,
+        mode: Mode,
+        before: &[Arc<str>],
+        sql: &Arc<str>,
+        parameters: &[Parameter<'_>],
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Vec<Row>, LookupError>> + use<> {
         let (connections, sql) = (Arc::clone(self), Arc::clone(sql));
+        let before = before.to_vec();
         let rows = Encoded::new(parameters).map(|parameters| {
             detached(async move {
-                let parameters = parameters.parameters();
-                connections
-                    .attempt(mode, (&sql, &parameters), deadline)
-                    .await
+                let question = Question {
+                    before: &before,
+                    sql: &sql,
+                    parameters: &parameters.parameters(),
+                };
+                connections.attempt(mode, question, deadline).await
             })
         });
         async move {
@@ -132,7 +147,12 @@ impl Connections {
             tells_standby,
             ..Mode::READ
         };
-        self.attempt(mode, (sql, parameters), deadline).await
+        let question = Question {
+            before: &[],
+            sql,
+            parameters,
+        };
+        self.attempt(mode, question, deadline).await
     }
 
     /// Runs it, and once more if all that failed was a connection that had been lying idle: a
@@ -142,7 +162,7 @@ impl Connections {
     async fn attempt(
         &self,
         mode: Mode,
-        sql: (&str, &[Parameter<'_>]),
+        question: Question<'_>,
         deadline: Instant,
     ) -> Result<Vec<Row>, Failure> {
         let _turn = self.turn(mode.duty, deadline).await?;
@@ -156,7 +176,7 @@ impl Connections {
         let lease = self.lease(mode.duty, idle, deadline).await?;
         let was_idle = lease.was_idle();
         let is_direct = self.direct.holds();
-        match self.once(lease, mode, sql, deadline).await {
+        match self.once(lease, mode, question, deadline).await {
             // A standby has written nothing.
             Err(failure)
                 if was_idle
@@ -171,7 +191,9 @@ impl Connections {
                 return Err(failure);
             }
             // Nothing was written, and the row can be found in its new partition.
-            Err(failure) if mode.asked == Asked::Claim && failure.is_of_a_moved_row() => {}
+            Err(failure)
+                if matches!(mode.asked, Asked::Claim | Asked::Create)
+                    && failure.is_of_a_moved_row() => {}
             // A statement that cannot be prepared has done nothing.
             Err(failure) if is_direct && failure.is_of_a_prepared_statement() => {
                 self.direct.give_up();
@@ -179,7 +201,7 @@ impl Connections {
             answer => return answer,
         }
         let lease = self.lease(mode.duty, None, deadline).await?;
-        self.once(lease, mode, sql, deadline).await
+        self.once(lease, mode, question, deadline).await
     }
 
     /// What was opened before a connection that had died is likely to have died with it, and what
@@ -194,7 +216,7 @@ impl Connections {
         &self,
         lease: Lease<'_>,
         mode: Mode,
-        (sql, parameters): (&str, &[Parameter<'_>]),
+        question: Question<'_>,
         deadline: Instant,
     ) -> Result<Vec<Row>, Failure> {
         let client = lease.client()?;
@@ -204,7 +226,7 @@ impl Connections {
             self.bounds.statement().min(left(deadline))
         };
         let is_direct = self.direct.holds();
-        let answer = match exchange::run(client, mode, limit, is_direct, sql, parameters).await {
+        let answer = match exchange::run(client, mode, limit, is_direct, question).await {
             Ok(rows) if mode.tells_standby => of_the_primary(rows),
             // Tells a server that takes no writes because it is a standby from one that was set to be
             // read-only: only the former is the wrong server.

@@ -9,6 +9,7 @@ use crate::{HeartbeatBuilder, LookupError};
 
 use super::{
     Inner, PostgresConfigError, PostgresFeed,
+    births::Births,
     connections::Parameter,
     identifier::Identifier,
     mode::Mode,
@@ -21,7 +22,7 @@ use super::{
 
 mod assign;
 mod audit;
-mod claim;
+mod create;
 mod end;
 mod gone;
 mod integrity;
@@ -32,6 +33,8 @@ mod owners;
 mod reap;
 mod release;
 mod sessions;
+mod touch;
+mod writes;
 
 pub use assign::{AssignError, Assigned};
 pub use audit::{Audit, AuditFinding};
@@ -86,8 +89,9 @@ pub use sessions::{ListedSession, SessionFilter};
 ///
 /// They also notify, as those of [`PostgresFeed`] do, whose migration
 /// need not be applied as well, and may be. A row that is deleted and inserted again under the same
-/// id begins anew: give ids only once, or leave a deleted one alone for longer than the fleet's
-/// freshness.
+/// id begins anew at its first epoch, and its fencing token falls: use ids once, or set
+/// [`reusable_ids`](super::PostgresLookupBuilder::reusable_ids), with which an inserted row begins at the
+/// time in microseconds. [`reap`](Self::reap) says how long an id has to rest.
 ///
 /// They are no `ENABLE ALWAYS` triggers, so they do not fire with `session_replication_role =
 /// replica`. A logical replica then has the epochs of its publisher; one that counted for itself
@@ -125,6 +129,7 @@ pub struct PostgresDirectory {
     table: Arc<Table>,
     ownership: Arc<Ownership>,
     statements: Arc<Statements>,
+    births: Arc<Births>,
     channel: Arc<str>,
 }
 
@@ -150,8 +155,10 @@ impl PostgresDirectory {
         })?;
         let ownership = table.ownership.clone();
         let ownership = ownership.ok_or(PostgresConfigError::NoOwnership)?;
+        let statuses = lookup.statuses.as_ref();
         Ok(Self {
             statements: Arc::new(Statements::new(&lookup.sql)),
+            births: Arc::new(Births::new(&lookup.sql, &table, &ownership, statuses)),
             lookup: Arc::clone(lookup),
             table: Arc::new(table),
             ownership: Arc::new(ownership),

@@ -99,15 +99,17 @@ impl Failure {
 
     /// The error of what was `asked`.
     pub(super) fn into_error(self, asked: Asked) -> LookupError {
-        if asked == Asked::Claim {
-            return self.into_claim_error();
+        match asked {
+            Asked::Claim => return self.into_claim_error(),
+            Asked::Create => return self.into_create_error(),
+            Asked::Session | Asked::Read | Asked::Write => {}
         }
         let error = match &self {
             Self::Unasked(error) => error.clone(),
             Self::Slow => LookupError::timeout(match asked {
                 Asked::Session => "the session query took too long",
                 Asked::Read => "the query took too long",
-                Asked::Write | Asked::Claim => {
+                Asked::Write | Asked::Claim | Asked::Create => {
                     "the write took too long, and may have been done all the same"
                 }
             }),
@@ -139,6 +141,34 @@ impl Failure {
         };
         claim.with_source(error)
     }
+
+    /// The error of the creation of a session.
+    fn into_create_error(self) -> LookupError {
+        let code = self.sqlstate().map(ToOwned::to_owned);
+        let error = self.into_error(Asked::Write);
+        let create = match (code.as_deref(), error.kind()) {
+            (Some("55P03"), _) => LookupError::timeout(
+                "the session was not created: another transaction holds its row or creates it",
+            ),
+            (Some("23502"), _) => LookupError::unavailable(
+                "the session was not created: a column that must not be NULL got no value; name it \
+                 in `insert_columns`, and give it a value in the attributes of the new session",
+            ),
+            (Some("23514"), _) => LookupError::unavailable(
+                "the session was not created: a check of the table forbids the row, or no partition \
+                 is for it",
+            ),
+            (Some(code), _) if code.starts_with("22") => LookupError::corrupt(
+                "the session was not created: a value of it does not fit the type of its column",
+            ),
+            (_, LookupErrorKind::Timeout) => {
+                LookupError::timeout("the creation of the session took too long")
+            }
+            (_, LookupErrorKind::Corrupt) => LookupError::corrupt("the session cannot be created"),
+            _ => LookupError::unavailable("the creation of the session was refused"),
+        };
+        create.with_source(error)
+    }
 }
 
 /// What was asked of the server, by which an error names it.
@@ -148,6 +178,7 @@ pub(super) enum Asked {
     Read,
     Write,
     Claim,
+    Create,
 }
 
 /// A text with the name of what was asked in the middle.
@@ -156,7 +187,7 @@ macro_rules! text {
         match $asked {
             Asked::Session => concat!($before, "the session query", $after),
             Asked::Read => concat!($before, "the query", $after),
-            Asked::Write | Asked::Claim => concat!($before, "the write", $after),
+            Asked::Write | Asked::Claim | Asked::Create => concat!($before, "the write", $after),
         }
     };
 }

@@ -71,6 +71,29 @@ pub(super) const FRAGMENTS: &[(&str, &str)] = &[
         "status_value",
         "(jsonb_populate_record(NULL::{table}, jsonb_build_object({status_literal}, $2))).{status}",
     ),
+    // Whether machine $2, whose process is $3, may create sessions. The transaction holds the machine's
+    // row with FOR KEY SHARE, which drains, leaves and removals wait for.
+    (
+        "may_create",
+        "NOT EXISTS (SELECT FROM {machines} AS m WHERE m.machine_id = $2 \
+             AND (m.draining OR m.left_at IS NOT NULL OR m.gone_at IS NOT NULL)) \
+         AND ($3 IS NULL OR EXISTS (SELECT FROM {machines} AS m \
+             WHERE m.machine_id = $2 AND m.boot_id = $3))",
+    ),
+    // Whether a session ended, at a time that is known, so long ago that no lease of its owner can be
+    // valid. A lease lasts for the freshness from a read, and a read may have been made until the end was
+    // committed: as much again is for the transaction that wrote it, and for the rates of clocks.
+    (
+        "is_long_over",
+        "COALESCE({end $} < now() - 2 * (SELECT f.freshness_ms FROM {fleet} AS f) \
+             * interval '1 millisecond', false)",
+    ),
+    // Whether a session that is over has no owner, and its last one could have proven its release.
+    (
+        "lacks_proof",
+        "($.{owner} IS NULL AND $.{epoch} > 0 AND $.{released} IS DISTINCT FROM $.{epoch} \
+         AND {is_long_over $})",
+    ),
     // Whether a session is active, or active or starting, and its life has not ended.
     ("is_active", "{has_active_status $} AND {has_not_ended $}"),
     ("lives", "{has_living_status $} AND {has_not_ended $}"),

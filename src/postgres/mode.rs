@@ -102,6 +102,19 @@ impl Mode {
         ..Self::WRITE
     };
 
+    /// The creation of a session. A second attempt would find it taken.
+    pub(super) const CREATE: Self = Self {
+        asked: Asked::Create,
+        lock: Some(CLAIM_LOCK),
+        ..Self::WRITE_ONCE
+    };
+
+    /// A write of a request for its session, which no other transaction of ours holds for long.
+    pub(super) const TOUCH: Self = Self {
+        lock: Some(CLAIM_LOCK),
+        ..Self::WRITE
+    };
+
     /// A write that may take longer than other statements do.
     pub(super) const WRITE_MUCH: Self = Self {
         prepares: false,

@@ -14,6 +14,7 @@ pub(super) struct OwnershipNames {
     pub(super) machines: String,
     pub(super) fleet: String,
     pub(super) lost_after: Duration,
+    pub(super) reusable_ids: bool,
 }
 
 /// The default column of the epoch.
@@ -28,6 +29,7 @@ impl Default for OwnershipNames {
             machines: "ownership_machines".to_owned(),
             fleet: "ownership_fleet".to_owned(),
             lost_after: Duration::from_secs(15),
+            reusable_ids: false,
         }
     }
 }
@@ -59,6 +61,7 @@ impl OwnershipNames {
             machines: qualified("machines table", &self.machines)?,
             fleet: qualified("fleet table", &self.fleet)?,
             lost_after: self.lost_after.min(DAY),
+            reusable_ids: self.reusable_ids,
         })
     }
 }
@@ -73,6 +76,8 @@ pub(super) struct Ownership {
     pub(super) machines: String,
     pub(super) fleet: String,
     pub(super) lost_after: Duration,
+    /// Whether an inserted row begins at the clock.
+    pub(super) reusable_ids: bool,
 }
 
 impl Ownership {

@@ -54,8 +54,18 @@ impl Sql {
             // Then no session can be ended, and the statement is not sent.
             (None, None) => "{owner} = t.{owner}",
         };
+        let touch = match &table.expires_at {
+            Some(_) => {
+                "{expires_at} = CASE \
+                 WHEN t.{expires_at} < now() + $4 * interval '1 millisecond' \
+                 THEN now() + $4 * interval '1 millisecond' ELSE t.{expires_at} END"
+            }
+            // Nor is the statement sent then.
+            None => "{owner} = t.{owner}",
+        };
         let sql = Self::new()
             .template("set", end)
+            .template("touch", touch)
             .text("table", table.qualified())
             .text("table_literal", literal(&table.qualified()))
             .text("id_type", table.ids.column.name())
@@ -77,8 +87,22 @@ impl Sql {
             ] {
                 self = self.template(name, "true");
             }
-            return self.template("status_text", "NULL::text");
+            return self
+                .template("status_text", "NULL::text")
+                .template("is_over", "NOT ({lives $})");
         };
+        // With a list of those that mean over, a status that is in no list is corrupt.
+        let is_over = match &statuses.over {
+            None => "NOT ({lives $})",
+            Some(_) => "(NOT ({lives $}) AND $.{status}::text IN ({known_words}))",
+        };
+        let known = statuses.living().into_iter();
+        let known: Vec<String> = known
+            .chain(statuses.over.clone().unwrap_or_default())
+            .collect();
+        self = self
+            .template("is_over", is_over)
+            .text("known_words", words(&known));
         self.text("status", status.to_string())
             .text("status_literal", literal(status.name()))
             .text("active_words", words(&statuses.active))
@@ -325,6 +349,7 @@ mod tests {
                 .text("epoch_function", "'f()'")
                 .text("epoch_triggers", "2")
                 .text("missing_triggers", "SELECT 1, 2, 3")
+                .text("reusable_ids", "true")
                 .text("written", "'a'");
             let statements = Statements::new(&sql);
             let others = [

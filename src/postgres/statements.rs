@@ -30,6 +30,10 @@ macro_rules! statements {
 
 statements! {
     claim = "claim",
+    create_lock = "create_lock",
+    create_give_up = "create_give_up",
+    create_adopt = "create_adopt",
+    touch = "touch",
     assign = "assign",
     release = "release" {
         which: "t.{id} = $3 AND t.{epoch} = $4", again: "t.{id} = $3 AND t.{epoch} = $4",

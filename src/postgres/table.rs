@@ -114,6 +114,7 @@ pub(super) struct TableNames {
     pub(super) table: String,
     pub(super) columns: PostgresColumns,
     pub(super) attributes: Vec<String>,
+    pub(super) insert_columns: Vec<String>,
     /// `None`: the epoch, if there is one, is all that is known of a session's owners.
     pub(super) ownership: Option<OwnershipNames>,
 }
@@ -125,6 +126,7 @@ impl Default for TableNames {
             table: "preview_sessions".to_owned(),
             columns: PostgresColumns::default(),
             attributes: Vec::new(),
+            insert_columns: Vec::new(),
             ownership: None,
         }
     }
@@ -144,6 +146,8 @@ pub(super) struct Table {
     pub(super) ended_at: Option<Identifier>,
     pub(super) epoch: Option<Identifier>,
     pub(super) attributes: Vec<Identifier>,
+    /// Further columns that a new row needs.
+    pub(super) insert_columns: Vec<Identifier>,
     pub(super) ownership: Option<Ownership>,
 }
 
@@ -153,18 +157,8 @@ impl Table {
             let name = name.as_deref().filter(|name| !name.is_empty());
             name.map(|name| Identifier::parse(what, name)).transpose()
         };
-        let mut attributes: Vec<Identifier> = Vec::new();
-        for name in &names.attributes {
-            let attribute = Identifier::parse("attribute column", name)?;
-            if attributes.contains(&attribute) {
-                return Err(PostgresConfigError::Identifier {
-                    what: "attribute column",
-                    name: name.clone(),
-                    reason: "it is named twice",
-                });
-            }
-            attributes.push(attribute);
-        }
+        let attributes = distinct("attribute column", &names.attributes)?;
+        let insert_columns = distinct("insert column", &names.insert_columns)?;
         let (columns, schema) = (&names.columns, optional("schema", &names.schema)?);
         let mut epoch = optional("epoch column", &columns.epoch)?;
         let ownership = match &names.ownership {
@@ -175,7 +169,7 @@ impl Table {
             }
             None => None,
         };
-        Ok(Self {
+        let table = Self {
             schema,
             name: Identifier::parse("table", &names.table)?,
             ids,
@@ -187,8 +181,18 @@ impl Table {
             ended_at: optional("ended_at column", &columns.ended_at)?,
             epoch,
             attributes,
+            insert_columns,
             ownership,
-        })
+        };
+        let ours = table.facts();
+        if let Some(column) = table.insert_columns.iter().find(|one| ours.contains(one)) {
+            return Err(PostgresConfigError::Identifier {
+                what: "insert column",
+                name: column.name().to_owned(),
+                reason: "it is written anyway",
+            });
+        }
+        Ok(table)
     }
 
     /// The quoted name, with the schema if there is one: `"public"."preview_sessions"`.
@@ -210,6 +214,17 @@ impl Table {
 
     /// The columns from which a session is read, each once.
     pub(super) fn stored(&self) -> Vec<&Identifier> {
+        let mut columns = self.facts();
+        for attribute in &self.attributes {
+            if !columns.contains(&attribute) {
+                columns.push(attribute);
+            }
+        }
+        columns
+    }
+
+    /// The same without those that are only attributes.
+    pub(super) fn facts(&self) -> Vec<&Identifier> {
         let optional = [
             self.status.as_ref(),
             self.address.as_ref(),
@@ -220,9 +235,7 @@ impl Table {
             self.ownership.as_ref().map(|ownership| &ownership.epoch_of),
         ];
         let mut columns = vec![&self.id];
-        let all = std::iter::once(&self.owner)
-            .chain(optional.into_iter().flatten())
-            .chain(&self.attributes);
+        let all = std::iter::once(&self.owner).chain(optional.into_iter().flatten());
         for column in all {
             if !columns.contains(&column) {
                 columns.push(column);
@@ -237,6 +250,23 @@ impl Table {
     }
 }
 
+/// Names of columns, each once.
+fn distinct(what: &'static str, names: &[String]) -> Result<Vec<Identifier>, PostgresConfigError> {
+    let mut columns: Vec<Identifier> = Vec::new();
+    for name in names {
+        let column = Identifier::parse(what, name)?;
+        if columns.contains(&column) {
+            return Err(PostgresConfigError::Identifier {
+                what,
+                name: name.clone(),
+                reason: "it is named twice",
+            });
+        }
+        columns.push(column);
+    }
+    Ok(columns)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,6 +278,21 @@ mod tests {
             ..TableNames::default()
         };
         assert!(Table::parse(&names, Ids::default()).is_err());
+    }
+
+    #[test]
+    fn an_insert_column_is_none_that_is_written_anyway() {
+        let parse = |column: &str| {
+            let names = TableNames {
+                insert_columns: vec![column.to_owned()],
+                ..TableNames::default()
+            };
+            Table::parse(&names, Ids::default())
+        };
+        assert!(parse("tenant").is_ok());
+        for column in ["id", "container_id", "expires_at"] {
+            assert!(parse(column).is_err(), "{column}");
+        }
     }
 
     #[test]

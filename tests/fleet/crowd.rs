@@ -29,7 +29,7 @@ async fn many_sessions_at_once_each_reach_their_own_machine() {
             assert_eq!(text["machine"], machine);
             assert_eq!(text["session"], session.to_string());
             for one in [&fleet.wrong, &fleet.owner, &fleet.third] {
-                assert_eq!(one.served(&session.clone()), usize::from(one.id == machine));
+                assert_eq!(one.served(&session), usize::from(one.id == machine));
             }
         });
     }
@@ -69,7 +69,7 @@ async fn a_session_that_keeps_moving_is_served_by_owners_only_or_refused_with_th
     moving.abort();
     // A move that is under way ends first.
     assert!(moving.await.unwrap_err().is_cancelled());
-    assert_eq!(fleet.third.served(&session.clone()), 0);
+    assert_eq!(fleet.third.served(&session), 0);
     fleet.give(session, machine_id(OWNER).as_str());
     get(url).await.is_served_by(OWNER);
 }

@@ -57,10 +57,7 @@ async fn a_session_that_moves_in_mid_flight_is_found_at_its_new_owner() {
             (THIRD.to_owned(), HopKind::Replayed),
         ]
     );
-    assert_eq!(
-        (wrong.served(&session.clone()), owner.served(&session)),
-        (0, 0)
-    );
+    assert_eq!((wrong.served(&session), owner.served(&session)), (0, 0));
 }
 
 #[tokio::test]
@@ -92,10 +89,7 @@ async fn directories_that_point_at_each_other_are_cut_short_before_the_proxy_has
         .collect();
     assert_eq!(statuses, [409, 409, 508], "two replays, and no third one");
     assert_eq!(edge.events(), []);
-    assert_eq!(
-        (wrong.served(&session.clone()), owner.served(&session)),
-        (0, 0)
-    );
+    assert_eq!((wrong.served(&session), owner.served(&session)), (0, 0));
 }
 
 #[tokio::test]
@@ -190,7 +184,7 @@ async fn a_forged_cache_hit_invalidates_once_per_lifetime_and_never_serves() {
     for _ in 0..3 {
         assert_eq!(send(forged()).await.header("fly-replay-cache"), None);
     }
-    assert_eq!(fleet.wrong.served(&session.clone()), 0);
+    assert_eq!(fleet.wrong.served(&session), 0);
     let through = request(
         reqwest::Method::GET,
         fleet.edge.url(&format!("/session/{session}")),
@@ -233,10 +227,7 @@ async fn a_directory_that_is_down_is_503_in_time_and_heals_without_a_restart() {
         answer.is_refused(503, "lookup-unavailable");
         assert!(answer.header("retry-after").is_some());
     }
-    assert_eq!(
-        (wrong.served(&session.clone()), owner.served(&session)),
-        (0, 0)
-    );
+    assert_eq!((wrong.served(&session), owner.served(&session)), (0, 0));
     assert_eq!(get(edge.url("/healthz")).await.text, "healthy");
 
     down.store(false, Ordering::Relaxed);

@@ -97,10 +97,7 @@ async fn a_probe_is_replayed_to_the_owner_and_never_reaches_the_application() {
         ]
     );
     assert_eq!(
-        (
-            fleet.wrong.served(&session.clone()),
-            fleet.owner.served(&session)
-        ),
+        (fleet.wrong.served(&session), fleet.owner.served(&session)),
         (0, 0)
     );
     assert_eq!(
@@ -234,10 +231,7 @@ async fn directories_that_contradict_each_other_are_found_out() {
     let me = layer(THIRD, knows(OWNER));
     let outcome = probe.run(&me.build().unwrap()).await;
     assert_eq!(wrong(&outcome), Some(machine_id(THIRD)));
-    assert_eq!(
-        (thief.served(&session.clone()), owner.served(&session)),
-        (0, 0)
-    );
+    assert_eq!((thief.served(&session), owner.served(&session)), (0, 0));
 }
 
 #[tokio::test]

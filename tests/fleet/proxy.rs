@@ -27,10 +27,7 @@ async fn a_request_that_lands_on_the_wrong_machine_is_served_by_the_owner() {
     assert_eq!(answer.json()["path"], format!("/session/{session}/files/1"));
     assert_eq!(answer.header("fly-replay"), None);
     assert_eq!(
-        (
-            fleet.wrong.served(&session.clone()),
-            fleet.owner.served(&session)
-        ),
+        (fleet.wrong.served(&session), fleet.owner.served(&session)),
         (0, 1)
     );
 }
@@ -189,10 +186,7 @@ async fn with_prefer_self_any_other_machine_answers_for_one_that_went_away_meanw
             (THIRD.to_owned(), HopKind::FellBack),
         ]
     );
-    assert_eq!(
-        (wrong.served(&session.clone()), third.served(&session)),
-        (0, 0)
-    );
+    assert_eq!((wrong.served(&session), third.served(&session)), (0, 0));
 }
 
 #[tokio::test]

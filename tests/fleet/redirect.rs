@@ -90,7 +90,7 @@ async fn nobody_is_sent_to_a_stranger() {
 async fn no_spelling_of_the_target_leads_anywhere_but_to_the_owner() {
     let (fleet, session) = fleet().await;
     let there = fleet.owner.server.url("/");
-    for target in targets(&session.clone()) {
+    for target in targets(&session) {
         for host in ["app", "evil.example"] {
             let answer: Answer = ask(fleet.wrong.server.addr, &target, &[host]).await;
             if let Some(location) = answer.header("location") {
@@ -128,8 +128,5 @@ async fn between_directories_that_contradict_each_other_the_client_gives_up_by_i
     let url = wrong.server.url(&format!("/session/{session}"));
     let error = following(Method::GET, url).send().await.unwrap_err();
     assert!(error.is_redirect(), "{error:?}");
-    assert_eq!(
-        (wrong.served(&session.clone()), owner.served(&session)),
-        (0, 0)
-    );
+    assert_eq!((wrong.served(&session), owner.served(&session)), (0, 0));
 }

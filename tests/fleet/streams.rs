@@ -46,10 +46,7 @@ async fn a_websocket_that_lands_on_the_wrong_machine_reaches_the_owner() {
     ];
     assert_eq!(fleet.way(), way);
     assert_eq!(
-        (
-            fleet.wrong.served(&session.clone()),
-            fleet.owner.served(&session)
-        ),
+        (fleet.wrong.served(&session), fleet.owner.served(&session)),
         (0, 1)
     );
     socket.close(None).await.unwrap();
@@ -112,10 +109,7 @@ async fn an_event_arrives_through_the_edge_before_the_next_one_is_sent() {
         assert_eq!(read, format!("data: {event}\n\n"));
     }
     assert_eq!(
-        (
-            fleet.wrong.served(&session.clone()),
-            fleet.owner.served(&session)
-        ),
+        (fleet.wrong.served(&session), fleet.owner.served(&session)),
         (0, 1)
     );
 }

@@ -168,7 +168,7 @@ async fn no_method_makes_the_wrong_machine_serve() {
         for url in [fleet.edge.url(&path), fleet.wrong.server.url(&path)] {
             send(request(method.clone(), url)).await;
         }
-        assert_eq!(fleet.wrong.served(&session.clone()), 0, "{method}");
+        assert_eq!(fleet.wrong.served(&session), 0, "{method}");
         assert_eq!(fleet.owner.served(&session), 1, "{method}");
     }
 }
@@ -207,7 +207,7 @@ async fn whoever_names_two_sessions_gets_neither() {
             get(query).await.is_refused(400, "session-malformed");
         }
     }
-    assert_eq!(fleet.wrong.served(&theirs.clone()), 0);
+    assert_eq!(fleet.wrong.served(&theirs), 0);
     // The same one twice is one.
     let url = fleet.edge.url(&path);
     with_ids(url, &[theirs.clone(), theirs])

@@ -107,14 +107,14 @@ async fn no_spelling_of_the_path_makes_the_wrong_machine_serve() {
     let naked_server = Server::start(naked.router()).await;
     let session = fleet.session();
     let mut served = 0;
-    for target in targets(&session.clone()) {
+    for target in targets(&session) {
         for addr in [fleet.wrong.server.addr, fleet.edge.addr()] {
             ask(addr, &target, &["app"]).await;
-            assert_eq!(fleet.wrong.served(&session.clone()), 0, "{target}");
+            assert_eq!(fleet.wrong.served(&session), 0, "{target}");
         }
-        let before = naked.served(&session.clone());
+        let before = naked.served(&session);
         ask(naked_server.addr, &target, &["app"]).await;
-        served += naked.served(&session.clone()) - before;
+        served += naked.served(&session) - before;
     }
     assert!(
         served > 25,
@@ -135,11 +135,11 @@ async fn every_spelling_that_is_one_session_reaches_its_owner() {
         format!("/%73ession/{id}"),
         format!("http://app/session/{id}"),
     ] {
-        let before = fleet.owner.served(&session.clone());
+        let before = fleet.owner.served(&session);
         ask(fleet.edge.addr(), &target, &["app"])
             .await
             .is_served_by(OWNER);
-        assert_eq!(fleet.owner.served(&session.clone()), before + 1, "{target}");
+        assert_eq!(fleet.owner.served(&session), before + 1, "{target}");
     }
 }
 
@@ -163,7 +163,7 @@ async fn no_host_makes_the_wrong_machine_serve() {
     for hosts in odd {
         for addr in [fleet.wrong.server.addr, fleet.edge.addr()] {
             ask(addr, &target, hosts).await;
-            assert_eq!(fleet.wrong.served(&session.clone()), 0, "{hosts:?}");
+            assert_eq!(fleet.wrong.served(&session), 0, "{hosts:?}");
         }
     }
     get(fleet.edge.url(&target)).await.is_served_by(OWNER);

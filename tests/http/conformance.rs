@@ -8,11 +8,11 @@ use std::{
 
 use tower_ownership::{
     LookupError, MachineId, MemoryDirectory, Node, OwnerStatus, Session, SessionDirectory,
-    SessionId, SessionLookup,
+    SessionId, SessionLookup, SessionStatus,
     directory::conformance::{self, FeedHarness, Harness},
     directory::{
-        Beat, Change, ChangeFeed, Changes, FeedError, MachineInfo, Membership, MemoryChanges,
-        Process, Registration, Released,
+        Beat, Change, ChangeFeed, Changes, Created, EndIf, FeedError, MachineInfo, Membership,
+        MemoryChanges, NewSession, Process, Registration, Released,
     },
 };
 
@@ -38,13 +38,25 @@ enum Mistake {
     KeepsTheEpoch,
     /// Every machine decides about the TTL for itself.
     AgreesOnNothing,
+    /// A session that lives is replaced by the new one.
+    CreatesOverOthers,
+    /// A new life begins as if there had been none before.
+    BeginsAtTheFirstEpoch,
+    /// A new life has a proof, however soon after the old one it begins.
+    ProvesEveryBirth,
+    /// A touch compares nothing with the owner and its epoch.
+    TouchesForAnyMachine,
+    /// A touch sets the expiry also where it is later.
+    ShortensLives,
+    /// An end compares nothing with its condition.
+    EndsForAnyMachine,
     /// The feed tells of nothing that this crate writes.
     TellsOnlyOfOthers,
     /// The feed sends nothing when it is asked to.
     AnswersNoPing,
 }
 
-const MISTAKES: [Mistake; 12] = [
+const MISTAKES: [Mistake; 18] = [
     Mistake::None,
     Mistake::ClaimsBlindly,
     Mistake::AlwaysFirst,
@@ -57,6 +69,12 @@ const MISTAKES: [Mistake; 12] = [
     Mistake::AgreesOnNothing,
     Mistake::TellsOnlyOfOthers,
     Mistake::AnswersNoPing,
+    Mistake::CreatesOverOthers,
+    Mistake::BeginsAtTheFirstEpoch,
+    Mistake::ProvesEveryBirth,
+    Mistake::TouchesForAnyMachine,
+    Mistake::ShortensLives,
+    Mistake::EndsForAnyMachine,
 ];
 
 /// The memory with mistake number `M`, on a clock that is moved by hand.
@@ -94,7 +112,7 @@ impl<const M: usize> Harness for Memory<M> {
     }
 
     async fn create(&self, id: &SessionId, owner: Option<MachineId>) {
-        self.directory.create(id, owner);
+        self.directory.add(id, owner);
     }
 
     async fn assign(&self, id: &SessionId, owner: Option<MachineId>) {
@@ -182,6 +200,10 @@ impl<const M: usize> Changes for Told<M> {
     }
 }
 
+fn is_over(session: &Session) -> bool {
+    session.status() == SessionStatus::Over || session.remaining() == Some(Duration::ZERO)
+}
+
 #[derive(Clone)]
 struct Wrong<const M: usize> {
     inner: MemoryDirectory,
@@ -230,6 +252,63 @@ impl<const M: usize> SessionDirectory for Wrong<M> {
             seen
         };
         SessionDirectory::claim(&self.inner, seen, machine).await
+    }
+
+    async fn create(&self, new: NewSession, machine: MachineId) -> Result<Created, LookupError> {
+        let old = self.inner.get(&new.id);
+        match (Self::MISTAKE, &old) {
+            (Mistake::CreatesOverOthers, Some(old)) if !is_over(old) => {
+                self.inner.end(new.id.clone(), EndIf::Any).await?;
+            }
+            (Mistake::BeginsAtTheFirstEpoch, Some(old)) if is_over(old) => {
+                self.inner.remove(&new.id);
+            }
+            _ => {}
+        }
+        let created = self.inner.create(new, machine).await?;
+        if Self::MISTAKE == Mistake::ProvesEveryBirth
+            && let Created::New(session) = &created
+        {
+            let proof = session.epoch().unwrap() - 1;
+            let proven = session.clone().with_owner_status(OwnerStatus::Unknown);
+            self.inner.insert(proven.with_released(proof));
+            return Ok(Created::New(self.inner.get(session.id()).unwrap()));
+        }
+        Ok(created)
+    }
+
+    async fn touch(
+        &self,
+        session: SessionId,
+        machine: MachineId,
+        epoch: u64,
+        lifetime: Duration,
+    ) -> Result<bool, LookupError> {
+        let now = self.inner.get(&session);
+        let (machine, epoch) = match (Self::MISTAKE, &now) {
+            (Mistake::TouchesForAnyMachine, Some(now)) => {
+                (now.owner().unwrap().clone(), now.epoch().unwrap())
+            }
+            _ => (machine, epoch),
+        };
+        let touched = self.inner.touch(session, machine, epoch, lifetime).await?;
+        if Self::MISTAKE == Mistake::ShortensLives
+            && touched
+            && let Some(now) = now
+        {
+            let now = now.with_owner_status(OwnerStatus::Unknown);
+            self.inner.insert(now.with_remaining(lifetime));
+        }
+        Ok(touched)
+    }
+
+    async fn end(&self, session: SessionId, condition: EndIf) -> Result<Option<u64>, LookupError> {
+        let condition = if Self::MISTAKE == Mistake::EndsForAnyMachine {
+            EndIf::Any
+        } else {
+            condition
+        };
+        self.inner.end(session, condition).await
     }
 }
 
@@ -372,12 +451,52 @@ async fn each_mistake_fails_the_cases_that_are_there_for_it() {
         &[
             "a_take_over_needs_the_epoch_that_was_seen",
             "a_change_of_owner_raises_the_epoch",
+            "only_the_owner_at_its_epoch_touches",
+            "an_end_by_an_owner_needs_its_epoch",
             "a_release_during_the_wait_proves_nothing",
             "a_session_that_came_back_is_not_released_by_an_old_release",
         ],
         &["the_first_ttl_is_the_fleets"],
     ];
     for ((mistake, found), expected) in MISTAKES[1..].iter().zip(found).zip(expected) {
+        assert_eq!(found, expected, "{mistake:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_mistake_with_births_and_ends_fails_the_cases_that_are_there_for_it() {
+    let found = [
+        failed::<12>().await,
+        failed::<13>().await,
+        failed::<14>().await,
+        failed::<15>().await,
+        failed::<16>().await,
+        failed::<17>().await,
+    ];
+    let expected: [&[&str]; 6] = [
+        &[
+            "a_session_that_lives_is_taken_and_stays_as_it_is",
+            "of_two_machines_that_create_a_session_one_does",
+        ],
+        &[
+            // It is forgotten before the machine is refused.
+            "a_draining_machine_creates_nothing",
+            "a_session_that_is_over_begins_a_new_life_at_a_higher_epoch",
+            "a_new_life_soon_after_the_old_one_waits",
+            "a_new_life_waits_while_no_ttl_is_agreed_on",
+        ],
+        &[
+            "a_new_life_soon_after_the_old_one_waits",
+            "a_new_life_waits_while_no_ttl_is_agreed_on",
+        ],
+        &["only_the_owner_at_its_epoch_touches"],
+        &[
+            "a_touch_moves_the_expiry_and_never_back",
+            "a_touch_gives_an_endless_session_no_end",
+        ],
+        &["an_end_by_an_owner_needs_its_epoch"],
+    ];
+    for ((mistake, found), expected) in MISTAKES[12..].iter().zip(found).zip(expected) {
         assert_eq!(found, expected, "{mistake:?}");
     }
 }
@@ -399,6 +518,8 @@ async fn each_mistake_of_a_feed_fails_the_cases_that_are_there_for_it() {
         "a_claim_is_delivered",
         "a_release_is_delivered",
         "an_end_is_delivered",
+        "a_session_that_a_machine_creates_is_delivered",
+        "a_touch_is_delivered",
     ];
     assert_eq!(untold::<10>().await, untold_of);
     assert_eq!(untold::<11>().await, ["a_ping_is_answered"]);

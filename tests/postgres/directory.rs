@@ -2,6 +2,7 @@
 
 mod assign;
 mod audit;
+mod births;
 mod claim;
 #[cfg(feature = "testing")]
 mod conformance;
@@ -35,12 +36,14 @@ mod read_only;
 mod reap;
 mod release;
 mod replication;
+mod reused;
 mod rivals;
 mod scale;
 mod serving;
 mod silence;
 mod slow_clients;
 mod standby;
+mod touch;
 mod verify;
 
 use std::time::Duration;

@@ -63,6 +63,11 @@ pub struct Database {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     lost_after: Option<Duration>,
 
+    /// Ids are used again after their rows were deleted: the migration lets new rows begin at the
+    /// clock
+    #[arg(long)]
+    reusable_ids: bool,
+
     /// How long a question to the database may take [default: 1.8s]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     database_timeout: Option<Duration>,
@@ -128,6 +133,9 @@ impl Database {
         }
         if let Some(silence) = self.lost_after {
             builder = builder.lost_after(silence);
+        }
+        if self.reusable_ids {
+            builder = builder.reusable_ids();
         }
         if let Some(limit) = self.database_timeout {
             builder = builder

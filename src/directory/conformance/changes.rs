@@ -4,8 +4,10 @@ use std::future::Future;
 
 use tokio::time::timeout;
 
-use super::{Fleet, Harness, Member, Outcome, WITHIN, expect, ok};
-use crate::{Change, ChangeFeed, Changes, Membership, SessionId};
+use super::{Fleet, Harness, Member, Outcome, WITHIN, births::an_id, expect, ok};
+use crate::{
+    Change, ChangeFeed, Changes, Membership, SessionDirectory, SessionId, directory::NewSession,
+};
 
 /// A directory that tells of changes.
 pub trait FeedHarness: Harness {
@@ -87,6 +89,30 @@ pub(super) async fn an_end_is_delivered<H: FeedHarness>(fleet: Fleet<H>) -> Outc
     let mut changes = fleet.changes().await?;
     fleet.harness.end(&session).await;
     told(&mut changes, &session).await
+}
+
+pub(super) async fn a_session_that_a_machine_creates_is_delivered<H: FeedHarness>(
+    fleet: Fleet<H>,
+) -> Outcome {
+    let one = fleet.member("one").await?;
+    let mut changes = fleet.changes().await?;
+    let id = an_id();
+    one.begin(NewSession::new(id.clone()).lifetime(WITHIN))
+        .await?;
+    told(&mut changes, &id).await
+}
+
+pub(super) async fn a_touch_is_delivered<H: FeedHarness>(fleet: Fleet<H>) -> Outcome {
+    let one = fleet.member("one").await?;
+    let id = an_id();
+    let new = one
+        .begin(NewSession::new(id.clone()).lifetime(WITHIN))
+        .await?;
+    let mut changes = fleet.changes().await?;
+    let (me, epoch) = (one.me.machine.clone(), new.epoch().unwrap_or(1));
+    let touched = one.directory.touch(id.clone(), me, epoch, 2 * WITHIN).await;
+    expect("whether it is touched", ok(touched)?, true)?;
+    told(&mut changes, &id).await
 }
 
 pub(super) async fn a_ping_is_answered<H: FeedHarness>(fleet: Fleet<H>) -> Outcome {

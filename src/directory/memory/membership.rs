@@ -169,12 +169,14 @@ impl MemoryDirectory {
 
     fn owned_by(&self, owner: &MachineId) -> Vec<(SessionId, u64)> {
         let memory = self.read();
-        let mine = memory.sessions.values().filter(|session| {
+        let now = memory.fleet.now();
+        let sessions = memory.sessions.values().map(|stored| stored.read(now));
+        let mine = sessions.filter(|session| {
             session.owner() == Some(owner)
                 && session.status() == SessionStatus::Active
                 && !session.is_over(Duration::ZERO)
         });
-        mine.map(|session| (session.id().clone(), epoch_of(session)))
+        mine.map(|session| (session.id().clone(), epoch_of(&session)))
             .collect()
     }
 
@@ -193,9 +195,10 @@ impl MemoryDirectory {
                 "another process registered this machine id, and its sessions are that one's now",
             ));
         }
-        let Some(session) = memory.sessions.get_mut(id) else {
+        let Some(stored) = memory.sessions.get_mut(id) else {
             return Ok(None);
         };
+        let session = &mut stored.session;
         if session.owner() != Some(node.machine()) || epoch_of(session) != epoch {
             return Ok(None);
         }

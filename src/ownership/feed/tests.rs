@@ -29,7 +29,7 @@ fn machine(id: &str) -> MachineId {
 
 /// A layer of machine `m1`, which owns the session and has it in its cache.
 async fn layer(directory: &MemoryDirectory) -> OwnershipLayer {
-    directory.create(&id(), Some(machine("m1")));
+    directory.add(&id(), Some(machine("m1")));
     let layer = OwnershipLayer::builder(directory.clone())
         .session(PathSegment::after("/session").unwrap())
         .machine(machine("m1"))

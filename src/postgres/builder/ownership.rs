@@ -46,6 +46,21 @@ impl PostgresLookupBuilder {
         self
     }
 
+    /// Lets the id of a row that was deleted be used again, as those of rooms with names are. Default:
+    /// an id is used once.
+    ///
+    /// With the setting, the [migration](crate::PostgresDirectory::migration) lets a row that is inserted
+    /// begin at the time in microseconds, which is above every epoch of the rows that had its id before,
+    /// with a release proof, so that its first owner serves at once. The epoch has to be a `bigint`.
+    /// [`migrate`](crate::PostgresDirectory::migrate) without the setting leaves the triggers with it in place;
+    /// the migration's text without it takes it away. Each id has to rest between a deletion and the next
+    /// row, for as long as [`reap`](crate::PostgresDirectory::reap) says. Switches
+    /// [`ownership`](Self::ownership) on.
+    pub fn reusable_ids(mut self) -> Self {
+        self.ownership_names().reusable_ids = true;
+        self
+    }
+
     /// The lookup that keeps ownership, and the same without; only the one, if it is a query of the
     /// application's own.
     #[cfg(feature = "doctor")]

@@ -57,6 +57,14 @@ pub(super) fn sql(table: &Table, ownership: &Ownership, channel: &Identifier) ->
     let sql = notifying(table, channel)
         .text("epochs_function", epoch_function(table))
         .text("epoch_literal", literal(ownership.epoch.name()))
+        .template(
+            "epochs_reused",
+            if ownership.reusable_ids {
+                sql_file!("migration/epochs_reused")
+            } else {
+                ""
+            },
+        )
         // Byte by byte: a type or a collation may call two ids equal that are two sessions.
         .template("id_text", r#"$.{id}::text COLLATE "C""#)
         .template("columns_sql", sql_file!("migration/columns"))

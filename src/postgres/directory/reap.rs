@@ -38,8 +38,8 @@ pub struct ReapedSession {
 /// How long it may take.
 const REAP: Duration = Duration::from_secs(30);
 
-/// A longer retention is cut to this: a hundred years, which the server can count back.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// A longer retention or lifetime is cut to this: a hundred years, which the server can count.
+pub(super) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl PostgresDirectory {
     /// Deletes sessions whose end or expiry is longer ago than `retention`, and the rows of
@@ -57,8 +57,20 @@ impl PostgresDirectory {
     /// the two columns, on that.
     ///
     /// A request for a session that was deleted is answered that it is unknown, no longer that it is
-    /// over. Its id must never be used again: epochs would begin anew, and a fencing token that was
-    /// written at a higher epoch would refuse the writes of the rightful owner.
+    /// over.
+    ///
+    /// # Ids that come again
+    /// An id must not be used again after its row was deleted, unless the table has
+    /// [`reusable_ids`](super::super::PostgresLookupBuilder::reusable_ids). Without them, the next row
+    /// begins at epoch 1: a fencing token that was written at a higher epoch refuses the writes of the
+    /// rightful owner. With them, epochs go on from the clock of the database.
+    ///
+    /// Either way the owner of the next row does not wait for that of the row before. So an id has to rest
+    /// from its end until it comes again for longer than twice the lease TTL (10 s by default), as for
+    /// the proof of a [new life](crate::SessionDirectory#contract). A `retention` of at least that is
+    /// enough; a row that is deleted by hand while its session lives rests from then on. A row that is
+    /// over and not deleted needs no rest: [`create`](crate::SessionDirectory::create) begins another life
+    /// of it, which waits if need be.
     ///
     /// # Errors
     /// Also [`Unavailable`](crate::LookupErrorKind::Unavailable): another table refers to one of the

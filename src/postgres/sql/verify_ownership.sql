@@ -17,6 +17,12 @@ UNION ALL (
     SELECT 'late', NULL, b.tgname::text FROM before AS b
     WHERE b.ours = {epoch_triggers} AND b.is_ours IS NOT TRUE ORDER BY b.tgname
 )
+UNION ALL
+SELECT 'not-reusable', {table_literal}, NULL
+WHERE {reusable_ids} AND EXISTS (
+    SELECT FROM pg_proc AS f
+    WHERE f.oid = to_regprocedure({epoch_function}) AND strpos(f.prosrc, 'are reusable only if') = 0
+)
 UNION ALL SELECT 'asynchronous', NULL, NULL WHERE current_setting('synchronous_commit') = 'off'
 UNION ALL
 SELECT CASE WHEN c.relpersistence = 'u' THEN 'unlogged' ELSE 'row-security' END, p.name, NULL

@@ -81,6 +81,7 @@ impl PostgresLookup {
                 .text("epoch_function", literal(&format!("{function}()")))
                 .text("epoch_triggers", EPOCH_TRIGGERS.len().to_string())
                 .text("missing_triggers", missing)
+                .text("reusable_ids", ownership.reusable_ids.to_string())
                 .text("written", words(&written));
             let sql = sql.fill(sql_file!("verify_ownership"));
             for row in connections.query(&sql, &[]).await? {
@@ -159,6 +160,11 @@ fn judge(
     warnings.push(match value(row, "about")? {
         "missing" => {
             let missing = format!("trigger {name:?} of {table}");
+            faults.push(PostgresFault::NotMigrated { missing });
+            return Ok(());
+        }
+        "not-reusable" => {
+            let missing = format!("trigger for reusable ids of {table}");
             faults.push(PostgresFault::NotMigrated { missing });
             return Ok(());
         }

@@ -27,7 +27,9 @@ impl Harness for Postgres {
     }
 
     async fn process(&self) -> PostgresDirectory {
-        let lookup = builder(&self.database).lost_after(self.lost_after);
+        let lookup = builder(&self.database)
+            .attributes([Self::ATTRIBUTE])
+            .lost_after(self.lost_after);
         lookup.build().unwrap().directory().unwrap()
     }
 
@@ -73,7 +75,9 @@ impl Harness for Postgres {
         self.database
             .execute(&format!(
                 "UPDATE ownership_machines SET beat_at = beat_at - interval '{seconds} s',
-                 steady_since = steady_since - interval '{seconds} s'"
+                 steady_since = steady_since - interval '{seconds} s';
+                 UPDATE preview_sessions SET expires_at = expires_at - interval '{seconds} s',
+                 ended_at = ended_at - interval '{seconds} s'"
             ))
             .await;
     }

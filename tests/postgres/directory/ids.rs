@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use tower_ownership::{
-    CachePolicy, OnUnassigned, PostgresLookup, Query, SessionId, SessionLookup as _,
+    CachePolicy, OnUnassigned, PostgresLookup, Query, SessionDirectory as _, SessionId,
+    SessionLookup as _,
+    directory::EndIf,
     doctor::Doctor,
     explain::Finding,
     ownership::FeedState,
@@ -160,7 +162,7 @@ async fn a_session_of_any_id_is_claimed_served_moved_and_ended() {
         })
         .await;
 
-        let ended = m1.directory.end(&second).await.unwrap();
+        let ended = m1.directory.end(second.clone(), EndIf::Any).await.unwrap();
         assert_eq!(ended, Some(1), "{}", kind.sql);
         until_async("the end is told", async || {
             m1.answer(second.clone()).await == "session-over"
@@ -202,7 +204,10 @@ async fn an_id_that_the_column_cannot_hold_is_unknown_without_a_query() {
             kind.sql
         );
         assert_eq!(process.lookup.session(id.clone()).await.unwrap(), None);
-        assert_eq!(process.directory.end(&id).await.unwrap(), None);
+        assert_eq!(
+            process.directory.end(id.clone(), EndIf::Any).await.unwrap(),
+            None
+        );
         let after = database.statements_with("preview_sessions");
         assert_eq!(after, before, "{}", kind.sql);
     }

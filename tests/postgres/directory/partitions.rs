@@ -11,7 +11,7 @@ use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
 
 /// The incident's table, partitioned so.
-async fn partitioned(by: &str, partitions: &str) -> Database {
+pub(super) async fn partitioned(by: &str, partitions: &str) -> Database {
     let database = Database::fresh().await;
     database.incident_table().await;
     database

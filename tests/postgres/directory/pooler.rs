@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use tower_ownership::{
-    CachePolicy, NodeState, OwnerStatus, PostgresLookup, SessionId,
+    CachePolicy, NodeState, OwnerStatus, PostgresLookup, SessionDirectory as _, SessionId,
+    directory::EndIf,
     postgres::{PostgresLookupBuilder, SessionFilter},
 };
 
@@ -82,7 +83,10 @@ async fn lives(database: Database, fleet: PostgresLookupBuilder) {
     assert_eq!(m2.directory.machines().await.unwrap().len(), 3);
     assert_eq!(m2.claim(lost).await.epoch(), Some(2));
     assert_eq!(
-        m2.directory.end(&SessionId::new(lost)).await.unwrap(),
+        m2.directory
+            .end(SessionId::new(lost), EndIf::Any)
+            .await
+            .unwrap(),
         Some(2)
     );
     m2.directory.reap(Duration::ZERO, 10).await.unwrap();

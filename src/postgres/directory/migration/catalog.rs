@@ -80,7 +80,18 @@ impl PostgresDirectory {
             });
         }
         let (function_, body) = (epoch_function(table), epochs_body(&sql));
-        if !self.runs(&function_, &body, &EPOCH_TRIGGERS).await? {
+        let mut runs = self.runs(&function_, &body, &EPOCH_TRIGGERS).await?;
+        if !runs && !ownership.reusable_ids {
+            // A command or a machine that was not told of the setting does not take it away: epochs
+            // would fall.
+            let reusable = Ownership {
+                reusable_ids: true,
+                ..ownership.clone()
+            };
+            let body = epochs_body(&super::sql(table, &reusable, channel));
+            runs = self.runs(&function_, &body, &EPOCH_TRIGGERS).await?;
+        }
+        if !runs {
             steps.push(Step {
                 what: "triggers that raise epochs",
                 sql: sql.document(sql_file!("migration/epochs")),

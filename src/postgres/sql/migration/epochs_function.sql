@@ -1,6 +1,6 @@
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        -- An UPDATE that moves a row to another partition arrives here, so the epoch may be that of
+{epochs_reused}        -- An UPDATE that moves a row to another partition arrives here, so the epoch may be that of
         -- a row which lives on. It may be higher than it has to be, never lower.
         IF NEW.{epoch_of} <> '' AND NEW.{epoch_of} COLLATE "C" IS DISTINCT FROM NEW.{owner}::text COLLATE "C" THEN
             NEW.{epoch} := NEW.{epoch} + 1;
