@@ -43,7 +43,7 @@ use axum_core::{
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header, request::Parts};
 
-use crate::{Owned, RenderContext, SessionAbsent};
+use crate::{Owned, RenderContext, SessionAbsent, ownership::Registrar};
 
 /// The handler takes [`Owned`], and the request's extensions hold none.
 ///
@@ -93,6 +93,32 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Owned {
 
     async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
         Ok(head.extensions.get::<Self>().cloned())
+    }
+}
+
+/// The handler takes [`Registrar`], and the request's extensions hold none: 500, in plain text.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "the request's extensions hold no `Registrar`: build the `OwnershipLayer` around this route with \
+     `directory(…)` and `insert_registrar()`"
+)]
+#[non_exhaustive]
+pub struct RegistrarRejection;
+
+impl IntoResponse for RegistrarRejection {
+    fn into_response(self) -> Response {
+        let text = "The handler takes `Registrar`, and there is no `OwnershipLayer` around its route that \
+                    was built with `insert_registrar()`.\n";
+        plain(StatusCode::INTERNAL_SERVER_ERROR, text).map(Body::from)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Registrar {
+    type Rejection = RegistrarRejection;
+
+    async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, RegistrarRejection> {
+        let registrar = head.extensions.get::<Self>().cloned();
+        registrar.ok_or(RegistrarRejection)
     }
 }
 

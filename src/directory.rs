@@ -137,10 +137,6 @@ impl<D: SessionDirectory> SessionDirectory for Arc<D> {
 type BoxWrite<T> = Pin<Box<dyn Future<Output = Result<T, LookupError>> + Send>>;
 
 /// The object-safe twin of [`SessionDirectory`].
-#[allow(
-    dead_code,
-    reason = "the layer only claims; what creates sessions calls the rest"
-)]
 trait Erased: Send + Sync {
     fn claim(self: Arc<Self>, seen: Session, machine: MachineId) -> BoxWrite<Option<Session>>;
     fn create(self: Arc<Self>, new: NewSession, machine: MachineId) -> BoxWrite<Created>;
@@ -182,10 +178,6 @@ impl<D: SessionDirectory> Erased for D {
 #[derive(Clone)]
 pub(crate) struct DynDirectory(Arc<dyn Erased>);
 
-#[allow(
-    dead_code,
-    reason = "the layer only claims; what creates sessions calls the rest"
-)]
 impl DynDirectory {
     pub(crate) fn new(directory: impl SessionDirectory) -> Self {
         Self(Arc::new(directory))

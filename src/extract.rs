@@ -5,6 +5,7 @@
 //! read it in each of the ways, so a request can be refused that a lenient application would have
 //! understood, and none is served by the wrong machine.
 
+mod born;
 mod cookie;
 mod first_of;
 mod header;
@@ -21,6 +22,7 @@ use http::request::Parts;
 
 use crate::{MalformedSession, SessionId};
 
+pub use born::{ExtractNewSession, Location, ResponseHeader, SetCookie};
 pub use cookie::Cookie;
 pub use first_of::FirstOf;
 pub use header::Header;

@@ -280,15 +280,17 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_but_of_a_failed_lookup_is_a_finding_of_the_same_name() {
+    fn each_refusal_but_of_the_directory_is_a_finding_of_the_same_name() {
         for code in RejectionCode::ALL {
-            let of_a_lookup = matches!(
+            let of_the_directory = matches!(
                 code,
-                RejectionCode::LookupUnavailable | RejectionCode::DirectoryCorrupt
+                RejectionCode::LookupUnavailable
+                    | RejectionCode::DirectoryCorrupt
+                    | RejectionCode::SessionUnregistered
             );
             assert_eq!(
                 Finding::named(code.as_str()).is_none(),
-                of_a_lookup,
+                of_the_directory,
                 "{code:?}"
             );
         }

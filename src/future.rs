@@ -20,9 +20,12 @@ use crate::{
     policy::{Act, Policy, Question},
 };
 
+mod held;
 mod passed;
 
-use passed::{Passed, Served, asks_for_answer};
+use held::Held;
+pub(crate) use passed::Passed;
+use passed::{Served, asks_for_answer};
 
 pin_project! {
     /// The response of [`Ownership`](crate::Ownership).
@@ -31,16 +34,18 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S: Service<Request<B>>, B> {
         #[pin]
-        state: State<S, S::Future, B>,
+        state: State<S, S::Future, S::Response, B>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<S, F, B> {
+    enum State<S, F, T, B> {
         // Boxed, since it is large: a request that needs no lookup should not have to move it.
         Waits { waiting: Option<Box<Waiting<S, B>>> },
         Pass { #[pin] inner: F, passed: Option<Passed> },
+        // What the response tells is being written.
+        Holds { held: Option<Box<Held<T>>> },
         Answer { response: Option<Response<Bytes>> },
     }
 }
@@ -58,8 +63,7 @@ struct Waiting<S, B> {
 
 impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
     /// Passes on what the inner service answers to a request for no session.
-    pub(crate) fn pass(inner: S::Future, policy: &Arc<Policy>) -> Self {
-        let passed = Passed::without_session(policy);
+    pub(crate) fn pass(inner: S::Future, passed: Option<Passed>) -> Self {
         Self {
             state: State::Pass { inner, passed },
         }
@@ -121,12 +125,13 @@ fn serve<S: Service<Request<B>>, B>(
     policy: &Arc<Policy>,
     owned: Owned,
     span: RequestSpan,
-) -> State<S, S::Future, B> {
+) -> State<S, S::Future, S::Response, B> {
     let served = Served {
         policy: Arc::clone(policy),
         session: owned.id().clone(),
         context: RenderContext::of(&head),
         span,
+        ends_at: owned.epoch().filter(|_| policy.births.ends(&head)),
     };
     // Entered before the last look: the span's subscriber may block, too.
     let entered = served.span.get().map(|span| span.enter());
@@ -137,6 +142,7 @@ fn serve<S: Service<Request<B>>, B>(
             response: Some(response),
         };
     }
+    policy.tell_registrar(&mut head);
     if policy.tells_owned {
         head.extensions.insert(owned);
     }
@@ -148,27 +154,31 @@ fn serve<S: Service<Request<B>>, B>(
     }
 }
 
-/// What becomes of the application's answer: itself, unless it asks for one of the layer's.
+/// What becomes of the application's answer: itself, unless it asks for one of the layer's, or tells
+/// of a session that has to be written first.
 #[allow(
     clippy::inline_always,
     reason = "called in a span and out of it; as a call it would copy every response once more"
 )]
 #[inline(always)]
-fn answered<R, E>(
-    polled: Poll<Result<Response<R>, E>>,
+fn answered<R>(
+    response: Response<R>,
     passed: &mut Option<Passed>,
-) -> Poll<Result<Response<ResponseBody<R>>, E>> {
-    let response = ready!(polled)?;
+) -> Result<Response<ResponseBody<R>>, Box<Held<Response<R>>>> {
     let asked = response.extensions();
     let ours = if asks_for_answer(asked) {
         passed.take().and_then(|passed| passed.answer(asked))
     } else {
         None
     };
-    Poll::Ready(Ok(match ours {
-        Some(answer) => answer.map(ResponseBody::ours),
-        None => response.map(ResponseBody::inner),
-    }))
+    match (
+        ours,
+        passed.take_if(|passed| passed.policy().births.are_looked_for()),
+    ) {
+        (Some(answer), _) => Ok(answer.map(ResponseBody::ours)),
+        (None, None) => Ok(response.map(ResponseBody::inner)),
+        (None, Some(passed)) => Held::if_it_has_to(response, passed),
+    }
 }
 
 impl<S, B, R> Future for ResponseFuture<S, B>
@@ -216,13 +226,27 @@ where
                     }
                 }
                 StateProj::Pass { inner, passed } => {
-                    return match passed.as_ref().and_then(Passed::span) {
-                        None => answered(inner.poll(cx), passed),
-                        Some(span) => {
-                            let polled = span.in_scope(|| inner.poll(cx));
-                            answered(polled, passed)
-                        }
+                    let polled = match passed.as_ref().and_then(Passed::span) {
+                        None => inner.poll(cx),
+                        Some(span) => span.in_scope(|| inner.poll(cx)),
                     };
+                    match answered(ready!(polled)?, passed) {
+                        Ok(response) => return Poll::Ready(Ok(response)),
+                        Err(held) => State::Holds { held: Some(held) },
+                    }
+                }
+                StateProj::Holds { held } => {
+                    let Some(holds) = held else {
+                        return Poll::Pending;
+                    };
+                    let ours = ready!(holds.writing.as_mut().poll(cx));
+                    let Some(holds) = held.take() else {
+                        return Poll::Pending;
+                    };
+                    return Poll::Ready(Ok(match ours {
+                        Some(answer) => answer.map(ResponseBody::ours),
+                        None => holds.response.map(ResponseBody::inner),
+                    }));
                 }
                 StateProj::Answer { response } => {
                     // A future that was ready may not be polled again; one that is says nothing.
@@ -242,6 +266,7 @@ impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {
         f.write_str(match &self.state {
             State::Waits { .. } => "ResponseFuture::Waits",
             State::Pass { .. } => "ResponseFuture::Pass",
+            State::Holds { .. } => "ResponseFuture::Holds",
             State::Answer { .. } => "ResponseFuture::Answer",
         })
     }

@@ -6,7 +6,7 @@ use tower_layer::Layer;
 
 use crate::{
     CacheHandle, MachineId, Node, Ownership, SessionLookup, directory::lookup::DynLookup,
-    policy::Policy,
+    ownership::Registrar, policy::Policy,
 };
 
 mod builder;
@@ -50,6 +50,13 @@ impl OwnershipLayer {
     #[must_use]
     pub fn cache(&self) -> CacheHandle {
         CacheHandle::new(&self.policy.sessions)
+    }
+
+    /// Registers sessions that are born on this machine; `None` if the layer was built without a
+    /// [directory](OwnershipLayerBuilder::directory).
+    #[must_use]
+    pub fn registrar(&self) -> Option<Registrar> {
+        self.policy.births.registrar.clone()
     }
 
     /// The node that the layer is part of: this process as a member of its fleet.

@@ -15,14 +15,16 @@ use crate::{
     decision::{Decision, Known, Local, Lookup, decide},
     meter,
     observe::{RequestSpan, Say, Searches, Warnings},
-    ownership::{Lease, Sessions},
+    ownership::{Lease, Sessions, SlidingExpiry},
 };
 
+mod births;
 mod confirm;
 mod refuse;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use births::Births;
 use refuse::finish;
 
 /// Says whether this request may come near this session.
@@ -34,6 +36,8 @@ pub(crate) struct Policy {
     pub(crate) extract: Box<dyn ExtractSession>,
     pub(crate) searches: Searches,
     pub(crate) ids: SessionIds,
+    pub(crate) births: Births,
+    pub(crate) sliding: Option<SlidingExpiry>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) guard: Option<Box<Guard>>,
     /// Which requests may claim a session without an owner, and take one over from a lost owner.
@@ -131,6 +135,7 @@ impl Policy {
             ..self.saw(Verdict::Pass)
         };
         let (read_at, cache_status, waited) = (found.asked_at, found.cache_status, found.waited);
+        let age = found.age;
         let node = &self.sessions.node;
         let lease = |session: &_, read_at, cache_status| node.lease(session, read_at, cache_status);
         let decision = self.decide(head, question, found, lease);
@@ -138,6 +143,9 @@ impl Policy {
         let seen = Observed { verdict, ..seen };
         match decision {
             Decision::Serve { session } => {
+                if let (Some(sliding), Some(registrar)) = (&self.sliding, &self.births.registrar) {
+                    sliding.passed(&self.sessions, registrar, &session, age);
+                }
                 self.tell(&seen.of(&session), span);
                 Act::Pass(Owned::new(session, read_at, cache_status, &self.sessions))
             }

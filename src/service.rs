@@ -12,6 +12,7 @@ use tower_service::Service;
 use crate::{
     RenderContext, ResponseBody, ResponseFuture,
     cache::Pending,
+    future::Passed,
     observe::RequestSpan,
     policy::{Act, Policy, Question},
 };
@@ -53,7 +54,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let question = match self.policy.question(&head) {
             Ok(Some(question)) => question,
             Ok(None) if self.policy.searches.are_required => {
@@ -61,8 +62,10 @@ where
             }
             Ok(None) => {
                 self.policy.pass_without_session(&head);
+                let passed = Passed::without_session(&self.policy, &head);
+                self.policy.tell_registrar(&mut head);
                 let inner = self.inner.call(Request::from_parts(head, body));
-                return ResponseFuture::pass(inner, &self.policy);
+                return ResponseFuture::pass(inner, passed);
             }
             Err(malformed) => {
                 return ResponseFuture::answer(self.policy.malformed(&head, malformed));

@@ -9,7 +9,7 @@ use futures_util::{
 };
 
 use super::{Cache, CacheStatus, Found, reached::LastReached, single_flight::about};
-use crate::{LookupError, MachineId, Session, SessionId};
+use crate::{LookupError, MachineId, Refresh, Session, SessionId};
 
 /// What is remembered of a session, whether or not it may still be used.
 #[derive(Debug)]
@@ -104,6 +104,11 @@ impl Cache {
     /// When the directory was last reached.
     pub(crate) fn last_reached(&self) -> LastReached {
         self.reached.last(self.clock.now())
+    }
+
+    /// Runs work in the background where the lookup can.
+    pub(crate) fn spawn(&self, work: Refresh) {
+        self.lookup.spawn(work);
     }
 
     /// This machine.

@@ -626,16 +626,17 @@ fn a_refresh_that_is_not_run_takes_no_lookups_turn() {
 
 #[test]
 fn made_up_ids_push_out_each_other_and_nothing_else() {
+    // Less than half of the room: the table's shards do not fill evenly.
     let rig = Rig::with_capacity(CachePolicy::new(), 800);
-    for n in 0..500 {
+    for n in 0..300 {
         rig.learn(&id(n), owned_by(n, "me"));
     }
     for n in 10_000..20_000 {
         rig.learn(&id(n), Ok(None));
     }
     assert_eq!(
-        (0..500).filter(|n| rig.fresh(&id(*n)).is_some()).count(),
-        500
+        (0..300).filter(|n| rig.fresh(&id(*n)).is_some()).count(),
+        300
     );
     assert!(
         rig.cache.unknown.len() <= 100,

@@ -261,8 +261,9 @@ impl DynLookup {
     }
 }
 
-/// The reading of a session again before what is known of it is too old; see
-/// [`SessionLookup::spawn`]. It ends within the layer's lookup timeout. Dropped, it did nothing.
+/// Work in the background for a session: reading it again before what is known of it is too old, or
+/// putting off its expiry; see [`SessionLookup::spawn`]. It ends within the layer's lookup timeout.
+/// Dropped, it did nothing.
 #[must_use = "futures do nothing unless polled"]
 pub struct Refresh(Pin<Box<dyn Future<Output = ()> + Send>>);
 

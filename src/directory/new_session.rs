@@ -67,6 +67,12 @@ impl NewSession {
     }
 }
 
+impl From<SessionId> for NewSession {
+    fn from(id: SessionId) -> Self {
+        Self::new(id)
+    }
+}
+
 /// What came of an attempt to [create](crate::SessionDirectory::create) a session.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(

@@ -39,8 +39,21 @@ impl Cookie {
         Ok(Self { name: name.into() })
     }
 
-    fn is_named(&self, name: &[u8]) -> bool {
-        *percent_decoded(name) == *self.name.as_bytes()
+    /// The value in `name=value`, if that is the name.
+    fn value<'a>(&self, cookie: &'a [u8]) -> Option<&'a [u8]> {
+        // A cookie without `=` has no name, says RFC 6265bis.
+        let at = cookie.iter().position(|&byte| byte == b'=')?;
+        let (name, value) = (cookie.get(..at)?, cookie.get(at + 1..)?);
+        let is_named = *percent_decoded(name.trim_ascii()) == *self.name.as_bytes();
+        is_named.then(|| value.trim_ascii())
+    }
+
+    /// The id that a response gives out in `name=value`, unless the value is empty.
+    pub(super) fn given_out(&self, cookie: &[u8]) -> Result<Option<SessionId>, MalformedSession> {
+        match self.value(cookie) {
+            None | Some(b"" | b"\"\"") => Ok(None),
+            Some(value) => id_of(value).map(Some),
+        }
     }
 }
 
@@ -49,13 +62,8 @@ impl ExtractSession for Cookie {
         let mut agreed = Agreement::default();
         for line in head.headers.get_all(header::COOKIE) {
             for cookie in line.as_bytes().split(|&byte| byte == b';') {
-                let mut halves = cookie.splitn(2, |&byte| byte == b'=');
-                // A cookie without `=` has no name, says RFC 6265bis.
-                let (Some(name), Some(value)) = (halves.next(), halves.next()) else {
-                    continue;
-                };
-                if self.is_named(name.trim_ascii()) {
-                    agreed.note(id_of(value.trim_ascii())?)?;
+                if let Some(value) = self.value(cookie) {
+                    agreed.note(id_of(value)?)?;
                 }
             }
         }

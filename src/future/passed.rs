@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Extensions, Response};
+use http::{Extensions, Response, request::Parts};
 use tracing::Span;
 
 #[cfg(feature = "axum")]
@@ -11,20 +11,21 @@ use crate::axum::OwnedRejection;
 use crate::{RenderContext, SessionAbsent, SessionId, observe::RequestSpan, policy::Policy};
 
 /// What it takes to answer in the application's place, should its response ask for that.
-pub(super) enum Passed {
+pub(crate) enum Passed {
     Served(Served),
     /// The request names no session. A handler that needs one says so in its response: to tell it
     /// beforehand, in the request's extensions, would cost every request an allocation.
-    #[cfg(feature = "axum")]
-    WithoutSession(Arc<Policy>),
+    WithoutSession(Arc<Policy>, RenderContext),
 }
 
 /// A request for a session of this machine.
-pub(super) struct Served {
+pub(crate) struct Served {
     pub(super) policy: Arc<Policy>,
     pub(super) session: SessionId,
     pub(super) context: RenderContext,
     pub(super) span: RequestSpan,
+    /// The epoch at which the session ends if the response is a 2xx.
+    pub(super) ends_at: Option<u64>,
 }
 
 /// Whether the extensions of the application's response may ask for the layer's answer.
@@ -38,26 +39,42 @@ pub(super) fn asks_for_answer(asked: &Extensions) -> bool {
 }
 
 impl Passed {
-    /// A request that names no session. `None` without the feature `axum`: then no response can ask
-    /// for the layer's answer, and the reference count, which all cores share, is left alone.
-    #[allow(
-        clippy::unnecessary_wraps,
-        unused_variables,
-        reason = "what is used differs with the feature"
-    )]
-    pub(super) fn without_session(policy: &Arc<Policy>) -> Option<Self> {
-        #[cfg(feature = "axum")]
-        let passed = Some(Self::WithoutSession(Arc::clone(policy)));
-        #[cfg(not(feature = "axum"))]
-        let passed = None;
-        passed
+    /// A request that names no session. `None` where no response can ask for the layer's answer: then
+    /// the reference count, which all cores share, is left alone.
+    pub(crate) fn without_session(policy: &Arc<Policy>, head: &Parts) -> Option<Self> {
+        if !cfg!(feature = "axum") && !policy.births.are_looked_for() {
+            return None;
+        }
+        let context = RenderContext::of(head);
+        Some(Self::WithoutSession(Arc::clone(policy), context))
+    }
+
+    pub(super) fn policy(&self) -> &Arc<Policy> {
+        match self {
+            Self::Served(served) => &served.policy,
+            Self::WithoutSession(policy, _) => policy,
+        }
+    }
+
+    pub(super) fn context(&self) -> RenderContext {
+        match self {
+            Self::Served(served) => served.context,
+            Self::WithoutSession(_, context) => *context,
+        }
+    }
+
+    /// The session that the request was for.
+    pub(super) fn session(&self) -> Option<&SessionId> {
+        match self {
+            Self::Served(served) => Some(&served.session),
+            Self::WithoutSession(..) => None,
+        }
     }
 
     pub(super) fn span(&self) -> Option<&Span> {
         match self {
             Self::Served(served) => served.span.get(),
-            #[cfg(feature = "axum")]
-            Self::WithoutSession(_) => None,
+            Self::WithoutSession(..) => None,
         }
     }
 
@@ -68,7 +85,7 @@ impl Passed {
         if let Some(rejection) = asked.get::<OwnedRejection>() {
             return Some(match self {
                 Self::Served(served) => served.policy.not_told(rejection.context()),
-                Self::WithoutSession(policy) => policy.missing(rejection.context()),
+                Self::WithoutSession(policy, _) => policy.missing(rejection.context()),
             });
         }
         match self {
@@ -78,11 +95,11 @@ impl Passed {
                     session,
                     context,
                     span,
+                    ..
                 } = served;
                 policy.absent(&session, &span, context)
             }),
-            #[cfg(feature = "axum")]
-            Self::WithoutSession(_) => None,
+            Self::WithoutSession(..) => None,
         }
     }
 }

@@ -2,16 +2,17 @@
 
 use std::{fmt, time::Duration};
 
-use http::request::Parts;
+use http::{request::Parts, response};
 
 use super::OwnershipLayer;
 use crate::{
     CachePolicy, ExtractSession, MachineIdentity, Node, Observe, OnLostOwner, OnUnassigned, Render,
     Replay, Session, SessionDirectory,
     claim::Rule,
-    directory::{DynDirectory, lookup::DynLookup},
+    directory::{DynDirectory, NewSession, lookup::DynLookup},
+    extract::ExtractNewSession,
     observe::Searches,
-    policy::Guard,
+    policy::{Births, Guard},
 };
 
 mod build;
@@ -37,6 +38,8 @@ pub struct OwnershipLayerBuilder {
     render: Option<Box<dyn Render>>,
     expose_internals: bool,
     searches: Searches,
+    births: Births,
+    sliding: Option<Duration>,
     observe: Option<Box<dyn Observe>>,
     warn_interval: Duration,
 }
@@ -62,6 +65,8 @@ impl OwnershipLayerBuilder {
             render: None,
             expose_internals: false,
             searches: Searches::default(),
+            births: Births::default(),
+            sliding: None,
             observe: None,
             warn_interval: OwnershipLayer::DEFAULT_WARN_INTERVAL,
         }
@@ -83,6 +88,74 @@ impl OwnershipLayerBuilder {
     /// [`Owned`](crate::Owned).
     pub fn requires_session(mut self) -> Self {
         self.searches.are_required = true;
+        self
+    }
+
+    /// Registers sessions that the application creates in its responses, and ends those that it ends.
+    /// May be called several times, for several places. Needs a
+    /// [directory](Self::directory).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_ownership::{
+    ///     FlyReplay, Header, MachineId, MemoryDirectory, OwnershipLayer, extract::ResponseHeader,
+    /// };
+    ///
+    /// let sessions = MemoryDirectory::new();
+    /// let layer = OwnershipLayer::builder(sessions.clone())
+    ///     .directory(sessions)
+    ///     .session(Header::mcp_session_id())
+    ///     .registers(ResponseHeader::mcp_session_id())
+    ///     .registers_with(|new, _head| new.lifetime(Duration::from_secs(24 * 60 * 60)))
+    ///     .machine("56837ddda10348".parse::<MachineId>()?)
+    ///     .replay(FlyReplay::new())
+    ///     .build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// - A response that gives out an id is held back until the directory names this machine as the owner,
+    ///   at most the [lookup timeout](Self::lookup_timeout). So no other machine is asked for a session that
+    ///   the directory does not know.
+    /// - If that fails, the client gets 503 `session-unregistered` in its place, and no id. The application
+    ///   then holds a session that no client knows.
+    /// - An id of a session that lives already is fine if it is this machine's, which the application may
+    ///   tell of twice, and a failure if it is another machine's.
+    /// - A `DELETE` of the session itself that is answered with 2xx ends it, if this machine still owns it
+    ///   at the same epoch; what counts as one says the place. That the end could not be written is said at
+    ///   WARN, and the client gets its answer.
+    pub fn registers(mut self, place: impl ExtractNewSession) -> Self {
+        self.births.places.push(Box::new(place));
+        self
+    }
+
+    /// Completes what is [registered](Self::registers) of a session: its lifetime, address, attributes. By
+    /// default it has none of its own.
+    pub fn registers_with(
+        mut self,
+        complete: impl Fn(NewSession, &response::Parts) -> NewSession + Send + Sync + 'static,
+    ) -> Self {
+        self.births.complete = Some(Box::new(complete));
+        self
+    }
+
+    /// Lets a session that has an expiry live for `lifetime` after each request that this machine serves.
+    /// Needs a [directory](Self::directory). By default the layer leaves expiries alone.
+    ///
+    /// The expiry is put off in the background, at most once per tenth of the lifetime for a session, and
+    /// only while less than nine tenths are left. So a session may expire up to a tenth early after its
+    /// last request. A write that fails is said at WARN, and tried again after that time. The background
+    /// is that of the [lookup](crate::SessionLookup::spawn), which for `lookup_fn` and other lookups of
+    /// your own has to be said.
+    pub fn sliding_expiry(mut self, lifetime: Duration) -> Self {
+        self.sliding = Some(lifetime);
+        self
+    }
+
+    /// Puts a [`Registrar`](crate::ownership::Registrar) into the extensions of requests that pass, for
+    /// handlers that create sessions. Off by default, since it costs requests that name no session an
+    /// allocation. Needs a [directory](Self::directory).
+    pub fn insert_registrar(mut self) -> Self {
+        self.births.tells_registrar = true;
         self
     }
 

@@ -101,13 +101,22 @@ impl Policy {
         span: &RequestSpan,
         context: RenderContext,
     ) -> Response<Bytes> {
+        self.tell_of_refusal(&rejection, seen, span);
+        self.write(rejection, seen.session, seen.owner, context)
+    }
+
+    pub(super) fn tell_of_refusal(
+        &self,
+        rejection: &Rejection,
+        seen: &Observed<'_>,
+        span: &RequestSpan,
+    ) {
         let refused = Observed {
             verdict: Verdict::Reject(rejection.code()),
             detail: Some(rejection.detail()),
             ..*seen
         };
         self.tell(&refused, span);
-        self.write(rejection, seen.session, seen.owner, context)
     }
 
     /// Writes a refusal, without an event.

@@ -264,6 +264,27 @@ codes! {
             "If you think it should have, ask the person who gave you access.",
         ),
     }
+    /// The application created a session, and the directory could not be told of it.
+    /// <span id="session-unregistered"></span>
+    ///
+    /// `session-unregistered`, 503 with `Retry-After`. The response that would have told the client the
+    /// session's id was held back, since no other machine could have found the session. Create another
+    /// one.
+    SessionUnregistered {
+        name: "session-unregistered",
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        retry_after: SOON,
+        grpc: Grpc::Unavailable,
+        operator: true,
+        title: "The new session could not be registered",
+        detail: "A session was created, and the session directory could not be told which machine holds it.",
+        page: Page::passing(
+            "That didn’t start",
+            "What you asked for could not be started just now.",
+            "You can leave this page open: it will try again by itself.",
+            "Please go back and try again.",
+        ),
+    }
     /// The session has no owner yet, or is being created.
     /// <span id="session-starting"></span>
     ///

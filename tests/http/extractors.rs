@@ -195,3 +195,30 @@ async fn an_absent_session_is_not_found_where_no_layer_answers_for_it() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_handler_takes_the_registrar() {
+    async fn create(registrar: tower_ownership::ownership::Registrar) -> String {
+        let id: tower_ownership::SessionId = uuid::Uuid::new_v4().into();
+        let owned = registrar.register(id).await.unwrap();
+        format!("registered {:?}", owned.epoch())
+    }
+    let sessions = owned_by(ME);
+    let layer = tower_ownership::OwnershipLayer::builder(sessions.clone())
+        .directory(sessions)
+        .session(PathSegment::after("/session").unwrap())
+        .machine(machine(ME))
+        .replay(FlyReplay::new());
+    let router = |layer: OwnershipLayerBuilder| {
+        let routes = Router::new().route("/rooms", on_get(create));
+        routes.layer(layer.build().unwrap())
+    };
+    let answer = ask_router(router(layer.insert_registrar()), "/rooms").await;
+    assert_eq!(answer.text, "registered Some(1)");
+    let answer = ask_router(router(builder()), "/rooms").await;
+    is_mistake(
+        &answer,
+        "The handler takes `Registrar`, and there is no `OwnershipLayer` around its route that was \
+         built with `insert_registrar()`.\n",
+    );
+}

@@ -18,6 +18,7 @@
 mod support;
 
 mod allocations;
+mod births;
 mod cancellation;
 #[cfg(feature = "testing")]
 mod conformance;

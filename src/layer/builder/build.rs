@@ -4,8 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use super::OwnershipLayerBuilder;
 use crate::{
-    DefaultRenderer, Node, OwnershipLayer, cache::CachePart, clock::Clock, detect,
-    layer::BuildError, meter, observe::Warnings, ownership::Sessions, policy::Policy,
+    DefaultRenderer, Node, OwnershipLayer,
+    cache::CachePart,
+    clock::Clock,
+    detect,
+    layer::BuildError,
+    meter,
+    observe::Warnings,
+    ownership::{Registrar, Sessions, SlidingExpiry},
+    policy::Policy,
 };
 
 impl OwnershipLayerBuilder {
@@ -52,6 +59,11 @@ impl OwnershipLayerBuilder {
         if self.require_membership {
             node.await_membership();
         }
+        let mut births = self.births;
+        let writes = births.are_looked_for() || births.tells_registrar || self.sliding.is_some();
+        if self.directory.is_none() && writes {
+            return Err(BuildError::NoDirectory);
+        }
         let ids = self.lookup.session_ids();
         let part = CachePart {
             lookup: self.lookup,
@@ -59,12 +71,18 @@ impl OwnershipLayerBuilder {
             freshness: self.freshness,
             capacity: self.capacity,
         };
+        let directory = self.directory.clone();
+        let sessions = Sessions::new(node, part, self.directory);
+        births.registrar =
+            directory.map(|directory| Registrar::new(Arc::clone(&sessions), directory));
         let policy = Policy {
             machine,
-            sessions: Sessions::new(node, part, self.directory),
+            sessions,
             extract: self.extract.ok_or(BuildError::NoSession)?,
             searches: self.searches,
             ids,
+            births,
+            sliding: self.sliding.map(SlidingExpiry::new),
             guard: self.guard,
             claims: self.claims,
             takes_over: self.takes_over,
