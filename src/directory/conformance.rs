@@ -25,7 +25,7 @@
 //!         self.0.another_process()
 //!     }
 //!
-//!     async fn create(&self, id: SessionId, owner: Option<MachineId>) {
+//!     async fn create(&self, id: &SessionId, owner: Option<MachineId>) {
 //!         self.0.add(id, owner);
 //!     }
 //!
