@@ -10,6 +10,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use crate::UntilLost;
+
 pin_project! {
     /// The body of a response: the inner service's, or a small one of ours.
     pub struct ResponseBody<B> {
@@ -22,6 +24,7 @@ pin_project! {
     #[project = BodyKindProj]
     enum BodyKind<B> {
         Inner { #[pin] body: B },
+        Stream { #[pin] body: UntilLost<B> },
         Ours { bytes: Bytes },
     }
 }
@@ -30,6 +33,13 @@ impl<B> ResponseBody<B> {
     pub(crate) fn inner(body: B) -> Self {
         Self {
             kind: BodyKind::Inner { body },
+        }
+    }
+
+    /// A stream of the inner service's, which ends when its session is lost.
+    pub(crate) fn stream(body: UntilLost<B>) -> Self {
+        Self {
+            kind: BodyKind::Stream { body },
         }
     }
 
@@ -54,6 +64,7 @@ where
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         match self.project().kind.project() {
             BodyKindProj::Inner { body } => body.poll_frame(cx),
+            BodyKindProj::Stream { body } => body.poll_frame(cx),
             BodyKindProj::Ours { bytes } if bytes.is_empty() => Poll::Ready(None),
             BodyKindProj::Ours { bytes } => {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes).into()))))
@@ -64,6 +75,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             BodyKind::Inner { body } => body.is_end_stream(),
+            BodyKind::Stream { body } => body.is_end_stream(),
             BodyKind::Ours { bytes } => bytes.is_empty(),
         }
     }
@@ -71,6 +83,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             BodyKind::Inner { body } => body.size_hint(),
+            BodyKind::Stream { body } => body.size_hint(),
             BodyKind::Ours { bytes } => SizeHint::with_exact(bytes.len() as u64),
         }
     }
@@ -86,6 +99,7 @@ impl<B> fmt::Debug for ResponseBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.kind {
             BodyKind::Inner { .. } => "ResponseBody::Inner",
+            BodyKind::Stream { .. } => "ResponseBody::Stream",
             BodyKind::Ours { .. } => "ResponseBody::Ours",
         })
     }

@@ -22,10 +22,12 @@ use crate::{
 
 mod held;
 mod passed;
+mod streamed;
 
 use held::Held;
 pub(crate) use passed::Passed;
 use passed::{Served, asks_for_answer};
+use streamed::delivered;
 
 pin_project! {
     /// The response of [`Ownership`](crate::Ownership).
@@ -131,6 +133,7 @@ fn serve<S: Service<Request<B>>, B>(
         session: owned.id().clone(),
         context: RenderContext::of(&head),
         span,
+        watched: policy.ends_streams.then(|| owned.clone()),
         ends_at: owned.epoch().filter(|_| policy.births.ends(&head)),
     };
     // Entered before the last look: the span's subscriber may block, too.
@@ -176,7 +179,10 @@ fn answered<R>(
         passed.take_if(|passed| passed.policy().births.are_looked_for()),
     ) {
         (Some(answer), _) => Ok(answer.map(ResponseBody::ours)),
-        (None, None) => Ok(response.map(ResponseBody::inner)),
+        (None, None) => {
+            let watched = passed.as_mut().and_then(Passed::take_watched);
+            Ok(delivered(response, watched))
+        }
         (None, Some(passed)) => Held::if_it_has_to(response, passed),
     }
 }
@@ -245,7 +251,7 @@ where
                     };
                     return Poll::Ready(Ok(match ours {
                         Some(answer) => answer.map(ResponseBody::ours),
-                        None => holds.response.map(ResponseBody::inner),
+                        None => delivered(holds.response, holds.watched),
                     }));
                 }
                 StateProj::Answer { response } => {

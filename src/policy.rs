@@ -37,6 +37,8 @@ pub(crate) struct Policy {
     pub(crate) searches: Searches,
     pub(crate) ids: SessionIds,
     pub(crate) births: Births,
+    /// Whether streams of the application end with the ownership.
+    pub(crate) ends_streams: bool,
     pub(crate) sliding: Option<SlidingExpiry>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) guard: Option<Box<Guard>>,

@@ -3,12 +3,14 @@
 mod default;
 mod grpc;
 mod internals;
+mod mcp;
 mod negotiate;
 mod page;
 mod problem;
 mod template;
 
 pub use default::DefaultRenderer;
+pub use mcp::McpRenderer;
 
 use bytes::Bytes;
 use http::{Method, Response, request::Parts};

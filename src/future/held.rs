@@ -7,12 +7,14 @@ use http::{Response, response::Parts};
 use tracing::warn;
 
 use super::passed::{Passed, Served};
-use crate::{ResponseBody, observe::Chain, ownership::RegisterError};
+use super::streamed::delivered;
+use crate::{Owned, ResponseBody, observe::Chain, ownership::RegisterError};
 
 /// A response that may not leave yet.
 pub(super) struct Held<T> {
     pub(super) writing: Writing,
     pub(super) response: T,
+    pub(super) watched: Option<Owned>,
 }
 
 /// Returns the answer that takes the response's place, if one does.
@@ -23,14 +25,19 @@ impl<R> Held<Response<R>> {
     #[cold]
     pub(super) fn if_it_has_to(
         response: Response<R>,
-        passed: Passed,
+        mut passed: Passed,
     ) -> Result<Response<ResponseBody<R>>, Box<Self>> {
+        let watched = passed.take_watched();
         let (head, body) = response.into_parts();
         let writing = passed.writing(&head);
         let response = Response::from_parts(head, body);
         match writing {
-            Some(writing) => Err(Box::new(Self { writing, response })),
-            None => Ok(response.map(ResponseBody::inner)),
+            Some(writing) => Err(Box::new(Self {
+                writing,
+                response,
+                watched,
+            })),
+            None => Ok(delivered(response, watched)),
         }
     }
 }

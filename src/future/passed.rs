@@ -8,7 +8,7 @@ use tracing::Span;
 
 #[cfg(feature = "axum")]
 use crate::axum::OwnedRejection;
-use crate::{RenderContext, SessionAbsent, SessionId, observe::RequestSpan, policy::Policy};
+use crate::{Owned, RenderContext, SessionAbsent, SessionId, observe::RequestSpan, policy::Policy};
 
 /// What it takes to answer in the application's place, should its response ask for that.
 pub(crate) enum Passed {
@@ -24,6 +24,8 @@ pub(crate) struct Served {
     pub(super) session: SessionId,
     pub(super) context: RenderContext,
     pub(super) span: RequestSpan,
+    /// There if streams end with the ownership.
+    pub(super) watched: Option<Owned>,
     /// The epoch at which the session ends if the response is a 2xx.
     pub(super) ends_at: Option<u64>,
 }
@@ -60,6 +62,14 @@ impl Passed {
         match self {
             Self::Served(served) => served.context,
             Self::WithoutSession(_, context) => *context,
+        }
+    }
+
+    /// Whose loss ends the response, if it streams.
+    pub(super) fn take_watched(&mut self) -> Option<Owned> {
+        match self {
+            Self::Served(served) => served.watched.take(),
+            Self::WithoutSession(..) => None,
         }
     }
 

@@ -19,6 +19,10 @@ mod build;
 
 /// Configures an [`OwnershipLayer`]. What cannot work is refused in [`build`](Self::build).
 #[must_use = "a builder does nothing until it is built"]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own, set by a method of its own"
+)]
 pub struct OwnershipLayerBuilder {
     lookup: DynLookup,
     lookup_timeout: Duration,
@@ -40,6 +44,7 @@ pub struct OwnershipLayerBuilder {
     searches: Searches,
     births: Births,
     sliding: Option<Duration>,
+    ends_streams: bool,
     observe: Option<Box<dyn Observe>>,
     warn_interval: Duration,
 }
@@ -67,6 +72,7 @@ impl OwnershipLayerBuilder {
             searches: Searches::default(),
             births: Births::default(),
             sliding: None,
+            ends_streams: false,
             observe: None,
             warn_interval: OwnershipLayer::DEFAULT_WARN_INTERVAL,
         }
@@ -135,6 +141,20 @@ impl OwnershipLayerBuilder {
         complete: impl Fn(NewSession, &response::Parts) -> NewSession + Send + Sync + 'static,
     ) -> Self {
         self.births.complete = Some(Box::new(complete));
+        self
+    }
+
+    /// Ends responses that stream for as long as a client listens when their session is lost, or this
+    /// machine drains: for streams of services that know nothing of sessions. Off by default.
+    ///
+    /// A stream is what has the content type `text/event-stream`, `application/grpc`,
+    /// `application/x-ndjson` or `multipart/x-mixed-replace`. It ends as
+    /// [`Owned::until_lost`](crate::Owned::until_lost) has it: server-sent events with an event
+    /// `ownership-lost`, gRPC with status 14. Without it a drain waits for the client of each stream, and
+    /// clients stay at a machine that owns their session no more. Upgraded connections (WebSockets) are not
+    /// seen here: there the handler has to wait for [`Owned::lost`](crate::Owned::lost).
+    pub fn ends_streams(mut self) -> Self {
+        self.ends_streams = true;
         self
     }
 

@@ -30,6 +30,7 @@ mod edge;
 mod explain;
 #[cfg(feature = "axum")]
 mod extractors;
+mod foreign_streams;
 mod health;
 mod manners;
 mod manual;

@@ -82,6 +82,7 @@ impl OwnershipLayerBuilder {
             searches: self.searches,
             ids,
             births,
+            ends_streams: self.ends_streams,
             sliding: self.sliding.map(SlidingExpiry::new),
             guard: self.guard,
             claims: self.claims,
