@@ -33,13 +33,18 @@ pub struct Application {
 impl Application {
     pub fn router(self) -> Router {
         Router::new()
-            .route("/session/{id}", any(anything))
+            .route(
+                "/session/{id}",
+                get(anything).post(anything).put(anything).patch(anything),
+            )
             .route("/session/{id}/{*rest}", any(anything))
             .route("/session/{id}/upload", post(upload).get(anything))
             .route("/session/{id}/write", post(write))
             .route("/session/{id}/ws", get(echo))
             .route("/session/{id}/events", get(events))
             .route("/session/{id}/download", get(download))
+            // Where the path does not name the session.
+            .fallback(anywhere)
             .with_state(self)
     }
 
@@ -76,6 +81,17 @@ async fn anything(
     let mut told = application.tells(&owned);
     told.insert("path".to_owned(), uri.path().into());
     Json(told.into())
+}
+
+async fn anywhere(
+    application: State<Application>,
+    owned: Option<Extension<Owned>>,
+    uri: Uri,
+) -> Response {
+    match owned {
+        Some(owned) => anything(application, owned, uri).await.into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn upload(

@@ -10,6 +10,8 @@
 //! | `DATABASE_URL` | the `PostgreSQL` that holds `preview_sessions` | a directory in memory |
 //! | `OWNERSHIP_WATCH_URL` | the same `PostgreSQL` without a pooler, to hear of changes | `DATABASE_URL` |
 //! | `OWNERSHIP_SESSIONS` | that directory, as `session=machine,session=machine` | empty |
+//! | `OWNERSHIP_SESSION` | where a request names its session: `path:/session`, `header:<name>`, `cookie:<name>` or `query:<name>` | `path:/session` |
+//! | `OWNERSHIP_IDS` | which ids sessions have: `uuid`, or `text` for names (the column is then a `text`) | `uuid` |
 //! | `MACHINE_ID` | this machine | what the platform says |
 //! | `OWNERSHIP_REDIRECT` | a redirect such as `https://{owner}.example.com` | Fly's replay |
 //! | `OWNERSHIP_LIFE` | `beat`: it beats; `on`: it also claims sessions without an owner and takes over from lost owners. Either way it gives up what it owns when it is asked to stop, and the migration has to be applied | it only reads who the owner is |
@@ -26,6 +28,10 @@
 //! | `OWNERSHIP_DEBUG_TOKEN` | lets a client that sends it as `Authorization: Bearer …` ask `/debug/explain?path=/session/…` what would become of a request | no client may |
 //! | `RUST_LOG` | what is logged | `info` |
 //!
+//! `POST /session` creates a session here: 201, its `Location`, and `{"session", "machine"}`; `?id=` asks for
+//! a name, and 409 says that it is taken. `DELETE /session/<id>` ends it: 204. With a database that needs
+//! `OWNERSHIP_LIFE`. What is told to a client besides goes where the session is looked for: a cookie, a header.
+//!
 //! `/healthz` says that it is up, `/health/ready` whether it should get requests and `/health/` why
 //! not; `/metrics` is for Prometheus, where the crate was built with its feature `metrics`.
 
@@ -40,6 +46,7 @@ mod life;
 mod ownership;
 mod probing;
 mod readiness;
+mod sessions;
 mod settings;
 mod state;
 
@@ -59,6 +66,7 @@ use uuid::Uuid;
 use application::Application;
 use ownership::Ownership;
 use readiness::Readiness;
+use sessions::Sessions;
 use settings::Settings;
 
 #[tokio::main]
@@ -93,6 +101,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
     // Bound before the database is asked: a container that starts while the database is down
     // should be there to say so, and needs no restart when it comes back.
     let listener = bind(settings.port).await?;
+    let sessions = Sessions {
+        machine: settings.machine.clone(),
+        place: settings.place.clone(),
+        registrar: layer.registrar(),
+    };
     let application = Application {
         machine: settings.machine.clone(),
         process: Uuid::new_v4(),
@@ -103,7 +116,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .with_state((readiness, application.process))
         .route("/metrics", get(async move || counted.render()))
         .nest_service("/health", health)
-        .merge(application.clone().router());
+        .merge(application.clone().router())
+        .merge(sessions.router());
     if let Some(layer) = by_header {
         let router = application.router_by_header();
         app = app.merge(probing::layered(router, &layer, &settings)?);

@@ -3,10 +3,10 @@
 use std::error::Error;
 
 use tower_ownership::{
-    Header, OnLostOwner, OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, PathSegment,
-    PostgresLookup,
+    Header, OnLostOwner, OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, PostgresLookup,
     health::{HealthBuilder, HealthService},
     ownership::Feed,
+    postgres::PostgresIdType,
 };
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     life::Life,
     probing,
     readiness::{Readiness, verify_in_the_background},
+    sessions::Ids,
     settings::{Settings, directory_in_memory},
     state::States,
 };
@@ -32,8 +33,9 @@ pub struct Ownership {
 impl Ownership {
     pub fn build(settings: &Settings, readiness: &Readiness) -> Result<Self, Box<dyn Error>> {
         let Some(url) = &settings.database else {
-            let builder = OwnershipLayer::builder(directory_in_memory()?);
-            let builder = builder.session(PathSegment::after("/session")?);
+            let directory = directory_in_memory(settings.ids)?;
+            let builder = OwnershipLayer::builder(directory.clone()).directory(directory);
+            let builder = builder.session(settings.place.extractor()?);
             let layer = configured(builder, settings).build()?;
             return Ok(Self {
                 health: health(&layer, settings)?.build(),
@@ -44,13 +46,16 @@ impl Ownership {
                 _feed: None,
             });
         };
-        let lookup = PostgresLookup::builder(url.as_str());
+        let lookup = PostgresLookup::builder(url.as_str()).id_type(match settings.ids {
+            Ids::Uuid => PostgresIdType::Uuid,
+            Ids::Text => PostgresIdType::Text,
+        });
         let lookup = match settings.life {
             Some(life) => lookup.ownership().lost_after(life.lost_after).build()?,
             None => lookup.build()?,
         };
         let builder = || OwnershipLayer::builder(lookup.clone());
-        let by_path = builder().session(PathSegment::after("/session")?);
+        let by_path = builder().session(settings.place.extractor()?);
         let layer = living(configured(by_path, settings), &lookup, settings)?.build()?;
         let by_header = match &settings.header {
             Some(header) => {
@@ -91,7 +96,7 @@ impl Ownership {
         Ok(Self {
             layer,
             by_header,
-            states: Some(States::connect(url)?),
+            states: Some(States::connect(url, settings.ids)?),
             life,
             health: health.build(),
             _feed: Some(feed),

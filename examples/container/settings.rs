@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use crate::sessions::{Ids, Place};
 use tower_ownership::{
     CachePolicy, FlyReplay, MachineId, MachineIdentity, MemoryDirectory, Redirect, Replay, Session,
     SessionId, identity::detect,
@@ -21,6 +22,9 @@ pub struct Settings {
     pub database: Option<String>,
     /// The same without a pooler.
     pub watch: Option<String>,
+    /// Where a request names its session, and which ids those have.
+    pub place: Place,
+    pub ids: Ids,
     pub replay: Arc<dyn Replay>,
     pub freshness: CachePolicy,
     /// The header by which a second layer finds its sessions.
@@ -96,6 +100,8 @@ impl Settings {
             port,
             database: variable("DATABASE_URL"),
             watch: variable("OWNERSHIP_WATCH_URL"),
+            place: parsed("OWNERSHIP_SESSION", Place::Path("/session".to_owned()))?,
+            ids: parsed("OWNERSHIP_IDS", Ids::Uuid)?,
             replay,
             freshness: CachePolicy::new().owned(milliseconds("OWNERSHIP_FRESHNESS_MS", 5_000)?),
             header: variable("OWNERSHIP_HEADER"),
@@ -133,8 +139,8 @@ fn probing() -> Result<Option<Probing>, Box<dyn Error>> {
 }
 
 /// The directory of a container without a database.
-pub fn directory_in_memory() -> Result<MemoryDirectory, Box<dyn Error>> {
-    let lookup = MemoryDirectory::new();
+pub fn directory_in_memory(ids: Ids) -> Result<MemoryDirectory, Box<dyn Error>> {
+    let lookup = MemoryDirectory::new().for_ids(ids.session_ids());
     for assignment in variable("OWNERSHIP_SESSIONS")
         .iter()
         .flat_map(|list| list.split(','))

@@ -3,15 +3,20 @@
 use std::{error::Error, time::Duration};
 
 use deadpool_postgres::{Manager, Pool, Runtime};
-use tokio_postgres::{Config, NoTls, config::TargetSessionAttrs};
+use tokio_postgres::{Config, NoTls, config::TargetSessionAttrs, types::ToSql};
 use tower_ownership::Owned;
+
+use crate::sessions::Ids;
 
 /// The application's own connections: it writes, and the lookup only reads.
 #[derive(Clone)]
-pub struct States(Pool);
+pub struct States {
+    pool: Pool,
+    ids: Ids,
+}
 
 impl States {
-    pub fn connect(url: &str) -> Result<Self, Box<dyn Error>> {
+    pub fn connect(url: &str, ids: Ids) -> Result<Self, Box<dyn Error>> {
         let bound = Some(Duration::from_secs(2));
         // After a failover the name may lead to a standby for a while: a connection to that would
         // stay, and refuse every write.
@@ -23,7 +28,7 @@ impl States {
             .wait_timeout(bound)
             .create_timeout(bound)
             .build()?;
-        Ok(Self(pool))
+        Ok(Self { pool, ids })
     }
 
     /// Saves, unless a later epoch has saved: a process that was stopped for a minute between the
@@ -39,10 +44,13 @@ impl States {
         let epoch = owned.epoch().ok_or("the directory keeps no epochs")?;
         let epoch = i64::try_from(epoch)?;
         let writing = async {
-            let client = self.0.get().await?;
-            let rows = client
-                .execute(SAVE, &[&owned.id().as_uuid(), &epoch, &writer])
-                .await?;
+            let client = self.pool.get().await?;
+            let (uuid, text) = (owned.id().as_uuid(), owned.id().to_string());
+            let id: &(dyn ToSql + Sync) = match self.ids {
+                Ids::Uuid => &uuid,
+                Ids::Text => &text,
+            };
+            let rows = client.execute(SAVE, &[id, &epoch, &writer]).await?;
             Ok::<_, Box<dyn Error>>(rows == 1)
         };
         tokio::time::timeout(Duration::from_secs(3), writing).await?

@@ -9,7 +9,7 @@ use futures_util::{
 };
 
 use super::{Cache, CacheStatus, Found, reached::LastReached, single_flight::about};
-use crate::{LookupError, MachineId, Refresh, Session, SessionId};
+use crate::{LookupError, MachineId, Refresh, Session, SessionId, SessionIds};
 
 /// What is remembered of a session, whether or not it may still be used.
 #[derive(Debug)]
@@ -109,6 +109,11 @@ impl Cache {
     /// Runs work in the background where the lookup can.
     pub(crate) fn spawn(&self, work: Refresh) {
         self.lookup.spawn(work);
+    }
+
+    /// Which ids the directory's sessions can have.
+    pub(crate) fn session_ids(&self) -> SessionIds {
+        self.lookup.session_ids()
     }
 
     /// This machine.

@@ -121,8 +121,10 @@ impl Registrar {
         Ok(touched)
     }
 
-    async fn create(&self, new: NewSession, may_be_mine: bool) -> Result<Owned, RegisterError> {
+    async fn create(&self, mut new: NewSession, may_be_mine: bool) -> Result<Owned, RegisterError> {
         let (cache, node) = (&self.sessions.cache, &self.sessions.node);
+        let id = cache.session_ids().admit(new.id);
+        new.id = id.ok_or(RegisterError::NotAnId)?;
         let state = node.state();
         if state != NodeState::Serving {
             return Err(RegisterError::NotServing(state));

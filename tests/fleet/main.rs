@@ -19,6 +19,7 @@ mod support;
 
 mod alerts;
 mod application;
+mod births;
 mod container;
 mod crowd;
 mod explain;
