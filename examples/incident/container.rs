@@ -14,7 +14,10 @@ use axum::{
     routing::{get, post},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
-use tower_ownership::{Owned, OwnershipLayer};
+use tower_ownership::{
+    Owned, OwnershipLayer, SessionId,
+    ownership::{RegisterError, Registrar},
+};
 
 use crate::{OWNER, Result, SESSION, UNASSIGNED, directory::Directory};
 
@@ -64,6 +67,7 @@ impl Container {
             .route("/", get(index))
             .route("/assign", post(assign))
             .route("/session/{id}/", get(serve))
+            .route("/rooms/{name}", post(open))
             .with_state(self);
         // This is the whole difference between the incident and its healing.
         let router = match layer {
@@ -74,6 +78,11 @@ impl Container {
         let addr = listener.local_addr()?;
         let server = tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(Running { addr, server })
+    }
+
+    fn hold(&self, session: &str) {
+        let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        holds.insert(session.to_owned());
     }
 
     fn holds(&self, session: &str, owned: Option<&Owned>) -> bool {
@@ -123,6 +132,27 @@ async fn serve(
         let epoch = owned.and_then(|owned| owned.epoch());
         let epoch = epoch.map_or(String::new(), |epoch| format!(", at epoch {epoch}"));
         format!("Session {session}, served by its owner, {machine}{epoch}.").into_response()
+    }
+}
+
+/// Opens a room here: it is in this machine's memory, and the directory knows before the client does.
+async fn open(
+    State(container): State<Container>,
+    Path(name): Path<String>,
+    registrar: axum::Extension<Registrar>,
+) -> Response {
+    let registered = match SessionId::parse(&name) {
+        Ok(id) => registrar.register(id).await,
+        Err(_) => Err(RegisterError::NotAnId),
+    };
+    match registered {
+        Ok(_) => {
+            container.hold(&name);
+            let location = [(header::LOCATION, format!("/session/{name}/"))];
+            (StatusCode::CREATED, location).into_response()
+        }
+        Err(RegisterError::Taken(_)) => StatusCode::CONFLICT.into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
     }
 }
 

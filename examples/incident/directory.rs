@@ -8,6 +8,7 @@ use tower_ownership::{
     PostgresLookup, Session, SessionId, SessionStatus,
     doctor::Doctor,
     ownership::{Heartbeat, HeartbeatBuilder},
+    postgres::PostgresIdType,
 };
 
 use crate::Result;
@@ -42,12 +43,13 @@ impl Directory {
             .batch_execute(&format!(
                 "drop schema if exists {schema} cascade; create schema {schema};
                  create table {schema}.preview_sessions (
-                     id uuid primary key, status text not null, container_id text,
+                     id text primary key, status text not null, container_id text,
                      container_url text, expires_at timestamptz, ended_at timestamptz)"
             ))
             .await?;
         let lookup = PostgresLookup::builder(url.as_str())
             .schema(schema)
+            .id_type(PostgresIdType::Text)
             .ownership()
             .lost_after(Self::LOST_AFTER)
             .build()?;
@@ -127,7 +129,7 @@ impl Directory {
                     Self::SCHEMA
                 );
                 let owner = owner.as_ref().map(MachineId::as_str);
-                client.execute(&upsert, &[&id.as_uuid(), &owner]).await?;
+                client.execute(&upsert, &[&id.to_string(), &owner]).await?;
             }
         }
         Ok(())

@@ -79,6 +79,7 @@ impl Fleet {
             .session(PathSegment::after("/session")?)
             .machine(machine.parse::<MachineId>()?)
             .cache_policy(CachePolicy::new().owned(Self::FRESHNESS))
+            .insert_registrar()
             .expose_internals(self.part == Some(Part::Beats))
             .replay(FlyReplay::new());
         if self.part == Some(Part::Claims) {

@@ -28,7 +28,7 @@ use tower_ownership::testing::{EdgeRecord, FlyEdge};
 use container::Container;
 use directory::Directory;
 use fleet::Fleet;
-use telling::{ask, in_words, say, scene};
+use telling::{ask, in_words, open, say, scene};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -41,6 +41,8 @@ const LANDED: &str = "56837ddda10348";
 const OWNER_NEVER_STARTED: &str = "1f0c5a52-3c1f-4d57-9a50-0d4c8f2f6b11";
 const NEVER_STARTED: &str = "9080eaf3b65d98";
 const UNASSIGNED: &str = "6b1d94c0-6a0e-4b8e-9f57-3f1b7f6f2c22";
+/// A session that has a name, and is born in a response.
+const ROOM: &str = "blue-room";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -101,6 +103,15 @@ async fn with_the_layer(directory: &Directory) -> Result<()> {
     directory.write(UNASSIGNED, Some(OWNER)).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     ask(&fleet.edge, UNASSIGNED).await?;
+
+    scene("A room is born on one machine, and asked for on another");
+    fleet.edge.land_on(OWNER);
+    open(&fleet.edge, ROOM).await?;
+    say(&format!(
+        "It is in the memory of {OWNER}, and in the directory before the client knows its name."
+    ));
+    fleet.edge.land_on(LANDED);
+    ask(&fleet.edge, ROOM).await?;
     fleet.edge.shutdown().await;
     Ok(())
 }

@@ -1,14 +1,30 @@
 //! What the audience is told.
 
+use reqwest::RequestBuilder;
 use tower_ownership::testing::{FlyEdge, Hop, HopKind};
 
 use crate::Result;
 
 /// Sends one request through the edge, and tells where it went and what came back.
 pub async fn ask(edge: &FlyEdge, session: &str) -> Result<()> {
+    let asked = reqwest::Client::new().get(edge.url(&format!("/session/{session}/")));
+    send(edge, asked).await
+}
+
+/// Opens a room, and tells the same.
+pub async fn open(edge: &FlyEdge, room: &str) -> Result<()> {
+    let opened = reqwest::Client::new().post(edge.url(&format!("/rooms/{room}")));
+    send(edge, opened).await
+}
+
+async fn send(edge: &FlyEdge, request: RequestBuilder) -> Result<()> {
+    let request = request.build()?;
     println!();
-    println!("    GET /session/{session}/");
-    let response = reqwest::get(edge.url(&format!("/session/{session}/"))).await?;
+    println!("    {} {}", request.method(), request.url().path());
+    let response = reqwest::Client::new().execute(request).await?;
+    if let Some(location) = response.headers().get("location") {
+        println!("      location: {}", location.to_str()?);
+    }
     let request = response.headers().get("fly-request-id").cloned();
     let (status, text) = (response.status(), response.text().await?);
     for hop in edge.hops_of(
@@ -21,6 +37,7 @@ pub async fn ask(edge: &FlyEdge, session: &str) -> Result<()> {
     }
     println!("    The client reads: {status}");
     match serde_json::from_str::<serde_json::Value>(&text) {
+        Err(_) if text.is_empty() => {}
         Ok(problem) => {
             for name in ["code", "title", "detail"] {
                 println!(
