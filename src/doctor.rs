@@ -75,7 +75,42 @@ enum Source {
     },
 }
 
+/// What is shorter could be a part of too many ids.
+const SHORTEST_PART: usize = 3;
+
 impl Source {
+    /// The session that a text names: by its id, or by the beginning or the end of it, as a log shows it.
+    /// The error says why it names none.
+    async fn find(&self, text: &str) -> Result<Option<SessionId>, String> {
+        let text = text.trim_matches('…');
+        let ids = self.session_ids();
+        let whole = SessionId::parse(text).ok().and_then(|id| ids.admit(id));
+        let Self::Postgres { lookup, .. } = self else {
+            return Ok(whole);
+        };
+        if let Some(id) = &whole
+            && (id.as_uuid().is_some() || !matches!(lookup.session(id.clone()).await, Ok(None)))
+        {
+            return Ok(whole);
+        }
+        if text.chars().count() < SHORTEST_PART {
+            return Ok(whole);
+        }
+        // A directory that cannot be asked is found out about with the id.
+        let found = lookup.find(text).await.unwrap_or_default();
+        match found.as_slice() {
+            [] => Ok(whole),
+            [one] => Ok(Some(one.clone())),
+            several => {
+                let several: Vec<_> = several.iter().map(ToString::to_string).collect();
+                let several = several.join(", ");
+                Err(format!(
+                    "{text:?} is a part of several session ids: {several}"
+                ))
+            }
+        }
+    }
+
     fn session_ids(&self) -> SessionIds {
         match self {
             Self::Any(lookup) => lookup.session_ids(),
@@ -146,20 +181,30 @@ impl Doctor {
 
     /// Finds out what is wrong with the session. Every step is bounded, and what fails is part of
     /// the diagnosis.
+    ///
+    /// `session` is its id or, in a table of `PostgreSQL`, the beginning or the end of it from three
+    /// characters on, as logs show it. For that the whole table is read, within 10 s.
     pub async fn diagnose(&self, session: &str) -> Diagnosis {
         let mut facts = Facts {
             session: session.to_owned(),
-            directory: Directory::NotAsked,
+            directory: Directory::NotAsked {
+                why: format!("{session:?} cannot be the id of a session here"),
+            },
             platform: Platform {
                 app: self.app().map(str::to_owned),
                 ..Platform::default()
             },
             answer: Answer::NotAsked,
         };
-        let ids = self.source.session_ids();
-        let Some(id) = SessionId::parse(session).ok().and_then(|id| ids.admit(id)) else {
-            return Diagnosis::of(facts);
+        let id = match self.source.find(session).await {
+            Ok(Some(id)) => id,
+            Ok(None) => return Diagnosis::of(facts),
+            Err(why) => {
+                facts.directory = Directory::NotAsked { why };
+                return Diagnosis::of(facts);
+            }
         };
+        facts.session = id.to_string();
         facts.directory = directory::ask(&self.source, &id).await;
         // Before the request, which may wake the owner.
         self.look_for_the_owner(&mut facts).await;

@@ -84,10 +84,7 @@ pub(super) fn checks(facts: &Facts) -> Vec<Check> {
 
 fn of_directory(facts: &Facts, checks: &mut Topic<'_>) {
     let answered = match &facts.directory {
-        Directory::NotAsked => {
-            let text = format!("{:?} cannot be the id of a session here", facts.session);
-            return checks.add("session id", Problem, text);
-        }
+        Directory::NotAsked { why } => return checks.add("session id", Problem, why),
         Directory::Down { error } => return checks.add("database", Unknown, error),
         Directory::Late { error } => return checks.add("database", Problem, error),
         Directory::Misfit { faults } => {

@@ -22,8 +22,10 @@ pub(super) struct Facts {
     rename_all_fields = "camelCase"
 )]
 pub(super) enum Directory {
-    /// The id is malformed, so there was nothing to ask for.
-    NotAsked,
+    /// The text is no id, and not a part of exactly one, so there was nothing to ask for.
+    NotAsked {
+        why: String,
+    },
     Down {
         error: String,
     },

@@ -8,7 +8,7 @@ use super::{directory::settle, facts::Kept};
 use crate::{
     AuditFinding, Finding, ListedSession, LookupError, MachineStatus, OwnerStatus,
     PostgresConfigError, PostgresDirectory, PostgresLookup, PostgresLookupBuilder,
-    PostgresVerifyError, SessionFilter, SessionId,
+    PostgresVerifyError, SessionFilter,
     postgres::{PlainFilter, PlainSession},
 };
 
@@ -162,20 +162,17 @@ impl Fleet {
             SessionFilter::OwnersAre(_) => return Err(FleetError::NotKept),
         };
         let listed = self.plain.see_sessions(filter, limit).await?.into_iter();
-        // What stands in the id column and is no id cannot be asked for.
-        let session = |seen: PlainSession| {
-            Some(ListedSession {
-                id: SessionId::parse(&seen.id).ok()?,
-                status: seen.status,
-                owner: seen.owner,
-                epoch: None,
-                presence: OwnerStatus::Unknown,
-                remaining: seen
-                    .remaining
-                    .and_then(|left| Duration::try_from_secs_f64(left.max(0.0)).ok()),
-            })
+        let session = |seen: PlainSession| ListedSession {
+            id: seen.id,
+            status: seen.status,
+            owner: seen.owner,
+            epoch: None,
+            presence: OwnerStatus::Unknown,
+            remaining: seen
+                .remaining
+                .and_then(|left| Duration::try_from_secs_f64(left.max(0.0)).ok()),
         };
-        Ok(listed.filter_map(session).collect())
+        Ok(listed.map(session).collect())
     }
 
     /// `None`: it is not kept here, or not all of it.

@@ -19,8 +19,8 @@ use owned::{Case, lost};
 pub(super) fn judge(facts: &Facts) -> Vec<Complaint> {
     let from_here = |finding, error| Complaint::new(finding, &format!(" from here: {error}"));
     let answered = match &facts.directory {
-        Directory::NotAsked => {
-            let evidence = format!(": {:?} cannot be the id of a session here", facts.session);
+        Directory::NotAsked { why } => {
+            let evidence = format!(": {why}");
             return vec![Complaint::new(Finding::SessionMalformed, &evidence)];
         }
         Directory::Down { error } => return vec![from_here(Finding::DirectoryDown, error)],

@@ -148,6 +148,16 @@ impl Ids {
         (self.column != PostgresIdType::Char || !text.ends_with(' ')).then_some(text)
     }
 
+    /// A part of an id, in the form in which a notification tells of it.
+    pub(super) fn notified_part(self, part: &str) -> String {
+        match self.column {
+            PostgresIdType::Bytea => part
+                .bytes()
+                .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}")),
+            _ => part.to_owned(),
+        }
+    }
+
     /// The id that a notification tells of.
     pub(super) fn notified(self, text: &str) -> Option<SessionId> {
         let id = match self.column {

@@ -361,6 +361,7 @@ mod tests {
                 sql_file!("reap_machines"),
                 sql_file!("see_machine"),
                 sql_file!("see_some_machines"),
+                sql_file!("find"),
                 sql_file!("see_sessions"),
                 sql_file!("sample_owners"),
                 sql_file!("sample_statuses"),

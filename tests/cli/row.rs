@@ -15,7 +15,7 @@ async fn a_session_that_nobody_knows_is_unknown() {
 }
 
 #[tokio::test]
-async fn what_is_no_id_is_malformed_and_no_database_is_asked() {
+async fn what_is_no_id_is_malformed_also_if_the_database_is_down() {
     let nowhere = "postgres://nobody@127.0.0.1:1/nowhere";
     let said = run(
         &["doctor", "--json", "807efe44", "--database", nowhere],
@@ -28,6 +28,38 @@ async fn what_is_no_id_is_malformed_and_no_database_is_asked() {
         said.json()["sentence"],
         "The session id cannot be read: \"807efe44\" cannot be the id of a session here."
     );
+}
+
+#[tokio::test]
+async fn a_session_is_found_by_what_a_log_shows_of_its_id() {
+    let scene = Scene::plain().await;
+    let uuid = |text: &str| uuid::Uuid::parse_str(text).unwrap();
+    for id in [
+        "018f4e7c-1f2a-7b3c-9d4e-5f6071829304",
+        "018f4e7c-1f2a-7c11-8a2b-0c9e66797425",
+    ] {
+        scene.session(|session| session.id = uuid(id)).await;
+    }
+    let url = scene.database.url();
+    let asked = async |part: &str| {
+        let said = run(&["doctor", "--json", part, "--database", &url], &[]).await;
+        let said = said.json();
+        let text = |name: &str| said[name].as_str().unwrap().to_owned();
+        (text("session"), text("finding"), text("sentence"))
+    };
+    for part in ["71829304", "…71829304", "018f4e7c-1f2a-7b"] {
+        let (session, finding, _) = asked(part).await;
+        assert_eq!(session, "018f4e7c-1f2a-7b3c-9d4e-5f6071829304", "{part}");
+        assert_ne!(finding, "session-malformed", "{part}");
+    }
+    let (_, finding, sentence) = asked("018f4e7c").await;
+    assert_eq!(finding, "session-malformed");
+    assert!(
+        sentence.contains("is a part of several session ids"),
+        "{sentence}"
+    );
+    let (_, finding, _) = asked("no-such-id").await;
+    assert_eq!(finding, "session-malformed");
 }
 
 #[tokio::test]

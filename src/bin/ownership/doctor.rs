@@ -26,7 +26,7 @@ use crate::{
 /// whose fields may change with any version.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// The session's id
+    /// The session's id, or its beginning or end as logs show it
     session: String,
 
     /// The public URL: of the session, with {session} in it, or of the service, to which --path is

@@ -36,6 +36,10 @@ pub struct Sessions {
     #[arg(long, value_enum)]
     presence: Option<OwnersAre>,
 
+    /// Only those whose id begins or ends so, as logs show it
+    #[arg(long, value_name = "PART")]
+    id: Option<String>,
+
     /// At most so many
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=9999))]
     limit: u16,
@@ -46,6 +50,9 @@ pub struct Sessions {
     #[command(flatten)]
     database: Database,
 }
+
+/// Among so many a part of an id is looked for.
+const MOST: usize = 9_999;
 
 /// How owners are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -81,10 +88,20 @@ impl Sessions {
             _ => SessionFilter::All,
         };
         let limit = usize::from(self.limit);
+        let part = self.id.as_deref().map(|part| part.trim_matches('…'));
+        let listed = if part.is_some() { MOST } else { limit };
         let look = async || {
-            let listing = fleet.sessions(&filter, limit);
+            let listing = fleet.sessions(&filter, listed);
             let sessions = while_waiting("Listing sessions", listing).await;
-            let sessions = sessions.map_err(|error| Failure::unknown(&error))?;
+            let mut sessions = sessions.map_err(|error| Failure::unknown(&error))?;
+            if let Some(part) = part {
+                sessions.sessions.retain(|session| {
+                    let id = session.id.to_string();
+                    id.starts_with(part) || id.ends_with(part)
+                });
+                sessions.truncated |= sessions.sessions.len() > limit;
+                sessions.sessions.truncate(limit);
+            }
             Ok(Seen {
                 text: if output.json {
                     written(&sessions, self.watch.is_on())

@@ -161,7 +161,7 @@ fn table() -> Vec<(Facts, Finding)> {
     let of_another_form = |row: &mut SessionRow| row.owner = Some("preview-web-0".to_owned());
     vec![
         (
-            facts(Unknown).without(Directory::NotAsked),
+            facts(Unknown).without(Directory::NotAsked { why: error() }),
             Finding::SessionMalformed,
         ),
         (

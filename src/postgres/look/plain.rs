@@ -6,8 +6,13 @@ use tokio::time::Instant;
 use tokio_postgres::types::Type;
 
 use crate::{
-    LookupError,
-    postgres::{PostgresLookup, mode::Mode, row::value, sql::sql_file},
+    LookupError, SessionId,
+    postgres::{
+        PostgresLookup,
+        mode::Mode,
+        row::{self, value},
+        sql::sql_file,
+    },
 };
 
 /// How long a list may take: without our index, it may read the whole table.
@@ -16,8 +21,7 @@ const LIST: Duration = Duration::from_secs(10);
 /// A session in a list.
 #[derive(Debug)]
 pub(crate) struct PlainSession {
-    /// As it is stored.
-    pub(crate) id: String,
+    pub(crate) id: SessionId,
     pub(crate) status: Option<String>,
     pub(crate) owner: Option<String>,
     pub(crate) remaining: Option<f64>,
@@ -32,6 +36,26 @@ pub(crate) enum PlainFilter<'a> {
 }
 
 impl PostgresLookup {
+    /// The sessions whose ids begin or end with `part`, at most three: enough to see that there is more
+    /// than one. It reads the whole table.
+    pub(crate) async fn find(&self, part: &str) -> Result<Vec<SessionId>, LookupError> {
+        if self.inner.table.is_none() {
+            return Ok(Vec::new());
+        }
+        let part = self.inner.query.ids().notified_part(part);
+        let (sql, connections) = (&self.inner.sql, &self.inner.connections);
+        let sql = sql.fill(sql_file!("find"));
+        let rows = connections
+            .run(
+                Mode::LIST,
+                &sql,
+                &[(&part as _, Type::TEXT)],
+                Instant::now() + LIST,
+            )
+            .await?;
+        Ok(rows.iter().filter_map(row::id).collect())
+    }
+
     /// Active and starting sessions that have not ended, in the order of their owners. Without an
     /// owner, active ones only if that is what is asked for: a starting one may get its owner yet.
     /// None of a query of the application's own, of which no table is known.
@@ -60,10 +84,12 @@ impl PostgresLookup {
         let rows = connections
             .run(Mode::LIST, &sql, &parameters, deadline)
             .await?;
+        // What stands in the id column and is no id cannot be asked for.
         rows.iter()
-            .map(|row| {
+            .filter_map(|row| Some((row::id(row)?, row)))
+            .map(|(id, row)| {
                 Ok(PlainSession {
-                    id: value(row, "id")?,
+                    id,
                     status: value(row, "status")?,
                     owner: value(row, "owner")?,
                     remaining: value(row, "remaining_seconds")?,
