@@ -3,6 +3,9 @@
 //! | page | for whom | what it answers |
 //! | --- | --- | --- |
 //! | [`getting_started`] | who begins | Fly.io, Kubernetes, ECS, machines of your own: from nothing to a deployment that was seen to work |
+//! | [`rooms`] | who has named rooms over WebSockets | ids that are names, created in a response, on one machine only |
+//! | [`subdomains`] | who has previews on sub-domains | the id in a host's label, with a port beside it |
+//! | [`database_sessions`] | who loads sessions from a database | claiming, taking over, fencing what is written |
 //! | [`migrating`] | who has a `fly-replay` handler | the way to the layer, in steps that can be taken back |
 //! | [`rejections`] | a reader of a code | each refusal: what the client sees, why, and what to do |
 //! | [`operations`] | who is on call | from a symptom to a command; draining, the lease TTL, machines that are gone, migrations, failover |
@@ -14,6 +17,8 @@
 
 #[doc = include_str!("manual/comparison.md")]
 pub mod comparison {}
+#[doc = include_str!("manual/database_sessions.md")]
+pub mod database_sessions {}
 #[doc = include_str!("manual/defaults.md")]
 pub mod defaults {}
 #[doc = include_str!("manual/getting_started.md")]
@@ -26,3 +31,7 @@ pub mod migrating {}
 pub mod operations {}
 #[doc = include_str!("manual/rejections.md")]
 pub mod rejections {}
+#[doc = include_str!("manual/rooms.md")]
+pub mod rooms {}
+#[doc = include_str!("manual/subdomains.md")]
+pub mod subdomains {}

@@ -33,7 +33,7 @@ async fn what_is_no_id_is_malformed_also_if_the_database_is_down() {
 #[tokio::test]
 async fn a_session_is_found_by_what_a_log_shows_of_its_id() {
     let scene = Scene::plain().await;
-    let uuid = |text: &str| uuid::Uuid::parse_str(text).unwrap();
+    let uuid = |text: &str| Uuid::parse_str(text).unwrap();
     for id in [
         "018f4e7c-1f2a-7b3c-9d4e-5f6071829304",
         "018f4e7c-1f2a-7c11-8a2b-0c9e66797425",
