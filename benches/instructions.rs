@@ -1,7 +1,7 @@
 //! Requests to count the instructions of; `benches/instructions` (the script) does so.
 //!
-//! `instructions KIND COUNT` sends COUNT requests of a kind: `bare`, `none`, `owned`, `told`,
-//! `elsewhere`. Instructions hardly vary, where nanoseconds do, so a change that makes a request
+//! `instructions KIND COUNT` sends COUNT requests of a kind: `bare`, `none`, `owned`, `text`
+//! (an id that is no UUID), `told`, `elsewhere`. Instructions hardly vary, where nanoseconds do, so a change that makes a request
 //! dearer shows on any machine.
 
 #![allow(
@@ -14,7 +14,9 @@ mod common;
 use std::{convert::Infallible, env, hint::black_box};
 
 use bytes::Bytes;
-use common::setup::{ME, OTHER, all_owned_by, call, hello, layer, plain_request, sessions};
+use common::setup::{
+    ME, OTHER, all_owned_by, call, hello, layer, named_sessions, plain_request, sessions,
+};
 use http::Request;
 use http_body_util::Full;
 use tower::{Layer as _, Service, service_fn};
@@ -33,6 +35,12 @@ fn main() {
     match kind.as_str() {
         "bare" => run(service_fn(hello), "/session", count),
         "none" => run(owned(true).layer(service_fn(hello)), "/assets", count),
+        "text" => run_for(
+            named_sessions(SESSIONS),
+            owned(false).layer(service_fn(hello)),
+            "/session",
+            count,
+        ),
         "owned" => run(owned(false).layer(service_fn(hello)), "/session", count),
         "told" => run(owned(true).layer(service_fn(hello)), "/session", count),
         "elsewhere" => run(elsewhere().layer(service_fn(hello)), "/session", count),
@@ -41,7 +49,14 @@ fn main() {
     }
 }
 
-fn run<S>(mut service: S, prefix: &str, count: u32)
+fn run<S>(service: S, prefix: &str, count: u32)
+where
+    S: Service<Request<Full<Bytes>>, Error = Infallible>,
+{
+    run_for(sessions(SESSIONS), service, prefix, count);
+}
+
+fn run_for<S>(ids: Vec<SessionId>, mut service: S, prefix: &str, count: u32)
 where
     S: Service<Request<Full<Bytes>>, Error = Infallible>,
 {
@@ -50,7 +65,7 @@ where
         head.uri = format!("{prefix}/{id}/files").parse().expect("a path");
         Request::from_parts(head, body)
     };
-    let requests: Vec<_> = sessions(SESSIONS).into_iter().map(request).collect();
+    let requests: Vec<_> = ids.into_iter().map(request).collect();
     for request in &requests {
         drop(call(&mut service, request.clone()));
     }

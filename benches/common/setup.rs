@@ -59,6 +59,13 @@ pub fn sessions(count: u32) -> Vec<SessionId> {
     (0..count).map(|_| dice.uuid().into()).collect()
 }
 
+/// As many sessions whose ids are no UUIDs: 21 characters, as nanoid makes them.
+pub fn named_sessions(count: u32) -> Vec<SessionId> {
+    let name = |id: SessionId| id.to_string().replace('-', "_").split_off(15);
+    let named = |id| SessionId::parse(&name(id)).expect("an id");
+    sessions(count).into_iter().map(named).collect()
+}
+
 /// The application: it says hello, and costs next to nothing.
 pub fn hello<B>(_: Request<B>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
     ready(Ok(Response::new(Full::new(Bytes::from_static(b"hello")))))

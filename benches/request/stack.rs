@@ -6,7 +6,7 @@ use tower::{Layer as _, Service, service_fn};
 use tower_ownership::{LookupError, Session, SessionId, SessionLookup, lookup_fn};
 
 use crate::{
-    common::setup::{self, ME, OTHER, all_owned_by, call, hello, sessions},
+    common::setup::{self, ME, OTHER, all_owned_by, call, hello, named_sessions, sessions},
     row::{Calls, Request, Requests, Row},
 };
 
@@ -22,6 +22,8 @@ pub(crate) const DEFAULT_CAPACITY: usize = tower_ownership::OwnershipLayer::DEFA
 pub(crate) fn rows() -> (Row, Vec<Row>) {
     let ids = sessions(HOT);
     let for_hot = || Requests::for_sessions(&ids);
+    let names = named_sessions(HOT);
+    let for_named = || Requests::for_sessions(&names);
     let owned = |tell| ours(all_owned_by(ME), tell, DEFAULT_CAPACITY);
     let elsewhere = ours(all_owned_by(OTHER), true, DEFAULT_CAPACITY);
     let no_session = lookup_fn(async |_| Ok::<_, LookupError>(None::<Session>));
@@ -31,6 +33,8 @@ pub(crate) fn rows() -> (Row, Vec<Row>) {
         row("no session", Requests::for_none(&ids), owned(true)),
         row("owned", for_hot(), owned(true)),
         row("owned, handlers not told", for_hot(), owned(false)),
+        row("text id, owned", for_named(), owned(true)),
+        row("text id, handlers not told", for_named(), owned(false)),
         row("elsewhere", for_hot(), elsewhere),
         row("unknown", for_hot(), unknown),
     ];

@@ -91,6 +91,14 @@ impl SessionIds {
     pub(crate) fn admit(&self, id: SessionId) -> Option<SessionId> {
         match (&self.0, id.as_uuid()) {
             (Kind::Uuid, Some(_)) => Some(id),
+            // Every id fits.
+            (
+                Kind::Text {
+                    max_len: SessionId::MAX_LEN,
+                    alphabet: None,
+                },
+                _,
+            ) => Some(id),
             _ => self.admit_other(id),
         }
     }

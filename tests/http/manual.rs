@@ -14,8 +14,12 @@ const DEFAULTS: &str = include_str!("../../src/manual/defaults.md");
 const GUARANTEES: &str = include_str!("../../src/manual/guarantees.md");
 const CODES: &str = include_str!("../../src/rejection/codes.rs");
 
-const PAGES: [(&str, &str); 7] = [
+const PAGES: [(&str, &str); 10] = [
     ("comparison", include_str!("../../src/manual/comparison.md")),
+    (
+        "database_sessions",
+        include_str!("../../src/manual/database_sessions.md"),
+    ),
     ("defaults", DEFAULTS),
     (
         "getting_started",
@@ -25,6 +29,8 @@ const PAGES: [(&str, &str); 7] = [
     ("migrating", include_str!("../../src/manual/migrating.md")),
     ("operations", include_str!("../../src/manual/operations.md")),
     ("rejections", REJECTIONS),
+    ("rooms", include_str!("../../src/manual/rooms.md")),
+    ("subdomains", include_str!("../../src/manual/subdomains.md")),
 ];
 
 /// What is cited and not there yet; whoever brings it takes it out of here.
