@@ -24,7 +24,8 @@ pin_project! {
     #[project = BodyKindProj]
     enum BodyKind<B> {
         Inner { #[pin] body: B },
-        Stream { #[pin] body: UntilLost<B> },
+        // Boxed, for it is large, and few bodies are streams.
+        Stream { body: Pin<Box<UntilLost<B>>> },
         Ours { bytes: Bytes },
     }
 }
@@ -38,6 +39,7 @@ impl<B> ResponseBody<B> {
 
     /// A stream of the inner service's, which ends when its session is lost.
     pub(crate) fn stream(body: UntilLost<B>) -> Self {
+        let body = Box::pin(body);
         Self {
             kind: BodyKind::Stream { body },
         }
@@ -64,7 +66,7 @@ where
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         match self.project().kind.project() {
             BodyKindProj::Inner { body } => body.poll_frame(cx),
-            BodyKindProj::Stream { body } => body.poll_frame(cx),
+            BodyKindProj::Stream { body } => body.as_mut().poll_frame(cx),
             BodyKindProj::Ours { bytes } if bytes.is_empty() => Poll::Ready(None),
             BodyKindProj::Ours { bytes } => {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes).into()))))

@@ -26,7 +26,7 @@ mod streamed;
 
 use held::Held;
 pub(crate) use passed::Passed;
-use passed::{Served, asks_for_answer};
+use passed::{After, Served, asks_for_answer};
 use streamed::delivered;
 
 pin_project! {
@@ -133,8 +133,7 @@ fn serve<S: Service<Request<B>>, B>(
         session: owned.id().clone(),
         context: RenderContext::of(&head),
         span,
-        watched: policy.ends_streams.then(|| owned.clone()),
-        ends_at: owned.epoch().filter(|_| policy.births.ends(&head)),
+        after: After::of(policy, &head, &owned),
     };
     // Entered before the last look: the span's subscriber may block, too.
     let entered = served.span.get().map(|span| span.enter());
@@ -145,7 +144,9 @@ fn serve<S: Service<Request<B>>, B>(
             response: Some(response),
         };
     }
-    policy.tell_registrar(&mut head);
+    if policy.births.tells_registrar {
+        head = policy.tell_registrar(head);
+    }
     if policy.tells_owned {
         head.extensions.insert(owned);
     }
@@ -157,33 +158,23 @@ fn serve<S: Service<Request<B>>, B>(
     }
 }
 
-/// What becomes of the application's answer: itself, unless it asks for one of the layer's, or tells
-/// of a session that has to be written first.
-#[allow(
-    clippy::inline_always,
-    reason = "called in a span and out of it; as a call it would copy every response once more"
-)]
-#[inline(always)]
-fn answered<R>(
+/// What becomes of a response that is not just passed on: the layer's answer in its place, a stream
+/// that ends with the ownership, or a wait until what it tells is written.
+#[cold]
+#[inline(never)]
+fn attended<R>(
     response: Response<R>,
     passed: &mut Option<Passed>,
 ) -> Result<Response<ResponseBody<R>>, Box<Held<Response<R>>>> {
     let asked = response.extensions();
-    let ours = if asks_for_answer(asked) {
-        passed.take().and_then(|passed| passed.answer(asked))
-    } else {
-        None
-    };
-    match (
-        ours,
-        passed.take_if(|passed| passed.policy().births.are_looked_for()),
-    ) {
-        (Some(answer), _) => Ok(answer.map(ResponseBody::ours)),
-        (None, None) => {
-            let watched = passed.as_mut().and_then(Passed::take_watched);
-            Ok(delivered(response, watched))
-        }
-        (None, Some(passed)) => Held::if_it_has_to(response, passed),
+    if asks_for_answer(asked)
+        && let Some(answer) = passed.take().and_then(|passed| passed.answer(asked))
+    {
+        return Ok(answer.map(ResponseBody::ours));
+    }
+    match passed.take() {
+        Some(passed) => Held::if_it_has_to(response, passed),
+        None => Ok(response.map(ResponseBody::inner)),
     }
 }
 
@@ -236,7 +227,13 @@ where
                         None => inner.poll(cx),
                         Some(span) => span.in_scope(|| inner.poll(cx)),
                     };
-                    match answered(ready!(polled)?, passed) {
+                    let response = ready!(polled)?;
+                    let plain = !asks_for_answer(response.extensions())
+                        && !passed.as_ref().is_some_and(Passed::needs_attention);
+                    if plain {
+                        return Poll::Ready(Ok(response.map(ResponseBody::inner)));
+                    }
+                    match attended(response, passed) {
                         Ok(response) => return Poll::Ready(Ok(response)),
                         Err(held) => State::Holds { held: Some(held) },
                     }

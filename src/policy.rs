@@ -93,7 +93,11 @@ impl Policy {
             return Ok(None);
         };
         self.searches.found();
-        let session = self.ids.admit(id).ok_or(MalformedSession::NotAnId)?;
+        let session = if self.ids.holds(&id) {
+            id
+        } else {
+            self.ids.admit(id).ok_or(MalformedSession::NotAnId)?
+        };
         Ok(Some(Question {
             session,
             origin: self.replay.origin(head),

@@ -54,19 +54,17 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (mut head, body) = request.into_parts();
+        let (head, body) = request.into_parts();
         let question = match self.policy.question(&head) {
             Ok(Some(question)) => question,
             Ok(None) if self.policy.searches.are_required => {
                 return ResponseFuture::answer(self.policy.missing(RenderContext::of(&head)));
             }
-            Ok(None) => {
-                self.policy.pass_without_session(&head);
-                let passed = Passed::without_session(&self.policy, &head);
-                self.policy.tell_registrar(&mut head);
-                let inner = self.inner.call(Request::from_parts(head, body));
-                return ResponseFuture::pass(inner, passed);
+            Ok(None) if self.policy.births.tells_registrar => {
+                let head = self.policy.tell_registrar(head);
+                return self.pass(head, body);
             }
+            Ok(None) => return self.pass(head, body),
             Err(malformed) => {
                 return ResponseFuture::answer(self.policy.malformed(&head, malformed));
             }
@@ -83,6 +81,20 @@ where
                 ResponseFuture::serve(&mut self.inner, head, body, &self.policy, owned, span)
             }
         }
+    }
+}
+
+impl<S> Ownership<S> {
+    /// Passes a request that is for no session.
+    #[inline]
+    fn pass<B>(&mut self, head: Parts, body: B) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        self.policy.pass_without_session(&head);
+        let passed = Passed::without_session(&self.policy, &head);
+        let inner = self.inner.call(Request::from_parts(head, body));
+        ResponseFuture::pass(inner, passed)
     }
 }
 

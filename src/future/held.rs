@@ -67,12 +67,13 @@ impl Passed {
         }
         let Self::Served(Served {
             session,
-            ends_at: Some(epoch),
+            after: Some(after),
             ..
         }) = self
         else {
             return None;
         };
+        let epoch = after.ends_at?;
         if !head.status.is_success() {
             return None;
         }

@@ -24,10 +24,30 @@ pub(crate) struct Served {
     pub(super) session: SessionId,
     pub(super) context: RenderContext,
     pub(super) span: RequestSpan,
+    /// Boxed, since it is large, and few layers have a use for it.
+    pub(super) after: Option<Box<After>>,
+}
+
+/// What the response may bring about.
+pub(crate) struct After {
     /// There if streams end with the ownership.
     pub(super) watched: Option<Owned>,
     /// The epoch at which the session ends if the response is a 2xx.
     pub(super) ends_at: Option<u64>,
+}
+
+impl After {
+    /// `None`: nothing.
+    #[inline]
+    pub(super) fn of(policy: &Policy, head: &Parts, owned: &Owned) -> Option<Box<Self>> {
+        if !policy.ends_streams && !policy.births.are_looked_for() {
+            return None;
+        }
+        Some(Box::new(Self {
+            watched: policy.ends_streams.then(|| owned.clone()),
+            ends_at: owned.epoch().filter(|_| policy.births.ends(head)),
+        }))
+    }
 }
 
 /// Whether the extensions of the application's response may ask for the layer's answer.
@@ -51,6 +71,15 @@ impl Passed {
         Some(Self::WithoutSession(Arc::clone(policy), context))
     }
 
+    /// Whether the response may bring anything about.
+    #[inline]
+    pub(super) fn needs_attention(&self) -> bool {
+        match self {
+            Self::Served(served) => served.after.is_some(),
+            Self::WithoutSession(policy, _) => policy.births.are_looked_for(),
+        }
+    }
+
     pub(super) fn policy(&self) -> &Arc<Policy> {
         match self {
             Self::Served(served) => &served.policy,
@@ -68,7 +97,7 @@ impl Passed {
     /// Whose loss ends the response, if it streams.
     pub(super) fn take_watched(&mut self) -> Option<Owned> {
         match self {
-            Self::Served(served) => served.watched.take(),
+            Self::Served(served) => served.after.as_mut()?.watched.take(),
             Self::WithoutSession(..) => None,
         }
     }

@@ -35,7 +35,11 @@ impl Stream {
 }
 
 /// The response as it leaves: a stream ends when the session is lost, if that is `watched`.
-#[inline]
+#[inline(always)]
+#[allow(
+    clippy::inline_always,
+    reason = "as a call it would copy every response once more"
+)]
 pub(super) fn delivered<R>(
     response: Response<R>,
     watched: Option<Owned>,

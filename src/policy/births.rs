@@ -58,13 +58,14 @@ impl Births {
 }
 
 impl Policy {
-    /// Puts the registrar where a handler finds it.
-    pub(crate) fn tell_registrar(&self, head: &mut Parts) {
-        if self.births.tells_registrar
-            && let Some(registrar) = &self.births.registrar
-        {
+    /// Puts the registrar where a handler finds it. By value, since a reference would have every
+    /// request's head moved once more.
+    #[cold]
+    pub(crate) fn tell_registrar(&self, mut head: Parts) -> Parts {
+        if let Some(registrar) = &self.births.registrar {
             head.extensions.insert(registrar.clone());
         }
+        head
     }
 
     /// What has to be registered before the response may leave; `None`: nothing. `of`: the session

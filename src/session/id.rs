@@ -80,6 +80,13 @@ impl SessionId {
     }
 
     fn other(bytes: &[u8]) -> Result<Self, MalformedSession> {
+        // Most ids are of ASCII, and these need not be decoded to be checked.
+        let is_plain = |byte: &u8| byte.wrapping_sub(b' ') < 0x5f;
+        if let Some(id) = Self::inline(bytes).filter(|_| bytes.iter().all(is_plain))
+            && !matches!(bytes, b"" | b"." | b"..")
+        {
+            return Ok(id);
+        }
         let text = str::from_utf8(bytes).map_err(|_| MalformedSession::Unreadable)?;
         let is_dots = matches!(text, "." | "..");
         let fits = (1..=Self::MAX_LEN).contains(&text.len());
@@ -91,18 +98,26 @@ impl SessionId {
 
     /// A text that was checked, and is no UUID.
     pub(super) fn of_checked(text: &str) -> Self {
-        let mut inline = [0; Self::INLINE];
-        Self(match inline.get_mut(..text.len()) {
-            Some(place) => {
-                place.copy_from_slice(text.as_bytes());
-                Repr::Inline {
-                    #[expect(clippy::cast_possible_truncation, reason = "at most `INLINE`")]
-                    len: text.len() as u8,
-                    bytes: inline,
-                }
-            }
-            None => Repr::Long(text.into()),
-        })
+        Self::inline(text.as_bytes()).unwrap_or_else(|| Self(Repr::Long(text.into())))
+    }
+
+    fn inline(text: &[u8]) -> Option<Self> {
+        let mut bytes = [0; Self::INLINE];
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        Some(Self(Repr::Inline {
+            #[expect(clippy::cast_possible_truncation, reason = "at most `INLINE`")]
+            len: text.len() as u8,
+            bytes,
+        }))
+    }
+
+    /// The bytes of an id that is no UUID.
+    pub(super) fn other_bytes(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Repr::Uuid(_) => None,
+            Repr::Inline { len, bytes } => bytes.get(..usize::from(*len)),
+            Repr::Long(text) => Some(text.as_bytes()),
+        }
     }
 
     /// The UUID, if the id is one in its canonical form.

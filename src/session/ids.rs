@@ -86,24 +86,21 @@ impl SessionIds {
         }
     }
 
-    /// The id as the directory writes it; `None` if no session there can have it.
+    /// Whether the id fits as it is, if that is quick to tell.
     #[inline]
-    pub(crate) fn admit(&self, id: SessionId) -> Option<SessionId> {
-        match (&self.0, id.as_uuid()) {
-            (Kind::Uuid, Some(_)) => Some(id),
-            // Every id fits.
-            (
-                Kind::Text {
-                    max_len: SessionId::MAX_LEN,
-                    alphabet: None,
-                },
-                _,
-            ) => Some(id),
-            _ => self.admit_other(id),
+    pub(crate) fn holds(&self, id: &SessionId) -> bool {
+        match self.0 {
+            Kind::Uuid => id.as_uuid().is_some(),
+            Kind::Text { max_len, alphabet } => max_len == SessionId::MAX_LEN && alphabet.is_none(),
+            Kind::Integer => false,
         }
     }
 
-    fn admit_other(&self, id: SessionId) -> Option<SessionId> {
+    /// The id as the directory writes it; `None` if no session there can have it.
+    pub(crate) fn admit(&self, id: SessionId) -> Option<SessionId> {
+        if self.holds(&id) {
+            return Some(id);
+        }
         match self.0 {
             Kind::Uuid => id.with_text(|text| match text.len() {
                 32 | 36 => Uuid::try_parse(text).ok().map(SessionId::new),

@@ -55,10 +55,9 @@ impl Hash for SessionKey {
 
 impl Equivalent<SessionKey> for SessionId {
     fn equivalent(&self, key: &SessionKey) -> bool {
-        match (self.as_uuid(), key) {
-            (Some(uuid), SessionKey::Uuid(key)) => uuid == key,
-            (None, SessionKey::Text(key)) => self.with_text(|text| text == &**key),
-            _ => false,
+        match key {
+            SessionKey::Uuid(key) => self.as_uuid() == Some(key),
+            SessionKey::Text(key) => self.other_bytes() == Some(key.as_bytes()),
         }
     }
 }
