@@ -18,7 +18,7 @@ mod subprotocol;
 
 use std::{borrow::Cow, sync::Arc};
 
-use http::request::Parts;
+use http::{HeaderValue, request::Parts};
 
 use crate::{MalformedSession, SessionId};
 
@@ -54,6 +54,8 @@ pub use subprotocol::Subprotocol;
 ///   [`Err`](MalformedSession), or the wrong machine serves what the application reads there.
 /// - Two different sessions in the part that is read make the request
 ///   [malformed](MalformedSession::Ambiguous); one session written twice does not.
+/// - After [`forget`](Self::forget) returned true, the application cannot read the session there any
+///   more, in whichever way it reads. The request may pass as one without a session.
 #[diagnostic::on_unimplemented(
     note = "an extractor is a `PathSegment`, `Header`, `Cookie`, `Query`, `HostLabel`, `FirstOf` or a `Fn(&Parts)`"
 )]
@@ -66,7 +68,44 @@ pub trait ExtractSession: Send + Sync + 'static {
     fn describe(&self) -> Cow<'_, str> {
         std::any::type_name::<Self>().into()
     }
+
+    /// The different sessions that the request names, without those that cannot be read; none by
+    /// default, which refuses the request.
+    ///
+    /// Called only after [`session`](Self::session) returned
+    /// [`Ambiguous`](MalformedSession::Ambiguous). The layer looks them up, at most
+    /// [`MAX_CANDIDATES`] of them, has all but the living one [forgotten](Self::forget), and reads
+    /// the request again. If two are alive, it is refused.
+    #[allow(unused_variables, reason = "the default has no use for it")]
+    fn candidates(&self, head: &Parts) -> Vec<SessionId> {
+        Vec::new()
+    }
+
+    /// Takes a session out of the request, everywhere it stands in the part that is read. `None`
+    /// takes out all that stands where an id should and cannot be one. Returns whether anything was
+    /// taken out; false by default, which refuses the request.
+    ///
+    /// Called only after a lookup found that the session `id` is unknown or over, or after
+    /// [`session`](Self::session) returned an error. The layer reads the request again afterwards.
+    #[allow(unused_variables, reason = "the default has no use for it")]
+    fn forget(&self, head: &mut Parts, id: Option<&SessionId>) -> bool {
+        false
+    }
+
+    /// The values of `Set-Cookie` that make the client forget what [`session`](Self::session) reads
+    /// in this request; none by default.
+    ///
+    /// They are added to refusals with `session-unknown`, `session-over` and `session-absent`, and
+    /// to those of a value that cannot be an id.
+    #[allow(unused_variables, reason = "the default has no use for it")]
+    fn expiry(&self, head: &Parts) -> &[HeaderValue] {
+        &[]
+    }
 }
+
+/// The most different sessions of one request that are looked up. A request that names more of
+/// them in one place is refused with `session-malformed`.
+pub const MAX_CANDIDATES: usize = 4;
 
 impl<F> ExtractSession for F
 where
@@ -84,6 +123,18 @@ impl<T: ExtractSession + ?Sized> ExtractSession for Arc<T> {
 
     fn describe(&self) -> Cow<'_, str> {
         T::describe(self)
+    }
+
+    fn candidates(&self, head: &Parts) -> Vec<SessionId> {
+        T::candidates(self, head)
+    }
+
+    fn forget(&self, head: &mut Parts, id: Option<&SessionId>) -> bool {
+        T::forget(self, head, id)
+    }
+
+    fn expiry(&self, head: &Parts) -> &[HeaderValue] {
+        T::expiry(self, head)
     }
 }
 
@@ -153,7 +204,7 @@ pub(crate) mod tests {
     pub(crate) fn head(target: &str, headers: &[(&str, &[u8])]) -> Parts {
         let mut request = http::Request::builder().uri(target);
         for (name, value) in headers {
-            request = request.header(*name, http::HeaderValue::from_bytes(value).unwrap());
+            request = request.header(*name, HeaderValue::from_bytes(value).unwrap());
         }
         request.body(()).unwrap().into_parts().0
     }

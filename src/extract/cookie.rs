@@ -2,10 +2,15 @@
 
 use std::borrow::Cow;
 
-use http::{header, request::Parts};
+use http::{HeaderValue, header, request::Parts};
 
-use super::{Agreement, ExtractSession, InvalidExtractor, percent_decoded};
+use super::{Agreement, ExtractSession, InvalidExtractor, MAX_CANDIDATES, percent_decoded};
 use crate::{MalformedSession, SessionId};
+
+mod expiry;
+mod lines;
+#[cfg(test)]
+mod tests;
 
 /// The session id is the value of a cookie.
 ///
@@ -14,16 +19,49 @@ use crate::{MalformedSession, SessionId};
 /// # Ok::<(), tower_ownership::extract::InvalidExtractor>(())
 /// ```
 ///
-/// The value may be percent-encoded and may stand in double quotes. A cookie without an id in it
-/// is malformed, an empty one included: to log out is to remove the cookie. Several cookies of the
-/// name, as browsers send them for different paths and HTTP/2 in several lines, have to hold the
-/// same id. What other cookies hold does not matter.
+/// The value may be percent-encoded and may stand in double quotes. Cookie names are case-sensitive.
+/// A percent-encoded name counts too, because some cookie jars decode names. What other cookies hold
+/// does not matter.
 ///
-/// Cookie names are case-sensitive. A percent-encoded name counts too, because some cookie jars
-/// decode names.
+/// # Dead cookies
+/// A browser sends a cookie with every request, also after its session ended. A layer that refused
+/// these requests would lock the user out of every page, the login included. So by default a dead
+/// cookie does not refuse its request: the layer takes it out of the request, and goes on as if it
+/// had not been sent.
+///
+/// | the cookie | the request | what the application sees |
+/// | --- | --- | --- |
+/// | of a living session | is served by the owner | the request as it was sent |
+/// | of a session that is unknown or over | passes as one without a session | no such cookie |
+/// | cannot be an id: empty, of the wrong kind, control characters, no text | passes as one without a session | no such cookie |
+/// | several of the name, the same session | as one | the request as it was sent |
+/// | several, one session lives | is served by the owner of that one | only that one |
+/// | several, none lives | passes as one without a session | none of them |
+/// | several, two sessions live, or more than [four](crate::extract::MAX_CANDIDATES) | is refused with 400 `session-malformed` | nothing |
+/// | the directory does not answer | is refused with 503 `lookup-unavailable` | nothing |
+///
+/// - "Passes" means that the next place of a [`FirstOf`](crate::extract::FirstOf) is asked. With
+///   [`requires_session`](crate::OwnershipLayerBuilder::requires_session), and where a handler of axum
+///   takes [`Owned`](crate::Owned), a request without any session is refused with the code of the dead cookie:
+///   `session-unknown`, `session-over`, or `session-malformed` for what is no text.
+/// - All cookies of the name and the value are taken out, in every `Cookie` line. Other cookies stay
+///   as they are, byte for byte.
+/// - An application that finds no session may not tell whether there was a cookie. The log says it at
+///   DEBUG (target `tower_ownership::extract`), and so does
+///   [`explain`](crate::OwnershipLayer::explain). Verdicts and metrics count the request once, by what
+///   became of it.
+/// - Several cookies of one name come from different paths or domains (RFC 6265, section 5.4); they
+///   are looked up at once, within one
+///   [lookup timeout](crate::OwnershipLayerBuilder::lookup_timeout). Requests with one cookie of the name
+///   pay nothing for this.
+/// - [`refuse_dead`](Self::refuse_dead) refuses all of these requests instead, and
+///   [`expires`](Self::expires) has refusals expire the cookie.
 #[derive(Clone, Debug)]
 pub struct Cookie {
     name: Box<str>,
+    refuses_dead: bool,
+    /// `Set-Cookie` of refusals.
+    expiry: Vec<HeaderValue>,
 }
 
 impl Cookie {
@@ -36,23 +74,36 @@ impl Cookie {
                 "the name of a cookie: letters, digits and `!#$&'*+-.^_`|~`",
             ));
         }
-        Ok(Self { name: name.into() })
+        Ok(Self {
+            name: name.into(),
+            refuses_dead: false,
+            expiry: Vec::new(),
+        })
     }
 
-    /// The value in `name=value`, if that is the name.
-    fn value<'a>(&self, cookie: &'a [u8]) -> Option<&'a [u8]> {
-        // A cookie without `=` has no name, says RFC 6265bis.
-        let at = cookie.iter().position(|&byte| byte == b'=')?;
-        let (name, value) = (cookie.get(..at)?, cookie.get(at + 1..)?);
-        let is_named = *percent_decoded(name.trim_ascii()) == *self.name.as_bytes();
-        is_named.then(|| value.trim_ascii())
+    /// Refuses every request with a dead cookie, instead of taking the cookie out of it: one whose
+    /// session is unknown with 404 `session-unknown`, one whose session is over with 410
+    /// `session-over`, and two different cookies of the name with 400 `session-malformed`.
+    ///
+    /// For a layer around routes that are all about the session, and an application that logs in
+    /// elsewhere.
+    #[must_use]
+    pub fn refuse_dead(mut self) -> Self {
+        self.refuses_dead = true;
+        self
+    }
+
+    fn is_named(&self, name: &[u8]) -> bool {
+        *percent_decoded(name) == *self.name.as_bytes()
     }
 
     /// The id that a response gives out in `name=value`, unless the value is empty.
     pub(super) fn given_out(&self, cookie: &[u8]) -> Result<Option<SessionId>, MalformedSession> {
-        match self.value(cookie) {
-            None | Some(b"" | b"\"\"") => Ok(None),
-            Some(value) => id_of(value).map(Some),
+        match lines::halves(cookie) {
+            Some((name, value)) if self.is_named(name) && !matches!(value, b"" | b"\"\"") => {
+                id_of(value).map(Some)
+            }
+            _ => Ok(None),
         }
     }
 }
@@ -60,9 +111,13 @@ impl Cookie {
 impl ExtractSession for Cookie {
     fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
         let mut agreed = Agreement::default();
+        // Every request comes by here, and loops are faster than a flattened iterator.
         for line in head.headers.get_all(header::COOKIE) {
             for cookie in line.as_bytes().split(|&byte| byte == b';') {
-                if let Some(value) = self.value(cookie) {
+                let Some((name, value)) = lines::halves(cookie) else {
+                    continue;
+                };
+                if self.is_named(name) {
                     agreed.note(id_of(value)?)?;
                 }
             }
@@ -73,6 +128,39 @@ impl ExtractSession for Cookie {
     fn describe(&self) -> Cow<'_, str> {
         format!("the cookie {}", self.name).into()
     }
+
+    fn candidates(&self, head: &Parts) -> Vec<SessionId> {
+        let mut found = Vec::new();
+        if self.refuses_dead {
+            return found;
+        }
+        for (name, value) in lines::cookies(&head.headers) {
+            if let (true, Ok(id)) = (self.is_named(name), id_of(value))
+                && !found.contains(&id)
+            {
+                found.push(id);
+            }
+            // A header may hold thousands, and one more than may be is enough to know.
+            if found.len() > MAX_CANDIDATES {
+                break;
+            }
+        }
+        found
+    }
+
+    fn forget(&self, head: &mut Parts, id: Option<&SessionId>) -> bool {
+        let is_out =
+            |name: &[u8], value: &[u8]| self.is_named(name) && id_of(value).ok().as_ref() == id;
+        !self.refuses_dead && lines::take_out(&mut head.headers, is_out)
+    }
+
+    fn expiry(&self, head: &Parts) -> &[HeaderValue] {
+        let named = || lines::cookies(&head.headers).any(|(name, _)| self.is_named(name));
+        if self.expiry.is_empty() || !named() {
+            return &[];
+        }
+        &self.expiry
+    }
 }
 
 fn id_of(value: &[u8]) -> Result<SessionId, MalformedSession> {
@@ -82,111 +170,4 @@ fn id_of(value: &[u8]) -> Result<SessionId, MalformedSession> {
         .and_then(|rest| rest.strip_suffix(b"\""))
         .unwrap_or(&value);
     SessionId::parse_bytes(unquoted)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::super::tests::{A, B, head, id};
-    use super::*;
-
-    fn found(lines: &[&[u8]]) -> Result<Option<SessionId>, MalformedSession> {
-        let lines: Vec<_> = lines.iter().map(|line| ("cookie", *line)).collect();
-        Cookie::named("session")
-            .unwrap()
-            .session(&head("/", &lines))
-    }
-
-    #[test]
-    fn the_value_is_the_session() {
-        for line in [
-            format!("session={A}"),
-            format!("a=b; session={A}; c=d"),
-            format!("a=b;session={A};c=d"),
-            format!("session = {A} "),
-            format!("session=\"{A}\""),
-            format!("session=%22{A}%22"),
-            format!("session={}", A.replace('-', "%2d")),
-            format!("%73ession={A}"),
-            format!("Session={B}; session={A}; xsession={B}; session2={B}"),
-        ] {
-            assert_eq!(found(&[line.as_bytes()]), Ok(Some(id(A))), "{line}");
-        }
-    }
-
-    #[test]
-    fn other_cookies_are_no_session() {
-        for line in [
-            "",
-            ";",
-            "a=b",
-            "session",
-            "Session=x",
-            "xsession=x",
-            "=session",
-            "a=session=x",
-        ] {
-            assert_eq!(found(&[line.as_bytes()]), Ok(None), "{line}");
-        }
-        assert_eq!(found(&[]), Ok(None));
-    }
-
-    #[test]
-    fn garbage_in_other_cookies_does_not_matter() {
-        let line = [
-            b"a=\xff\xfe\"; =; \xff; %zz; session=",
-            A.as_bytes(),
-            b"; \xffsession=x",
-        ];
-        assert_eq!(found(&[&line.concat()]), Ok(Some(id(A))));
-    }
-
-    #[test]
-    fn a_value_that_cannot_be_an_id_is_refused() {
-        for line in ["session=", "session=\"\"", "session=%00", "session=.."] {
-            let found = found(&[line.as_bytes()]);
-            assert_eq!(found, Err(MalformedSession::NotAnId), "{line}");
-        }
-        let no_text = found(&[b"session=\xff"]);
-        assert_eq!(no_text, Err(MalformedSession::Unreadable));
-        let odd = format!("session=\"{A}");
-        let quoted = format!("\"{A}");
-        assert_eq!(found(&[odd.as_bytes()]), Ok(Some(id(&quoted))));
-    }
-
-    #[test]
-    fn several_cookies_have_to_agree() {
-        let (a, b) = (format!("session={A}"), format!("session={B}"));
-        let twice = format!("{a}; x=y; session=\"{A}\"");
-        assert_eq!(found(&[twice.as_bytes(), a.as_bytes()]), Ok(Some(id(A))));
-        let ambiguous = Err(MalformedSession::Ambiguous);
-        assert_eq!(found(&[a.as_bytes(), b.as_bytes()]), ambiguous);
-        assert_eq!(found(&[format!("{a}; {b}").as_bytes()]), ambiguous);
-        assert!(found(&[format!("{a}; session=").as_bytes()]).is_err());
-    }
-
-    #[test]
-    fn a_name_that_no_cookie_has_is_refused() {
-        for name in ["", "a b", "a=b", "a;b", "sëssion", "a%62", "\"a\""] {
-            assert!(Cookie::named(name).is_err(), "{name:?}");
-        }
-        assert!(Cookie::named("__Host-session").is_ok());
-    }
-
-    proptest! {
-        #[test]
-        fn no_line_panics(line in prop::collection::vec(any::<u8>(), 0..80)) {
-            if http::HeaderValue::from_bytes(&line).is_ok() {
-                let _ = found(&[&line]);
-            }
-        }
-
-        #[test]
-        fn the_session_is_found_among_others(before in "([a-z]{0,3}=[^;\u{0}-\u{1f}\u{7f}]{0,8};){0,3}", bytes: [u8; 16]) {
-            let session = SessionId::new(uuid::Uuid::from_bytes(bytes));
-            let line = format!("{before} session={session}");
-            prop_assert_eq!(found(&[line.as_bytes()]), Ok(Some(session)));
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use http::request::Parts;
+use http::{HeaderValue, request::Parts};
 
 use super::ExtractSession;
 use crate::{MalformedSession, SessionId};
@@ -17,7 +17,9 @@ use crate::{MalformedSession, SessionId};
 /// ```
 ///
 /// A place without a session leaves it to the next one; a malformed one makes the request
-/// malformed, because to go on would be to guess.
+/// malformed, because to go on would be to guess. A place that can
+/// [forget](ExtractSession::forget) what it read, as a [`Cookie`](crate::Cookie) does, leaves it to
+/// the next one if its session is unknown or over.
 ///
 /// **The places need not agree**, unlike two ids in one place: a browser with two sessions open
 /// asks for `/session/<one>` with a cookie that still says `<the other>`, and means the one. So put
@@ -44,6 +46,12 @@ impl FirstOf {
         self.places.push(Arc::new(next));
         self
     }
+
+    /// The place that decides about this request.
+    fn place(&self, head: &Parts) -> Option<&Arc<dyn ExtractSession>> {
+        let found = |place: &&Arc<dyn ExtractSession>| !matches!(place.session(head), Ok(None));
+        self.places.iter().find(found)
+    }
 }
 
 impl ExtractSession for FirstOf {
@@ -57,6 +65,28 @@ impl ExtractSession for FirstOf {
     fn describe(&self) -> Cow<'_, str> {
         let places: Vec<_> = self.places.iter().map(|place| place.describe()).collect();
         places.join(", or else ").into()
+    }
+
+    fn candidates(&self, head: &Parts) -> Vec<SessionId> {
+        let place = self.place(head);
+        place.map_or_else(Vec::new, |place| place.candidates(head))
+    }
+
+    fn forget(&self, head: &mut Parts, id: Option<&SessionId>) -> bool {
+        let place = self.place(head);
+        place.is_some_and(|place| place.forget(head, id))
+    }
+
+    fn expiry(&self, head: &Parts) -> &[HeaderValue] {
+        // Asked of every request that is served, so no place is read unless one has an answer.
+        if self
+            .places
+            .iter()
+            .all(|place| place.expiry(head).is_empty())
+        {
+            return &[];
+        }
+        self.place(head).map_or(&[], |place| place.expiry(head))
     }
 }
 
