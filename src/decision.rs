@@ -66,6 +66,38 @@ pub(crate) struct Refusal {
     pub(crate) lease: Option<Lease>,
 }
 
+impl Refusal {
+    pub(crate) fn of(code: RejectionCode, session: Option<Session>) -> Self {
+        Self {
+            code,
+            session,
+            error: None,
+            lease: None,
+        }
+    }
+
+    /// The lookup failed.
+    pub(crate) fn failed(error: LookupError) -> Self {
+        let code = match error.kind() {
+            LookupErrorKind::Corrupt => RejectionCode::DirectoryCorrupt,
+            LookupErrorKind::Timeout | LookupErrorKind::Unavailable => {
+                RejectionCode::LookupUnavailable
+            }
+        };
+        let error = Some(error);
+        Self {
+            error,
+            ..Self::of(code, None)
+        }
+    }
+
+    /// Whether the session is none, or none any more: what the request holds of it is worth nothing.
+    pub(crate) fn is_dead(&self) -> bool {
+        let dead = [RejectionCode::SessionUnknown, RejectionCode::SessionOver];
+        dead.contains(&self.code)
+    }
+}
+
 /// What became of a request, for observers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -91,12 +123,7 @@ impl Decision {
     }
 
     fn reject(code: RejectionCode, session: Session) -> Self {
-        Self::Reject(Refusal {
-            code,
-            session: Some(session),
-            error: None,
-            lease: None,
-        })
+        Self::Reject(Refusal::of(code, Some(session)))
     }
 }
 
@@ -107,27 +134,9 @@ impl Decision {
 /// whether the session is one at all, then whether this client may come near it, then who serves.
 pub(crate) fn decide(lookup: Lookup, local: &Local<'_>, origin: &RequestOrigin) -> Decision {
     let known = match lookup {
-        Lookup::Failed(error) => {
-            let code = match error.kind() {
-                LookupErrorKind::Corrupt => RejectionCode::DirectoryCorrupt,
-                LookupErrorKind::Timeout | LookupErrorKind::Unavailable => {
-                    RejectionCode::LookupUnavailable
-                }
-            };
-            return Decision::Reject(Refusal {
-                code,
-                session: None,
-                error: Some(error),
-                lease: None,
-            });
-        }
+        Lookup::Failed(error) => return Decision::Reject(Refusal::failed(error)),
         Lookup::Unknown => {
-            return Decision::Reject(Refusal {
-                code: RejectionCode::SessionUnknown,
-                session: None,
-                error: None,
-                lease: None,
-            });
+            return Decision::Reject(Refusal::of(RejectionCode::SessionUnknown, None));
         }
         Lookup::Known(known) => known,
     };

@@ -33,7 +33,8 @@
 //!
 //! # Only for operators
 //! An explanation names machines, addresses and the database's errors, and each one costs the
-//! directory a lookup that no other request shares. Mount it where only operators get, or call it
+//! directory a lookup that no other request shares, or one for each of several sessions that the
+//! request names. Mount it where only operators get, or call it
 //! from a command. Session ids are cut to their end, also where a header or an error
 //! holds one, unless [asked for](Explain::show_session_id).
 //!
@@ -46,10 +47,12 @@
 mod examine;
 mod explanation;
 mod find;
+mod looked;
 mod names;
 mod notes;
 mod read;
 mod shown;
+mod taken_out;
 
 use std::{fmt, future::Future, pin::Pin};
 
@@ -59,7 +62,6 @@ pub use crate::finding::{Finding, Severity};
 pub use explanation::Explanation;
 
 use crate::{OwnershipLayer, policy::Policy};
-use examine::Examined;
 
 impl OwnershipLayer {
     /// Explains what this machine would do with a request, and why, without doing it; see the
@@ -103,12 +105,7 @@ impl<'a> IntoFuture for Explain<'a> {
             head,
             whole,
         } = self;
-        let examined = Examined {
-            policy,
-            head,
-            whole,
-        };
-        Box::pin(async move { examined.explain().await })
+        Box::pin(taken_out::explain(policy, head, whole))
     }
 }
 

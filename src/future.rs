@@ -17,16 +17,18 @@ use crate::{
     Owned, RenderContext, ResponseBody,
     cache::Pending,
     observe::RequestSpan,
-    policy::{Act, Policy, Question},
+    policy::{Act, Policy, Question, Unsettled},
 };
 
 mod held;
 mod passed;
+mod settling;
 mod streamed;
 
 use held::Held;
 pub(crate) use passed::Passed;
 use passed::{After, Served, asks_for_answer};
+use settling::Settling;
 use streamed::delivered;
 
 pin_project! {
@@ -45,6 +47,7 @@ pin_project! {
     enum State<S, F, T, B> {
         // Boxed, since it is large: a request that needs no lookup should not have to move it.
         Waits { waiting: Option<Box<Waiting<S, B>>> },
+        Settles { settling: Option<Box<Settling<S, B>>> },
         Pass { #[pin] inner: F, passed: Option<Passed> },
         // What the response tells is being written.
         Holds { held: Option<Box<Held<T>>> },
@@ -61,6 +64,19 @@ struct Waiting<S, B> {
     policy: Arc<Policy>,
     question: Question,
     span: RequestSpan,
+}
+
+impl<S: Service<Request<B>>, B> Waiting<S, B> {
+    fn settle(self, unsettled: Box<Unsettled>) -> Settling<S, B> {
+        let Self {
+            head,
+            body,
+            service,
+            policy,
+            ..
+        } = self;
+        Settling::new(unsettled, service, head, body, &policy)
+    }
 }
 
 impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
@@ -105,6 +121,23 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
         }
     }
 
+    /// Reads the request again, and waits for what has to be looked up for that.
+    #[cold]
+    pub(crate) fn settle(
+        unsettled: Box<Unsettled>,
+        service: S,
+        head: Parts,
+        body: B,
+        policy: &Arc<Policy>,
+    ) -> Self {
+        let settling = Settling::new(unsettled, service, head, body, policy);
+        Self {
+            state: State::Settles {
+                settling: Some(Box::new(settling)),
+            },
+        }
+    }
+
     /// Calls the inner service, with what it is told of its session.
     pub(crate) fn serve(
         service: &mut S,
@@ -131,6 +164,10 @@ fn serve<S: Service<Request<B>>, B>(
     let served = Served {
         policy: Arc::clone(policy),
         session: owned.id().clone(),
+        expiry: match policy.extract.expiry(&head) {
+            [] => None,
+            lines => Some(lines.into()),
+        },
         context: RenderContext::of(&head),
         span,
         after: After::of(policy, &head, &owned),
@@ -189,7 +226,7 @@ where
         loop {
             let next = match state.as_mut().project() {
                 StateProj::Waits { waiting } => {
-                    let Some(waits) = waiting else {
+                    let Some(waits) = waiting.as_deref_mut() else {
                         return Poll::Pending;
                     };
                     let found = match waits.span.get() {
@@ -197,15 +234,23 @@ where
                         None => Pin::new(&mut waits.pending).poll(cx),
                     };
                     let (policy, span) = (&waits.policy, &waits.span);
-                    match policy.judge(&waits.head, &waits.question, ready!(found), span) {
+                    match policy.judge(&mut waits.head, &waits.question, ready!(found), span) {
                         Act::Claim(claim) => {
                             waits.pending = claim;
                             waits.question.claimed = true;
                             continue;
                         }
-                        Act::Answer(response) => State::Answer {
+                        Act::Answer(Ok(response)) => State::Answer {
                             response: Some(response),
                         },
+                        Act::Answer(Err(unsettled)) => {
+                            let Some(waiting) = waiting.take() else {
+                                return Poll::Pending;
+                            };
+                            State::Settles {
+                                settling: Some(Box::new(waiting.settle(unsettled))),
+                            }
+                        }
                         Act::Pass(owned) => {
                             let Some(waiting) = waiting.take() else {
                                 return Poll::Pending;
@@ -221,6 +266,16 @@ where
                             serve(&mut service, head, body, &policy, owned, span)
                         }
                     }
+                }
+                StateProj::Settles { settling } => {
+                    let Some(settles) = settling else {
+                        return Poll::Pending;
+                    };
+                    let (head, settled) = ready!(settles.poll(cx));
+                    let Some(settling) = settling.take() else {
+                        return Poll::Pending;
+                    };
+                    settling.act(head, settled)
                 }
                 StateProj::Pass { inner, passed } => {
                     let polled = match passed.as_ref().and_then(Passed::span) {
@@ -268,6 +323,7 @@ impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.state {
             State::Waits { .. } => "ResponseFuture::Waits",
+            State::Settles { .. } => "ResponseFuture::Settles",
             State::Pass { .. } => "ResponseFuture::Pass",
             State::Holds { .. } => "ResponseFuture::Holds",
             State::Answer { .. } => "ResponseFuture::Answer",

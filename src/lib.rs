@@ -9,6 +9,8 @@
 //! 1. A request without a session passes to the wrapped service, on every machine.
 //! 2. A request for a session is looked up. What cannot be read, is unknown, has ended, is not
 //!    open to this client, or is not ready yet is refused, each with a [code](RejectionCode) of its own.
+//!    Only a [`Cookie`] of a session that is unknown or has ended does not refuse its request: it is
+//!    taken out of it, since a browser sends it to the login page as well.
 //! 3. If this machine is the owner, the request passes, with [`Owned`] in its extensions.
 //! 4. If another machine is, the request is handed to it: by Fly.io's proxy ([`FlyReplay`]), or by
 //!    a [`Redirect`]. What cannot be carried there is refused before its body is read.

@@ -21,8 +21,15 @@ use crate::{
 mod births;
 mod confirm;
 mod refuse;
+mod refused;
+mod settle;
 #[cfg(test)]
 mod tests;
+mod twins;
+
+pub(crate) use refuse::expiring;
+pub(crate) use refused::{Answer, Read, Refused, Unsettled, Why};
+pub(crate) use settle::{ROUNDS, Settled};
 
 pub(crate) use births::Births;
 use refuse::finish;
@@ -56,7 +63,7 @@ pub(crate) struct Policy {
 }
 
 /// A request's question: which session, and how the request came here.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Question {
     pub(crate) session: SessionId,
     pub(crate) origin: RequestOrigin,
@@ -83,7 +90,7 @@ pub(crate) enum Act {
     Pass(Owned),
     /// Wait for this claim, and judge again.
     Claim(Pending),
-    Answer(Response<Bytes>),
+    Answer(Answer),
 }
 
 impl Policy {
@@ -126,7 +133,7 @@ impl Policy {
     /// Decides, and acts where the application does not.
     pub(crate) fn judge(
         &self,
-        head: &Parts,
+        head: &mut Parts,
         question: &Question,
         found: Found,
         span: &RequestSpan,
@@ -140,8 +147,7 @@ impl Policy {
             lookup_time: found.waited,
             ..self.saw(Verdict::Pass)
         };
-        let (read_at, cache_status, waited) = (found.asked_at, found.cache_status, found.waited);
-        let age = found.age;
+        let (read_at, age, read) = (found.asked_at, found.age, Read::of(&found));
         let node = &self.sessions.node;
         let lease = |session: &_, read_at, cache_status| node.lease(session, read_at, cache_status);
         let decision = self.decide(head, question, found, lease);
@@ -153,13 +159,18 @@ impl Policy {
                     sliding.passed(&self.sessions, registrar, &session, age);
                 }
                 self.tell(&seen.of(&session), span);
-                Act::Pass(Owned::new(session, read_at, cache_status, &self.sessions))
+                Act::Pass(Owned::new(
+                    session,
+                    read_at,
+                    read.cache_status,
+                    &self.sessions,
+                ))
             }
-            Decision::Claim { seen } => Act::Claim(self.sessions.claim(&seen).after(waited)),
+            Decision::Claim { seen } => Act::Claim(self.sessions.claim(&seen).after(read.waited)),
             Decision::HandOver { session, owner } => {
                 let seen = seen.of(&session);
                 let write: WriteHandover = <dyn Replay>::replay;
-                Act::Answer(
+                Act::Answer(Ok(
                     match self.hand_over(head, &session, &owner, origin, write) {
                         Ok(response) => {
                             self.tell(&seen, span);
@@ -169,17 +180,14 @@ impl Policy {
                             self.refuse(rejection, &seen, span, RenderContext::of(head))
                         }
                     },
-                )
+                ))
+            }
+            Decision::Reject(refusal) if refusal.is_dead() => {
+                Act::Answer(self.turn_down(head, question, refusal, &seen, read, span))
             }
             Decision::Reject(refusal) => {
-                let seen = match &refusal.session {
-                    Some(session) => seen.of(session),
-                    None => seen,
-                };
-                let error = refusal.error.as_ref();
-                let rejection = self.rejection(&refusal, question);
-                let seen = Observed { error, ..seen };
-                Act::Answer(self.refuse(rejection, &seen, span, RenderContext::of(head)))
+                let context = RenderContext::of(head);
+                Act::Answer(Ok(self.reject(&refusal, question, &seen, span, context)))
             }
         }
     }

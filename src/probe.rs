@@ -70,8 +70,8 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 pub use outcome::ProbeOutcome;
-pub(crate) use responder::or_probe;
 pub use responder::{ProbeFuture, ProbeResponder, Probed, ProbedLayer};
+pub(crate) use responder::{forget, or_probe};
 pub use secret::ProbeSecret;
 
 use judge::Expected;

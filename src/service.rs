@@ -14,7 +14,7 @@ use crate::{
     cache::Pending,
     future::Passed,
     observe::RequestSpan,
-    policy::{Act, Policy, Question},
+    policy::{Act, Answer, Policy, Question},
 };
 
 /// A service that serves requests only for sessions that this machine owns.
@@ -54,7 +54,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let question = match self.policy.question(&head) {
             Ok(Some(question)) => question,
             Ok(None) if self.policy.searches.are_required => {
@@ -66,7 +66,8 @@ where
             }
             Ok(None) => return self.pass(head, body),
             Err(malformed) => {
-                return ResponseFuture::answer(self.policy.malformed(&head, malformed));
+                let answer = self.policy.malformed(&mut head, malformed);
+                return self.answer(answer, head, body);
             }
         };
         let span = self.policy.span(&question);
@@ -74,8 +75,8 @@ where
             let lookup = self.policy.look_up(&question);
             return self.wait(lookup, head, body, question, span);
         };
-        match self.policy.judge(&head, &question, found, &span) {
-            Act::Answer(response) => ResponseFuture::answer(response),
+        match self.policy.judge(&mut head, &question, found, &span) {
+            Act::Answer(answer) => self.answer(answer, head, body),
             Act::Claim(claim) => self.wait(claim, head, body, question.claimed(), span),
             Act::Pass(owned) => {
                 ResponseFuture::serve(&mut self.inner, head, body, &self.policy, owned, span)
@@ -92,13 +93,27 @@ impl<S> Ownership<S> {
         S: Service<Request<B>>,
     {
         self.policy.pass_without_session(&head);
-        let passed = Passed::without_session(&self.policy, &head);
+        let passed = Passed::without_session(&self.policy, &head, None);
         let inner = self.inner.call(Request::from_parts(head, body));
         ResponseFuture::pass(inner, passed)
     }
 }
 
 impl<S: Clone> Ownership<S> {
+    /// Answers the request, or has it read again.
+    fn answer<B>(&mut self, answer: Answer, head: Parts, body: B) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        match answer {
+            Ok(response) => ResponseFuture::answer(response),
+            Err(unsettled) => {
+                let service = self.take_ready();
+                ResponseFuture::settle(unsettled, service, head, body, &self.policy)
+            }
+        }
+    }
+
     /// Leaves the request waiting for what the directory says.
     fn wait<B>(
         &mut self,

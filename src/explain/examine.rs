@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Explanation,
     find::Case,
+    looked::Looked,
     notes::note_on_cache,
     read::{kind, lease_read, milliseconds, origin_read, session_read},
     shown::Shown,
@@ -18,7 +19,7 @@ use crate::{
     identity,
     observe::causes,
     ownership::Lease,
-    policy::{Policy, Question, WriteHandover},
+    policy::{Policy, Question, WriteHandover, expiring},
 };
 
 /// What a handover's answer would be. Nothing is counted by it.
@@ -29,15 +30,13 @@ pub(super) struct Examined<'a> {
     pub(super) policy: &'a Policy,
     pub(super) head: &'a Parts,
     pub(super) whole: bool,
+    /// Of what was taken out of it.
+    pub(super) taken_out: Vec<String>,
 }
 
 impl Examined<'_> {
-    pub(super) async fn explain(&self) -> Explanation {
-        let malformed = match self.policy.question(self.head) {
-            Ok(Some(question)) => return self.of_session(&question).await,
-            Ok(None) => None,
-            Err(malformed) => Some(malformed),
-        };
+    /// A request that names no session, or none that can be read.
+    pub(super) fn of_no_session(&self, malformed: Option<MalformedSession>) -> Explanation {
         let (machine, extract) = (self.policy.machine.clone(), &self.policy.extract);
         let (finding, evidence, rejection) = match malformed {
             Some(why) => {
@@ -56,7 +55,11 @@ impl Examined<'_> {
         };
         let refused = rejection.map(|rejection| {
             let context = RenderContext::of(self.head);
-            self.policy.write(rejection, None, None, context)
+            let response = self.policy.write(rejection, None, None, context);
+            match malformed {
+                None | Some(MalformedSession::Ambiguous) => response,
+                Some(_) => expiring(response, extract.expiry(self.head)),
+            }
         });
         let inputs = json!({
             "session": {
@@ -70,13 +73,8 @@ impl Examined<'_> {
         self.explanation(None, finding, &evidence, Vec::new(), &origin, inputs)
     }
 
-    async fn of_session(&self, question: &Question) -> Explanation {
-        let cache = &self.policy.sessions.cache;
-        // Before the directory is asked: a request that came now would find this.
-        let cached = cache.remembered(&question.session);
-        let asked = cache
-            .ask_apart(question.session.clone(), cache.timeout())
-            .await;
+    pub(super) fn of_session(&self, question: &Question, looked: Looked) -> Explanation {
+        let Looked { cached, asked } = looked;
         let answered_from = self.answered_from(question, cached.as_ref(), &asked);
         let directory = self.reading(question, &asked);
         let cached = cached.map(|remembered| {
@@ -171,6 +169,7 @@ impl Examined<'_> {
         for note in &mut notes {
             *note = shown.text(note);
         }
+        notes.extend(self.taken_out.iter().cloned());
         Explanation {
             finding,
             summary: shown.text(&finding.sentence("", owner.as_deref(), evidence)),
@@ -281,12 +280,11 @@ impl Examined<'_> {
             }
         };
         let code = json!(rejection.code());
-        let response = policy.write(
-            rejection,
-            session.as_ref(),
-            owner,
-            RenderContext::of(self.head),
-        );
+        let context = RenderContext::of(self.head);
+        let mut response = policy.write(rejection, session.as_ref(), owner, context);
+        if matches!(decision, Decision::Reject(refusal) if refusal.is_dead()) {
+            response = expiring(response, policy.extract.expiry(self.head));
+        }
         (code, self.response(session, &response, None))
     }
 

@@ -54,6 +54,9 @@ mod tests;
 ///   are looked up at once, within one
 ///   [lookup timeout](crate::OwnershipLayerBuilder::lookup_timeout). Requests with one cookie of the name
 ///   pay nothing for this.
+/// - Another host of the same site can set a cookie for the whole domain, and one of a session that
+///   lives counts if the user's own is dead. No other host can set one whose name begins with
+///   `__Host-`.
 /// - [`refuse_dead`](Self::refuse_dead) refuses all of these requests instead, and
 ///   [`expires`](Self::expires) has refusals expire the cookie.
 #[derive(Clone, Debug)]

@@ -3,25 +3,33 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Extensions, Response, request::Parts};
+use http::{Extensions, HeaderValue, Response, request::Parts};
 use tracing::Span;
 
 #[cfg(feature = "axum")]
 use crate::axum::OwnedRejection;
-use crate::{Owned, RenderContext, SessionAbsent, SessionId, observe::RequestSpan, policy::Policy};
+use crate::{
+    Owned, RenderContext, SessionAbsent, SessionId,
+    observe::RequestSpan,
+    policy::{Policy, Refused},
+};
 
 /// What it takes to answer in the application's place, should its response ask for that.
 pub(crate) enum Passed {
     Served(Served),
     /// The request names no session. A handler that needs one says so in its response: to tell it
     /// beforehand, in the request's extensions, would cost every request an allocation.
-    WithoutSession(Arc<Policy>, RenderContext),
+    /// With what was refused and taken out of it before.
+    WithoutSession(Arc<Policy>, RenderContext, Option<Box<Refused>>),
 }
 
 /// A request for a session of this machine.
 pub(crate) struct Served {
     pub(super) policy: Arc<Policy>,
     pub(super) session: SessionId,
+    /// What makes the client forget it. `None` where nothing does, which is cheaper than an empty
+    /// list.
+    pub(super) expiry: Option<Box<[HeaderValue]>>,
     pub(super) context: RenderContext,
     pub(super) span: RequestSpan,
     /// Boxed, since it is large, and few layers have a use for it.
@@ -63,12 +71,20 @@ pub(super) fn asks_for_answer(asked: &Extensions) -> bool {
 impl Passed {
     /// A request that names no session. `None` where no response can ask for the layer's answer: then
     /// the reference count, which all cores share, is left alone.
-    pub(crate) fn without_session(policy: &Arc<Policy>, head: &Parts) -> Option<Self> {
+    pub(crate) fn without_session(
+        policy: &Arc<Policy>,
+        head: &Parts,
+        taken_out: Option<Refused>,
+    ) -> Option<Self> {
         if !cfg!(feature = "axum") && !policy.births.are_looked_for() {
             return None;
         }
-        let context = RenderContext::of(head);
-        Some(Self::WithoutSession(Arc::clone(policy), context))
+        let (policy, context) = (Arc::clone(policy), RenderContext::of(head));
+        Some(Self::WithoutSession(
+            policy,
+            context,
+            taken_out.map(Box::new),
+        ))
     }
 
     /// Whether the response may bring anything about.
@@ -76,21 +92,21 @@ impl Passed {
     pub(super) fn needs_attention(&self) -> bool {
         match self {
             Self::Served(served) => served.after.is_some(),
-            Self::WithoutSession(policy, _) => policy.births.are_looked_for(),
+            Self::WithoutSession(policy, ..) => policy.births.are_looked_for(),
         }
     }
 
     pub(super) fn policy(&self) -> &Arc<Policy> {
         match self {
             Self::Served(served) => &served.policy,
-            Self::WithoutSession(policy, _) => policy,
+            Self::WithoutSession(policy, ..) => policy,
         }
     }
 
     pub(super) fn context(&self) -> RenderContext {
         match self {
             Self::Served(served) => served.context,
-            Self::WithoutSession(_, context) => *context,
+            Self::WithoutSession(_, context, _) => *context,
         }
     }
 
@@ -124,7 +140,10 @@ impl Passed {
         if let Some(rejection) = asked.get::<OwnedRejection>() {
             return Some(match self {
                 Self::Served(served) => served.policy.not_told(rejection.context()),
-                Self::WithoutSession(policy, _) => policy.missing(rejection.context()),
+                Self::WithoutSession(policy, _, None) => policy.missing(rejection.context()),
+                Self::WithoutSession(policy, _, Some(refused)) => {
+                    policy.refuse_late(&refused, rejection.context())
+                }
             });
         }
         match self {
@@ -132,11 +151,12 @@ impl Passed {
                 let Served {
                     policy,
                     session,
+                    expiry,
                     context,
                     span,
                     ..
                 } = served;
-                policy.absent(&session, &span, context)
+                policy.absent(&session, &expiry.unwrap_or_default(), &span, context)
             }),
             Self::WithoutSession(..) => None,
         }

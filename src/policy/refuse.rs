@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, header, request::Parts};
+use http::{HeaderValue, Response, header};
 
 use super::{Policy, Question};
 #[cfg(feature = "axum")]
@@ -39,16 +39,33 @@ impl Policy {
         }
     }
 
+    /// Answers a request that the rules refuse.
+    pub(super) fn reject(
+        &self,
+        refusal: &Refusal,
+        question: &Question,
+        seen: &Observed<'_>,
+        span: &RequestSpan,
+        context: RenderContext,
+    ) -> Response<Bytes> {
+        let seen = match &refusal.session {
+            Some(session) => seen.of(session),
+            None => *seen,
+        };
+        let error = refusal.error.as_ref();
+        let rejection = self.rejection(refusal, question);
+        self.refuse(rejection, &Observed { error, ..seen }, span, context)
+    }
+
     /// Answers a request whose session id cannot be read.
-    pub(crate) fn malformed(&self, head: &Parts, malformed: MalformedSession) -> Response<Bytes> {
+    pub(super) fn refuse_malformed(
+        &self,
+        malformed: MalformedSession,
+        context: RenderContext,
+    ) -> Response<Bytes> {
         let rejection = Rejection::malformed(self.machine.clone(), malformed);
         let seen = self.saw(Verdict::Reject(rejection.code()));
-        self.refuse(
-            rejection,
-            &seen,
-            &RequestSpan::default(),
-            RenderContext::of(head),
-        )
+        self.refuse(rejection, &seen, &RequestSpan::default(), context)
     }
 
     /// Answers a request that names no session, where every request has to, or its handler needs one.
@@ -74,6 +91,7 @@ impl Policy {
     pub(crate) fn absent(
         &self,
         session: &SessionId,
+        expiry: &[HeaderValue],
         span: &RequestSpan,
         context: RenderContext,
     ) -> Response<Bytes> {
@@ -90,7 +108,7 @@ impl Policy {
             owner: Some(&self.machine),
             ..self.saw(Verdict::Reject(rejection.code()))
         };
-        self.refuse(rejection, &seen, span, context)
+        expiring(self.refuse(rejection, &seen, span, context), expiry)
     }
 
     /// Tells of a refusal and writes it.
@@ -135,6 +153,16 @@ impl Policy {
         response.extensions_mut().insert(rejection);
         finish(response, context)
     }
+}
+
+/// The refusal of a dead session, which makes the client forget it.
+pub(crate) fn expiring(mut response: Response<Bytes>, expiry: &[HeaderValue]) -> Response<Bytes> {
+    for line in expiry {
+        response
+            .headers_mut()
+            .append(header::SET_COOKIE, line.clone());
+    }
+    response
 }
 
 /// What holds for every answer of ours: it is about this moment and this machine, so no cache may

@@ -68,6 +68,11 @@ pub(crate) fn or_probe(
     move |head, session| head.extensions.get::<Verified>().is_some() || allows(head, session)
 }
 
+/// Makes a probe an ordinary request again: it is no longer for the session that it was sent for.
+pub(crate) fn forget(head: &mut Parts) {
+    head.extensions.remove::<Verified>();
+}
+
 /// Verifies probes in front of an ownership layer; every other request passes untouched.
 #[derive(Clone)]
 pub struct Probed<S> {
@@ -188,5 +193,56 @@ where
                 .take()
                 .map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::FutureExt;
+
+    use super::super::secret::Nonce;
+    use super::*;
+    use crate::{Cookie, FlyReplay, MachineId, MemoryDirectory, SessionId, SessionStatus};
+
+    /// The answer to a probe whose session stands in a cookie.
+    fn probed(status: SessionStatus) -> Response<String> {
+        let id = SessionId::parse("lobby").unwrap();
+        let me: MachineId = "me".parse().unwrap();
+        let sessions = MemoryDirectory::new();
+        sessions.insert(Session::new(id.clone(), status).with_owner(me.clone()));
+        let layer = OwnershipLayer::builder(sessions)
+            .session(Cookie::named("sid").unwrap())
+            .machine(me)
+            .replay(FlyReplay::new())
+            .build()
+            .unwrap();
+        let secret = ProbeSecret::new("0123456789abcdef").unwrap();
+        let request = Request::get("/")
+            .header(header::COOKIE, "sid=lobby")
+            .header(PROBE, secret.ask(Nonce::new(), &id));
+        let application = tower::service_fn(async |_: Request<()>| {
+            Ok::<_, Infallible>(Response::new("the application".to_owned()))
+        });
+        let mut service = layer.answer_probes(secret).layer(application);
+        let answer = service.call(request.body(()).unwrap());
+        let (head, body) = answer.now_or_never().unwrap().unwrap().into_parts();
+        let body = http_body_util::BodyExt::collect(body)
+            .now_or_never()
+            .unwrap();
+        let body = body.unwrap().to_bytes();
+        Response::from_parts(head, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_probe_arrives_only_at_the_session_it_was_sent_for() {
+        let answer = probed(SessionStatus::Active);
+        let said = answer.headers()[PROBE].to_str().unwrap();
+        assert!(said.starts_with(ARRIVED), "{said}");
+        // The cookie is taken out, and the request passes as one without a session.
+        let answer = probed(SessionStatus::Over);
+        assert_eq!(answer.body(), "the application");
+        assert!(!answer.headers().contains_key(PROBE));
     }
 }

@@ -23,6 +23,7 @@ mod cancellation;
 #[cfg(feature = "testing")]
 mod conformance;
 mod contract;
+mod cookies;
 #[cfg(feature = "metrics")]
 mod counted;
 #[cfg(feature = "testing")]

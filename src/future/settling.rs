@@ -1,0 +1,69 @@
+//! A request that is read again, because what it named was dead or not clear.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, request::Parts};
+use tower_service::Service;
+
+use super::{Passed, State, serve};
+use crate::policy::{Policy, Settled, Unsettled};
+
+/// The request, and the service that is ready for it.
+pub(super) struct Settling<S, B> {
+    settled: Pin<Box<dyn Future<Output = (Parts, Settled)> + Send>>,
+    body: B,
+    service: S,
+    policy: Arc<Policy>,
+}
+
+impl<S: Service<Request<B>>, B> Settling<S, B> {
+    pub(super) fn new(
+        unsettled: Box<Unsettled>,
+        service: S,
+        head: Parts,
+        body: B,
+        policy: &Arc<Policy>,
+    ) -> Self {
+        Self {
+            settled: Box::pin(Arc::clone(policy).settle(head, unsettled)),
+            body,
+            service,
+            policy: Arc::clone(policy),
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Parts, Settled)> {
+        self.settled.as_mut().poll(cx)
+    }
+
+    /// Does what the request came to.
+    pub(super) fn act(self, head: Parts, settled: Settled) -> State<S, S::Future, S::Response, B> {
+        let Self {
+            body,
+            mut service,
+            policy,
+            ..
+        } = self;
+        match settled {
+            Settled::WithoutSession(taken_out) => {
+                let passed = Passed::without_session(&policy, &head, taken_out);
+                let head = if policy.births.tells_registrar {
+                    policy.tell_registrar(head)
+                } else {
+                    head
+                };
+                let inner = service.call(Request::from_parts(head, body));
+                State::Pass { inner, passed }
+            }
+            Settled::Pass(owned, span) => serve(&mut service, head, body, &policy, owned, span),
+            Settled::Answer(response) => State::Answer {
+                response: Some(response),
+            },
+        }
+    }
+}
