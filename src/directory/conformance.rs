@@ -65,6 +65,7 @@ use crate::{MachineId, Membership, SessionDirectory, SessionId, SessionLookup};
 mod births;
 mod changes;
 mod claims;
+mod ends;
 mod fleet;
 mod lives;
 mod machines;
@@ -195,7 +196,7 @@ pub async fn all<H: Harness>() -> Vec<Failure> {
             machines_that_are_all_silent_are_not_lost
             a_witness_that_was_silent_itself_is_none
             a_restart_without_leaving_takes_over
-            a_restart_after_leaving_is_the_first
+            a_restart_after_leaving_takes_nothing_over
             a_retry_of_the_same_process_takes_nothing_over
             an_unclean_leave_makes_the_next_process_take_over
             an_older_process_learns_of_a_younger_one
@@ -216,6 +217,11 @@ pub async fn all<H: Harness>() -> Vec<Failure> {
             a_session_that_came_back_is_not_released_by_an_old_release
             a_superseded_process_releases_nothing
             all_sessions_are_released_at_once
+        }
+        ends {
+            held_sessions_end_at_once_and_keep_their_owner
+            a_held_session_that_came_back_is_not_ended
+            a_superseded_process_ends_nothing_it_held
         }
     }
     failures

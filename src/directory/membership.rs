@@ -45,9 +45,11 @@ pub struct MachineInfo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Registration {
-    /// No other process of the machine can be running: it is the first one, or the one before has
-    /// left.
+    /// The directory did not know the machine.
     First,
+    /// The machine was registered before, by a process that has left or by this one. No other process of it
+    /// can be running.
+    Again,
     /// The machine was registered by another process that has not left, or by one after such a
     /// process: it may be running.
     TookOver,
@@ -148,7 +150,7 @@ pub trait Membership: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Beat, LookupError>> + Send;
 
     /// Notes that this process ends. `clean`: no process of the machine can be serving any more, so
-    /// that the next one is the [first](Registration::First).
+    /// that the next one [takes nothing over](Registration::Again).
     fn leave(
         &self,
         me: &Process,
@@ -176,6 +178,26 @@ pub trait Membership: Send + Sync + 'static {
         within: Duration,
         released: &mut Vec<Released>,
     ) -> impl Future<Output = Result<bool, LookupError>> + Send;
+
+    /// The sessions of the machine that are active or starting, with their epochs; not necessarily all
+    /// of them at once.
+    fn held(
+        &self,
+        me: &MachineId,
+        within: Duration,
+    ) -> impl Future<Output = Result<Vec<(SessionId, u64)>, LookupError>> + Send;
+
+    /// Ends those of `sessions` that the machine owns at these epochs, and adds each to `ended` once it
+    /// is written. Returns those that are as they were: another writer has locked them.
+    ///
+    /// An error if another process registered the machine: the sessions are that one's.
+    fn end_held(
+        &self,
+        me: &Process,
+        sessions: &[(SessionId, u64)],
+        within: Duration,
+        ended: &mut Vec<(SessionId, u64)>,
+    ) -> impl Future<Output = Result<Vec<(SessionId, u64)>, LookupError>> + Send;
 
     /// How many active sessions the machine owns.
     fn owned(

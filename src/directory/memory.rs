@@ -20,6 +20,8 @@ mod directory;
 mod feed;
 mod fleet;
 #[cfg(feature = "membership")]
+mod held;
+#[cfg(feature = "membership")]
 mod membership;
 mod stored;
 

@@ -25,6 +25,7 @@ mod audit;
 mod create;
 mod end;
 mod gone;
+mod held;
 mod integrity;
 mod json;
 mod machines;

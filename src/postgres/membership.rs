@@ -47,6 +47,8 @@ impl Membership for PostgresDirectory {
         }
         Ok(if only(&rows)? {
             Registration::TookOver
+        } else if column(&rows, 1)? {
+            Registration::Again
         } else {
             Registration::First
         })
@@ -117,6 +119,24 @@ impl Membership for PostgresDirectory {
     ) -> Result<bool, LookupError> {
         self.release_all_by(node, Instant::now() + within, released)
             .await
+    }
+
+    async fn held(
+        &self,
+        me: &MachineId,
+        within: Duration,
+    ) -> Result<Vec<(SessionId, u64)>, LookupError> {
+        self.held_by(me, within).await
+    }
+
+    async fn end_held(
+        &self,
+        me: &Process,
+        sessions: &[(SessionId, u64)],
+        within: Duration,
+        ended: &mut Vec<(SessionId, u64)>,
+    ) -> Result<Vec<(SessionId, u64)>, LookupError> {
+        self.end_held_by(me, sessions, within, ended).await
     }
 
     async fn owned(&self, me: &MachineId, within: Duration) -> Result<usize, LookupError> {

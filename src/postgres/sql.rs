@@ -359,6 +359,7 @@ mod tests {
                 sql_file!("sessions_of_owners"),
                 sql_file!("audit"),
                 sql_file!("reap_machines"),
+                sql_file!("held"),
                 sql_file!("see_machine"),
                 sql_file!("see_some_machines"),
                 sql_file!("find"),

@@ -53,6 +53,7 @@ statements! {
     owned_count = "owned_count",
     owns_nothing = "owns_nothing",
     end = "end",
+    end_held = "end_held",
     reap_sessions = "reap_sessions",
     unassigned = "unassigned",
     machines = "machines",

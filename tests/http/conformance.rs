@@ -50,13 +50,17 @@ enum Mistake {
     ShortensLives,
     /// An end compares nothing with its condition.
     EndsForAnyMachine,
+    /// A process ends what it held also after another one registered its machine.
+    EndsForAnyProcess,
+    /// What a machine held is ended at whatever epoch it owns it.
+    EndsAtAnyEpoch,
     /// The feed tells of nothing that this crate writes.
     TellsOnlyOfOthers,
     /// The feed sends nothing when it is asked to.
     AnswersNoPing,
 }
 
-const MISTAKES: [Mistake; 18] = [
+const MISTAKES: [Mistake; 20] = [
     Mistake::None,
     Mistake::ClaimsBlindly,
     Mistake::AlwaysFirst,
@@ -75,6 +79,8 @@ const MISTAKES: [Mistake; 18] = [
     Mistake::TouchesForAnyMachine,
     Mistake::ShortensLives,
     Mistake::EndsForAnyMachine,
+    Mistake::EndsForAnyProcess,
+    Mistake::EndsAtAnyEpoch,
 ];
 
 /// The memory with mistake number `M`, on a clock that is moved by hand.
@@ -388,6 +394,31 @@ impl<const M: usize> Membership for Wrong<M> {
         self.inner.release_all(node, within, released).await
     }
 
+    async fn held(
+        &self,
+        me: &MachineId,
+        within: Duration,
+    ) -> Result<Vec<(SessionId, u64)>, LookupError> {
+        self.inner.held(me, within).await
+    }
+
+    async fn end_held(
+        &self,
+        me: &Process,
+        sessions: &[(SessionId, u64)],
+        within: Duration,
+        ended: &mut Vec<(SessionId, u64)>,
+    ) -> Result<Vec<(SessionId, u64)>, LookupError> {
+        let me = &self.taken_for(me, Mistake::EndsForAnyProcess);
+        let now = self.inner.held(&me.machine, within).await?;
+        let sessions = if Self::MISTAKE == Mistake::EndsAtAnyEpoch {
+            &now
+        } else {
+            sessions
+        };
+        self.inner.end_held(me, sessions, within, ended).await
+    }
+
     async fn owned(&self, me: &MachineId, within: Duration) -> Result<usize, LookupError> {
         self.inner.owned(me, within).await
     }
@@ -455,6 +486,7 @@ async fn each_mistake_fails_the_cases_that_are_there_for_it() {
             "an_end_by_an_owner_needs_its_epoch",
             "a_release_during_the_wait_proves_nothing",
             "a_session_that_came_back_is_not_released_by_an_old_release",
+            "a_held_session_that_came_back_is_not_ended",
         ],
         &["the_first_ttl_is_the_fleets"],
     ];
@@ -472,8 +504,10 @@ async fn each_mistake_with_births_and_ends_fails_the_cases_that_are_there_for_it
         failed::<15>().await,
         failed::<16>().await,
         failed::<17>().await,
+        failed::<18>().await,
+        failed::<19>().await,
     ];
-    let expected: [&[&str]; 6] = [
+    let expected: [&[&str]; 8] = [
         &[
             "a_session_that_lives_is_taken_and_stays_as_it_is",
             "of_two_machines_that_create_a_session_one_does",
@@ -495,6 +529,8 @@ async fn each_mistake_with_births_and_ends_fails_the_cases_that_are_there_for_it
             "a_touch_gives_an_endless_session_no_end",
         ],
         &["an_end_by_an_owner_needs_its_epoch"],
+        &["a_superseded_process_ends_nothing_it_held"],
+        &["a_held_session_that_came_back_is_not_ended"],
     ];
     for ((mistake, found), expected) in MISTAKES[12..].iter().zip(found).zip(expected) {
         assert_eq!(found, expected, "{mistake:?}");

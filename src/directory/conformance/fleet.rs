@@ -75,7 +75,7 @@ impl<H: Harness> Member<H> {
             true,
         )?;
         match registration {
-            Registration::First => self.node.joined(),
+            Registration::First | Registration::Again => self.node.joined(),
             Registration::TookOver => self.node.joined_after_takeover(),
             Registration::Removed => return Err("the machine was declared gone".to_owned()),
         }

@@ -127,10 +127,12 @@ pub(super) async fn a_restart_without_leaving_takes_over<H: Harness>(fleet: Flee
     )
 }
 
-pub(super) async fn a_restart_after_leaving_is_the_first<H: Harness>(fleet: Fleet<H>) -> Outcome {
+pub(super) async fn a_restart_after_leaving_takes_nothing_over<H: Harness>(
+    fleet: Fleet<H>,
+) -> Outcome {
     fleet.member("one").await?.leave(true).await?;
     let after = fleet.process("one").await?;
-    expect("the restart", after.register().await?, Registration::First)
+    expect("the restart", after.register().await?, Registration::Again)
 }
 
 pub(super) async fn a_retry_of_the_same_process_takes_nothing_over<H: Harness>(
@@ -138,7 +140,7 @@ pub(super) async fn a_retry_of_the_same_process_takes_nothing_over<H: Harness>(
 ) -> Outcome {
     let one = fleet.process("one").await?;
     expect("the first", one.register().await?, Registration::First)?;
-    expect("the retry", one.register().await?, Registration::First)
+    expect("the retry", one.register().await?, Registration::Again)
 }
 
 pub(super) async fn an_unclean_leave_makes_the_next_process_take_over<H: Harness>(

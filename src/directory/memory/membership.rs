@@ -29,6 +29,7 @@ impl Membership for MemoryDirectory {
         }
         let now = fleet.now();
         let before = fleet.get(&me.machine);
+        let was_there = before.is_some();
         let took_over = before.is_some_and(|before| {
             before.took_over || !before.has_left && before.boot_id != me.boot_id
         });
@@ -45,6 +46,8 @@ impl Membership for MemoryDirectory {
         fleet.put(me.machine.clone(), machine);
         Ok(if took_over {
             Registration::TookOver
+        } else if was_there {
+            Registration::Again
         } else {
             Registration::First
         })
@@ -110,6 +113,24 @@ impl Membership for MemoryDirectory {
             released.extend(self.release_at(node, &session, epoch, has_waited)?);
         }
         Ok(false)
+    }
+
+    async fn held(
+        &self,
+        me: &MachineId,
+        _within: Duration,
+    ) -> Result<Vec<(SessionId, u64)>, LookupError> {
+        Ok(self.held_by(me))
+    }
+
+    async fn end_held(
+        &self,
+        me: &Process,
+        sessions: &[(SessionId, u64)],
+        _within: Duration,
+        ended: &mut Vec<(SessionId, u64)>,
+    ) -> Result<Vec<(SessionId, u64)>, LookupError> {
+        self.end_of(me, sessions, ended).map(|()| Vec::new())
     }
 
     async fn owned(&self, me: &MachineId, _within: Duration) -> Result<usize, LookupError> {

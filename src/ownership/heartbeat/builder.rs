@@ -181,7 +181,7 @@ impl<D: Membership> HeartbeatBuilder<D> {
         }
         let took_over = match directory.register(&me, &self.info).await? {
             Registration::Removed => return Err(HeartbeatError::DeclaredGone { machine }),
-            Registration::First => false,
+            Registration::First | Registration::Again => false,
             Registration::TookOver => true,
         };
         node.registered_as(me.boot_id);

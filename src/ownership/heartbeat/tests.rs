@@ -62,6 +62,20 @@ impl Membership for Unreleasable {
         Ok(self.locked)
     }
 
+    async fn held(&self, _: &MachineId, _: Duration) -> Result<Vec<(SessionId, u64)>, LookupError> {
+        Ok(Vec::new())
+    }
+
+    async fn end_held(
+        &self,
+        _: &Process,
+        _: &[(SessionId, u64)],
+        _: Duration,
+        _: &mut Vec<(SessionId, u64)>,
+    ) -> Result<Vec<(SessionId, u64)>, LookupError> {
+        Ok(Vec::new())
+    }
+
     async fn owned(&self, _: &MachineId, _: Duration) -> Result<usize, LookupError> {
         Ok(1)
     }

@@ -25,24 +25,7 @@ impl PostgresDirectory {
         let Some(id) = lookup.query.ids().value(session) else {
             return Ok(None);
         };
-        let over = self
-            .statuses()
-            .and_then(|statuses| statuses.over.as_deref());
-        let word = over.and_then(<[String]>::first);
-        let word = word.map_or(ENDED, String::as_str);
-        match (&self.table.ended_at, &self.table.status, self.statuses()) {
-            (Some(_), _, _) => {}
-            (None, Some(_), Some(statuses)) if statuses.read(word) == Some(SessionStatus::Over) => {
-            }
-            (None, Some(_), _) => {
-                let error = "no status is known that means over: name the `over_statuses`";
-                return Err(LookupError::unavailable(error));
-            }
-            (None, None, _) => {
-                let error = "the sessions' table has no column for an end, and none for a status";
-                return Err(LookupError::unavailable(error));
-            }
-        }
+        let word = self.word_for_over()?;
         let rows = lookup
             .connections
             // A second time, it is over already.
@@ -66,5 +49,29 @@ impl PostgresDirectory {
             return Err(LookupError::unavailable(error));
         }
         epoch(value(row, "epoch")?).map(Some)
+    }
+
+    /// The word that a session's status becomes when it is ended, or an error where the table has nothing
+    /// by which a session could end.
+    pub(super) fn word_for_over(&self) -> Result<&str, LookupError> {
+        let over = self
+            .statuses()
+            .and_then(|statuses| statuses.over.as_deref());
+        let word = over.and_then(<[String]>::first);
+        let word = word.map_or(ENDED, String::as_str);
+        match (&self.table.ended_at, &self.table.status, self.statuses()) {
+            (Some(_), _, _) => {}
+            (None, Some(_), Some(statuses)) if statuses.read(word) == Some(SessionStatus::Over) => {
+            }
+            (None, Some(_), _) => {
+                let error = "no status is known that means over: name the `over_statuses`";
+                return Err(LookupError::unavailable(error));
+            }
+            (None, None, _) => {
+                let error = "the sessions' table has no column for an end, and none for a status";
+                return Err(LookupError::unavailable(error));
+            }
+        }
+        Ok(word)
     }
 }
