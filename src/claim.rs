@@ -31,6 +31,11 @@ pub enum OnLostOwner {
     TakeOver,
 }
 
+/// Whether the request is marked as a probe.
+pub(crate) fn is_probe(head: &Parts) -> bool {
+    head.headers.contains_key(PROBE)
+}
+
 /// Says of a request whether it may change who the owner is.
 pub(crate) enum Rule {
     Always(bool),
@@ -50,7 +55,7 @@ impl Rule {
             Self::Always(allowed) => *allowed,
             Self::By(rule) => rule(head),
         };
-        allowed && !head.headers.contains_key(PROBE)
+        allowed && !is_probe(head)
     }
 
     /// Whether it may ever allow anything.

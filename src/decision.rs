@@ -40,6 +40,20 @@ pub(crate) struct Local<'a> {
     pub(crate) claims: bool,
     /// Whether it may take a session over from an owner that is lost.
     pub(crate) takes_over: bool,
+    pub(crate) volatile: Volatile,
+}
+
+/// Whether sessions end with the process that holds them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Volatile {
+    /// They outlive it.
+    No,
+    /// They end with it, but not by this request: it is a probe.
+    Yes,
+    /// They end with it, and this request may write that.
+    MayEnd,
+    /// This request has tried to write it.
+    Ended,
 }
 
 /// What becomes of a request for a session, with what it takes to do it.
@@ -51,6 +65,8 @@ pub(crate) enum Decision {
     HandOver { session: Session, owner: MachineId },
     /// Become the owner of the session that was seen like this, and decide again.
     Claim { seen: Session },
+    /// End the session, whose owner was seen to be lost, and decide again.
+    End { seen: Session },
     /// Refuse it.
     Reject(Refusal),
 }
@@ -118,6 +134,7 @@ impl Decision {
             Self::Serve { .. } => Verdict::Pass,
             Self::HandOver { .. } => Verdict::Replay,
             Self::Claim { .. } => Verdict::Claim,
+            Self::End { .. } => Verdict::Reject(RejectionCode::SessionAbsent),
             Self::Reject(refusal) => Verdict::Reject(refusal.code),
         }
     }
@@ -146,27 +163,39 @@ pub(crate) fn decide(lookup: Lookup, local: &Local<'_>, origin: &RequestOrigin) 
         allowed,
         lease,
     } = known;
+    let is_lost = is_anothers_and_lost(&session, local.machine);
     if session.is_over(age) {
-        return Decision::reject(RejectionCode::SessionOver, session);
+        // The request that ended it is told why.
+        return if is_lost && local.volatile == Volatile::Ended {
+            Decision::reject(RejectionCode::SessionAbsent, session)
+        } else {
+            Decision::reject(RejectionCode::SessionOver, session)
+        };
     }
     if !allowed {
         return Decision::reject(RejectionCode::SessionForbidden, session);
     }
+    match local.volatile {
+        Volatile::MayEnd if is_lost => return Decision::End { seen: session },
+        Volatile::Yes | Volatile::Ended if is_lost => {
+            return Decision::reject(RejectionCode::SessionAbsent, session);
+        }
+        _ => {}
+    }
+    let is_volatile = local.volatile != Volatile::No;
     let serves = local.state == NodeState::Serving;
     match session.serving_owner() {
         None if session.is_unassigned() && local.claims && serves => {
             Decision::Claim { seen: session }
         }
         // Waiting does not help: the machine that would finish creating it is lost.
-        None if is_anothers_and_lost(&session, local.machine) => {
-            Decision::reject(RejectionCode::OwnerLost, session)
-        }
+        None if is_lost => Decision::reject(RejectionCode::OwnerLost, session),
         None => Decision::reject(RejectionCode::SessionStarting, session),
         Some(owner) if owner == local.machine => match session.owner_status() {
             OwnerStatus::Superseded if !is_before_joining(local.state, lease) => {
-                serve(session, NodeState::Fenced, lease)
+                serve(session, NodeState::Fenced, lease, is_volatile)
             }
-            _ => serve(session, local.state, lease),
+            _ => serve(session, local.state, lease, is_volatile),
         },
         Some(owner) => match session.owner_status() {
             OwnerStatus::Lost if local.takes_over && serves => Decision::Claim { seen: session },
@@ -197,10 +226,21 @@ fn is_anothers_and_lost(session: &Session, me: &MachineId) -> bool {
     session.owner_status() == OwnerStatus::Lost && session.owner().is_some_and(|owner| owner != me)
 }
 
-/// What becomes of a request for a session of this machine.
-pub(crate) fn serve(session: Session, state: NodeState, lease: Lease) -> Decision {
+/// What becomes of a request for a session of this machine. `is_volatile`: it ends with this process.
+pub(crate) fn serve(
+    session: Session,
+    state: NodeState,
+    lease: Lease,
+    is_volatile: bool,
+) -> Decision {
     let code = match (state, lease) {
         (NodeState::Serving, Lease::Valid { .. }) => return Decision::Serve { session },
+        // This process never serves it again, and no other one does.
+        (NodeState::Draining | NodeState::Removed, _) | (NodeState::Serving, Lease::Released)
+            if is_volatile =>
+        {
+            RejectionCode::SessionAbsent
+        }
         (NodeState::Joining, _) => RejectionCode::SessionStarting,
         (NodeState::Fenced, _) => RejectionCode::DuplicateIdentity,
         (NodeState::Removed, _) => RejectionCode::OwnerLost,

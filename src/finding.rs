@@ -98,7 +98,8 @@ findings! {
         "Retry in a few seconds. If it stays so, look for what writes the owner again and again."
     SessionAbsent "session-absent" Problem
         "the owner runs and does not hold the session"
-        "Start another session; after a restart of a machine, end the sessions that it held."
+        "Start another session; after a restart of a machine, end the sessions that it held, \
+         or have them end with it (`volatile`)."
     DuplicateIdentity "duplicate-identity" Problem
         "two processes run under the machine id of the owner"
         "Look at where machines get their identity from: each running container needs an id of its \

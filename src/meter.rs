@@ -76,7 +76,8 @@ fn column(cache_status: Option<CacheStatus>) -> usize {
     }
 }
 
-/// Whether requests end like this. What does not is registered should it ever happen, and would
+/// Whether requests end like this (`session-absent` also after a lookup, where sessions are volatile, which
+/// few are). What does not is registered should it ever happen, and would
 /// otherwise only make the recorder's pages longer.
 fn occurs(verdict: Verdict, cache_status: Option<CacheStatus>) -> bool {
     match verdict {

@@ -112,7 +112,7 @@ impl<D: NodeDirectory> RunningNode<D> {
     }
 
     /// Waits for `signal`, and then ends the node so that no session waits for it: gives up all
-    /// sessions, which ends their streams, lets the listener stay open for as long as it should
+    /// sessions (or [ends](NodeBuilder::volatile) them), which ends their streams, lets the listener stay open for as long as it should
     /// [linger](NodeBuilder::linger), and leaves the fleet. Completes when the listener may close, so
     /// it is what a server's graceful shutdown takes.
     ///
@@ -141,9 +141,11 @@ impl<D: NodeDirectory> Shared<D> {
         };
         match heartbeat.drain(self.drain_limit).await {
             Ok(drained) if drained.is_empty => {}
-            Ok(_) => warn!(target: TARGET, machine, "not all sessions were given up in time"),
+            Ok(_) => {
+                warn!(target: TARGET, machine, "not all sessions were released or ended in time");
+            }
             Err(error) => {
-                warn!(target: TARGET, machine, error = %Chain(&error), "no session was given up");
+                warn!(target: TARGET, machine, error = %Chain(&error), "no session was released or ended");
             }
         }
         sleep_until(began + self.linger).await;

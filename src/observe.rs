@@ -41,7 +41,7 @@ pub(crate) use warnings::{Say, Warnings};
 /// | `replay.source` | which machine had asked for that replay |
 /// | `cache` | where what is known of the session comes from: the cache ([`hit` or `stale`](CacheStatus)) or the directory (`miss`) |
 /// | `age.seconds` | how long before that the directory was asked; counted in ticks of a few milliseconds |
-/// | `lookup.seconds` | how long the request waited for a lookup or a claim, its own or one of another request |
+/// | `lookup.seconds` | how long the request waited for a lookup, a claim or an end, its own or one of another request |
 /// | `detail` | why it was refused, in plain sentences, as the client reads it |
 /// | `error` | what failed, with its causes, where the lookup did |
 /// | `held.back` | at WARN: how many refusals with this code were not said at WARN since the last one that was |

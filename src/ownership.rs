@@ -3,6 +3,7 @@
 mod cache_handle;
 mod claim_pause;
 mod claims;
+mod ends;
 #[cfg(feature = "membership")]
 mod feed;
 #[cfg(feature = "membership")]

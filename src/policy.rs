@@ -26,6 +26,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 mod twins;
+mod volatile;
 
 pub(crate) use refuse::expiring;
 pub(crate) use refused::{Answer, Read, Refused, Unsettled, Why};
@@ -67,7 +68,7 @@ pub(crate) struct Policy {
 pub(crate) struct Question {
     pub(crate) session: SessionId,
     pub(crate) origin: RequestOrigin,
-    /// Whether a claim was made for it already: one has to be enough.
+    /// Whether a claim was made for it already, or the session's end written: one has to be enough.
     pub(crate) claimed: bool,
 }
 
@@ -88,7 +89,7 @@ pub(crate) type WriteHandover =
 /// What is to be done.
 pub(crate) enum Act {
     Pass(Owned),
-    /// Wait for this claim, and judge again.
+    /// Wait for this claim, or for the end of the session, and judge again.
     Claim(Pending),
     Answer(Answer),
 }
@@ -167,6 +168,7 @@ impl Policy {
                 ))
             }
             Decision::Claim { seen } => Act::Claim(self.sessions.claim(&seen).after(read.waited)),
+            Decision::End { seen } => Act::Claim(self.sessions.end(&seen).after(read.waited)),
             Decision::HandOver { session, owner } => {
                 let seen = seen.of(&session);
                 let write: WriteHandover = <dyn Replay>::replay;
@@ -238,6 +240,7 @@ impl Policy {
             max_hops: self.max_hops,
             claims: session.is_some_and(Session::is_unassigned) && may(&self.claims),
             takes_over: session.is_some_and(is_lost) && may(&self.takes_over),
+            volatile: self.volatile(head, question),
         }
     }
 

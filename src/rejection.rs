@@ -141,6 +141,25 @@ impl Rejection {
         })
     }
 
+    /// What failed was to end a session whose process is gone.
+    pub(crate) fn of_an_end(self, kind: LookupErrorKind) -> Self {
+        self.with_detail(if kind == LookupErrorKind::Timeout {
+            "The session was in the memory of a machine that is lost. The machine that you reached \
+             tried to end it, and the session directory did not answer that in time."
+        } else {
+            "The session was in the memory of a machine that is lost. The machine that you reached \
+             tried to end it, and the session directory could not write that."
+        })
+    }
+
+    /// The session ended with the process that held it.
+    pub(crate) fn with_its_process(self) -> Self {
+        self.with_detail(
+            "The session was in the memory of one process, which is gone or gives its sessions up. \
+             So it has ended.",
+        )
+    }
+
     fn with_detail(mut self, detail: &'static str) -> Self {
         self.detail = detail.into();
         self

@@ -29,6 +29,12 @@ impl Cache {
         self.reached.note(answer, now);
     }
 
+    /// Reads a session for a caller that acts by the answer and keeps what comes of it. Without single
+    /// flight, since an answer that is under way may be older.
+    pub(crate) async fn read(&self, id: &SessionId) -> Result<Option<crate::Session>, LookupError> {
+        super::single_flight::about(id, self.lookup.session(id.clone()).await?)
+    }
+
     /// Notes what was read, before a request sees it.
     pub(crate) fn note_read(&self, answer: &mut Answer, now: Tick) {
         if let Ok(Some(session)) = &mut answer.session {

@@ -116,6 +116,7 @@ fn local(machine: &MachineId, max_hops: u8) -> Local<'_> {
         max_hops,
         claims: false,
         takes_over: false,
+        volatile: Volatile::No,
     }
 }
 
@@ -136,7 +137,9 @@ fn verdict(lookup: Lookup, local: &Local<'_>, origin: &RequestOrigin) -> Verdict
     };
     let decision = decide(lookup, local, origin);
     let session = match &decision {
-        Decision::Serve { session } | Decision::Claim { seen: session } => Some(session),
+        Decision::Serve { session }
+        | Decision::Claim { seen: session }
+        | Decision::End { seen: session } => Some(session),
         Decision::HandOver { session, owner } => {
             assert_eq!(session.serving_owner(), Some(owner));
             assert_ne!(owner, local.machine);
@@ -297,6 +300,64 @@ fn every_combination_of_record_machine_and_arrival_has_its_verdict() {
         }
     }
     assert_eq!(rows, 2 * 20 * 10 * (3 + 1 + 3 * 8 * 3 * 8));
+}
+
+#[test]
+fn a_volatile_session_of_a_lost_owner_is_ended_and_then_absent() {
+    let (me, origin) = (machine("me"), RequestOrigin::Direct);
+    let absent = Verdict::Reject(RejectionCode::SessionAbsent);
+    for session in sessions() {
+        for state in [NodeState::Serving, NodeState::Joining, NodeState::Draining] {
+            for volatile in [Volatile::Yes, Volatile::MayEnd, Volatile::Ended] {
+                let local = Local {
+                    state,
+                    volatile,
+                    ..local(&me, MAX_HOPS)
+                };
+                let found = known(&session, Duration::ZERO, true, leases()[0]);
+                let is_lost = session.owner_status() == OwnerStatus::Lost;
+                let is_over = session.status() == SessionStatus::Over;
+                let ends = matches!(decide(found.clone(), &local, &origin), Decision::End { .. });
+                assert_eq!(ends, is_lost && !is_over && volatile == Volatile::MayEnd);
+                let is_absent = is_lost && (!is_over || volatile == Volatile::Ended);
+                assert_eq!(verdict(found, &local, &origin) == absent, is_absent);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_volatile_session_that_its_process_gives_up_is_absent() {
+    let (me, origin) = (machine("owner"), RequestOrigin::Direct);
+    let session = Session::owned_by(SessionId::new(uuid::Uuid::nil()), me.clone());
+    for state in [
+        NodeState::Joining,
+        NodeState::Serving,
+        NodeState::Draining,
+        NodeState::Fenced,
+        NodeState::Removed,
+    ] {
+        for lease in leases() {
+            let local = Local {
+                volatile: Volatile::MayEnd,
+                state,
+                ..local(&me, MAX_HOPS)
+            };
+            let expected = match (state, lease) {
+                (NodeState::Draining | NodeState::Removed, _)
+                | (NodeState::Serving, Lease::Released) => {
+                    Verdict::Reject(RejectionCode::SessionAbsent)
+                }
+                _ => mine(state, lease),
+            };
+            let found = known(&session, Duration::ZERO, true, lease);
+            assert_eq!(
+                verdict(found, &local, &origin),
+                expected,
+                "{state:?} {lease:?}"
+            );
+        }
+    }
 }
 
 #[test]

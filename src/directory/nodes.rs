@@ -7,7 +7,7 @@ use std::{
 
 use uuid::Uuid;
 
-use crate::{MachineId, Node, OwnerStatus};
+use crate::{LookupError, MachineId, Node, OwnerStatus};
 
 /// The machines that this process is: one, outside of a test.
 ///
@@ -74,6 +74,22 @@ impl Nodes {
     /// `None`: this process does not keep that machine alive.
     pub(crate) fn boot_id(&self, machine: &MachineId) -> Option<Uuid> {
         self.lock().get(machine)?.node.boot_id()
+    }
+
+    /// Refuses a session that this process creates before it has registered, where it then ends all
+    /// sessions of its machine.
+    pub(crate) fn may_create(&self, machine: &MachineId) -> Result<(), LookupError> {
+        let nodes = self.lock();
+        if nodes
+            .get(machine)
+            .is_some_and(|one| one.node.creates_too_early())
+        {
+            return Err(LookupError::unavailable(
+                "the machine may not create sessions yet: it is not registered, and what is in the \
+                 directory under its id ends when it is",
+            ));
+        }
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<MachineId, Member>> {

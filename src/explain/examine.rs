@@ -259,7 +259,9 @@ impl Examined<'_> {
     fn answer(&self, question: &Question, decision: &Decision) -> (Value, Value) {
         let (policy, session) = (self.policy, Some(question.session.clone()));
         let (rejection, owner) = match decision {
-            Decision::Serve { .. } | Decision::Claim { .. } => return (Value::Null, Value::Null),
+            Decision::Serve { .. } | Decision::Claim { .. } | Decision::End { .. } => {
+                return (Value::Null, Value::Null);
+            }
             Decision::HandOver { session: of, owner } => {
                 match policy.hand_over(self.head, of, owner, &question.origin, PREVIEW) {
                     Ok(response) => {

@@ -43,6 +43,10 @@ impl Case<'_> {
                 let claims = "this machine would take it for this request";
                 (finding, format!("{evidence}; {claims}"))
             }
+            Decision::End { .. } => (
+                Finding::OwnerLost,
+                format!("{LOST}; this machine would end the session for this request"),
+            ),
             Decision::HandOver { session, owner } => self.handed_over(session, owner),
             Decision::Reject(refusal) => self.refused(refusal),
         };
@@ -111,6 +115,14 @@ impl Case<'_> {
             (RejectionCode::SessionStarting, ..) => {
                 told(Finding::SessionStarting, ", says its status")
             }
+            (RejectionCode::SessionAbsent, ..) if is_mine => told(
+                Finding::SessionAbsent,
+                ": this machine owns the session, which ends with its process",
+            ),
+            (RejectionCode::SessionAbsent, ..) => (
+                Finding::OwnerLost,
+                format!("{LOST}; the session ends with its owner's process"),
+            ),
             (RejectionCode::SessionMoving, ..) if self.state == NodeState::Draining => told(
                 Finding::OwnerDraining,
                 ": this machine owns the session, and gives its sessions up",
@@ -185,7 +197,8 @@ impl Case<'_> {
                 session: Some(session),
                 ..
             })
-            | Decision::Claim { seen: session } => session.owner(),
+            | Decision::Claim { seen: session }
+            | Decision::End { seen: session } => session.owner(),
             _ => None,
         };
         owner.filter(|owner| *owner != self.machine)

@@ -37,6 +37,7 @@ pub struct OwnershipLayerBuilder {
     require_membership: bool,
     claims: Rule,
     takes_over: Rule,
+    volatile: bool,
     max_hops: u8,
     tells_owned: bool,
     render: Option<Box<dyn Render>>,
@@ -65,6 +66,7 @@ impl OwnershipLayerBuilder {
             require_membership: false,
             claims: Rule::Always(false),
             takes_over: Rule::Always(false),
+            volatile: false,
             max_hops: OwnershipLayer::DEFAULT_MAX_HOPS,
             tells_owned: true,
             render: None,
@@ -263,6 +265,35 @@ impl OwnershipLayerBuilder {
         what: impl Fn(&Parts) -> OnLostOwner + Send + Sync + 'static,
     ) -> Self {
         self.takes_over = Rule::by(move |head| what(head) == OnLostOwner::TakeOver);
+        self
+    }
+
+    /// Ends sessions with the process that holds them; by default they outlive it. For sessions that live in
+    /// the memory of one process, such as a game room or an MCP session.
+    ///
+    /// - A [drain](crate::Heartbeat::drain) ends this machine's sessions instead of releasing them.
+    /// - A session whose owner is [lost](crate::OwnerStatus::Lost) is ended by the machine that a request for
+    ///   it reaches, and refused with 410 `session-absent`. An owner that was only cut off stops
+    ///   serving it, too, when it reads the row again, which is within one
+    ///   [TTL](Node::lease_ttl).
+    /// - When the machine is [registered](crate::HeartbeatBuilder::start) by another process than before, what
+    ///   the directory holds for it is ended before this process serves anything. The new process waits
+    ///   for none of them, and for no TTL.
+    ///
+    /// After that they are over: 410 `session-over`, also on a machine that was started since. A session that
+    /// is created then is served at once.
+    ///
+    /// It needs a [`directory`](Self::directory) that can end sessions, [requires the
+    /// membership](Self::require_membership), and claims nothing. All layers of one node have to agree
+    /// on it, and so should all machines of a fleet: one without it waits for a lost owner
+    /// with `owner-lost`.
+    ///
+    /// A session that is assigned to a machine which has left, or is lost, ends by the same rules. One that is
+    /// assigned to a machine which was never registered is kept for it. A machine whose row
+    /// is deleted by hand counts as never registered.
+    pub fn volatile(mut self) -> Self {
+        self.volatile = true;
+        self.require_membership = true;
         self
     }
 

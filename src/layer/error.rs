@@ -14,9 +14,25 @@ pub enum BuildError {
     /// The builder was not told how a request is handed over.
     #[error("no replay: call `replay(…)` with `FlyReplay` or `Redirect`")]
     NoReplay,
-    /// Sessions are to be claimed, and the builder was not told where.
-    #[error("no directory: call `directory(…)` to say where sessions are claimed")]
+    /// Sessions are to be claimed or ended, and the builder was not told where.
+    #[error("no directory: call `directory(…)` to say where sessions are claimed and ended")]
     NoDirectory,
+    /// Sessions end with the process that holds them, and are to be claimed from other machines.
+    #[error(
+        "sessions are volatile, and to be claimed: what ends with its process cannot be taken over; \
+         leave out `volatile()`, or `on_unassigned` and `on_lost_owner`"
+    )]
+    VolatileClaims,
+    /// Another layer of the machine's node says otherwise whether sessions are
+    /// [volatile](crate::OwnershipLayerBuilder::volatile).
+    #[error(
+        "another layer of machine {machine} says otherwise whether sessions are volatile: call \
+         `volatile()` for all of them or for none"
+    )]
+    VolatileDiffers {
+        /// The machine.
+        machine: MachineId,
+    },
     /// The [node](crate::OwnershipLayerBuilder::node) is that of another machine.
     #[error("the layer is built for machine {machine}, and its node is that of {node}")]
     NodeOfAnotherMachine {

@@ -65,6 +65,12 @@ impl<D: NodeDirectory> NodeBuilder<D> {
         self.layer(|layer| layer.on_lost_owner(OnLostOwner::TakeOver))
     }
 
+    /// Ends sessions with the process that holds them, as
+    /// [`OwnershipLayerBuilder::volatile`] says. Not together with claims and take-overs.
+    pub fn volatile(self) -> Self {
+        self.layer(OwnershipLayerBuilder::volatile)
+    }
+
     /// Where clients reach this machine, for [redirects](crate::Redirect). Default: nowhere.
     pub fn address(self, address: &Address) -> Self {
         self.heartbeat(|heartbeat| heartbeat.address(address))

@@ -14,13 +14,14 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    Beat, LookupError, MachineInfo, Membership, Node, NodeState, Process, Released,
+    Beat, LookupError, MachineInfo, Membership, Node, NodeState, Process, Released, SessionId,
     health::{Check, HealthCheck},
     meter,
 };
 
 mod builder;
 mod error;
+mod give_up;
 mod health;
 mod liveness;
 mod status;
@@ -94,9 +95,19 @@ pub struct Heartbeat<D> {
 pub struct Drained {
     /// The sessions that were given up, with their epochs now.
     pub released: Vec<Released>,
+    /// The sessions that were ended, with their last epochs: those of a machine whose sessions are
+    /// [volatile](crate::OwnershipLayerBuilder::volatile), of which none is released.
+    pub ended: Vec<(SessionId, u64)>,
     /// Whether the machine then owned no active session. If not, the time was not enough, sessions
     /// are still assigned to it, or the directory lets it release none of those that are left.
     pub is_empty: bool,
+}
+
+impl Drained {
+    /// How many sessions were released or ended.
+    fn given_up(&self) -> usize {
+        self.released.len() + self.ended.len()
+    }
 }
 
 /// How long to wait before what failed, or was not enough, is tried again.
@@ -133,6 +144,8 @@ impl<D: Membership> Heartbeat<D> {
     /// more sessions. Then it gives up those that it has, some thousand with each statement, with
     /// the proof that it has stopped, so that their next owners need not wait. A session whose row
     /// another transaction has locked keeps back no other one: it is given up when the lock is gone.
+    /// Where sessions are [volatile](crate::OwnershipLayerBuilder::volatile) they are ended instead, each only
+    /// if the machine still owns it at the epoch at which it was listed.
     /// A session whose owner was changed without a new epoch cannot be released, and is not waited for.
     /// There is no proof for a session that this process was itself still waiting for, and none at
     /// all until one [TTL](Node::lease_ttl) after it has registered, if its predecessor had not
@@ -149,6 +162,7 @@ impl<D: Membership> Heartbeat<D> {
         let left = || deadline.saturating_duration_since(Instant::now());
         let mut drained = Drained {
             released: Vec::new(),
+            ended: Vec::new(),
             is_empty: false,
         };
         let mut is_marked = false;
@@ -165,16 +179,12 @@ impl<D: Membership> Heartbeat<D> {
                     }
                     is_marked = true;
                 }
-                let Member {
-                    directory, node, ..
-                } = &*self.member;
-                let before = drained.released.len();
-                let released = &mut drained.released;
-                let is_locked = directory.release_all(node, left(), released).await?;
-                let is_idle = !is_locked && drained.released.len() == before;
+                let before = drained.given_up();
+                let is_locked = self.member.give_up(left(), &mut drained).await?;
+                let is_idle = !is_locked && drained.given_up() == before;
                 idle = if is_idle { idle + 1 } else { 0 };
                 is_given_up = true;
-                drained.is_empty = directory.owns_nothing(node.machine(), left()).await?;
+                drained.is_empty = self.member.has_given_up_all(left()).await?;
                 if drained.is_empty && self.counts_sessions {
                     meter::owns(0);
                 }
@@ -185,7 +195,7 @@ impl<D: Membership> Heartbeat<D> {
             match step {
                 // One may have been assigned after the first release of all; the second one finds it.
                 Ok(()) if drained.is_empty || is_late || idle > 1 => return Ok(drained),
-                Err(_) if is_late && (is_given_up || !drained.released.is_empty()) => {
+                Err(_) if is_late && (is_given_up || drained.given_up() > 0) => {
                     return Ok(drained);
                 }
                 Err(error) if is_late || !is_mine => return Err(error),

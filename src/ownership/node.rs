@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -24,6 +24,7 @@ use crate::{
 mod boot_ids;
 mod judge;
 mod release;
+mod volatile;
 
 pub use release::Release;
 
@@ -62,6 +63,8 @@ struct Inner {
     /// When no other process of this machine can be serving any more, in milliseconds.
     alone_from: AtomicU64,
     serves_stale: AtomicBool,
+    /// Whether sessions end with their process; unset before the first layer is built.
+    volatile: OnceLock<bool>,
     terms: Terms,
     releases: Releases,
     boot_ids: RwLock<BootIds>,
@@ -80,6 +83,7 @@ impl Node {
             joined_at: AtomicU64::new(0),
             alone_from: AtomicU64::new(0),
             serves_stale: AtomicBool::new(false),
+            volatile: OnceLock::new(),
             terms: Terms::new(capacity),
             releases: Releases::default(),
             boot_ids: RwLock::default(),

@@ -6,6 +6,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     claims::Claims,
+    ends::Ends,
     lease::Lease,
     node::{Layer, Node},
 };
@@ -23,6 +24,7 @@ pub(crate) struct Sessions {
     pub(crate) cache: Arc<Cache>,
     pub(crate) node: Node,
     claims: Arc<Claims>,
+    ends: Arc<Ends>,
 }
 
 impl Sessions {
@@ -36,11 +38,13 @@ impl Sessions {
             part,
             on_read,
         ));
+        let ends = Arc::new(Ends::new(Arc::clone(&cache), directory.clone()));
         let claims = Arc::new(Claims::new(Arc::clone(&cache), directory));
         let sessions = Arc::new(Self {
             cache,
             node,
             claims,
+            ends,
         });
         let layer = Arc::downgrade(&sessions);
         sessions.node.attach(layer, serves_stale);
@@ -56,14 +60,24 @@ impl Sessions {
     pub(crate) fn claim(&self, seen: &Session) -> Pending {
         self.claims.claim(seen)
     }
+
+    /// Ends a session whose owner was `seen` to be lost.
+    pub(crate) fn end(&self, seen: &Session) -> Pending {
+        self.ends.end(seen)
+    }
+
     /// Forgets one session, also that it was unknown. What is under way is not kept.
     pub(crate) fn forget(&self, id: &SessionId) {
-        self.claims.detach(id, || self.cache.invalidate(id));
+        self.ends.detach(id, || {
+            self.claims.detach(id, || self.cache.invalidate(id));
+        });
         self.cache.notify(id);
     }
 
     pub(crate) fn forget_all(&self) {
-        self.claims.detach_all(|| self.cache.invalidate_all());
+        self.ends.detach_all(|| {
+            self.claims.detach_all(|| self.cache.invalidate_all());
+        });
         self.cache.notify_all();
     }
 }

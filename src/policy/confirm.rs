@@ -33,7 +33,8 @@ impl Policy {
         if state == NodeState::Serving && lease.is_valid() {
             return Ok(());
         }
-        match serve(owned.session().clone(), state, lease) {
+        let is_volatile = self.sessions.node.is_volatile();
+        match serve(owned.session().clone(), state, lease, is_volatile) {
             Decision::Reject(refusal) => Err(Box::new(refusal)),
             _ => Ok(()),
         }

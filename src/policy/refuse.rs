@@ -32,6 +32,12 @@ impl Policy {
                 rejection.retry_in(Duration::from_millis(*left))
             }
             (RejectionCode::LookupUnavailable, Some(Lease::Expired), _) => rejection.too_late(),
+            (RejectionCode::SessionAbsent, ..) => rejection.with_its_process(),
+            (RejectionCode::LookupUnavailable, _, Some(kind))
+                if question.claimed && self.sessions.node.is_volatile() =>
+            {
+                rejection.of_an_end(kind)
+            }
             (RejectionCode::LookupUnavailable, _, Some(kind)) if question.claimed => {
                 rejection.of_a_claim(kind)
             }

@@ -467,11 +467,13 @@ codes! {
             "Another computer runs this session, and your request could not be taken there.",
         ),
     }
-    /// This machine owns the session, and the application does not hold it.
+    /// The process that should hold the session does not hold it.
     /// <span id="session-absent"></span>
     ///
     /// `session-absent`, 410. The application said so with [`SessionAbsent`](crate::SessionAbsent),
-    /// as it does after a restart. Start another session.
+    /// as it does after a restart. Or sessions are
+    /// [volatile](crate::OwnershipLayerBuilder::volatile), and the process that held this one is gone or
+    /// drains; once that is written, the code is [`session-over`](Self::SessionOver). Start another session.
     SessionAbsent {
         name: "session-absent",
         status: StatusCode::GONE,

@@ -38,3 +38,5 @@ mod manual;
 mod memory;
 mod observed;
 mod ownership;
+#[cfg(feature = "membership")]
+mod volatile;

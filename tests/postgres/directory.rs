@@ -45,6 +45,7 @@ mod slow_clients;
 mod standby;
 mod touch;
 mod verify;
+mod volatile;
 
 use std::time::Duration;
 

@@ -58,6 +58,7 @@ impl SessionDirectory for MemoryDirectory {
         let id = self.ids.admit(new.id).ok_or_else(|| {
             LookupError::unavailable("the session's id is none that this directory can hold")
         })?;
+        self.nodes.may_create(&machine)?;
         let mine = self.nodes.boot_id(&machine);
         let mut memory = self.write();
         let now = memory.fleet.now();

@@ -5,7 +5,7 @@ use std::{sync::LazyLock, time::Duration};
 use super::*;
 use crate::{
     ReplayFailure, SessionId,
-    decision::{Known, Local, Lookup, decide},
+    decision::{Known, Local, Lookup, Volatile, decide},
 };
 
 const ME: &str = "56837ddda10348";
@@ -38,6 +38,7 @@ fn find_with<'a>(
         max_hops: 2,
         claims: false,
         takes_over: false,
+        volatile: Volatile::No,
     };
     let mut case = Case {
         machine: &NAMED,

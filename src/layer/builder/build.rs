@@ -25,8 +25,11 @@ impl OwnershipLayerBuilder {
         let replay = self.replay.ok_or(BuildError::NoReplay)?;
         replay.validate()?;
         let claims = self.claims.needs_directory() || self.takes_over.needs_directory();
-        if claims && self.directory.is_none() {
+        if (claims || self.volatile) && self.directory.is_none() {
             return Err(BuildError::NoDirectory);
+        }
+        if claims && self.volatile {
+            return Err(BuildError::VolatileClaims);
         }
         if self.lookup_timeout.is_zero() {
             return Err(BuildError::NoTimeToLookUp);
@@ -55,6 +58,9 @@ impl OwnershipLayerBuilder {
                 owned: Duration::from_millis(self.freshness.owned.into()),
                 ttl: node.lease_ttl(),
             });
+        }
+        if !node.agree_on_volatile(self.volatile) {
+            return Err(BuildError::VolatileDiffers { machine });
         }
         if self.require_membership {
             node.await_membership();

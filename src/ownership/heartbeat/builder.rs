@@ -12,6 +12,7 @@ use tracing::warn;
 
 use super::{
     Heartbeat, HeartbeatError, Member,
+    give_up::end_before,
     liveness::{Input, Liveness},
     status::{Status, TARGET},
     task::Task,
@@ -136,7 +137,10 @@ impl<D: Membership> HeartbeatBuilder<D> {
     /// down for how long it may rely on what it read, and no machine with another freshness of
     /// owned sessions starts after that.
     ///
-    /// Takes at most twice as long as a lookup, in a tokio runtime with its clock and its network
+    /// Where sessions are [volatile](crate::OwnershipLayerBuilder::volatile), it then ends those that the
+    /// directory still holds for the machine, which were in the memory of a process before.
+    ///
+    /// Takes at most twice as long as a lookup, and up to 10 s more if there are sessions to end, in a tokio runtime with its clock and its network
     /// enabled. [`is_final`](HeartbeatError::is_final) tells whether trying again can help; do not
     /// serve before it succeeds.
     pub async fn start(self, node: &Node) -> Result<Heartbeat<D>, HeartbeatError> {
@@ -179,11 +183,20 @@ impl<D: Membership> HeartbeatBuilder<D> {
         if ours != fleet {
             return Err(HeartbeatError::FreshnessDiffers { ours, fleet });
         }
-        let took_over = match directory.register(&me, &self.info).await? {
-            Registration::Removed => return Err(HeartbeatError::DeclaredGone { machine }),
-            Registration::First | Registration::Again => false,
-            Registration::TookOver => true,
-        };
+        let registration = directory.register(&me, &self.info).await?;
+        if registration == Registration::Removed {
+            return Err(HeartbeatError::DeclaredGone { machine });
+        }
+        // Of a machine that was never registered, no process has held a session in memory. One that was
+        // written for it before it starts is served.
+        // Nor does a process that registers again end what it holds itself; it waits, as others do.
+        let ends_before = node.is_volatile() && node.boot_id().is_none();
+        if ends_before && registration != Registration::First {
+            end_before(&directory, node, &me).await?;
+        }
+        // What the process before could still be serving has ended with `end_before`, and it reads nothing
+        // that was created since without learning of this process.
+        let took_over = registration == Registration::TookOver && !ends_before;
         node.registered_as(me.boot_id);
         if !directory.joined(node) {
             return Err(HeartbeatError::TooMany);

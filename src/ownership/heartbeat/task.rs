@@ -41,14 +41,8 @@ impl<D: Membership> Task<D> {
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             due.tick().await;
-            let Member {
-                directory, node, ..
-            } = &*self.member;
-            for (session, epoch) in node.unconfirmed_releases(REPEAT) {
-                if directory.release(node, &session, epoch).await.is_err() {
-                    break;
-                }
-            }
+            // One that fails is due again with the next.
+            let _ = self.member.repeat(REPEAT, REPEAT).await;
         }
     }
 

@@ -46,6 +46,12 @@ impl Node {
         self.0.releases.unconfirmed(self.0.clock.exact(), age)
     }
 
+    /// Whether this process has given the session up at this epoch, and may not have written it yet.
+    #[cfg(feature = "membership")]
+    pub(in crate::ownership) fn has_given_up(&self, session: &SessionId, epoch: u64) -> bool {
+        self.0.releases.contains(session, epoch)
+    }
+
     /// The sessions whose previous owner this machine has waited for, with their epochs.
     #[must_use]
     pub fn waited_out(&self) -> HashSet<(SessionId, u64)> {

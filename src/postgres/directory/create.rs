@@ -31,6 +31,7 @@ impl PostgresDirectory {
                 "the session's id is none that the sessions' table can hold",
             ));
         };
+        lookup.nodes.may_create(&machine)?;
         let create = self.births.statement(&new)?;
         let statements = self.statements();
         let lock = [Arc::clone(&statements.create_lock)];

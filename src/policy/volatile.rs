@@ -1,0 +1,20 @@
+//! Whether a request may end a session whose process is gone.
+
+use http::request::Parts;
+
+use super::{Policy, Question};
+use crate::{claim::is_probe, decision::Volatile};
+
+impl Policy {
+    pub(super) fn volatile(&self, head: &Parts, question: &Question) -> Volatile {
+        if !self.sessions.node.is_volatile() {
+            Volatile::No
+        } else if question.claimed {
+            Volatile::Ended
+        } else if is_probe(head) {
+            Volatile::Yes
+        } else {
+            Volatile::MayEnd
+        }
+    }
+}
