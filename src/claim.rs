@@ -11,7 +11,8 @@ pub(crate) const PROBE: HeaderName = HeaderName::from_static("ownership-probe");
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnUnassigned {
-    /// It is refused with `session-starting`: an orchestrator assigns sessions.
+    /// It is refused with `session-starting`, since an orchestrator assigns sessions; or with
+    /// `session-unassigned`, if it had an owner before that gave it up.
     #[default]
     Reject,
     /// The machine that it reaches becomes the owner, and serves it.

@@ -40,6 +40,8 @@ pub(crate) struct Local<'a> {
     pub(crate) claims: bool,
     /// Whether it may take a session over from an owner that is lost.
     pub(crate) takes_over: bool,
+    /// Whether its layer claims sessions without an owner for some requests.
+    pub(crate) ever_claims: bool,
     pub(crate) volatile: Volatile,
 }
 
@@ -190,6 +192,10 @@ pub(crate) fn decide(lookup: Lookup, local: &Local<'_>, origin: &RequestOrigin) 
         }
         // Waiting does not help: the machine that would finish creating it is lost.
         None if is_lost => Decision::reject(RejectionCode::OwnerLost, session),
+        // Nor does it if no machine takes what its last owner gave up.
+        None if session.is_unassigned() && !local.ever_claims && was_owned(&session) => {
+            Decision::reject(RejectionCode::SessionUnassigned, session)
+        }
         None => Decision::reject(RejectionCode::SessionStarting, session),
         Some(owner) if owner == local.machine => match session.owner_status() {
             OwnerStatus::Superseded if !is_before_joining(local.state, lease) => {
@@ -224,6 +230,11 @@ fn is_before_joining(state: NodeState, lease: Lease) -> bool {
 
 fn is_anothers_and_lost(session: &Session, me: &MachineId) -> bool {
     session.owner_status() == OwnerStatus::Lost && session.owner().is_some_and(|owner| owner != me)
+}
+
+/// Whether a session without an owner had one before: a row that is born without an owner is at epoch 0.
+fn was_owned(session: &Session) -> bool {
+    session.epoch().is_some_and(|epoch| epoch > 0) || session.released().is_some()
 }
 
 /// What becomes of a request for a session of this machine. `is_volatile`: it ends with this process.

@@ -52,7 +52,7 @@ pub(crate) use warnings::{Say, Warnings};
 /// | `TRACE` | requests for no session |
 /// | `DEBUG` | requests that pass; refusals that are held back |
 /// | `INFO` | replays, and refusals that a client brings upon itself or has to wait out |
-/// | `WARN` | refusals that an operator has to mend: `owner-lost`, `owner-never-seen`, `duplicate-identity`, `owner-unreachable`, `replay-loop`, `session-absent`, `directory-corrupt` and `lookup-unavailable` |
+/// | `WARN` | refusals that an operator has to mend: `session-unassigned`, `owner-lost`, `owner-never-seen`, `duplicate-identity`, `owner-unreachable`, `replay-loop`, `session-absent`, `directory-corrupt` and `lookup-unavailable` |
 ///
 /// At WARN each code is said once in
 /// [ten seconds](crate::OwnershipLayerBuilder::warn_interval). The same code meanwhile is held back:

@@ -240,6 +240,7 @@ impl Policy {
             max_hops: self.max_hops,
             claims: session.is_some_and(Session::is_unassigned) && may(&self.claims),
             takes_over: session.is_some_and(is_lost) && may(&self.takes_over),
+            ever_claims: self.claims.needs_directory(),
             volatile: self.volatile(head, question),
         }
     }

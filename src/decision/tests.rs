@@ -116,6 +116,7 @@ fn local(machine: &MachineId, max_hops: u8) -> Local<'_> {
         max_hops,
         claims: false,
         takes_over: false,
+        ever_claims: false,
         volatile: Volatile::No,
     }
 }
@@ -356,6 +357,32 @@ fn a_volatile_session_that_its_process_gives_up_is_absent() {
                 expected,
                 "{state:?} {lease:?}"
             );
+        }
+    }
+}
+
+#[test]
+fn a_session_that_was_given_up_starts_only_where_machines_claim() {
+    let (me, origin) = (machine("me"), RequestOrigin::Direct);
+    let free = Session::new(SessionId::new(uuid::Uuid::nil()), SessionStatus::Active);
+    for (session, was_owned) in [
+        (free.clone(), false),
+        (free.clone().with_epoch(0), false),
+        (free.clone().with_epoch(2), true),
+        (free.with_epoch(2).with_released(2), true),
+    ] {
+        for ever_claims in [false, true] {
+            let local = Local {
+                ever_claims,
+                ..local(&me, MAX_HOPS)
+            };
+            let code = if was_owned && !ever_claims {
+                RejectionCode::SessionUnassigned
+            } else {
+                RejectionCode::SessionStarting
+            };
+            let found = known(&session, Duration::ZERO, true, leases()[0]);
+            assert_eq!(verdict(found, &local, &origin), Verdict::Reject(code));
         }
     }
 }

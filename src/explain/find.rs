@@ -115,6 +115,10 @@ impl Case<'_> {
             (RejectionCode::SessionStarting, ..) => {
                 told(Finding::SessionStarting, ", says its status")
             }
+            (RejectionCode::SessionUnassigned, ..) => told(
+                Finding::SessionUnassigned,
+                ": its last owner gave it up, and this machine claims no session",
+            ),
             (RejectionCode::SessionAbsent, ..) if is_mine => told(
                 Finding::SessionAbsent,
                 ": this machine owns the session, which ends with its process",

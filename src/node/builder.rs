@@ -55,7 +55,7 @@ impl<D: NodeDirectory> NodeBuilder<D> {
     }
 
     /// Claims a session that has no owner for the machine that its request reaches. Otherwise such a
-    /// request is refused with `session-starting`.
+    /// request is refused with `session-starting`, or with `session-unassigned` if its last owner gave it up.
     pub fn claim_unassigned(self) -> Self {
         self.layer(|layer| layer.on_unassigned(OnUnassigned::Claim))
     }

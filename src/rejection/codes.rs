@@ -137,6 +137,8 @@ const START_ANOTHER: &str = "To go on, start a new one.";
 
 /// For what passes within moments.
 const SOON: Option<Duration> = Some(Duration::from_secs(1));
+/// For what an operator has to change.
+const SELDOM: Option<Duration> = Some(Duration::from_secs(30));
 /// For a machine that has to come back.
 const LATER: Option<Duration> = Some(Duration::from_secs(5));
 
@@ -301,6 +303,27 @@ codes! {
             "This page is starting",
             "It is not ready yet.",
             "You can leave this page open: it will open by itself as soon as it is ready.",
+            GO_BACK,
+        ),
+    }
+    /// The session's last owner gave it up, and no machine claims it.
+    /// <span id="session-unassigned"></span>
+    ///
+    /// `session-unassigned`, 503 with `Retry-After`. The session is active and had an owner before, which a
+    /// drain or a release took from it, and this layer claims no session
+    /// ([`OnUnassigned`](crate::OnUnassigned)). It is served again when it is assigned to a machine.
+    SessionUnassigned {
+        name: "session-unassigned",
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        retry_after: SELDOM,
+        grpc: Grpc::Unavailable,
+        operator: true,
+        title: "This session was given up by its machine",
+        detail: "The machine that had the session has released it, and no machine claims it. It is served again when it is assigned to one.",
+        page: Page::passing(
+            "This page isn’t running",
+            "The computer that ran it has given it up, and no other one has taken it.",
+            "You can leave this page open: it looks again now and then, and will open by itself when a computer takes it.",
             GO_BACK,
         ),
     }

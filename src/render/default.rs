@@ -69,7 +69,7 @@ const VARY: HeaderValue = HeaderValue::from_static("Accept, Content-Type");
 /// | `session-unknown` | 5 `NOT_FOUND` | the directory has no such entity |
 /// | `session-over`, `session-absent` | 9 `FAILED_PRECONDITION` | there is an entity, so "not found" would be untrue, and retrying cannot help; `DATA_LOSS` would claim something of the application's data |
 /// | `session-forbidden` | 7 `PERMISSION_DENIED` | the guard knows who asks and says no |
-/// | `session-starting`, `session-moving`, `owner-lost`, `owner-never-seen`, `duplicate-identity`, `owner-unreachable`, `lookup-unavailable`, `session-unregistered` | 14 `UNAVAILABLE` | passing, and the one status that clients retry; `grpc-retry-pushback-ms` says when |
+/// | `session-starting`, `session-unassigned`, `session-moving`, `owner-lost`, `owner-never-seen`, `duplicate-identity`, `owner-unreachable`, `lookup-unavailable`, `session-unregistered` | 14 `UNAVAILABLE` | passing, and the one status that clients retry; `grpc-retry-pushback-ms` says when |
 /// | `replay-not-honoured` | 9 `FAILED_PRECONDITION` | the way here has to be repaired first; `UNAVAILABLE` would have clients hammer it |
 /// | `replay-loop`, `directory-corrupt` | 13 `INTERNAL` | an invariant of the system is broken |
 /// | `not-replayable` | 8 `RESOURCE_EXHAUSTED` for 413, else 9 `FAILED_PRECONDITION` | 8 is what gRPC libraries themselves say of a message that is too large |

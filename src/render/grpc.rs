@@ -60,6 +60,7 @@ mod tests {
             (RejectionCode::SessionOver, "9"),
             (RejectionCode::SessionForbidden, "7"),
             (RejectionCode::SessionStarting, "14"),
+            (RejectionCode::SessionUnassigned, "14"),
             (RejectionCode::SessionMoving, "14"),
             (RejectionCode::OwnerLost, "14"),
             (RejectionCode::OwnerNeverSeen, "14"),

@@ -399,3 +399,24 @@ fn what_contradicts_volatile_sessions_is_refused() {
     assert_eq!(second.unwrap_err(), differs);
     drop(first);
 }
+
+#[tokio::test]
+async fn a_released_session_that_no_machine_claims_says_so() {
+    let directory = MemoryDirectory::new();
+    let layer = builder(&directory, &directory, "one").build().unwrap();
+    let heartbeat = HeartbeatBuilder::new(directory.clone());
+    let heartbeat = heartbeat.start(layer.node()).await.unwrap();
+    directory.add(&id(), Some(machine("one")));
+    directory.add(&other_id(), None);
+    heartbeat.drain(Duration::from_secs(1)).await.unwrap();
+    let other = builder(&directory.another_process(), &directory, "other");
+    let other = other.build().unwrap();
+    for layer in [&layer, &other] {
+        assert_eq!(answer(layer, &id()).await, "503 session-unassigned");
+        // It never had an owner: an orchestrator assigns it.
+        assert_eq!(answer(layer, &other_id()).await, "503 session-starting");
+    }
+    let claims = builder(&directory.another_process(), &directory, "third");
+    let claims = claims.on_unassigned(OnUnassigned::Claim).build().unwrap();
+    assert_eq!(answer(&claims, &id()).await, "served");
+}

@@ -38,6 +38,7 @@ fn find_with<'a>(
         max_hops: 2,
         claims: false,
         takes_over: false,
+        ever_claims: false,
         volatile: Volatile::No,
     };
     let mut case = Case {
