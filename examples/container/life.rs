@@ -88,7 +88,10 @@ impl Life {
             return;
         };
         match presence.drain(self.settings.drain).await {
-            Ok(drained) => tracing::info!(sessions = drained.released.len(), "drained"),
+            Ok(drained) => {
+                let (released, ended) = (drained.released.len(), drained.ended.len());
+                tracing::info!(released, ended, "drained");
+            }
             Err(error) => tracing::warn!(%error, "not everything was given up"),
         }
         if let Err(error) = presence.leave().await {

@@ -77,10 +77,11 @@ pub(super) struct Health {
 impl Health {
     pub(super) async fn report(self: Arc<Self>) -> HealthReport {
         let state = self.sessions.node.state();
+        let is_volatile = self.sessions.node.is_volatile();
         let directory = self.directory().await;
         let mut components = vec![
             component("identity", true, identity(state)),
-            component("node", true, of_node(state)),
+            component("node", true, of_node(state, is_volatile)),
             component("directory", self.directory_is_required, directory),
         ];
         components.extend(self.checks.iter().map(|named| {
@@ -135,8 +136,9 @@ fn identity(state: NodeState) -> Check {
     }
 }
 
-fn of_node(state: NodeState) -> Check {
+fn of_node(state: NodeState, is_volatile: bool) -> Check {
     match state {
+        NodeState::Draining if is_volatile => Check::failing("it ends its sessions"),
         NodeState::Joining => Check::failing("its presence has not begun yet"),
         NodeState::Serving => Check::ok("it serves"),
         NodeState::Draining => Check::failing("it gives its sessions up"),

@@ -163,6 +163,13 @@ async fn a_draining_machine_lets_no_client_wait() {
     // It has not written the end yet.
     one.layer.node().advance(NodeState::Draining);
     assert_eq!(one.answer(&id()).await, "410 session-absent");
+    let page = Request::get("/").body(()).unwrap();
+    let health = one.layer.health().build();
+    let Ok(response) = health.oneshot(page).await;
+    let body = http_body_util::BodyExt::collect(response.into_body());
+    let body = body.await.unwrap().to_bytes();
+    let body = String::from_utf8_lossy(&body);
+    assert!(body.contains("it ends its sessions"), "{body}");
 }
 
 #[tokio::test]

@@ -140,8 +140,8 @@ impl<D: Membership> HeartbeatBuilder<D> {
     /// Where sessions are [volatile](crate::OwnershipLayerBuilder::volatile), it then ends those that the
     /// directory still holds for the machine, which were in the memory of a process before.
     ///
-    /// Takes at most twice as long as a lookup, and up to 10 s more if there are sessions to end, in a tokio runtime with its clock and its network
-    /// enabled. [`is_final`](HeartbeatError::is_final) tells whether trying again can help; do not
+    /// Takes at most twice as long as a lookup, and up to 10 s more if there are sessions to end, in a
+    /// tokio runtime with its clock and its network enabled. [`is_final`](HeartbeatError::is_final) tells whether trying again can help; do not
     /// serve before it succeeds.
     pub async fn start(self, node: &Node) -> Result<Heartbeat<D>, HeartbeatError> {
         let machine = node.machine().clone();
@@ -187,9 +187,9 @@ impl<D: Membership> HeartbeatBuilder<D> {
         if registration == Registration::Removed {
             return Err(HeartbeatError::DeclaredGone { machine });
         }
-        // Of a machine that was never registered, no process has held a session in memory. One that was
-        // written for it before it starts is served.
-        // Nor does a process that registers again end what it holds itself; it waits, as others do.
+        // A machine that was never registered held no session in memory; one that was written for it before
+        // it starts is served. And a process that registers again must not end what it holds itself, so
+        // it waits, as a successor does whose sessions are not volatile.
         let ends_before = node.is_volatile() && node.boot_id().is_none();
         if ends_before && registration != Registration::First {
             end_before(&directory, node, &me).await?;

@@ -165,7 +165,7 @@ async fn a_release_that_fails_may_be_tried_again_and_the_session_stays_given_up(
     assert!(released.unwrap().unwrap().proven);
     let released = process.directory.release(&session, &process.node).await;
     assert_eq!(released.unwrap(), None);
-    assert_eq!(process.answer(id).await, "session-starting");
+    assert_eq!(process.answer(id).await, "session-unassigned");
     // Given to it again, it is another epoch.
     let again = process.directory.assign(&session, process.node.machine());
     assert_eq!(again.await.unwrap().epoch, 3);
