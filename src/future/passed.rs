@@ -20,6 +20,10 @@ pub(crate) enum Passed {
     /// The request names no session. A handler that needs one says so in its response: to tell it
     /// beforehand, in the request's extensions, would cost every request an allocation.
     /// With what was refused and taken out of it before.
+    #[cfg_attr(
+        not(feature = "axum"),
+        allow(dead_code, reason = "only an extractor asks what was refused")
+    )]
     WithoutSession(Arc<Policy>, RenderContext, Option<Box<Refused>>),
 }
 

@@ -149,6 +149,7 @@ impl Ids {
     }
 
     /// A part of an id, in the form in which a notification tells of it.
+    #[cfg(feature = "doctor")]
     pub(super) fn notified_part(self, part: &str) -> String {
         match self.column {
             PostgresIdType::Bytea => part
