@@ -1,0 +1,119 @@
+//! An MCP server (rmcp) that keeps its sessions in memory, in two replicas behind a proxy:
+//! `cargo run --example mcp --features testing`
+//!
+//! With `DATABASE_URL` (a table as in the example `node`), each process is one replica:
+//! `MACHINE=a PORT=3000 cargo run --example mcp --features testing`
+
+use std::{
+    env,
+    error::Error,
+    sync::Arc,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use axum::{Router, http::StatusCode, middleware::map_response, response::Response};
+use rmcp::transport::streamable_http_server::{
+    StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
+};
+use rmcp::{Peer, RoleServer, model::ResourceUpdatedNotificationParam, tool, tool_router};
+use tokio::net::TcpListener;
+use tower_ownership::{
+    CachePolicy, FlyReplay, Header, MachineId, MemoryDirectory, Node, PostgresLookup,
+    SessionAbsent, extract::ResponseHeader, node::NodeDirectory, render::McpRenderer,
+    shutdown_signal, testing::FlyEdge,
+};
+
+type Ended = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// The state of one session. It is in this process and nowhere else.
+struct Counter {
+    machine: String,
+    count: AtomicU64,
+}
+
+#[tool_router(server_handler)]
+impl Counter {
+    #[tool(description = "Adds one to the session's counter")]
+    async fn increment(&self, client: Peer<RoleServer>) -> String {
+        let count = self.count.fetch_add(1, Relaxed) + 1;
+        // Travels on the session's standing stream (GET).
+        let changed = ResourceUpdatedNotificationParam::new(format!("counter:{count}"));
+        let _ = client.notify_resource_updated(changed).await;
+        format!("{count} on {}", self.machine)
+    }
+
+    #[tool(description = "The same, three seconds later")]
+    async fn increment_later(&self, client: Peer<RoleServer>) -> String {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        self.increment(client).await
+    }
+}
+
+async fn replica<D: NodeDirectory>(
+    directory: D,
+    machine: String,
+    lost_after: Duration,
+    listener: TcpListener,
+) -> Ended {
+    let node = Node::builder(directory)
+        .machine(machine.parse::<MachineId>()?) // left out, the platform is asked
+        .session(Header::mcp_session_id())
+        .layer(|layer| layer.registers(ResponseHeader::mcp_session_id()))
+        .layer(|layer| layer.ends_streams().render(McpRenderer::new()))
+        .layer(|layer| layer.cache_policy(CachePolicy::new().owned(lost_after / 3)))
+        .heartbeat(|heartbeat| heartbeat.interval(lost_after / 5))
+        .replay(FlyReplay::new())
+        // The next owner does not hold the session either, and says so: the client starts over.
+        .claim_unassigned()
+        .take_over_lost()
+        .linger(Duration::from_secs(1))
+        .start()
+        .await?;
+    let counter = move || {
+        let (machine, count) = (machine.clone(), AtomicU64::new(0));
+        Ok(Counter { machine, count })
+    };
+    let sessions = Arc::new(LocalSessionManager::default());
+    // Once deployed, the configuration has to allow the hosts that clients name.
+    let mcp = StreamableHttpService::new(counter, sessions, StreamableHttpServerConfig::default());
+    let app = Router::new()
+        .route_service("/mcp", mcp)
+        .layer(map_response(async |mut response: Response| {
+            // rmcp does not hold the session, as after a restart.
+            if response.status() == StatusCode::NOT_FOUND {
+                response.extensions_mut().insert(SessionAbsent);
+            }
+            response
+        }))
+        .layer(node.layer());
+    println!("{} serving {}", node.machine(), listener.local_addr()?);
+    let server = axum::serve(listener, app);
+    let drained = node.drained_on(shutdown_signal());
+    Ok(server.with_graceful_shutdown(drained).await?)
+}
+
+#[tokio::main]
+async fn main() -> Ended {
+    tracing_subscriber::fmt::init();
+    let lost_after = env::var("LOST_AFTER_MS").map_or(Ok(15_000), |text| text.parse());
+    let lost_after = Duration::from_millis(lost_after?);
+    if let Ok(url) = env::var("DATABASE_URL") {
+        let lookup = PostgresLookup::builder(url).ownership();
+        let directory = lookup.lost_after(lost_after).build()?.directory()?;
+        let listener = TcpListener::bind(format!("[::]:{}", env::var("PORT")?)).await?;
+        return replica(directory, env::var("MACHINE")?, lost_after, listener).await;
+    }
+    let at = ([127, 0, 0, 1], 4000).into();
+    let edge = FlyEdge::builder().listen(at).start().await?;
+    println!("an MCP client may connect to {}", edge.url("/mcp"));
+    let directory = MemoryDirectory::new().with_lost_after(lost_after);
+    let start = async |machine: &str| {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        edge.add(machine, listener.local_addr()?);
+        let directory = directory.another_process();
+        replica(directory, machine.to_owned(), lost_after, listener).await
+    };
+    tokio::try_join!(start("a"), start("b"))?;
+    Ok(())
+}
