@@ -85,6 +85,11 @@ impl Redirect {
             .filter(|path| path.starts_with('/'))
             .ok_or(NotReplayable::NoPath)?;
         let base = match &self.to {
+            Destination::Template(template) if !template.holds(handover.session.id()) => {
+                return Err(NotReplayable::Other(
+                    "The session's id cannot stand in the address that requests for it are sent to.",
+                ));
+            }
             Destination::Template(template) => template
                 .fill(handover.owner, handover.session.id())
                 .ok_or(NotReplayable::ForbiddenAddress)?,

@@ -18,6 +18,7 @@
 mod support;
 
 mod allocations;
+mod any_id;
 mod births;
 mod cancellation;
 #[cfg(feature = "testing")]

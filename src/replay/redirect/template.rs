@@ -82,8 +82,18 @@ impl Template {
         Ok(template)
     }
 
-    /// The base URL for this owner; `None` if its id, or that of the session, cannot stand where the
-    /// template puts it.
+    /// Whether the session's id can stand where the template puts it.
+    pub(super) fn holds(&self, session: &SessionId) -> bool {
+        let label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let digit = |byte: u8| byte.is_ascii_digit();
+        let fits = |pieces: &[Piece], allowed: fn(u8) -> bool| {
+            !pieces.contains(&Piece::Session) || session.with_text(|text| text.bytes().all(allowed))
+        };
+        fits(&self.host, label) && fits(&self.port, digit)
+    }
+
+    /// The base URL for this owner and a session whose id [fits](Self::holds); `None` if the owner's
+    /// cannot stand where the template puts it.
     pub(super) fn fill(&self, owner: &MachineId, session: &SessionId) -> Option<Address> {
         let owner = owner.as_str();
         let holds_owner = |pieces: &[Piece]| pieces.contains(&Piece::Owner);
@@ -95,13 +105,6 @@ impl Template {
         }
         let in_path = session.encoded();
         let session = session.to_string();
-        let label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        if self.host.contains(&Piece::Session) && !session.bytes().all(label)
-            || self.port.contains(&Piece::Session)
-                && !session.bytes().all(|byte| byte.is_ascii_digit())
-        {
-            return None;
-        }
         let mut url = format!("{}://", self.scheme);
         write(&mut url, &self.host, owner, &session);
         if !self.port.is_empty() {
