@@ -28,6 +28,7 @@ mod frameworks;
 mod grpc;
 mod incident;
 mod life;
+mod mcp;
 mod monitoring;
 mod moves;
 mod nesting;

@@ -35,9 +35,14 @@ pub struct Container {
 impl Container {
     /// Starts it with these variables, and no others, and waits until it listens.
     pub fn start(variables: &[(&str, &str)]) -> Self {
+        Self::start_example("container", variables)
+    }
+
+    /// The same with another example that takes its port from `PORT` and logs that it is serving.
+    pub fn start_example(name: &str, variables: &[(&str, &str)]) -> Self {
         // Another process may take the port between our look at it and the container's.
         for _ in 0..5 {
-            match Self::attempt(variables) {
+            match Self::attempt_example(name, variables) {
                 Ok(container) => return container,
                 Err((_, log)) if log.contains("in use") => {}
                 Err((status, log)) => panic!("it ended with {status}:\n{log}"),
@@ -48,6 +53,10 @@ impl Container {
 
     /// Starts it, or says how it ended, and what it had printed until then.
     pub fn attempt(variables: &[(&str, &str)]) -> Result<Self, (i32, String)> {
+        Self::attempt_example("container", variables)
+    }
+
+    fn attempt_example(name: &str, variables: &[(&str, &str)]) -> Result<Self, (i32, String)> {
         let port = free_port();
         let mut command = vec![
             "env".into(),
@@ -60,12 +69,7 @@ impl Container {
                 .iter()
                 .map(|(name, value)| format!("{name}={value}")),
         );
-        command.push(
-            example("container")
-                .to_str()
-                .expect("a path in UTF-8")
-                .to_owned(),
-        );
+        command.push(example(name).to_str().expect("a path in UTF-8").to_owned());
         let mut supervisor = Supervisor::new(&server_dir(None), None, "KILL", &command);
         let pid = supervisor.start(&[]);
         let deadline = Instant::now() + START;

@@ -27,6 +27,7 @@ pub mod incident;
 pub mod left_out;
 pub mod log;
 pub mod machine;
+pub mod mcp;
 #[cfg(feature = "postgres")]
 pub mod pgbouncer;
 pub mod picture;
