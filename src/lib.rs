@@ -75,7 +75,8 @@
 //! from [`Owned`], not from the request: that is the id the verdict was made for.
 //!
 //! # The manual
-//! [Getting started](manual::getting_started), also from [named rooms](manual::rooms),
+//! [Getting started](manual::getting_started), also from [MCP servers](manual::mcp),
+//! [named rooms](manual::rooms),
 //! [previews on sub-domains](manual::subdomains) and
 //! [sessions that a database backs](manual::database_sessions), [migrating](manual::migrating) from a router written by
 //! hand, [what each refusal means](manual::rejections), [operations](manual::operations),

@@ -3,6 +3,7 @@
 //! | page | for whom | what it answers |
 //! | --- | --- | --- |
 //! | [`getting_started`] | who begins | Fly.io, Kubernetes, ECS, machines of your own: from nothing to a deployment that was seen to work |
+//! | [`mcp`] | who has an MCP server in several replicas | sessions that live in memory, and what the official clients do at each loss |
 //! | [`rooms`] | who has named rooms over WebSockets | ids that are names, created in a response, on one machine only |
 //! | [`subdomains`] | who has previews on sub-domains | the id in a host's label, with a port beside it |
 //! | [`database_sessions`] | who loads sessions from a database | claiming, taking over, fencing what is written |
@@ -25,6 +26,8 @@ pub mod defaults {}
 pub mod getting_started {}
 #[doc = include_str!("manual/guarantees.md")]
 pub mod guarantees {}
+#[doc = include_str!("manual/mcp.md")]
+pub mod mcp {}
 #[doc = include_str!("manual/migrating.md")]
 pub mod migrating {}
 #[doc = include_str!("manual/operations.md")]

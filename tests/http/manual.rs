@@ -14,7 +14,7 @@ const DEFAULTS: &str = include_str!("../../src/manual/defaults.md");
 const GUARANTEES: &str = include_str!("../../src/manual/guarantees.md");
 const CODES: &str = include_str!("../../src/rejection/codes.rs");
 
-const PAGES: [(&str, &str); 10] = [
+const PAGES: [(&str, &str); 11] = [
     ("comparison", include_str!("../../src/manual/comparison.md")),
     (
         "database_sessions",
@@ -26,6 +26,7 @@ const PAGES: [(&str, &str); 10] = [
         include_str!("../../src/manual/getting_started.md"),
     ),
     ("guarantees", GUARANTEES),
+    ("mcp", include_str!("../../src/manual/mcp.md")),
     ("migrating", include_str!("../../src/manual/migrating.md")),
     ("operations", include_str!("../../src/manual/operations.md")),
     ("rejections", REJECTIONS),
