@@ -29,6 +29,7 @@ mod grpc;
 mod incident;
 mod life;
 mod mcp;
+mod mcp_handles;
 mod monitoring;
 mod moves;
 mod nesting;

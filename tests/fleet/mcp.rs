@@ -22,9 +22,9 @@ const B: &str = "bbbb00000002";
 /// How long a killed replica takes to be lost. The lease is a third of it.
 const LOST_AFTER_MS: &str = "3000";
 /// Longer than that and the lease after it.
-const LOST: Duration = Duration::from_secs(8);
-/// Longer than the edge takes to take a request to another machine, and the database to write.
-const AT_ONCE: Duration = Duration::from_secs(2);
+const LOST: Duration = Duration::from_secs(15);
+/// Shorter than that, and longer than a few requests of a client take.
+const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// Two replicas behind an edge that takes turns, and a client.
 struct Scene {
@@ -298,7 +298,7 @@ async fn a_drained_replica_ends_its_streams_and_exits(sdk: Sdk) {
     let status = tokio::task::spawn_blocking(|| replica.exit_status()).await;
     assert_eq!(status.unwrap(), 0);
     let took = began.elapsed();
-    assert!(took < Duration::from_secs(4), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
     // The client asks for its stream twice more, and then no longer.
     scene.edge.remove(owner);
     let last = match sdk {

@@ -105,7 +105,17 @@ impl McpClient {
 
     /// The same, but the client gives up after so many seconds.
     pub async fn call_within(&mut self, seconds: u64, tool: &str) -> Result<String, McpError> {
-        let command = json!({ "do": "call", "tool": tool, "seconds": seconds });
+        self.answer(json!({ "do": "call", "tool": tool, "seconds": seconds }))
+            .await
+    }
+
+    /// Calls a tool with arguments (Python).
+    pub async fn call_with(&mut self, tool: &str, arguments: Value) -> Result<String, McpError> {
+        self.answer(json!({ "do": "call", "tool": tool, "arguments": arguments }))
+            .await
+    }
+
+    async fn answer(&mut self, command: Value) -> Result<String, McpError> {
         let text = self.command(command).await?;
         Ok(text.as_str().expect("a text").to_owned())
     }

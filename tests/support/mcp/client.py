@@ -45,8 +45,9 @@ class Clients:
     async def tools(self):
         return sorted(tool.name for tool in (await self.client.list_tools()).tools)
 
-    async def call(self, tool, seconds=30):
-        return (await self.client.call_tool(tool, read_timeout_seconds=seconds)).content[0].text
+    async def call(self, tool, seconds=30, arguments=None):
+        result = await self.client.call_tool(tool, arguments, read_timeout_seconds=seconds)
+        return result.content[0].text
 
     async def close(self):
         client, self.client = self.client, None
