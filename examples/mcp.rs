@@ -64,9 +64,7 @@ async fn replica<D: NodeDirectory>(
         .layer(|layer| layer.cache_policy(CachePolicy::new().owned(lost_after / 3)))
         .heartbeat(|heartbeat| heartbeat.interval(lost_after / 5))
         .replay(FlyReplay::new())
-        // The next owner does not hold the session either, and says so: the client starts over.
-        .claim_unassigned()
-        .take_over_lost()
+        .volatile() // a session ends with its process, and its client starts over
         .linger(Duration::from_secs(1))
         .start()
         .await?;
