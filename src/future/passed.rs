@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Extensions, HeaderValue, Response, request::Parts};
+use http::{Extensions, HeaderValue, Response, header, request::Parts};
 use tracing::Span;
 
 #[cfg(feature = "axum")]
@@ -48,6 +48,13 @@ pub(crate) struct After {
     pub(super) ends_at: Option<u64>,
 }
 
+/// Whether a stream that answers the request stands open until one side ends it. What answers a POST
+/// ends by itself, but for gRPC, and a call that is under way should not be cut off by a drain.
+fn stands(head: &Parts) -> bool {
+    let is_grpc = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/grpc");
+    head.method.is_safe() || head.headers.get(header::CONTENT_TYPE).is_some_and(is_grpc)
+}
+
 impl After {
     /// `None`: nothing.
     #[inline]
@@ -56,7 +63,7 @@ impl After {
             return None;
         }
         Some(Box::new(Self {
-            watched: policy.ends_streams.then(|| owned.clone()),
+            watched: (policy.ends_streams && stands(head)).then(|| owned.clone()),
             ends_at: owned.epoch().filter(|_| policy.births.ends(head)),
         }))
     }

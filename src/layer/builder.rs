@@ -149,8 +149,9 @@ impl OwnershipLayerBuilder {
     /// Ends responses that stream for as long as a client listens when their session is lost, or this
     /// machine drains: for streams of services that know nothing of sessions. Off by default.
     ///
-    /// A stream is what has the content type `text/event-stream`, `application/grpc`,
-    /// `application/x-ndjson` or `multipart/x-mixed-replace`. It ends as
+    /// A stream is what answers a GET with the content type `text/event-stream`, `application/x-ndjson` or
+    /// `multipart/x-mixed-replace`, and what answers a gRPC call. What answers another request ends by itself,
+    /// such as a tool call of MCP whose result comes as an event. A stream ends as
     /// [`Owned::until_lost`](crate::Owned::until_lost) has it: server-sent events with an event
     /// `ownership-lost`, gRPC with status 14. Without it a drain waits for the client of each stream, and
     /// clients stay at a machine that owns their session no more. Upgraded connections (WebSockets) are not

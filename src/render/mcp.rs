@@ -10,9 +10,9 @@ use crate::{Rejection, RejectionCode};
 /// Answers refusals as clients of the Model Context Protocol expect: with an error of JSON-RPC, and with
 /// 404 wherever the client has to start another session.
 ///
-/// The transport has a client start anew on 404 (MCP 2025-11-25, Streamable HTTP, session management), and
-/// the official SDKs for Python and TypeScript do so on no other status; of a problem document they show
-/// nothing. So `session-malformed`, `session-missing`, `session-over` and `session-absent` are 404 here, as
+/// The transport has a client start anew on 404, and on no other status (MCP 2025-11-25, Streamable HTTP,
+/// session management). The official SDKs leave that to the application: they raise an error with the code and
+/// the message of this body, and of a problem document they show nothing. So `session-malformed`, `session-missing`, `session-over` and `session-absent` are 404 here, as
 /// `session-unknown` is anyway. What passes keeps its status and its `Retry-After`.
 ///
 /// ```

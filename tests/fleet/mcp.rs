@@ -355,14 +355,14 @@ fn assert_cut_off(sdk: Sdk, result: &Result<String, McpError>) {
     assert_eq!(*result, Err(expected));
 }
 
-async fn a_call_in_flight_is_cut_off_by_a_drain(sdk: Sdk) {
+async fn a_call_in_flight_is_finished_before_a_drain_ends(sdk: Sdk) {
     let Some(mut scene) = Scene::start(sdk).await else {
         return;
     };
     let (owner, other) = scene.begin().await;
     let replica = scene.take(owner);
     let result = scene.during_a_call(|| replica.ask_to_stop()).await;
-    assert_cut_off(sdk, &result);
+    assert!(result.is_ok(), "{result:?}");
     scene.edge.remove(owner);
     assert_eq!(scene.starts_over().await, other);
 }
@@ -416,6 +416,6 @@ with_each_client!(
     a_new_session_does_not_wait_for_the_loss_of_the_old_one,
     a_restarted_replica_says_that_its_sessions_are_gone,
     a_drained_replica_ends_its_streams_and_exits,
-    a_call_in_flight_is_cut_off_by_a_drain,
+    a_call_in_flight_is_finished_before_a_drain_ends,
     a_call_in_flight_is_cut_off_by_a_kill,
 );

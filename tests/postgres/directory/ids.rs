@@ -293,6 +293,7 @@ async fn the_doctor_takes_any_id() {
         database
             .execute("UPDATE preview_sessions SET container_id = 'm9'")
             .await;
+        machine(&database, "m1", 0.0, "").await;
         let doctor = Doctor::postgres(builder).unwrap();
         let (id, _) = kind.ids[1];
         let diagnosis = doctor.diagnose(id).await;
