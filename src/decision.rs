@@ -167,7 +167,7 @@ pub(crate) fn decide(lookup: Lookup, local: &Local<'_>, origin: &RequestOrigin) 
     } = known;
     let is_lost = is_anothers_and_lost(&session, local.machine);
     if session.is_over(age) {
-        // The request that ended it is told why.
+        // The request that ended the session gets the reason.
         return if is_lost && local.volatile == Volatile::Ended {
             Decision::reject(RejectionCode::SessionAbsent, session)
         } else {

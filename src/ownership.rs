@@ -3,7 +3,6 @@
 mod cache_handle;
 mod claim_pause;
 mod claims;
-mod ends;
 #[cfg(feature = "membership")]
 mod feed;
 #[cfg(feature = "membership")]

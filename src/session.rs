@@ -215,6 +215,11 @@ impl Session {
         self.facts.more.as_ref()?.released
     }
 
+    /// The epoch of a session that has an owner: a row without an epoch is at its first.
+    pub(crate) fn owned_epoch(&self) -> u64 {
+        self.epoch().unwrap_or(1)
+    }
+
     /// How its owner was when it was read, by the directory's clock.
     #[must_use]
     pub fn owner_status(&self) -> OwnerStatus {

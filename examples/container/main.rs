@@ -30,7 +30,7 @@
 //!
 //! `POST /session` creates a session here: 201, its `Location`, and `{"session", "machine"}`; `?id=` asks for
 //! a name, and 409 says that it is taken. `DELETE /session/<id>` ends it: 204. With a database that needs
-//! `OWNERSHIP_LIFE`. What is told to a client besides goes where the session is looked for: a cookie, a header.
+//! `OWNERSHIP_LIFE`. The response carries the id also where the request will: in a cookie or a header.
 //!
 //! `/healthz` says that it is up, `/health/ready` whether it should get requests and `/health/` why
 //! not; `/metrics` is for Prometheus, where the crate was built with its feature `metrics`.

@@ -54,7 +54,7 @@ impl Place {
         })
     }
 
-    /// How a client is told the id beside the body, where it does not go by the path.
+    /// The response field that carries the id beside the body, unless the path names it.
     fn tell(&self, id: &str, headers: &mut HeaderMap) {
         let (name, value) = match self {
             Self::Path(_) | Self::Query(_) => return,

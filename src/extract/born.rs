@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderName, Method, header, request::Parts as Request, response::Parts as Response};
-use percent_encoding::percent_decode;
+use http::{
+    HeaderName, Method, Uri, header, request::Parts as Request, response::Parts as Response,
+};
 
 use super::{Agreement, Cookie, ExtractSession, InvalidExtractor, PathSegment};
 use crate::{MalformedSession, SessionId};
@@ -86,7 +87,7 @@ impl ExtractNewSession for ResponseHeader {
 
 /// A new session's id is the value of a cookie that the response sets.
 ///
-/// A cookie that is deleted (an empty value, or `Max-Age=0` or less) is none. Also in redirects, as a
+/// A cookie that is deleted (an empty value, `Max-Age=0` or less, or an `Expires` in 1970) is none. Also in redirects, as a
 /// login answers; not in errors (from 400 on).
 #[derive(Clone, Debug)]
 pub struct SetCookie(Cookie);
@@ -118,78 +119,60 @@ impl ExtractNewSession for SetCookie {
     }
 }
 
-/// Whether an attribute of a cookie makes the client forget it.
+/// Whether an attribute of a cookie makes the client forget it. What it cannot read it passes over
+/// (RFC 6265, section 5.2.2), and so does this.
 fn deletes(attribute: &[u8]) -> bool {
-    let mut halves = attribute.splitn(2, |&byte| byte == b'=');
-    let name = halves.next().unwrap_or_default();
-    let value = halves.next().unwrap_or_default().trim_ascii();
-    name.trim_ascii().eq_ignore_ascii_case(b"max-age")
-        && (value.starts_with(b"-") || value.iter().all(|&byte| byte == b'0'))
+    let Some((name, value)) = super::cookie::halves(attribute) else {
+        return false;
+    };
+    if name.eq_ignore_ascii_case(b"max-age") {
+        let seconds = str::from_utf8(value)
+            .ok()
+            .and_then(|text| text.parse::<i64>().ok());
+        return seconds.is_some_and(|seconds| seconds <= 0);
+    }
+    // A date that has passed is the beginning of time, or comes with `Max-Age`.
+    name.eq_ignore_ascii_case(b"expires") && value.windows(4).any(|year| year == b"1970")
 }
 
 /// A new session's id is in the `Location` of a response: `201 Created`, `Location: /session/<id>`.
 ///
-/// Only of a 2xx: a redirect leads to sessions that exist. A `DELETE` of `/session/<id>` itself,
+/// Only of a 2xx: a redirect leads to sessions that exist. Only an absolute path or URL: what a relative
+/// one means depends on the request. A `DELETE` of `/session/<id>` itself,
 /// answered with 2xx, ends the session.
 #[derive(Clone, Debug)]
-pub struct Location {
-    prefix: String,
-    path: PathSegment,
-}
+pub struct Location(PathSegment);
 
 impl Location {
-    /// The segment of the path after `prefix`, as in [`PathSegment::after`].
+    /// The segment of the path after `prefix`, as [`PathSegment::after`] reads it.
     pub fn after(prefix: &str) -> Result<Self, InvalidExtractor> {
-        let path = PathSegment::after(prefix)?;
-        let inner = prefix.trim_matches('/');
-        let prefix = if inner.is_empty() {
-            "/".to_owned()
-        } else {
-            format!("/{inner}/")
-        };
-        Ok(Self { prefix, path })
+        PathSegment::after(prefix).map(Self)
     }
 }
 
 impl ExtractNewSession for Location {
     fn new_session(&self, head: &Response) -> Result<Option<SessionId>, MalformedSession> {
-        let Some(location) = head.headers.get(header::LOCATION) else {
+        let location = head.headers.get(header::LOCATION);
+        let Some(location) = location.filter(|_| head.status.is_success()) else {
             return Ok(None);
         };
-        if !head.status.is_success() {
+        let location = location.as_bytes();
+        let is_absolute =
+            location.starts_with(b"/") || location.windows(3).any(|part| part == b"://");
+        if !is_absolute {
             return Ok(None);
         }
-        let location = location
-            .to_str()
-            .map_err(|_| MalformedSession::Unreadable)?;
-        let path = match location.split_once("://") {
-            Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
-            None => location,
-        };
-        let path = path.split(['?', '#']).next().unwrap_or_default();
-        let Some(rest) = path.strip_prefix(self.prefix.as_str()) else {
-            return Ok(None);
-        };
-        let id = rest.split('/').next().unwrap_or_default();
-        if id.is_empty() {
-            return Ok(None);
-        }
-        let id: Cow<'_, [u8]> = percent_decode(id.as_bytes()).into();
-        SessionId::parse_bytes(&id).map(Some)
+        let location = Uri::try_from(location);
+        let location = location.map_err(|_| MalformedSession::Unreadable)?;
+        self.0.in_path(location.path())
     }
 
     fn ends_session(&self, head: &Request) -> bool {
-        let is_whole = |rest: &str| !rest.trim_end_matches('/').contains('/');
-        let whole = head
-            .uri
-            .path()
-            .strip_prefix(self.prefix.as_str())
-            .is_some_and(is_whole);
-        head.method == Method::DELETE && whole && matches!(self.path.session(head), Ok(Some(_)))
+        head.method == Method::DELETE && self.0.is_all_of(head.uri.path())
     }
 
     fn describe(&self) -> Cow<'_, str> {
-        format!("the Location of a response, after {}", self.prefix).into()
+        format!("the Location of a response, {}", self.0.describe()).into()
     }
 }
 
@@ -228,6 +211,15 @@ mod tests {
             ("sid=; Path=/".to_owned(), None),
             (format!("sid={A}; Max-Age=0"), None),
             (format!("sid={A}; max-age = -1"), None),
+            (format!("sid={A}; Max-Age="), Some(id(A))),
+            (
+                format!("sid={A}; Expires=Thu, 01 Jan 1970 00:00:00 GMT"),
+                None,
+            ),
+            (
+                format!("sid={A}; Expires=Thu, 01 Jan 2099 00:00:00 GMT"),
+                Some(id(A)),
+            ),
         ] {
             let found = cookie.new_session(&response(302, &[("set-cookie", &line)]));
             assert_eq!(found, Ok(expected), "{line}");
@@ -253,6 +245,9 @@ mod tests {
             (201, "/session/".to_owned(), None),
             (201, format!("/other/{A}"), None),
             (201, "https://app.example.com".to_owned(), None),
+            (201, format!("session/{A}"), None),
+            (201, "../elsewhere".to_owned(), None),
+            (201, format!("/x/../session/{A}"), Some(id(A))),
         ] {
             let found = location.new_session(&response(status, &[("location", &value)]));
             assert_eq!(found, Ok(expected), "{status} {value}");

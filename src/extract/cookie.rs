@@ -12,6 +12,8 @@ mod lines;
 #[cfg(test)]
 mod tests;
 
+pub(super) use lines::halves;
+
 /// The session id is the value of a cookie.
 ///
 /// ```
@@ -102,7 +104,7 @@ impl Cookie {
 
     /// The id that a response gives out in `name=value`, unless the value is empty.
     pub(super) fn given_out(&self, cookie: &[u8]) -> Result<Option<SessionId>, MalformedSession> {
-        match lines::halves(cookie) {
+        match halves(cookie) {
             Some((name, value)) if self.is_named(name) && !matches!(value, b"" | b"\"\"") => {
                 id_of(value).map(Some)
             }
@@ -117,7 +119,7 @@ impl ExtractSession for Cookie {
         // Every request comes by here, and loops are faster than a flattened iterator.
         for line in head.headers.get_all(header::COOKIE) {
             for cookie in line.as_bytes().split(|&byte| byte == b';') {
-                let Some((name, value)) = lines::halves(cookie) else {
+                let Some((name, value)) = halves(cookie) else {
                     continue;
                 };
                 if self.is_named(name) {

@@ -153,14 +153,28 @@ impl PathSegment {
     }
 }
 
-impl ExtractSession for PathSegment {
-    fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
-        let path = head.uri.path();
+impl PathSegment {
+    /// Reads a path.
+    #[inline]
+    pub(super) fn in_path(&self, path: &str) -> Result<Option<SessionId>, MalformedSession> {
         if reads_alike(path.as_bytes()) {
             self.in_plain(path)
         } else {
             self.in_any_reading(path)
         }
+    }
+
+    /// Whether the path ends with the segment after the prefix, written plainly.
+    pub(super) fn is_all_of(&self, path: &str) -> bool {
+        let rest = path.strip_prefix(&*self.prefix).unwrap_or_default();
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        !rest.is_empty() && !rest.contains('/') && matches!(self.in_path(path), Ok(Some(_)))
+    }
+}
+
+impl ExtractSession for PathSegment {
+    fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+        self.in_path(head.uri.path())
     }
 
     fn describe(&self) -> Cow<'_, str> {

@@ -64,7 +64,7 @@ impl After {
         }
         Some(Box::new(Self {
             watched: (policy.ends_streams && stands(head)).then(|| owned.clone()),
-            ends_at: owned.epoch().filter(|_| policy.births.ends(head)),
+            ends_at: policy.births.ends(head).then(|| owned.owned_epoch()),
         }))
     }
 }

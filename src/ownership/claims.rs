@@ -1,22 +1,31 @@
-//! Claims under way.
+//! Claims and ends under way.
 
 use std::sync::Arc;
 
 use super::claim_pause::ClaimPauses;
 use crate::{
-    LookupError, Session, SessionId,
+    LookupError, OwnerStatus, Session, SessionId, SessionStatus,
     cache::{Answer, Cache, Call, Caller, Pending, SingleFlight},
     clock::Clock,
-    directory::DynDirectory,
+    directory::{DynDirectory, EndIf},
     meter::{Outcome, Stopwatch},
 };
 
-/// Makes this machine the owner of sessions: one claim for a session at a time, however many requests
-/// wait for it.
+/// What is written of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Write {
+    Claim,
+    TakeOver,
+    /// Its owner is lost, and it ends with it.
+    End,
+}
+
+/// Makes this machine the owner of sessions, or ends those whose process is gone: one write for a
+/// session at a time, however many requests wait for it. A layer does one or the other.
 pub(super) struct Claims {
     cache: Arc<Cache>,
     directory: Option<DynDirectory>,
-    /// The lock of the claims under way is taken before that of the lookups.
+    /// The lock of the writes under way is taken before that of the lookups.
     under_way: SingleFlight,
     pauses: ClaimPauses,
 }
@@ -34,14 +43,31 @@ impl Claims {
     /// Becomes the owner of a session that is as it was `seen`, together with all requests here that
     /// want to; what comes back says who the owner is then.
     pub(super) fn claim(self: &Arc<Self>, seen: &Session) -> Pending {
+        let write = if seen.is_unassigned() {
+            Write::Claim
+        } else {
+            Write::TakeOver
+        };
+        self.begin(seen, write)
+    }
+
+    /// Ends a session whose owner was `seen` to be lost, likewise; what comes back is the session as it
+    /// is then.
+    pub(super) fn end(self: &Arc<Self>, seen: &Session) -> Pending {
+        self.begin(seen, Write::End)
+    }
+
+    fn begin(self: &Arc<Self>, seen: &Session, write: Write) -> Pending {
         let id = seen.id();
         let now = self.cache.clock().now();
         let since = self.cache.joined_since(now, false);
         let first = || {
             let is_news = |session: &Session| {
-                session.owner() != seen.owner() || session.epoch() != seen.epoch()
+                session.status() == SessionStatus::Over
+                    || session.owner() != seen.owner()
+                    || session.epoch() != seen.epoch()
             };
-            // Another request's claim may have landed since this request looked.
+            // Another request's write may have landed since this request looked.
             match self.cache.fresh(id) {
                 Some(found)
                     if found
@@ -51,26 +77,30 @@ impl Claims {
                 {
                     Some(Ok(found))
                 }
-                // Not the lookups' pause: one session whose claims fail must not end all lookups.
+                // Not the lookups' pause: one session whose writes fail must not end all lookups.
                 _ => self.pauses.refusal(id, now).map(Err),
             }
         };
-        let takes_over = !seen.is_unassigned();
         let (claims, seen) = (Arc::clone(self), seen.clone());
         let send = async move {
-            match &claims.directory {
-                Some(directory) => directory.claim(seen, claims.cache.machine().clone()).await,
-                None => Err(LookupError::unavailable(
-                    "there is no directory to claim a session in",
-                )),
+            let Some(directory) = &claims.directory else {
+                return Err(LookupError::unavailable(
+                    "there is no directory to write the session in",
+                ));
+            };
+            match write {
+                Write::Claim | Write::TakeOver => {
+                    directory.claim(seen, claims.cache.machine().clone()).await
+                }
+                Write::End => end(&claims.cache, directory, seen.id()).await,
             }
         };
-        let claim = SingleFlight::join_or_begin(self, (id.clone(), takes_over), since, first, send);
-        // The entry that led to the claim is no answer to it: it would hide why the claim failed.
-        Pending::new(Arc::clone(&self.cache), id.clone(), false, claim)
+        let begun = SingleFlight::join_or_begin(self, (id.clone(), write), since, first, send);
+        // The entry that led to the write is no answer to it: it would hide why the write failed.
+        Pending::new(Arc::clone(&self.cache), id.clone(), false, begun)
     }
 
-    /// Keeps nothing of the claim that is under way for this session. `then` runs before it can land.
+    /// Keeps nothing of the write that is under way for this session. `then` runs before it can land.
     pub(super) fn detach(&self, id: &SessionId, then: impl FnOnce()) {
         self.under_way.detach(id, then);
     }
@@ -81,8 +111,7 @@ impl Claims {
 }
 
 impl Caller for Claims {
-    /// Whether the session is taken over from another machine.
-    type Note = bool;
+    type Note = Write;
 
     fn single_flight(&self) -> &SingleFlight {
         &self.under_way
@@ -92,10 +121,10 @@ impl Caller for Claims {
         self.cache.clock()
     }
 
-    fn landed(&self, call: &Call<bool>, answer: &mut Answer) {
+    fn landed(&self, call: &Call<Write>, answer: &mut Answer) {
         let now = self.clock().exact();
         self.pauses.note(&call.id, &answer.session, now);
-        // A claim that fails says something about its session: a constraint may refuse it, or a lock
+        // A write that fails says something about its session: a constraint may refuse it, or a lock
         // hold it up, while the directory answers all else.
         if answer.session.is_ok() {
             self.cache.note_answer(&answer.session, now);
@@ -103,7 +132,7 @@ impl Caller for Claims {
         self.cache.note_read(answer, now);
         let mut is_news = false;
         self.under_way.end(call, || {
-            // A lookup that began before the claim would tell what was true before it.
+            // A lookup that began before the write would tell what was true before it.
             is_news = self.cache.replace(&call.id, answer);
         });
         // Not under the lock: a request that is woken may look something up.
@@ -112,11 +141,47 @@ impl Caller for Claims {
         }
     }
 
-    fn ended(&self, call: &Call<bool>, _: Stopwatch, outcome: Outcome<'_>) {
+    fn ended(&self, call: &Call<Write>, _: Stopwatch, outcome: Outcome<'_>) {
+        let takes_over = match call.note {
+            Write::Claim => false,
+            Write::TakeOver => true,
+            Write::End => return,
+        };
         let won = match outcome {
             Outcome::Answered(Ok(Some(session))) => session.owner() == Some(self.cache.machine()),
             _ => false,
         };
-        self.cache.meter.claimed(call.note, outcome, won);
+        self.cache.meter.claimed(takes_over, outcome, won);
+    }
+}
+
+/// Reads the session and ends it, if its owner is lost.
+///
+/// The read that led here may be half a minute old, and its owner back since. A claim is judged by the
+/// directory once more, an end is not, so the session is read again first.
+async fn end(
+    cache: &Cache,
+    directory: &DynDirectory,
+    id: &SessionId,
+) -> Result<Option<Session>, LookupError> {
+    let Some(now) = cache.read(id).await? else {
+        return Ok(None);
+    };
+    let machine = match now.owner() {
+        Some(owner)
+            if now.owner_status() == OwnerStatus::Lost
+                && now.status() != SessionStatus::Over
+                && owner != cache.machine() =>
+        {
+            owner.clone()
+        }
+        _ => return Ok(Some(now)),
+    };
+    let epoch = now.owned_epoch();
+    let condition = EndIf::Owner { machine, epoch };
+    match directory.end(id.clone(), condition).await? {
+        Some(_) => Ok(Some(now.with_status(SessionStatus::Over))),
+        // Its owner changed meanwhile.
+        None => cache.read(id).await,
     }
 }

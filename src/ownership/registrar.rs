@@ -93,8 +93,7 @@ impl Registrar {
 
     /// Ends a session, if this machine still owns it at the same epoch. Returns whether it did.
     pub async fn end(&self, owned: &Owned) -> Result<bool, LookupError> {
-        let epoch = owned.epoch().unwrap_or_default();
-        self.end_at(owned.id(), epoch).await
+        self.end_at(owned.id(), owned.owned_epoch()).await
     }
 
     pub(crate) async fn end_at(&self, id: &SessionId, epoch: u64) -> Result<bool, LookupError> {

@@ -6,7 +6,6 @@ use std::{fmt, sync::Arc};
 
 use super::{
     claims::Claims,
-    ends::Ends,
     lease::Lease,
     node::{Layer, Node},
 };
@@ -24,7 +23,6 @@ pub(crate) struct Sessions {
     pub(crate) cache: Arc<Cache>,
     pub(crate) node: Node,
     claims: Arc<Claims>,
-    ends: Arc<Ends>,
 }
 
 impl Sessions {
@@ -38,13 +36,11 @@ impl Sessions {
             part,
             on_read,
         ));
-        let ends = Arc::new(Ends::new(Arc::clone(&cache), directory.clone()));
         let claims = Arc::new(Claims::new(Arc::clone(&cache), directory));
         let sessions = Arc::new(Self {
             cache,
             node,
             claims,
-            ends,
         });
         let layer = Arc::downgrade(&sessions);
         sessions.node.attach(layer, serves_stale);
@@ -63,21 +59,17 @@ impl Sessions {
 
     /// Ends a session whose owner was `seen` to be lost.
     pub(crate) fn end(&self, seen: &Session) -> Pending {
-        self.ends.end(seen)
+        self.claims.end(seen)
     }
 
     /// Forgets one session, also that it was unknown. What is under way is not kept.
     pub(crate) fn forget(&self, id: &SessionId) {
-        self.ends.detach(id, || {
-            self.claims.detach(id, || self.cache.invalidate(id));
-        });
+        self.claims.detach(id, || self.cache.invalidate(id));
         self.cache.notify(id);
     }
 
     pub(crate) fn forget_all(&self) {
-        self.ends.detach_all(|| {
-            self.claims.detach_all(|| self.cache.invalidate_all());
-        });
+        self.claims.detach_all(|| self.cache.invalidate_all());
         self.cache.notify_all();
     }
 }

@@ -58,7 +58,7 @@ impl SlidingExpiry {
         }
         self.touched.insert(id.into(), now);
         let (registrar, id, lifetime) = (registrar.clone(), id.clone(), self.lifetime);
-        let epoch = session.epoch().unwrap_or_default();
+        let epoch = session.owned_epoch();
         sessions.cache.spawn(Refresh::new(async move {
             if let Err(error) = registrar.touch(&id, epoch, lifetime).await {
                 warn!(

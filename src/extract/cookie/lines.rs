@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 /// The name and the value of one cookie, which stands between two semicolons.
 #[inline]
-pub(super) fn halves(cookie: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(in crate::extract) fn halves(cookie: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut halves = cookie.splitn(2, |&byte| byte == b'=');
     // A cookie without `=` has no name, says RFC 6265bis.
     let (name, value) = (halves.next()?, halves.next()?);

@@ -155,14 +155,14 @@ async fn a_session_of_any_id_is_claimed_served_moved_and_ended() {
         let (_, literal) = kind.ids[0];
         let moves = format!("UPDATE preview_sessions SET container_id = 'm2' WHERE id = {literal}");
         database.execute(&moves).await;
-        until_async("the move is told", async || {
+        until_async("the change feed delivers the move", async || {
             m1.answer(first.clone()).await != "epoch 1"
         })
         .await;
 
         let ended = m1.directory.end(second.clone(), EndIf::Any).await.unwrap();
         assert_eq!(ended, Some(1), "{}", kind.sql);
-        until_async("the end is told", async || {
+        until_async("the change feed delivers the end", async || {
             m1.answer(second.clone()).await == "session-over"
         })
         .await;
