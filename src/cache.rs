@@ -46,7 +46,7 @@ mod single_flight;
 
 pub(crate) use apart::Remembered;
 pub use found::CacheStatus;
-pub(crate) use found::Found;
+pub(crate) use found::{Found, Hit};
 pub use freshness::CachePolicy;
 pub(crate) use freshness::Stamp;
 pub(crate) use pending::Pending;
@@ -102,11 +102,6 @@ struct Entry {
     stamp: Stamp,
 }
 
-struct Peeked {
-    found: Found,
-    ageing: bool,
-}
-
 impl Cache {
     /// `me`: whose sessions count as [owned](CachePolicy::owned).
     pub(crate) fn new(
@@ -138,42 +133,59 @@ impl Cache {
         }
     }
 
-    /// What is known of the session and fresh enough to be used; for a request that was replayed,
-    /// only what was read a moment ago.
-    pub(crate) fn get(self: &Arc<Self>, id: &SessionId, replayed: bool) -> Option<Found> {
-        let found = self.peek(id, replayed)?;
-        if found.ageing {
-            self.refresh(id);
-        }
-        Some(found.found)
+    /// What is known of a session that is there, if it is fresh enough to be used.
+    #[inline]
+    pub(crate) fn hit(&self, id: &SessionId) -> Option<Hit> {
+        let Entry { facts, stamp } = self.known.get(id)?;
+        let (age, bound) = (self.clock.now().since(stamp.asked_at()), stamp.bound());
+        (age < bound).then(|| Hit {
+            session: Session::from_facts(id.clone(), facts),
+            asked_at: stamp.asked_at(),
+            age: Duration::from_millis(age),
+            // Read again while it may still be used, so that a busy session never waits for it.
+            ageing: age >= bound - bound / 5,
+        })
     }
 
-    fn peek(&self, id: &SessionId, replayed: bool) -> Option<Peeked> {
-        let (session, stamp) = match self.known.get(id) {
-            Some(Entry { facts, stamp }) => (Some(facts), stamp),
-            None => (None, self.unknown.get(id)?),
-        };
-        let age = self.clock.now().since(stamp.asked_at());
-        let bound = stamp.bound();
-        if age >= bound || (replayed && age >= u64::from(self.freshness.recheck)) {
-            return None;
+    /// What is known of the session and fresh enough to be used; for a request that was replayed,
+    /// only what was read a moment ago. `hit`: what was found in the cache just now.
+    pub(crate) fn get(
+        self: &Arc<Self>,
+        id: &SessionId,
+        hit: Option<Hit>,
+        replayed: bool,
+    ) -> Option<Found> {
+        let ageing = hit.as_ref().is_some_and(|hit| hit.ageing);
+        let found = self.usable(id, hit, replayed)?;
+        if ageing {
+            self.refresh(id);
         }
-        Some(Peeked {
-            // Read again while it may still be used, so that a busy session never waits for it.
-            ageing: age >= bound - bound / 5 && session.is_some(),
-            found: Found {
-                session: Ok(session.map(|facts| Session::from_facts(id.clone(), facts))),
-                asked_at: stamp.asked_at(),
-                age: Duration::from_millis(age),
-                cache_status: CacheStatus::Hit,
-                waited: None,
-            },
+        Some(found)
+    }
+
+    fn usable(&self, id: &SessionId, hit: Option<Hit>, replayed: bool) -> Option<Found> {
+        let found = match hit {
+            Some(hit) => hit.found(),
+            None => self.is_unknown(id)?,
+        };
+        (!replayed || self.is_recheck(found.age)).then_some(found)
+    }
+
+    fn is_unknown(&self, id: &SessionId) -> Option<Found> {
+        let stamp = self.unknown.get(id)?;
+        let age = self.clock.now().since(stamp.asked_at());
+        (age < stamp.bound()).then(|| Found {
+            session: Ok(None),
+            asked_at: stamp.asked_at(),
+            age: Duration::from_millis(age),
+            cache_status: CacheStatus::Hit,
+            waited: None,
         })
     }
 
     /// What is known of the session and fresh enough to be used. Refreshes nothing.
     pub(crate) fn fresh(&self, id: &SessionId) -> Option<Found> {
-        self.peek(id, false).map(|peeked| peeked.found)
+        self.usable(id, self.hit(id), false)
     }
 
     /// Asks, together with all requests that are asking, unless what is known was read less than
@@ -198,8 +210,8 @@ impl Cache {
         let since = self.joined_since(now, replayed);
         let join = self.look_up(id, since, || {
             // Another request's lookup may have landed since this request looked.
-            match self.peek(id, replayed) {
-                Some(peeked) => Some(Ok(peeked.found)),
+            match self.usable(id, self.hit(id), replayed) {
+                Some(found) => Some(Ok(found)),
                 None => self.hold_down.refusal(now).map(Err),
             }
         });
@@ -247,7 +259,8 @@ impl Cache {
     }
 
     /// Reads a session again in the background, unless that is under way.
-    fn refresh(self: &Arc<Self>, id: &SessionId) {
+    #[cold]
+    pub(crate) fn refresh(self: &Arc<Self>, id: &SessionId) {
         let now = self.clock.now();
         if now.0 < self.no_refresh_before.load(Ordering::Relaxed) {
             return;
@@ -263,7 +276,7 @@ impl Cache {
         self.lookup.spawn(Refresh::new(in_time));
         // A lookup that has nowhere to run it drops it, and would do so at every request.
         let was_dropped = begun.is_none_or(|begun| begun.upgrade().is_none());
-        if was_dropped && self.peek(id, false).is_some_and(|peeked| peeked.ageing) {
+        if was_dropped && self.hit(id).is_some_and(|hit| hit.ageing) {
             self.no_refresh_before
                 .store(now.0 + NO_REFRESH, Ordering::Relaxed);
         }
@@ -277,6 +290,14 @@ impl fmt::Debug for Cache {
             .field("unknown", &self.unknown.len())
             .field("under_way", &self.lookups.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+impl Cache {
+    /// What a request gets without waiting.
+    pub(crate) fn get_now(self: &Arc<Self>, id: &SessionId, replayed: bool) -> Option<Found> {
+        self.get(id, self.hit(id), replayed)
     }
 }
 

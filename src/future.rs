@@ -14,9 +14,10 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    Owned, RenderContext, ResponseBody,
+    RenderContext, ResponseBody,
     cache::Pending,
     observe::RequestSpan,
+    ownership::Grant,
     policy::{Act, Policy, Question, Unsettled},
 };
 
@@ -138,59 +139,88 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
         }
     }
 
-    /// Calls the inner service, with what it is told of its session.
+    /// Calls the inner service for a request that passes.
+    #[inline]
     pub(crate) fn serve(
         service: &mut S,
         head: Parts,
         body: B,
         policy: &Arc<Policy>,
-        owned: Owned,
+        grant: Grant,
+    ) -> Self {
+        let context = RenderContext::of(&head);
+        let span = RequestSpan::default();
+        Self {
+            state: serve(service, head, body, policy, grant, context, span),
+        }
+    }
+
+    /// The same, unless what stood between the verdict and now took too long.
+    pub(crate) fn confirm(
+        service: &mut S,
+        head: Parts,
+        body: B,
+        policy: &Arc<Policy>,
+        grant: Grant,
         span: RequestSpan,
     ) -> Self {
         Self {
-            state: serve(service, head, body, policy, owned, span),
+            state: confirm(service, head, body, policy, grant, span),
         }
     }
 }
 
+fn confirm<S: Service<Request<B>>, B>(
+    service: &mut S,
+    head: Parts,
+    body: B,
+    policy: &Arc<Policy>,
+    grant: Grant,
+    span: RequestSpan,
+) -> State<S, S::Future, S::Response, B> {
+    let context = RenderContext::of(&head);
+    // Entered before the last look: the span's subscriber may block, too.
+    let current = span.get().cloned();
+    let entered = current.as_ref().map(|span| span.enter());
+    if let Err(refusal) = policy.confirm(&grant) {
+        drop(entered);
+        let response = policy.lapsed(&refusal, &grant.session, &span, context);
+        return State::Answer {
+            response: Some(response),
+        };
+    }
+    serve(service, head, body, policy, grant, context, span)
+}
+
+#[inline]
 fn serve<S: Service<Request<B>>, B>(
     service: &mut S,
     mut head: Parts,
     body: B,
     policy: &Arc<Policy>,
-    owned: Owned,
+    grant: Grant,
+    context: RenderContext,
     span: RequestSpan,
 ) -> State<S, S::Future, S::Response, B> {
     let served = Served {
         policy: Arc::clone(policy),
-        session: owned.id().clone(),
+        session: grant.session.id().clone(),
         expiry: match policy.extract.expiry(&head) {
             [] => None,
             lines => Some(lines.into()),
         },
-        context: RenderContext::of(&head),
+        context,
         span,
-        after: After::of(policy, &head, &owned),
+        after: After::of(policy, &head, &grant),
     };
-    // Entered before the last look: the span's subscriber may block, too.
-    let entered = served.span.get().map(|span| span.enter());
-    if let Err(refusal) = policy.confirm(&owned) {
-        drop(entered);
-        let response = policy.lapsed(&refusal, &owned, &served.span, served.context);
-        return State::Answer {
-            response: Some(response),
-        };
-    }
     if policy.births.tells_registrar {
         head = policy.tell_registrar(head);
     }
     if policy.tells_owned {
-        head.extensions.insert(owned);
+        head.extensions.insert(grant.owned(&policy.sessions));
     }
-    let inner = service.call(Request::from_parts(head, body));
-    drop(entered);
     State::Pass {
-        inner,
+        inner: service.call(Request::from_parts(head, body)),
         passed: Some(Passed::Served(served)),
     }
 }
@@ -251,7 +281,7 @@ where
                                 settling: Some(Box::new(waiting.settle(unsettled))),
                             }
                         }
-                        Act::Pass(owned) => {
+                        Act::Pass(grant) => {
                             let Some(waiting) = waiting.take() else {
                                 return Poll::Pending;
                             };
@@ -263,7 +293,7 @@ where
                                 span,
                                 ..
                             } = *waiting;
-                            serve(&mut service, head, body, &policy, owned, span)
+                            confirm(&mut service, head, body, &policy, grant, span)
                         }
                     }
                 }

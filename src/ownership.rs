@@ -5,6 +5,7 @@ mod claim_pause;
 mod claims;
 #[cfg(feature = "membership")]
 mod feed;
+mod grant;
 #[cfg(feature = "membership")]
 mod heartbeat;
 mod lease;
@@ -23,6 +24,7 @@ mod until_lost;
 pub use cache_handle::CacheHandle;
 #[cfg(feature = "membership")]
 pub use feed::{Feed, FeedBuildError, FeedBuilder, FeedHealth, FeedState};
+pub(crate) use grant::Grant;
 #[cfg(feature = "membership")]
 pub use heartbeat::{
     Drained, Heartbeat, HeartbeatBuilder, HeartbeatError, HeartbeatHealth, HeartbeatState,

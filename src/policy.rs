@@ -4,22 +4,24 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Response, header, request::Parts};
+use tracing::{Level, level_filters::LevelFilter};
 
 use crate::{
     CacheStatus, ExtractSession, Handover, MachineId, MalformedSession, NotReplayable, Observe,
-    Observed, Owned, OwnerStatus, Rejection, Render, RenderContext, Replay, RequestOrigin, Session,
+    Observed, OwnerStatus, Rejection, Render, RenderContext, Replay, RequestOrigin, Session,
     SessionId, SessionIds, Verdict,
-    cache::{Found, Pending},
+    cache::{Found, Hit, Pending},
     claim::Rule,
     clock::Tick,
     decision::{Decision, Known, Local, Lookup, decide},
     meter,
     observe::{RequestSpan, Say, Searches, Warnings},
-    ownership::{Lease, Sessions, SlidingExpiry},
+    ownership::{Grant, Lease, Sessions, SlidingExpiry},
 };
 
 mod births;
 mod confirm;
+mod pass;
 mod refuse;
 mod refused;
 mod settle;
@@ -88,29 +90,34 @@ pub(crate) type WriteHandover =
 
 /// What is to be done.
 pub(crate) enum Act {
-    Pass(Owned),
+    Pass(Grant),
     /// Wait for this claim, or for the end of the session, and judge again.
     Claim(Pending),
     Answer(Answer),
 }
 
 impl Policy {
-    /// What the request asks for; `None` if it is for no session.
-    pub(crate) fn question(&self, head: &Parts) -> Result<Option<Question>, MalformedSession> {
+    /// The session that the request names; `None` if it is for no session.
+    #[inline]
+    pub(crate) fn named(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
         let Some(id) = self.extract.session(head)? else {
             return Ok(None);
         };
         self.searches.found();
-        let session = if self.ids.holds(&id) {
-            id
-        } else {
-            self.ids.admit(id).ok_or(MalformedSession::NotAnId)?
-        };
-        Ok(Some(Question {
+        if self.ids.holds(&id) {
+            return Ok(Some(id));
+        }
+        let id = self.ids.admit(id).ok_or(MalformedSession::NotAnId)?;
+        Ok(Some(id))
+    }
+
+    /// What the request asks for.
+    pub(crate) fn question(&self, head: &Parts, session: SessionId) -> Question {
+        Question {
             session,
             origin: self.replay.origin(head),
             claimed: false,
-        }))
+        }
     }
 
     /// The span that the request is in from here on.
@@ -120,9 +127,9 @@ impl Policy {
     }
 
     /// What is known already and may be used for this request.
-    pub(crate) fn known(&self, question: &Question) -> Option<Found> {
+    pub(crate) fn known(&self, question: &Question, hit: Option<Hit>) -> Option<Found> {
         let cache = &self.sessions.cache;
-        cache.get(&question.session, question.origin.casts_doubt())
+        cache.get(&question.session, hit, question.origin.casts_doubt())
     }
 
     /// Asks for what is not.
@@ -160,12 +167,11 @@ impl Policy {
                     sliding.passed(&self.sessions, registrar, &session, age);
                 }
                 self.tell(&seen.of(&session), span);
-                Act::Pass(Owned::new(
+                Act::Pass(Grant {
                     session,
                     read_at,
-                    read.cache_status,
-                    &self.sessions,
-                ))
+                    cache_status: read.cache_status,
+                })
             }
             Decision::Claim { seen } => Act::Claim(self.sessions.claim(&seen).after(read.waited)),
             Decision::End { seen } => Act::Claim(self.sessions.end(&seen).after(read.waited)),
@@ -278,7 +284,19 @@ impl Policy {
     /// Notes a request that is for no session.
     pub(crate) fn pass_without_session(&self, head: &Parts) {
         self.searches.missed(head, &*self.extract);
-        self.tell(&self.saw(Verdict::Pass), &RequestSpan::default());
+        if self.has_listener(Level::TRACE) {
+            self.tell(&self.saw(Verdict::Pass), &RequestSpan::default());
+        } else {
+            self.meter
+                .reached(Verdict::Pass, None, &RequestOrigin::Direct);
+        }
+    }
+
+    /// Whether a verdict that the log tells at this level has to be told at all. Where it has not, what
+    /// would be told is not gathered.
+    #[inline]
+    fn has_listener(&self, level: Level) -> bool {
+        self.observe.is_some() || level <= LevelFilter::current()
     }
 
     /// What is seen of any request.

@@ -55,8 +55,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut head, body) = request.into_parts();
-        let question = match self.policy.question(&head) {
-            Ok(Some(question)) => question,
+        let id = match self.policy.named(&head) {
+            Ok(Some(id)) => id,
             Ok(None) if self.policy.searches.are_required => {
                 return ResponseFuture::answer(self.policy.missing(RenderContext::of(&head)));
             }
@@ -70,16 +70,29 @@ where
                 return self.answer(answer, head, body);
             }
         };
+        let hit = match self.policy.sessions.cache.hit(&id) {
+            Some(hit) if self.policy.passes_at_once(&head, &hit) => {
+                return ResponseFuture::serve(
+                    &mut self.inner,
+                    head,
+                    body,
+                    &self.policy,
+                    hit.into(),
+                );
+            }
+            hit => hit,
+        };
+        let question = self.policy.question(&head, id);
         let span = self.policy.span(&question);
-        let Some(found) = self.policy.known(&question) else {
+        let Some(found) = self.policy.known(&question, hit) else {
             let lookup = self.policy.look_up(&question);
             return self.wait(lookup, head, body, question, span);
         };
         match self.policy.judge(&mut head, &question, found, &span) {
             Act::Answer(answer) => self.answer(answer, head, body),
             Act::Claim(claim) => self.wait(claim, head, body, question.claimed(), span),
-            Act::Pass(owned) => {
-                ResponseFuture::serve(&mut self.inner, head, body, &self.policy, owned, span)
+            Act::Pass(grant) => {
+                ResponseFuture::confirm(&mut self.inner, head, body, &self.policy, grant, span)
             }
         }
     }

@@ -18,6 +18,27 @@ pub(crate) struct Found {
     pub(crate) waited: Option<Duration>,
 }
 
+/// A session that is in the cache, and fresh enough.
+pub(crate) struct Hit {
+    pub(crate) session: Session,
+    pub(crate) asked_at: Tick,
+    pub(crate) age: Duration,
+    /// Whether it is time to read it again.
+    pub(crate) ageing: bool,
+}
+
+impl Hit {
+    pub(crate) fn found(self) -> Found {
+        Found {
+            session: Ok(Some(self.session)),
+            asked_at: self.asked_at,
+            age: self.age,
+            cache_status: CacheStatus::Hit,
+            waited: None,
+        }
+    }
+}
+
 /// How a cache answered, in the words of RFC 9211.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -65,9 +65,10 @@ impl Reading<'_> {
     async fn read(&mut self) -> Named {
         let mut malformed = MalformedSession::Ambiguous;
         for _ in 0..ROUNDS {
-            malformed = match self.policy.question(&self.head) {
+            malformed = match self.policy.named(&self.head) {
                 Ok(None) => return Named::Nothing,
-                Ok(Some(question)) => {
+                Ok(Some(id)) => {
+                    let question = self.policy.question(&self.head, id);
                     let looked = Looked::at(self.policy, &question).await;
                     if !self.takes_out(&question, &looked) {
                         return Named::Session(question, Box::new(looked));

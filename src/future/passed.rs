@@ -11,6 +11,7 @@ use crate::axum::OwnedRejection;
 use crate::{
     Owned, RenderContext, SessionAbsent, SessionId,
     observe::RequestSpan,
+    ownership::Grant,
     policy::{Policy, Refused},
 };
 
@@ -58,13 +59,17 @@ fn stands(head: &Parts) -> bool {
 impl After {
     /// `None`: nothing.
     #[inline]
-    pub(super) fn of(policy: &Policy, head: &Parts, owned: &Owned) -> Option<Box<Self>> {
+    pub(super) fn of(policy: &Policy, head: &Parts, grant: &Grant) -> Option<Box<Self>> {
         if !policy.ends_streams && !policy.births.are_looked_for() {
             return None;
         }
         Some(Box::new(Self {
-            watched: (policy.ends_streams && stands(head)).then(|| owned.clone()),
-            ends_at: policy.births.ends(head).then(|| owned.owned_epoch()),
+            watched: (policy.ends_streams && stands(head))
+                .then(|| grant.clone().owned(&policy.sessions)),
+            ends_at: policy
+                .births
+                .ends(head)
+                .then(|| grant.session.owned_epoch()),
         }))
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use http::{Request, request::Parts};
 use tower_service::Service;
 
-use super::{Passed, State, serve};
+use super::{Passed, State, confirm};
 use crate::policy::{Policy, Settled, Unsettled};
 
 /// The request, and the service that is ready for it.
@@ -60,7 +60,7 @@ impl<S: Service<Request<B>>, B> Settling<S, B> {
                 let inner = service.call(Request::from_parts(head, body));
                 State::Pass { inner, passed }
             }
-            Settled::Pass(owned, span) => serve(&mut service, head, body, &policy, owned, span),
+            Settled::Pass(grant, span) => confirm(&mut service, head, body, &policy, grant, span),
             Settled::Answer(response) => State::Answer {
                 response: Some(response),
             },

@@ -143,7 +143,10 @@ fn one_retrying_client_makes_few_claims() {
 fn a_failed_claim_is_told_as_its_error() {
     let rig = Rig::new();
     let seen = rig.unassigned(1);
-    assert!(rig.cache.get(seen.id(), false).is_some(), "it is cached");
+    assert!(
+        rig.cache.get_now(seen.id(), false).is_some(),
+        "it is cached"
+    );
     let found = rig.claim(&seen);
     assert_eq!(found.cache_status, CacheStatus::Miss);
     assert_eq!(

@@ -2,8 +2,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{Lease, Lost, Sessions, UntilLost};
-use crate::{CacheStatus, Session, clock::Tick};
+#[cfg(test)]
+use super::Lease;
+use super::{Grant, Lost, Sessions, UntilLost};
+use crate::Session;
 
 /// Proof, in a request's extensions, that this machine owns the request's session.
 ///
@@ -43,23 +45,14 @@ use crate::{CacheStatus, Session, clock::Tick};
 /// ```
 #[derive(Clone)]
 pub struct Owned {
-    session: Session,
-    read_at: Tick,
-    cache_status: CacheStatus,
+    grant: Grant,
     sessions: Arc<Sessions>,
 }
 
 impl Owned {
-    pub(crate) fn new(
-        session: Session,
-        read_at: Tick,
-        cache_status: CacheStatus,
-        sessions: &Arc<Sessions>,
-    ) -> Self {
+    pub(crate) fn new(grant: Grant, sessions: &Arc<Sessions>) -> Self {
         Self {
-            session,
-            read_at,
-            cache_status,
+            grant,
             sessions: Arc::clone(sessions),
         }
     }
@@ -67,27 +60,20 @@ impl Owned {
     /// The session.
     #[must_use]
     pub fn session(&self) -> &Session {
-        &self.session
+        &self.grant.session
     }
 
     /// For how much longer the read that let this request pass proves the ownership; zero if it does
     /// no more. Nothing renews it but another request, or the wait for a [loss](Self::lost).
     #[must_use]
     pub fn proved_for(&self) -> Duration {
-        Duration::from_millis(self.sessions.node.proves_for(self.read_at))
-    }
-
-    /// Whether the machine, which could serve when the read was judged, can for certain do so still.
-    #[inline]
-    pub(crate) fn still_serves(&self) -> bool {
-        self.sessions.node.still_serves(self.read_at)
+        Duration::from_millis(self.sessions.node.proves_for(self.grant.read_at))
     }
 
     /// What the read allows this machine now.
+    #[cfg(test)]
     pub(crate) fn lease(&self) -> Lease {
-        self.sessions
-            .node
-            .lease(&self.session, self.read_at, self.cache_status)
+        self.grant.lease(&self.sessions.node)
     }
 
     /// Completes when this machine has lost the session, or cannot prove any more that it owns it.
@@ -113,7 +99,7 @@ impl Owned {
     /// # }
     /// ```
     pub fn lost(&self) -> Lost {
-        Lost::new(&self.sessions, &self.session, self.read_at)
+        Lost::new(&self.sessions, &self.grant.session, self.grant.read_at)
     }
 
     /// Wraps a body so that it ends when the session is [lost](Self::lost).
@@ -126,13 +112,13 @@ impl std::ops::Deref for Owned {
     type Target = Session;
 
     fn deref(&self) -> &Session {
-        &self.session
+        &self.grant.session
     }
 }
 
 impl fmt::Debug for Owned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Owned").field(&self.session).finish()
+        f.debug_tuple("Owned").field(&self.grant.session).finish()
     }
 }
 

@@ -8,7 +8,7 @@ use futures_util::{
     future::{Either, select},
 };
 
-use super::{Lease, Sessions};
+use super::{Grant, Lease, Sessions};
 use crate::{
     CacheStatus, LookupError, NodeState, Owned, Session, SessionId,
     cache::Answer,
@@ -144,12 +144,15 @@ impl Registrar {
             return Err(RegisterError::Taken(session));
         }
         match node.lease(&session, read_at, CacheStatus::Miss) {
-            Lease::Valid { .. } => Ok(Owned::new(
-                session,
-                read_at,
-                CacheStatus::Miss,
-                &self.sessions,
-            )),
+            Lease::Valid { .. } => {
+                let cache_status = CacheStatus::Miss;
+                let grant = Grant {
+                    session,
+                    read_at,
+                    cache_status,
+                };
+                Ok(grant.owned(&self.sessions))
+            }
             Lease::Pending { left } => Err(RegisterError::Pending {
                 retry_in: Duration::from_millis(left),
             }),

@@ -39,7 +39,7 @@ fn served(sessions: u128, from: u64, to: u64) -> (HashSet<u128>, Arc<Sessions>) 
     let mut served = HashSet::new();
     for at in (0..to).step_by(usize::try_from(STEP).unwrap()) {
         for n in 0..sessions {
-            let known = layer.cache.get(&id(n), false);
+            let known = layer.cache.get_now(&id(n), false);
             let found =
                 known.unwrap_or_else(|| layer.cache.load(&id(n), false).now_or_never().unwrap());
             let session = found.session.clone().unwrap().unwrap();

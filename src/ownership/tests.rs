@@ -111,7 +111,7 @@ impl Rig {
 
     /// What is known, read now if need be.
     fn found(&self) -> Found {
-        let known = self.cache.get(&id(), false);
+        let known = self.cache.get_now(&id(), false);
         known.unwrap_or_else(|| self.cache.load(&id(), false).now_or_never().unwrap())
     }
 
@@ -128,12 +128,12 @@ impl Rig {
     fn owned(&self) -> Owned {
         let found = self.found();
         assert!(self.lease().is_valid());
-        Owned::new(
-            found.session.unwrap().unwrap(),
-            found.asked_at,
-            found.cache_status,
-            &self.layer,
-        )
+        Grant {
+            session: found.session.unwrap().unwrap(),
+            read_at: found.asked_at,
+            cache_status: found.cache_status,
+        }
+        .owned(&self.layer)
     }
 }
 
@@ -219,12 +219,12 @@ fn an_open_stream_asks_no_more_often_where_nothing_is_remembered() {
         Clock::by_hand().0,
     );
     let found = layer.cache.load(&id(), false).now_or_never().unwrap();
-    let owned = Owned::new(
-        found.session.unwrap().unwrap(),
-        found.asked_at,
-        found.cache_status,
-        &layer,
-    );
+    let owned = Grant {
+        session: found.session.unwrap().unwrap(),
+        read_at: found.asked_at,
+        cache_status: found.cache_status,
+    }
+    .owned(&layer);
     let mut lost = pin!(owned.lost());
     for _ in 0..3 {
         assert!(lost.as_mut().now_or_never().is_none());
@@ -442,7 +442,7 @@ fn a_lookup_from_before_the_claim_does_not_undo_it() {
     slow.now_or_never().unwrap();
     let known = layer
         .cache
-        .get(&id(), false)
+        .get_now(&id(), false)
         .unwrap()
         .session
         .unwrap()
@@ -552,7 +552,12 @@ async fn an_open_stream_keeps_its_session_fresh_and_ends_when_nothing_proves_it_
     );
     let found = layer.cache.load(&id(), false).await;
     let session = found.session.unwrap().unwrap();
-    let owned = Owned::new(session, found.asked_at, CacheStatus::Miss, &layer);
+    let owned = Grant {
+        session,
+        read_at: found.asked_at,
+        cache_status: CacheStatus::Miss,
+    }
+    .owned(&layer);
     let mut lost = owned.lost();
     let longer_than_f = Duration::from_millis(2_500);
     assert!(

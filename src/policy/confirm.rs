@@ -5,10 +5,10 @@ use http::Response;
 
 use super::{Policy, Question};
 use crate::{
-    NodeState, Observed, Owned, RenderContext, RequestOrigin, Verdict,
+    NodeState, Observed, RenderContext, RequestOrigin, Session, Verdict,
     decision::{Decision, Refusal, serve},
     observe::RequestSpan,
-    ownership::Lease,
+    ownership::{Grant, Lease},
 };
 
 impl Policy {
@@ -19,22 +19,23 @@ impl Policy {
     /// can be relied on. To tell of the verdict before it is reached was rejected: the event holds
     /// what the decision was made from.
     #[inline]
-    pub(crate) fn confirm(&self, owned: &Owned) -> Result<(), Box<Refusal>> {
-        if owned.still_serves() {
+    pub(crate) fn confirm(&self, grant: &Grant) -> Result<(), Box<Refusal>> {
+        if grant.still_serves(&self.sessions.node) {
             return Ok(());
         }
-        self.decide_again(owned)
+        self.decide_again(grant)
     }
 
     #[cold]
-    fn decide_again(&self, owned: &Owned) -> Result<(), Box<Refusal>> {
-        let (state, lease) = (self.sessions.node.state(), owned.lease());
+    fn decide_again(&self, grant: &Grant) -> Result<(), Box<Refusal>> {
+        let node = &self.sessions.node;
+        let (state, lease) = (node.state(), grant.lease(node));
         // Almost always it may, and then nothing has to be cloned.
         if state == NodeState::Serving && lease.is_valid() {
             return Ok(());
         }
-        let is_volatile = self.sessions.node.is_volatile();
-        match serve(owned.session().clone(), state, lease, is_volatile) {
+        let is_volatile = node.is_volatile();
+        match serve(grant.session.clone(), state, lease, is_volatile) {
             Decision::Reject(refusal) => Err(Box::new(refusal)),
             _ => Ok(()),
         }
@@ -45,18 +46,18 @@ impl Policy {
     pub(crate) fn lapsed(
         &self,
         refusal: &Refusal,
-        owned: &Owned,
+        session: &Session,
         span: &RequestSpan,
         context: RenderContext,
     ) -> Response<Bytes> {
         let question = Question {
-            session: owned.id().clone(),
+            session: session.id().clone(),
             origin: RequestOrigin::Direct,
             claimed: false,
         };
         let seen = Observed {
-            session: Some(owned.id()),
-            ..self.saw(Verdict::Reject(refusal.code)).of(owned.session())
+            session: Some(session.id()),
+            ..self.saw(Verdict::Reject(refusal.code)).of(session)
         };
         let rejection = self.rejection(refusal, &question);
         let rejection = if refusal.lease == Some(Lease::Expired) {

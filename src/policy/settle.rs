@@ -9,9 +9,10 @@ use tracing::Instrument as _;
 
 use super::{Act, Policy, Question, Refused, Unsettled};
 use crate::{
-    Owned, RenderContext, SessionId,
+    RenderContext, SessionId,
     cache::{Found, Pending},
     observe::RequestSpan,
+    ownership::Grant,
 };
 
 /// How often a request is read again. Each time something was taken out of it, and an extractor
@@ -22,7 +23,7 @@ pub(crate) const ROUNDS: usize = 12;
 pub(crate) enum Settled {
     /// It passes as one without a session. Should its handler need one, this is why it has none.
     WithoutSession(Option<Refused>),
-    Pass(Owned, RequestSpan),
+    Pass(Grant, RequestSpan),
     Answer(Response<Bytes>),
 }
 
@@ -57,8 +58,11 @@ impl Policy {
                 },
             };
             first = first.or(taken_out);
-            let (act, span) = match self.question(head) {
-                Ok(Some(question)) => self.answer(head, question, waited.take()).await,
+            let (act, span) = match self.named(head) {
+                Ok(Some(id)) => {
+                    let question = self.question(head, id);
+                    self.answer(head, question, waited.take()).await
+                }
                 Ok(None) => return self.without_session(head, first),
                 Err(malformed) => {
                     let answer = self.malformed(head, malformed);
@@ -66,7 +70,7 @@ impl Policy {
                 }
             };
             unsettled = match act {
-                Act::Pass(owned) => return Settled::Pass(owned, span),
+                Act::Pass(grant) => return Settled::Pass(grant, span),
                 Act::Answer(Ok(response)) => return Settled::Answer(response),
                 Act::Answer(Err(unsettled)) => *unsettled,
                 Act::Claim(_) => break,
@@ -141,7 +145,8 @@ impl Policy {
     }
 
     async fn find(&self, question: &Question, span: &RequestSpan) -> Found {
-        match self.known(question) {
+        let hit = self.sessions.cache.hit(&question.session);
+        match self.known(question, hit) {
             Some(found) => found,
             None => wait(self.look_up(question), span).await,
         }

@@ -87,12 +87,12 @@ impl Rig {
     fn owned(&self) -> Owned {
         let id = &session("me", 1).id().clone();
         let found = self.layer.cache.load(id, false).now_or_never().unwrap();
-        Owned::new(
-            found.session.unwrap().unwrap(),
-            found.asked_at,
-            found.cache_status,
-            &self.layer,
-        )
+        Grant {
+            session: found.session.unwrap().unwrap(),
+            read_at: found.asked_at,
+            cache_status: found.cache_status,
+        }
+        .owned(&self.layer)
     }
 
     fn pass(&self, milliseconds: u64) {
