@@ -12,8 +12,8 @@
 //!    Only a [`Cookie`] of a session that is unknown or has ended does not refuse its request: it is
 //!    taken out of it, since a browser sends it to the login page as well.
 //! 3. If this machine is the owner, the request passes, with [`Owned`] in its extensions.
-//! 4. If another machine is, the request is handed to it: by Fly.io's proxy ([`FlyReplay`]), or by
-//!    a [`Redirect`]. What cannot be carried there is refused before its body is read.
+//! 4. If another machine is, the request is handed to it: by Fly.io's proxy ([`FlyReplay`]), by
+//!    nginx ([`NginxReplay`]), or by a [`Redirect`]. What cannot be carried there is refused before its body is read.
 //! 5. A request that was handed over, and failed or came round in a circle, is refused with what
 //!    went wrong. Replays are counted, and never go on without end; redirects end where they lead
 //!    back to the same URL, as far as that can be told (see [`Redirect`]).
@@ -172,7 +172,7 @@ pub use ownership::{Node, NodeState, Owned, UntilLost};
 pub use postgres::{PostgresDirectory, PostgresLookup};
 pub use rejection::{Rejection, RejectionCode};
 pub use render::{DefaultRenderer, Render};
-pub use replay::{FlyReplay, Redirect, Replay};
+pub use replay::{FlyReplay, NginxReplay, Redirect, Replay};
 pub use service::Ownership;
 pub use session::{OwnerStatus, Session, SessionAbsent, SessionId, SessionStatus};
 

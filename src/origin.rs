@@ -91,4 +91,12 @@ impl FailureReason {
             Self::Other => "other",
         }
     }
+
+    /// Reads one of Fly Proxy's words.
+    pub(crate) fn parse(word: &str) -> Self {
+        [Self::Timeout, Self::RetriesExhausted, Self::NoCandidate]
+            .into_iter()
+            .find(|reason| reason.as_str() == word)
+            .unwrap_or_default()
+    }
 }

@@ -17,6 +17,7 @@ use crate::{
     meter,
     observe::{RequestSpan, Say, Searches, Warnings},
     ownership::{Grant, Lease, Sessions, SlidingExpiry},
+    replay::Verbatim,
 };
 
 mod births;
@@ -263,6 +264,9 @@ impl Policy {
         let handover = Handover::new(session, owner, machine, origin);
         let replay = write(&*self.replay, head, &handover)
             .map_err(|why| Rejection::not_replayable(machine.clone(), why))?;
+        if replay.extensions().get::<Verbatim>().is_some() {
+            return Ok(replay);
+        }
         let context = RenderContext::of(head);
         let (written, body) = replay.into_parts();
         let mut response = if body.is_empty() && !written.headers.contains_key(header::LOCATION) {

@@ -9,10 +9,12 @@ use crate::{MachineId, RejectionCode, Session};
 
 mod body;
 mod fly;
+mod nginx;
 mod redirect;
 
 pub use crate::origin::{FailureReason, ReplayFailure, RequestOrigin};
 pub use fly::{Fallback, FlyReplay, ReplayCache};
+pub use nginx::NginxReplay;
 pub use redirect::{InvalidRedirect, Redirect};
 
 /// A way to hand a request over: the answer that makes the proxy or the client take it to the owner.
@@ -27,7 +29,8 @@ pub trait Replay: Send + Sync + 'static {
     /// Writes the answer, or says why this request cannot be handed over.
     ///
     /// An empty body is filled in by the layer with the `replay-not-honoured` problem, which is
-    /// what a client reads when no proxy acted on the answer.
+    /// what a client reads when no proxy acted on the answer. [`Verbatim`] in the answer's extensions
+    /// prevents that.
     fn replay(
         &self,
         head: &Parts,
@@ -59,6 +62,16 @@ pub trait Replay: Send + Sync + 'static {
         Ok(())
     }
 }
+
+/// In the extensions of the answer of a [`Replay`]: the layer sends the answer exactly as it was
+/// written, without `Cache-Control: no-store` and without the `replay-not-honoured` problem.
+///
+/// For proxies that carry fields of this answer into the owner's, as nginx does with
+/// `Cache-Control` and `Content-Type` beside an `X-Accel-Redirect`. A field of the trait for this was
+/// rejected: a replay that chooses between two ways decides it per request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Verbatim;
 
 impl<R: Replay + ?Sized> Replay for Arc<R> {
     fn replay(

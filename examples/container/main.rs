@@ -13,7 +13,7 @@
 //! | `OWNERSHIP_SESSION` | where a request names its session: `path:/session`, `header:<name>`, `cookie:<name>` or `query:<name>` | `path:/session` |
 //! | `OWNERSHIP_IDS` | which ids sessions have: `uuid`, or `text` for names (the column is then a `text`) | `uuid` |
 //! | `MACHINE_ID` | this machine | what the platform says |
-//! | `OWNERSHIP_REDIRECT` | a redirect such as `https://{owner}.example.com` | Fly's replay |
+//! | `OWNERSHIP_HANDOVER` | how requests get to a session's owner: `fly`, `nginx` (`examples/nginx`), or `redirect:https://{owner}.example.com` | `fly` |
 //! | `OWNERSHIP_LIFE` | `beat`: it beats; `on`: it also claims sessions without an owner and takes over from lost owners. Either way it gives up what it owns when it is asked to stop, and the migration has to be applied | it only reads who the owner is |
 //! | `OWNERSHIP_FRESHNESS_MS` | F, the same for the whole fleet | 5000 |
 //! | `OWNERSHIP_BEAT_MS`, `OWNERSHIP_LOST_AFTER_MS` | how often it beats, and after what silence others take it for lost | 3000, 15000 |

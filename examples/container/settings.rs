@@ -12,8 +12,8 @@ use std::{
 
 use crate::sessions::{Ids, Place};
 use tower_ownership::{
-    CachePolicy, FlyReplay, MachineId, MachineIdentity, MemoryDirectory, Redirect, Replay, Session,
-    SessionId, identity::detect,
+    CachePolicy, FlyReplay, MachineId, MachineIdentity, MemoryDirectory, NginxReplay, Redirect,
+    Replay, Session, SessionId, identity::detect,
 };
 
 pub struct Settings {
@@ -79,10 +79,6 @@ impl Settings {
             Some(id) => id.parse()?,
             None => detect().machine_id()?,
         };
-        let replay: Arc<dyn Replay> = match variable("OWNERSHIP_REDIRECT") {
-            Some(template) => Arc::new(Redirect::to_template(&template)?),
-            None => Arc::new(FlyReplay::new()),
-        };
         let lives = variable("OWNERSHIP_LIFE");
         let port = parsed("PORT", 8080)?;
         let life = Life {
@@ -102,7 +98,7 @@ impl Settings {
             watch: variable("OWNERSHIP_WATCH_URL"),
             place: parsed("OWNERSHIP_SESSION", Place::Path("/session".to_owned()))?,
             ids: parsed("OWNERSHIP_IDS", Ids::Uuid)?,
-            replay,
+            replay: handover()?,
             freshness: CachePolicy::new().owned(milliseconds("OWNERSHIP_FRESHNESS_MS", 5_000)?),
             header: variable("OWNERSHIP_HEADER"),
             life: matches!(lives.as_deref(), Some("on" | "beat")).then_some(life),
@@ -111,6 +107,22 @@ impl Settings {
             debug_token: variable("OWNERSHIP_DEBUG_TOKEN"),
         })
     }
+}
+
+/// How requests get to the machine that owns their session.
+fn handover() -> Result<Arc<dyn Replay>, Box<dyn Error>> {
+    let kind = variable("OWNERSHIP_HANDOVER").unwrap_or_else(|| "fly".to_owned());
+    Ok(match kind.split_once(':') {
+        None if kind == "fly" => Arc::new(FlyReplay::new()),
+        None if kind == "nginx" => Arc::new(NginxReplay::new()),
+        Some(("redirect", template)) => Arc::new(Redirect::to_template(template)?),
+        _ => {
+            return Err(format!(
+                "OWNERSHIP_HANDOVER={kind:?}: none of fly, nginx and redirect:<template>"
+            )
+            .into());
+        }
+    })
 }
 
 fn probing() -> Result<Option<Probing>, Box<dyn Error>> {

@@ -173,7 +173,7 @@ async fn a_container_may_redirect_instead() {
     let container = Container::start(&[
         ("MACHINE_ID", WRONG),
         ("DATABASE_URL", &database.url()),
-        ("OWNERSHIP_REDIRECT", "https://{owner}.example.com"),
+        ("OWNERSHIP_HANDOVER", "redirect:https://{owner}.example.com"),
     ]);
     let answer = get(container.url(&format!("/session/{session}/x?a=b"))).await;
     assert_eq!(answer.status, 307);

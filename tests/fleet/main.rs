@@ -33,6 +33,7 @@ mod mcp_handles;
 mod monitoring;
 mod moves;
 mod nesting;
+mod nginx;
 mod probe;
 mod probe_tls;
 mod proxy;

@@ -1,5 +1,5 @@
-//! What the tests stand on: a real PostgreSQL, PgBouncer, Prometheus and Chromium, and a network
-//! that can be cut.
+//! What the tests stand on: a real PostgreSQL, PgBouncer, Prometheus, nginx and Chromium, and a
+//! network that can be cut.
 //!
 //! Every server here belongs to one test process. It listens on loopback only, keeps its files in
 //! a temporary directory, and dies with the process, even if that is killed (see [`supervisor`]).
@@ -28,6 +28,7 @@ pub mod left_out;
 pub mod log;
 pub mod machine;
 pub mod mcp;
+pub mod nginx;
 #[cfg(feature = "postgres")]
 pub mod pgbouncer;
 pub mod picture;

@@ -89,23 +89,12 @@ fn failure(report: &HeaderValue) -> ReplayFailure {
         match name {
             "instance" => failure.machine = MachineId::parse(value).ok(),
             "replay_source" => failure.replay_source = MachineId::parse(value).ok(),
-            "reason" => failure.reason = reason(value),
+            "reason" => failure.reason = FailureReason::parse(value),
             "elapsed_ms" => failure.elapsed = value.parse().ok().map(Duration::from_millis),
             _ => {}
         }
     }
     failure
-}
-
-fn reason(value: &str) -> FailureReason {
-    [
-        FailureReason::Timeout,
-        FailureReason::RetriesExhausted,
-        FailureReason::NoCandidate,
-    ]
-    .into_iter()
-    .find(|reason| reason.as_str() == value)
-    .unwrap_or_default()
 }
 
 /// The `name=value` fields of a header. Fly's reference separates them by semicolons; a comma is

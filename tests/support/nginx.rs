@@ -1,0 +1,118 @@
+//! A real nginx, with the configuration that is shipped.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::account::Account;
+use super::supervisor::{Supervisor, has_ended};
+use super::{find_program, free_port, server_dir};
+
+/// What the example calls its machines and its allow-list; a test has others.
+const MACHINES: &str = "    server 10.0.0.11:8080;\n    server 10.0.0.12:8080;\n";
+const ALLOWED: &str = r"10\.0\.0\.[0-9]+:8080";
+const LISTEN: &str = "listen 80;";
+
+/// A running nginx. It ends with the drop or with the process.
+#[derive(Debug)]
+pub struct Nginx {
+    pub addr: SocketAddr,
+    supervisor: Supervisor,
+}
+
+impl Nginx {
+    /// Starts one with `examples/nginx/ownership.conf`, whose requests land on `machines` in turn, and
+    /// which connects to owners that `allowed` matches; `None` if nginx is not installed, and then the test
+    /// says so with [`left_out`](super::left_out()).
+    pub fn start(machines: &[SocketAddr], allowed: &str) -> Option<Self> {
+        Self::edited(machines, allowed, |shipped| shipped)
+    }
+
+    /// The same, with a change to the configuration.
+    pub fn edited(
+        machines: &[SocketAddr],
+        allowed: &str,
+        edit: impl FnOnce(String) -> String,
+    ) -> Option<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let shipped = fs::read_to_string(root.join("examples/nginx/ownership.conf"));
+        let mut servers = String::new();
+        for machine in machines {
+            let _ = writeln!(servers, "    server {machine};");
+        }
+        let shipped = replace(&shipped.expect("the example"), MACHINES, &servers);
+        let shipped = edit(replace(&shipped, ALLOWED, allowed));
+        Self::start_with(&|port| replace(&shipped, LISTEN, &format!("listen 127.0.0.1:{port};")))
+    }
+
+    /// Starts one with what `server` writes for a port, in the context `http`.
+    pub fn start_with(server: &dyn Fn(u16) -> String) -> Option<Self> {
+        let program = Self::find()?;
+        let account = Account::unprivileged();
+        // Another process may take the port between our look at it and the server's.
+        for _ in 0..5 {
+            let port = free_port();
+            let dir = server_dir(account);
+            fs::write(dir.join("ownership.conf"), server(port)).expect("ownership.conf");
+            fs::write(dir.join("nginx.conf"), around(&dir)).expect("nginx.conf");
+            let command = [
+                program.display().to_string(),
+                "-p".to_owned(),
+                dir.display().to_string(),
+                "-c".to_owned(),
+                dir.join("nginx.conf").display().to_string(),
+                // Before the configuration is read.
+                "-e".to_owned(),
+                "stderr".to_owned(),
+            ];
+            let mut supervisor = Supervisor::new(&dir, account, "TERM", &command);
+            let pid = supervisor.start(&[]);
+            let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while !has_ended(pid) && Instant::now() < deadline {
+                if TcpStream::connect(addr).is_ok() {
+                    return Some(Self { addr, supervisor });
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            supervisor.stop("KILL");
+            let log = supervisor.log();
+            assert!(log.contains("in use"), "nginx did not start:\n{log}");
+        }
+        panic!("five free ports in a row were taken by others");
+    }
+
+    fn find() -> Option<PathBuf> {
+        find_program("nginx", &["/usr/sbin", "/usr/local/sbin"])
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+
+    /// What it has printed so far: errors and warnings.
+    pub fn log(&self) -> String {
+        self.supervisor.log()
+    }
+}
+
+/// What Debian has around it, in a directory of the test.
+fn around(dir: &Path) -> String {
+    let dir = dir.display();
+    let mut paths = String::new();
+    for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
+        let _ = writeln!(paths, "    {kind}_temp_path {dir}/{kind};");
+    }
+    format!(
+        "daemon off;\nworker_processes 1;\npid {dir}/pid;\nerror_log stderr warn;\n\
+         events {{}}\nhttp {{\n    access_log off;\n{paths}    include {dir}/ownership.conf;\n}}\n"
+    )
+}
+
+/// Replaces the one place at which `from` stands.
+pub fn replace(text: &str, from: &str, to: &str) -> String {
+    assert_eq!(text.matches(from).count(), 1, "{from:?} is not in it once");
+    text.replace(from, to)
+}
