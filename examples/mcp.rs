@@ -2,7 +2,8 @@
 //! `cargo run --example mcp --features testing`
 //!
 //! With `DATABASE_URL` (a table as in the example `node`), each process is one replica:
-//! `MACHINE=a PORT=3000 cargo run --example mcp --features testing`
+//! `MACHINE=a PORT=3000 cargo run --example mcp --features testing`. With `ADDRESS=http://10.0.0.11:3000`, at which
+//! nginx reaches it, it expects `examples/nginx` in front.
 
 use std::{
     env,
@@ -19,9 +20,9 @@ use rmcp::transport::streamable_http_server::{
 use rmcp::{Peer, RoleServer, model::ResourceUpdatedNotificationParam, tool, tool_router};
 use tokio::net::TcpListener;
 use tower_ownership::{
-    CachePolicy, FlyReplay, Header, MachineId, MemoryDirectory, Node, PostgresLookup,
-    SessionAbsent, extract::ResponseHeader, node::NodeDirectory, render::McpRenderer,
-    shutdown_signal, testing::FlyEdge,
+    Address, CachePolicy, FlyReplay, Header, MachineId, MemoryDirectory, NginxReplay, Node,
+    PostgresLookup, Replay, SessionAbsent, extract::ResponseHeader, node::NodeDirectory,
+    render::McpRenderer, shutdown_signal, testing::FlyEdge,
 };
 
 type Ended = Result<(), Box<dyn Error + Send + Sync>>;
@@ -55,7 +56,12 @@ async fn replica<D: NodeDirectory>(
     machine: String,
     lost_after: Duration,
     listener: TcpListener,
+    behind_nginx: Option<Address>,
 ) -> Ended {
+    let replay: Arc<dyn Replay> = match behind_nginx {
+        Some(_) => Arc::new(NginxReplay::new()),
+        None => Arc::new(FlyReplay::new()),
+    };
     let node = Node::builder(directory)
         .machine(machine.parse::<MachineId>()?) // left out, the platform is asked
         .session(Header::mcp_session_id())
@@ -63,7 +69,11 @@ async fn replica<D: NodeDirectory>(
         .layer(|layer| layer.ends_streams().render(McpRenderer::new()))
         .layer(|layer| layer.cache_policy(CachePolicy::new().owned(lost_after / 3)))
         .heartbeat(|heartbeat| heartbeat.interval(lost_after / 5))
-        .replay(FlyReplay::new())
+        .heartbeat(|heartbeat| match &behind_nginx {
+            Some(address) => heartbeat.address(address),
+            None => heartbeat,
+        })
+        .replay(replay)
         .volatile() // a session ends with its process, and its client starts over
         .linger(Duration::from_secs(1))
         .start()
@@ -100,7 +110,16 @@ async fn main() -> Ended {
         let lookup = PostgresLookup::builder(url).ownership();
         let directory = lookup.lost_after(lost_after).build()?.directory()?;
         let listener = TcpListener::bind(format!("[::]:{}", env::var("PORT")?)).await?;
-        return replica(directory, env::var("MACHINE")?, lost_after, listener).await;
+        let address = env::var("ADDRESS").ok();
+        let address = address.map(|text| text.parse()).transpose()?;
+        return replica(
+            directory,
+            env::var("MACHINE")?,
+            lost_after,
+            listener,
+            address,
+        )
+        .await;
     }
     let at = ([127, 0, 0, 1], 4000).into();
     let edge = FlyEdge::builder().listen(at).start().await?;
@@ -110,7 +129,7 @@ async fn main() -> Ended {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         edge.add(machine, listener.local_addr()?);
         let directory = directory.another_process();
-        replica(directory, machine.to_owned(), lost_after, listener).await
+        replica(directory, machine.to_owned(), lost_after, listener, None).await
     };
     tokio::try_join!(start("a"), start("b"))?;
     Ok(())

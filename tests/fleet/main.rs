@@ -30,6 +30,7 @@ mod incident;
 mod life;
 mod mcp;
 mod mcp_handles;
+mod mcp_nginx;
 mod monitoring;
 mod moves;
 mod nesting;

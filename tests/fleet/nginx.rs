@@ -25,7 +25,7 @@ const NGINX: &str = "nginx as a proxy that replays";
 const NOT_INSTALLED: &str = "nginx is not installed; tests/run installs it";
 
 /// As the allow-list of the shipped configuration has it.
-const LOOPBACK: &str = r"127\.0\.0\.1:[0-9]+";
+pub const LOOPBACK: &str = r"127\.0\.0\.1:[0-9]+";
 
 fn layer(machine: &str, sessions: MemoryDirectory) -> OwnershipLayerBuilder {
     fleet::layer(machine, sessions).replay(NginxReplay::new())

@@ -33,7 +33,8 @@ pub struct Container {
 }
 
 impl Container {
-    /// Starts it with these variables, and no others, and waits until it listens.
+    /// Starts it with these variables, and no others, and waits until it listens. `{PORT}` in a value
+    /// stands for the port that it gets.
     pub fn start(variables: &[(&str, &str)]) -> Self {
         Self::start_example("container", variables)
     }
@@ -65,9 +66,9 @@ impl Container {
             format!("PORT={port}"),
         ];
         command.extend(
-            variables
-                .iter()
-                .map(|(name, value)| format!("{name}={value}")),
+            variables.iter().map(|(name, value)| {
+                format!("{name}={value}").replace("{PORT}", &port.to_string())
+            }),
         );
         command.push(example(name).to_str().expect("a path in UTF-8").to_owned());
         let mut supervisor = Supervisor::new(&server_dir(None), None, "KILL", &command);
