@@ -61,7 +61,7 @@ pub struct OwnedRejection {
 impl OwnedRejection {
     fn new(head: &Parts) -> Self {
         Self {
-            context: RenderContext::of(head),
+            context: RenderContext::of(&head.into()),
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use http::{HeaderName, request::Parts};
+use crate::Head;
+
+use http::HeaderName;
 
 /// Marks a probe of the fleet's own.
 pub(crate) const PROBE: HeaderName = HeaderName::from_static("ownership-probe");
@@ -33,25 +35,25 @@ pub enum OnLostOwner {
 }
 
 /// Whether the request is marked as a probe.
-pub(crate) fn is_probe(head: &Parts) -> bool {
+pub(crate) fn is_probe(head: &Head<'_>) -> bool {
     head.headers.contains_key(PROBE)
 }
 
 /// Says of a request whether it may change who the owner is.
 pub(crate) enum Rule {
     Always(bool),
-    By(Box<dyn Fn(&Parts) -> bool + Send + Sync>),
+    By(Box<dyn Fn(&Head<'_>) -> bool + Send + Sync>),
 }
 
 impl Rule {
-    pub(crate) fn by(rule: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+    pub(crate) fn by(rule: impl Fn(&Head<'_>) -> bool + Send + Sync + 'static) -> Self {
         Self::By(Box::new(rule))
     }
 
     /// Never for a request that is marked as a probe: it asks who serves, and must not change that.
     /// The mark is not verified here. A client that forges it gets what a machine that claims
     /// nothing would answer.
-    pub(crate) fn allows(&self, head: &Parts) -> bool {
+    pub(crate) fn allows(&self, head: &Head<'_>) -> bool {
         let allowed = match self {
             Self::Always(allowed) => *allowed,
             Self::By(rule) => rule(head),

@@ -20,7 +20,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use http::{HeaderValue, request::Parts};
 
-use crate::{MalformedSession, SessionId};
+use crate::{Head, MalformedSession, SessionId};
 
 pub use born::{ExtractNewSession, Location, ResponseHeader, SetCookie};
 pub use cookie::Cookie;
@@ -37,10 +37,9 @@ pub use subprotocol::Subprotocol;
 /// Closures are extractors too:
 ///
 /// ```
-/// use http::request::Parts;
-/// use tower_ownership::{ExtractSession, SessionId, session::MalformedSession};
+/// use tower_ownership::{ExtractSession, Head, SessionId, session::MalformedSession};
 ///
-/// fn in_the_user_agent(head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+/// fn in_the_user_agent(head: &Head<'_>) -> Result<Option<SessionId>, MalformedSession> {
 ///     let Some(value) = head.headers.get("user-agent") else { return Ok(None) };
 ///     value.to_str().map_err(|_| MalformedSession::Unreadable)?.parse().map(Some)
 /// }
@@ -57,11 +56,11 @@ pub use subprotocol::Subprotocol;
 /// - After [`forget`](Self::forget) returned true, the application cannot read the session there any
 ///   more, in whichever way it reads. The request may pass as one without a session.
 #[diagnostic::on_unimplemented(
-    note = "an extractor is a `PathSegment`, `Header`, `Cookie`, `Query`, `HostLabel`, `FirstOf` or a `Fn(&Parts)`"
+    note = "an extractor is a `PathSegment`, `Header`, `Cookie`, `Query`, `HostLabel`, `FirstOf` or a `Fn(&Head<'_>)`"
 )]
 pub trait ExtractSession: Send + Sync + 'static {
     /// Reads the session id out of the head of a request.
-    fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession>;
+    fn session(&self, head: &Head<'_>) -> Result<Option<SessionId>, MalformedSession>;
 
     /// Where it looks, in words for an operator, such as `the cookie sid`; the name of its type by
     /// default.
@@ -77,7 +76,7 @@ pub trait ExtractSession: Send + Sync + 'static {
     /// [`MAX_CANDIDATES`] of them, has all but the living one [forgotten](Self::forget), and reads
     /// the request again. If two are alive, it is refused.
     #[allow(unused_variables, reason = "the default has no use for it")]
-    fn candidates(&self, head: &Parts) -> Vec<SessionId> {
+    fn candidates(&self, head: &Head<'_>) -> Vec<SessionId> {
         Vec::new()
     }
 
@@ -98,7 +97,7 @@ pub trait ExtractSession: Send + Sync + 'static {
     /// They are added to refusals with `session-unknown`, `session-over` and `session-absent`, and
     /// to those of a value that cannot be an id.
     #[allow(unused_variables, reason = "the default has no use for it")]
-    fn expiry(&self, head: &Parts) -> &[HeaderValue] {
+    fn expiry(&self, head: &Head<'_>) -> &[HeaderValue] {
         &[]
     }
 }
@@ -109,15 +108,15 @@ pub const MAX_CANDIDATES: usize = 4;
 
 impl<F> ExtractSession for F
 where
-    F: Fn(&Parts) -> Result<Option<SessionId>, MalformedSession> + Send + Sync + 'static,
+    F: Fn(&Head<'_>) -> Result<Option<SessionId>, MalformedSession> + Send + Sync + 'static,
 {
-    fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+    fn session(&self, head: &Head<'_>) -> Result<Option<SessionId>, MalformedSession> {
         self(head)
     }
 }
 
 impl<T: ExtractSession + ?Sized> ExtractSession for Arc<T> {
-    fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+    fn session(&self, head: &Head<'_>) -> Result<Option<SessionId>, MalformedSession> {
         T::session(self, head)
     }
 
@@ -125,7 +124,7 @@ impl<T: ExtractSession + ?Sized> ExtractSession for Arc<T> {
         T::describe(self)
     }
 
-    fn candidates(&self, head: &Parts) -> Vec<SessionId> {
+    fn candidates(&self, head: &Head<'_>) -> Vec<SessionId> {
         T::candidates(self, head)
     }
 
@@ -133,7 +132,7 @@ impl<T: ExtractSession + ?Sized> ExtractSession for Arc<T> {
         T::forget(self, head, id)
     }
 
-    fn expiry(&self, head: &Parts) -> &[HeaderValue] {
+    fn expiry(&self, head: &Head<'_>) -> &[HeaderValue] {
         T::expiry(self, head)
     }
 }
@@ -218,7 +217,7 @@ pub(crate) mod tests {
         );
     }
 
-    fn of_an_application(head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+    fn of_an_application(head: &Head<'_>) -> Result<Option<SessionId>, MalformedSession> {
         head.uri.query().map(SessionId::parse).transpose()
     }
 

@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    RenderContext, ResponseBody,
+    Head, RenderContext, ResponseBody,
     cache::Pending,
     observe::RequestSpan,
     ownership::Grant,
@@ -28,7 +28,8 @@ mod streamed;
 
 use held::Held;
 pub(crate) use passed::Passed;
-use passed::{After, Served, asks_for_answer};
+pub(crate) use passed::Served;
+use passed::asks_for_answer;
 use settling::Settling;
 use streamed::delivered;
 
@@ -49,6 +50,8 @@ pin_project! {
         // Boxed, since it is large: a request that needs no lookup should not have to move it.
         Waits { waiting: Option<Box<Waiting<S, B>>> },
         Settles { settling: Option<Box<Settling<S, B>>> },
+        // No response to it can ask for an answer of the layer's.
+        Plain { #[pin] inner: F },
         Pass { #[pin] inner: F, passed: Option<Passed> },
         // What the response tells is being written.
         Holds { held: Option<Box<Held<T>>> },
@@ -80,11 +83,21 @@ impl<S: Service<Request<B>>, B> Waiting<S, B> {
     }
 }
 
+impl<S, F, T, B> State<S, F, T, B> {
+    #[inline]
+    fn pass(inner: F, passed: Option<Passed>) -> Self {
+        match passed {
+            None => Self::Plain { inner },
+            passed => Self::Pass { inner, passed },
+        }
+    }
+}
+
 impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
     /// Passes on what the inner service answers to a request for no session.
     pub(crate) fn pass(inner: S::Future, passed: Option<Passed>) -> Self {
         Self {
-            state: State::Pass { inner, passed },
+            state: State::pass(inner, passed),
         }
     }
 
@@ -139,89 +152,42 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
         }
     }
 
-    /// Calls the inner service for a request that passes.
-    #[inline]
-    pub(crate) fn serve(
-        service: &mut S,
-        head: Parts,
-        body: B,
-        policy: &Arc<Policy>,
-        grant: Grant,
-    ) -> Self {
-        let context = RenderContext::of(&head);
-        let span = RequestSpan::default();
-        Self {
-            state: serve(service, head, body, policy, grant, context, span),
-        }
-    }
-
-    /// The same, unless what stood between the verdict and now took too long.
+    /// Calls the inner service, unless what stood between the verdict and now took too long.
     pub(crate) fn confirm(
         service: &mut S,
-        head: Parts,
-        body: B,
+        request: Request<B>,
         policy: &Arc<Policy>,
         grant: Grant,
         span: RequestSpan,
     ) -> Self {
         Self {
-            state: confirm(service, head, body, policy, grant, span),
+            state: confirm(service, request, policy, grant, span),
         }
     }
 }
 
 fn confirm<S: Service<Request<B>>, B>(
     service: &mut S,
-    head: Parts,
-    body: B,
+    mut request: Request<B>,
     policy: &Arc<Policy>,
     grant: Grant,
     span: RequestSpan,
 ) -> State<S, S::Future, S::Response, B> {
-    let context = RenderContext::of(&head);
     // Entered before the last look: the span's subscriber may block, too.
     let current = span.get().cloned();
     let entered = current.as_ref().map(|span| span.enter());
     if let Err(refusal) = policy.confirm(&grant) {
         drop(entered);
+        let context = RenderContext::of(&Head::from(&request));
         let response = policy.lapsed(&refusal, &grant.session, &span, context);
         return State::Answer {
             response: Some(response),
         };
     }
-    serve(service, head, body, policy, grant, context, span)
-}
-
-#[inline]
-fn serve<S: Service<Request<B>>, B>(
-    service: &mut S,
-    mut head: Parts,
-    body: B,
-    policy: &Arc<Policy>,
-    grant: Grant,
-    context: RenderContext,
-    span: RequestSpan,
-) -> State<S, S::Future, S::Response, B> {
-    let served = Served {
-        policy: Arc::clone(policy),
-        session: grant.session.id().clone(),
-        expiry: match policy.extract.expiry(&head) {
-            [] => None,
-            lines => Some(lines.into()),
-        },
-        context,
-        span,
-        after: After::of(policy, &head, &grant),
-    };
-    if policy.births.tells_registrar {
-        head = policy.tell_registrar(head);
-    }
-    if policy.tells_owned {
-        head.extensions.insert(grant.owned(&policy.sessions));
-    }
+    let served = Served::new(policy, &mut request, grant).in_span(span);
     State::Pass {
-        inner: service.call(Request::from_parts(head, body)),
-        passed: Some(Passed::Served(served)),
+        inner: service.call(request),
+        passed: Some(served.into()),
     }
 }
 
@@ -293,7 +259,8 @@ where
                                 span,
                                 ..
                             } = *waiting;
-                            confirm(&mut service, head, body, &policy, grant, span)
+                            let request = Request::from_parts(head, body);
+                            confirm(&mut service, request, &policy, grant, span)
                         }
                     }
                 }
@@ -306,6 +273,10 @@ where
                         return Poll::Pending;
                     };
                     settling.act(head, settled)
+                }
+                StateProj::Plain { inner } => {
+                    let response = ready!(inner.poll(cx))?;
+                    return Poll::Ready(Ok(response.map(ResponseBody::inner)));
                 }
                 StateProj::Pass { inner, passed } => {
                     let polled = match passed.as_ref().and_then(Passed::span) {
@@ -354,7 +325,7 @@ impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {
         f.write_str(match &self.state {
             State::Waits { .. } => "ResponseFuture::Waits",
             State::Settles { .. } => "ResponseFuture::Settles",
-            State::Pass { .. } => "ResponseFuture::Pass",
+            State::Plain { .. } | State::Pass { .. } => "ResponseFuture::Pass",
             State::Holds { .. } => "ResponseFuture::Holds",
             State::Answer { .. } => "ResponseFuture::Answer",
         })

@@ -119,6 +119,7 @@ pub mod explain;
 pub mod extract;
 mod finding;
 mod future;
+mod head;
 pub mod health;
 #[cfg(any(feature = "probe", feature = "doctor"))]
 mod http_client;
@@ -161,6 +162,7 @@ pub use directory::{
 };
 pub use extract::{Cookie, ExtractSession, Header, HostLabel, PathSegment, Query};
 pub use future::ResponseFuture;
+pub use head::Head;
 pub use identity::{FlyMachine, detect};
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 pub use machine::{MachineId, MachineIdentity};

@@ -54,6 +54,9 @@ pub(crate) use warnings::{Say, Warnings};
 /// | `INFO` | replays, and refusals that a client brings upon itself or has to wait out |
 /// | `WARN` | refusals that an operator has to mend: `session-unassigned`, `owner-lost`, `owner-never-seen`, `duplicate-identity`, `owner-unreachable`, `replay-loop`, `session-absent`, `directory-corrupt` and `lookup-unavailable` |
 ///
+/// Requests that pass are said to a subscriber of `tracing` alone: where its feature `log` takes the place of
+/// one, the logger gets everything but them.
+///
 /// At WARN each code is said once in
 /// [ten seconds](crate::OwnershipLayerBuilder::warn_interval). The same code meanwhile is held back:
 /// it is said at DEBUG, with the same fields, and counted in the next one's `held.back`. So an

@@ -1,15 +1,15 @@
 //! Everything that a layer was built with, and what it says to one request.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use bytes::Bytes;
 use http::{Response, header, request::Parts};
 use tracing::{Level, level_filters::LevelFilter};
 
 use crate::{
-    CacheStatus, ExtractSession, Handover, MachineId, MalformedSession, NotReplayable, Observe,
-    Observed, OwnerStatus, Rejection, Render, RenderContext, Replay, RequestOrigin, Session,
-    SessionId, SessionIds, Verdict,
+    CacheStatus, ExtractSession, Handover, Head, MachineId, MalformedSession, NotReplayable,
+    Observe, Observed, OwnerStatus, Rejection, Render, RenderContext, Replay, RequestOrigin,
+    Session, SessionId, SessionIds, Verdict,
     cache::{Found, Hit, Pending},
     claim::Rule,
     clock::Tick,
@@ -39,7 +39,7 @@ pub(crate) use births::Births;
 use refuse::finish;
 
 /// Says whether this request may come near this session.
-pub(crate) type Guard = dyn Fn(&Parts, &Session) -> bool + Send + Sync;
+pub(crate) type Guard = dyn Fn(&Head<'_>, &Session) -> bool + Send + Sync;
 
 /// One per layer, shared by all services that it makes and all requests that they see.
 pub(crate) struct Policy {
@@ -87,7 +87,7 @@ impl Question {
 
 /// Writes a handover's answer; one of the two ways in which a [`Replay`] does.
 pub(crate) type WriteHandover =
-    fn(&dyn Replay, &Parts, &Handover<'_>) -> Result<Response<Bytes>, NotReplayable>;
+    fn(&dyn Replay, &Head<'_>, &Handover<'_>) -> Result<Response<Bytes>, NotReplayable>;
 
 /// What is to be done.
 pub(crate) enum Act {
@@ -100,7 +100,7 @@ pub(crate) enum Act {
 impl Policy {
     /// The session that the request names; `None` if it is for no session.
     #[inline]
-    pub(crate) fn named(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+    pub(crate) fn named(&self, head: &Head<'_>) -> Result<Option<SessionId>, MalformedSession> {
         let Some(id) = self.extract.session(head)? else {
             return Ok(None);
         };
@@ -113,7 +113,7 @@ impl Policy {
     }
 
     /// What the request asks for.
-    pub(crate) fn question(&self, head: &Parts, session: SessionId) -> Question {
+    pub(crate) fn question(&self, head: &Head<'_>, session: SessionId) -> Question {
         Question {
             session,
             origin: self.replay.origin(head),
@@ -159,7 +159,7 @@ impl Policy {
         let (read_at, age, read) = (found.asked_at, found.age, Read::of(&found));
         let node = &self.sessions.node;
         let lease = |session: &_, read_at, cache_status| node.lease(session, read_at, cache_status);
-        let decision = self.decide(head, question, found, lease);
+        let decision = self.decide(&Head::from(&*head), question, found, lease);
         let verdict = decision.verdict();
         let seen = Observed { verdict, ..seen };
         match decision {
@@ -177,16 +177,16 @@ impl Policy {
             Decision::Claim { seen } => Act::Claim(self.sessions.claim(&seen).after(read.waited)),
             Decision::End { seen } => Act::Claim(self.sessions.end(&seen).after(read.waited)),
             Decision::HandOver { session, owner } => {
-                let seen = seen.of(&session);
+                let (seen, head) = (seen.of(&session), Head::from(&*head));
                 let write: WriteHandover = <dyn Replay>::replay;
                 Act::Answer(Ok(
-                    match self.hand_over(head, &session, &owner, origin, write) {
+                    match self.hand_over(&head, &session, &owner, origin, write) {
                         Ok(response) => {
                             self.tell(&seen, span);
                             response
                         }
                         Err(rejection) => {
-                            self.refuse(rejection, &seen, span, RenderContext::of(head))
+                            self.refuse(rejection, &seen, span, RenderContext::of(&head))
                         }
                     },
                 ))
@@ -195,7 +195,7 @@ impl Policy {
                 Act::Answer(self.turn_down(head, question, refusal, &seen, read, span))
             }
             Decision::Reject(refusal) => {
-                let context = RenderContext::of(head);
+                let context = RenderContext::of(&Head::from(&*head));
                 Act::Answer(Ok(self.reject(&refusal, question, &seen, span, context)))
             }
         }
@@ -205,7 +205,7 @@ impl Policy {
     /// read allows this machine.
     pub(crate) fn decide(
         &self,
-        head: &Parts,
+        head: &Head<'_>,
         question: &Question,
         found: Found,
         lease: impl FnOnce(&Session, Tick, CacheStatus) -> Lease,
@@ -233,7 +233,7 @@ impl Policy {
     /// could serve it meanwhile.
     pub(crate) fn local(
         &self,
-        head: &Parts,
+        head: &Head<'_>,
         question: &Question,
         found: Option<&Option<Session>>,
     ) -> Local<'_> {
@@ -254,7 +254,7 @@ impl Policy {
 
     pub(crate) fn hand_over(
         &self,
-        head: &Parts,
+        head: &Head<'_>,
         session: &Session,
         owner: &MachineId,
         origin: &RequestOrigin,
@@ -268,25 +268,21 @@ impl Policy {
             return Ok(replay);
         }
         let context = RenderContext::of(head);
-        let (written, body) = replay.into_parts();
-        let mut response = if body.is_empty() && !written.headers.contains_key(header::LOCATION) {
-            let rejection = Rejection::not_honoured(machine.clone(), written.status);
-            self.render.render(
-                &rejection.for_session(session.id().clone(), Some(owner)),
-                context,
-            )
-        } else {
-            let mut response = Response::new(body);
-            *response.status_mut() = written.status;
-            response
-        };
-        response.headers_mut().extend(written.headers);
-        response.extensions_mut().extend(written.extensions);
-        Ok(finish(response, context))
+        if !replay.body().is_empty() || replay.headers().contains_key(header::LOCATION) {
+            return Ok(finish(replay, context));
+        }
+        let rejection = Rejection::not_honoured(machine.clone(), replay.status());
+        if let Some(unread) = self.render.unread(&rejection, context) {
+            return Ok(finish(beside(replay, unread), context));
+        }
+        let rejection = rejection.for_session(session.id().clone(), Some(owner));
+        let answer = self.render.render(&rejection, context);
+        Ok(finish(beside(replay, &answer), context))
     }
 
     /// Notes a request that is for no session.
-    pub(crate) fn pass_without_session(&self, head: &Parts) {
+    #[inline]
+    pub(crate) fn note_pass_without_session(&self, head: &Head<'_>) {
         self.searches.missed(head, &*self.extract);
         if self.has_listener(Level::TRACE) {
             self.tell(&self.saw(Verdict::Pass), &RequestSpan::default());
@@ -339,4 +335,15 @@ impl Policy {
             observe.observe(seen);
         }
     }
+}
+
+/// A replay together with the answer to a client that no proxy takes it from. The replay's own headers
+/// win.
+fn beside(mut replay: Response<Bytes>, answer: &Response<Bytes>) -> Response<Bytes> {
+    *replay.status_mut() = answer.status();
+    *replay.body_mut() = answer.body().clone();
+    // A map is cloned for less than its fields are inserted for, one by one.
+    let own = mem::replace(replay.headers_mut(), answer.headers().clone());
+    replay.headers_mut().extend(own);
+    replay
 }

@@ -178,12 +178,6 @@ impl Rejection {
         self
     }
 
-    pub(crate) fn for_no_session(mut self) -> Self {
-        self.session = None;
-        self.owner = None;
-        self
-    }
-
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> RejectionCode {

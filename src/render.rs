@@ -13,9 +13,9 @@ pub use default::DefaultRenderer;
 pub use mcp::McpRenderer;
 
 use bytes::Bytes;
-use http::{Method, Response, request::Parts};
+use http::{Method, Response};
 
-use crate::Rejection;
+use crate::{Head, Rejection};
 
 /// Writes the answer to a request that was refused.
 ///
@@ -25,6 +25,16 @@ use crate::Rejection;
 pub trait Render: Send + Sync + 'static {
     /// Writes the answer.
     fn render(&self, rejection: &Rejection, context: RenderContext) -> Response<Bytes>;
+
+    /// The answer that goes along with a replay, where it is the same for all of them: every replay
+    /// carries one, and a client reads it only where no proxy acts on the replay. `rejection` is
+    /// `replay-not-honoured` without a session.
+    ///
+    /// `None`, by default, has [`render`](Self::render) write one for each.
+    #[allow(unused_variables, reason = "the default has no use for it")]
+    fn unread(&self, rejection: &Rejection, context: RenderContext) -> Option<&Response<Bytes>> {
+        None
+    }
 }
 
 impl<F> Render for F
@@ -72,7 +82,7 @@ impl RenderContext {
     /// - Every other client reads the problem document: also one that sends no `Accept`, since a program
     ///   that forgot it is more frequent than a browser that does.
     #[must_use]
-    pub fn of(head: &Parts) -> Self {
+    pub fn of(head: &Head<'_>) -> Self {
         Self {
             format: negotiate::format(head),
             may_repeat: head.method == Method::GET || head.method == Method::HEAD,

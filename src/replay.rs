@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Response, StatusCode, request::Parts};
+use http::{Response, StatusCode};
 
-use crate::{MachineId, RejectionCode, Session};
+use crate::{Head, MachineId, RejectionCode, Session};
 
 mod body;
 mod fly;
@@ -33,18 +33,18 @@ pub trait Replay: Send + Sync + 'static {
     /// prevents that.
     fn replay(
         &self,
-        head: &Parts,
+        head: &Head<'_>,
         handover: &Handover<'_>,
     ) -> Result<Response<Bytes>, NotReplayable>;
 
     /// Reads how the request came here.
-    fn origin(&self, head: &Parts) -> RequestOrigin;
+    fn origin(&self, head: &Head<'_>) -> RequestOrigin;
 
     /// Writes the same answer for an explanation: whatever
     /// [`replay`](Self::replay) would change or count stays as it is.
     fn preview(
         &self,
-        head: &Parts,
+        head: &Head<'_>,
         handover: &Handover<'_>,
     ) -> Result<Response<Bytes>, NotReplayable> {
         self.replay(head, handover)
@@ -52,7 +52,7 @@ pub trait Replay: Send + Sync + 'static {
 
     /// Whether the request came through a proxy that acts on the answer, as far as its head tells;
     /// `None` where it cannot tell, and by default. Only explanations ask: a head can be forged.
-    fn came_through(&self, head: &Parts) -> Option<bool> {
+    fn came_through(&self, head: &Head<'_>) -> Option<bool> {
         let _ = head;
         None
     }
@@ -76,25 +76,25 @@ pub struct Verbatim;
 impl<R: Replay + ?Sized> Replay for Arc<R> {
     fn replay(
         &self,
-        head: &Parts,
+        head: &Head<'_>,
         handover: &Handover<'_>,
     ) -> Result<Response<Bytes>, NotReplayable> {
         R::replay(self, head, handover)
     }
 
-    fn origin(&self, head: &Parts) -> RequestOrigin {
+    fn origin(&self, head: &Head<'_>) -> RequestOrigin {
         R::origin(self, head)
     }
 
     fn preview(
         &self,
-        head: &Parts,
+        head: &Head<'_>,
         handover: &Handover<'_>,
     ) -> Result<Response<Bytes>, NotReplayable> {
         R::preview(self, head, handover)
     }
 
-    fn came_through(&self, head: &Parts) -> Option<bool> {
+    fn came_through(&self, head: &Head<'_>) -> Option<bool> {
         R::came_through(self, head)
     }
 
@@ -261,7 +261,7 @@ pub enum InvalidReplay {
 /// HTTP/1.1 says so with `Upgrade` (RFC 9110, section 7.8), HTTP/2 with an extended CONNECT
 /// (RFC 8441); a plain CONNECT is a tunnel, which is the same to us. To offer only `h2c`, as some
 /// clients do with every request, is none: they are content with an answer in HTTP/1.1.
-pub(crate) fn is_upgrade(head: &Parts) -> bool {
+pub(crate) fn is_upgrade(head: &Head<'_>) -> bool {
     let offers = head.headers.get_all(http::header::UPGRADE);
     let mut protocols = offers
         .iter()

@@ -10,9 +10,9 @@ use http::{Request, Response, request::Parts};
 use tower_service::Service;
 
 use crate::{
-    RenderContext, ResponseBody, ResponseFuture,
+    Head, MalformedSession, RenderContext, ResponseBody, ResponseFuture,
     cache::Pending,
-    future::Passed,
+    future::{Passed, Served},
     observe::RequestSpan,
     policy::{Act, Answer, Policy, Question},
 };
@@ -53,38 +53,31 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (mut head, body) = request.into_parts();
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let head = Head::from(&request);
         let id = match self.policy.named(&head) {
             Ok(Some(id)) => id,
             Ok(None) if self.policy.searches.are_required => {
                 return ResponseFuture::answer(self.policy.missing(RenderContext::of(&head)));
             }
-            Ok(None) if self.policy.births.tells_registrar => {
-                let head = self.policy.tell_registrar(head);
-                return self.pass(head, body);
+            Ok(None) => {
+                let passed = Passed::without_session(&self.policy, &mut request);
+                return ResponseFuture::pass(self.inner.call(request), passed);
             }
-            Ok(None) => return self.pass(head, body),
-            Err(malformed) => {
-                let answer = self.policy.malformed(&mut head, malformed);
-                return self.answer(answer, head, body);
-            }
+            Err(malformed) => return self.malformed(request, malformed),
         };
         let hit = match self.policy.sessions.cache.hit(&id) {
             Some(hit) if self.policy.passes_at_once(&head, &hit) => {
-                return ResponseFuture::serve(
-                    &mut self.inner,
-                    head,
-                    body,
-                    &self.policy,
-                    hit.into(),
-                );
+                let served = Served::new(&self.policy, &mut request, hit.into());
+                return ResponseFuture::pass(self.inner.call(request), Some(served.into()));
             }
             hit => hit,
         };
         let question = self.policy.question(&head, id);
         let span = self.policy.span(&question);
-        let Some(found) = self.policy.known(&question, hit) else {
+        let found = self.policy.known(&question, hit);
+        let (mut head, body) = request.into_parts();
+        let Some(found) = found else {
             let lookup = self.policy.look_up(&question);
             return self.wait(lookup, head, body, question, span);
         };
@@ -92,27 +85,28 @@ where
             Act::Answer(answer) => self.answer(answer, head, body),
             Act::Claim(claim) => self.wait(claim, head, body, question.claimed(), span),
             Act::Pass(grant) => {
-                ResponseFuture::confirm(&mut self.inner, head, body, &self.policy, grant, span)
+                let request = Request::from_parts(head, body);
+                ResponseFuture::confirm(&mut self.inner, request, &self.policy, grant, span)
             }
         }
     }
 }
 
-impl<S> Ownership<S> {
-    /// Passes a request that is for no session.
-    #[inline]
-    fn pass<B>(&mut self, head: Parts, body: B) -> ResponseFuture<S, B>
+impl<S: Clone> Ownership<S> {
+    #[cold]
+    fn malformed<B>(
+        &mut self,
+        request: Request<B>,
+        malformed: MalformedSession,
+    ) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
     {
-        self.policy.pass_without_session(&head);
-        let passed = Passed::without_session(&self.policy, &head, None);
-        let inner = self.inner.call(Request::from_parts(head, body));
-        ResponseFuture::pass(inner, passed)
+        let (mut head, body) = request.into_parts();
+        let answer = self.policy.malformed(&mut head, malformed);
+        self.answer(answer, head, body)
     }
-}
 
-impl<S: Clone> Ownership<S> {
     /// Answers the request, or has it read again.
     fn answer<B>(&mut self, answer: Answer, head: Parts, body: B) -> ResponseFuture<S, B>
     where

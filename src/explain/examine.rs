@@ -1,6 +1,6 @@
 //! Collecting what an explanation holds. Everything here goes by `&self` and by what leaves no trace.
 
-use http::{Response, request::Parts};
+use http::Response;
 use serde_json::{Value, json};
 
 use super::{
@@ -12,8 +12,8 @@ use super::{
     shown::Shown,
 };
 use crate::{
-    CacheStatus, Finding, LookupErrorKind, MalformedSession, Rejection, RenderContext, Replay,
-    RequestOrigin, Session,
+    CacheStatus, Finding, Head, LookupErrorKind, MalformedSession, Rejection, RenderContext,
+    Replay, RequestOrigin, Session,
     cache::{Found, Remembered},
     decision::{Decision, Known, Lookup, decide},
     identity,
@@ -28,7 +28,7 @@ const PREVIEW: WriteHandover = <dyn Replay>::preview;
 /// One request that is explained.
 pub(super) struct Examined<'a> {
     pub(super) policy: &'a Policy,
-    pub(super) head: &'a Parts,
+    pub(super) head: Head<'a>,
     pub(super) whole: bool,
     /// Of what was taken out of it.
     pub(super) taken_out: Vec<String>,
@@ -54,11 +54,11 @@ impl Examined<'_> {
             None => (Finding::NoSession, String::new(), None),
         };
         let refused = rejection.map(|rejection| {
-            let context = RenderContext::of(self.head);
+            let context = RenderContext::of(&self.head);
             let response = self.policy.write(rejection, None, None, context);
             match malformed {
                 None | Some(MalformedSession::Ambiguous) => response,
-                Some(_) => expiring(response, extract.expiry(self.head)),
+                Some(_) => expiring(response, extract.expiry(&self.head)),
             }
         });
         let inputs = json!({
@@ -69,7 +69,7 @@ impl Examined<'_> {
             },
             "refused": refused.map(|response| self.response(None, &response, None)),
         });
-        let origin = self.policy.replay.origin(self.head);
+        let origin = self.policy.replay.origin(&self.head);
         self.explanation(None, finding, &evidence, Vec::new(), &origin, inputs)
     }
 
@@ -93,7 +93,7 @@ impl Examined<'_> {
         let not_carried = match &decision {
             Decision::HandOver { session, owner } => self
                 .policy
-                .hand_over(self.head, session, owner, &question.origin, PREVIEW)
+                .hand_over(&self.head, session, owner, &question.origin, PREVIEW)
                 .err(),
             _ => None,
         };
@@ -102,7 +102,7 @@ impl Examined<'_> {
             state: self.policy.sessions.node.state(),
             platform: platform.found().ok(),
             origin: &question.origin,
-            came_through: self.policy.replay.came_through(self.head),
+            came_through: self.policy.replay.came_through(&self.head),
             session: asked.session.as_ref().ok().and_then(Option::as_ref),
             decision: &decision,
             allowed: directory["guardAllows"] != json!(false),
@@ -137,7 +137,7 @@ impl Examined<'_> {
         let policy = self.policy;
         let platform = identity::detect();
         let reached = policy.sessions.cache.last_reached();
-        inputs["origin"] = origin_read(origin, policy.replay.came_through(self.head));
+        inputs["origin"] = origin_read(origin, policy.replay.came_through(&self.head));
         inputs["machine"] = json!({
             "id": policy.machine,
             "state": policy.sessions.node.state(),
@@ -148,8 +148,8 @@ impl Examined<'_> {
             })),
         });
         inputs["policy"] = json!({
-            "claims": policy.claims.allows(self.head),
-            "takesOver": policy.takes_over.allows(self.head),
+            "claims": policy.claims.allows(&self.head),
+            "takesOver": policy.takes_over.allows(&self.head),
             "maxHops": policy.max_hops,
             "lookupTimeoutMs": milliseconds(policy.sessions.cache.timeout()),
             "leaseTtlMs": policy.sessions.node.ttl().ttl,
@@ -214,12 +214,12 @@ impl Examined<'_> {
                     allowed: true,
                     lease: self.lease(found, session),
                 });
-                let local = policy.local(self.head, question, found.session.as_ref().ok());
+                let local = policy.local(&self.head, question, found.session.as_ref().ok());
                 decide(lookup, &local, &question.origin)
             }
             _ => {
                 let lease = |session: &_, _, _| self.lease(found, session);
-                policy.decide(self.head, question, found.clone(), lease)
+                policy.decide(&self.head, question, found.clone(), lease)
             }
         }
     }
@@ -246,7 +246,7 @@ impl Examined<'_> {
                 "chain": causes(error),
             })),
             "guardAllows": session
-                .map(|session| guard.is_none_or(|guard| guard(self.head, session))),
+                .map(|session| guard.is_none_or(|guard| guard(&self.head, session))),
             "lease": mine.map(|session| lease_read(self.lease(found, session))),
             "verdict": decision.verdict(),
             "code": code,
@@ -263,7 +263,7 @@ impl Examined<'_> {
                 return (Value::Null, Value::Null);
             }
             Decision::HandOver { session: of, owner } => {
-                match policy.hand_over(self.head, of, owner, &question.origin, PREVIEW) {
+                match policy.hand_over(&self.head, of, owner, &question.origin, PREVIEW) {
                     Ok(response) => {
                         // The layer fills an empty body with this.
                         let unread = response.headers().get(http::header::LOCATION).is_none();
@@ -282,10 +282,10 @@ impl Examined<'_> {
             }
         };
         let code = json!(rejection.code());
-        let context = RenderContext::of(self.head);
+        let context = RenderContext::of(&self.head);
         let mut response = policy.write(rejection, session.as_ref(), owner, context);
         if matches!(decision, Decision::Reject(refusal) if refusal.is_dead()) {
-            response = expiring(response, policy.extract.expiry(self.head));
+            response = expiring(response, policy.extract.expiry(&self.head));
         }
         (code, self.response(session, &response, None))
     }

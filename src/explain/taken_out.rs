@@ -5,7 +5,7 @@ use http::request::Parts;
 
 use super::{Explanation, examine::Examined, looked::Looked};
 use crate::{
-    MalformedSession, RejectionCode, SessionId,
+    Head, MalformedSession, RejectionCode, SessionId,
     decision::Decision,
     extract::MAX_CANDIDATES,
     policy::{Policy, Question, ROUNDS, Read, Why},
@@ -49,26 +49,34 @@ pub(super) async fn explain(policy: &Policy, head: &Parts, whole: bool) -> Expla
     };
     match (named, first) {
         (Named::Nothing, Some((head, why))) if policy.searches.are_required => match why {
-            Why::Malformed(malformed) => examined(&head).of_no_session(Some(malformed)),
+            Why::Malformed(malformed) => examined(Head::from(&head)).of_no_session(Some(malformed)),
             Why::Judged { question, .. } => {
                 let looked = Looked::at(policy, &question).await;
-                examined(&head).of_session(&question, looked)
+                examined(Head::from(&head)).of_session(&question, looked)
             }
         },
-        (Named::Session(question, looked), _) => examined(&head).of_session(&question, *looked),
-        (Named::Malformed(malformed), _) => examined(&head).of_no_session(Some(malformed)),
-        (Named::Nothing, _) => examined(&head).of_no_session(None),
+        (Named::Session(question, looked), _) => {
+            examined(Head::from(&head)).of_session(&question, *looked)
+        }
+        (Named::Malformed(malformed), _) => {
+            examined(Head::from(&head)).of_no_session(Some(malformed))
+        }
+        (Named::Nothing, _) => examined(Head::from(&head)).of_no_session(None),
     }
 }
 
 impl Reading<'_> {
+    fn head(&self) -> Head<'_> {
+        Head::from(&self.head)
+    }
+
     async fn read(&mut self) -> Named {
         let mut malformed = MalformedSession::Ambiguous;
         for _ in 0..ROUNDS {
-            malformed = match self.policy.named(&self.head) {
+            malformed = match self.policy.named(&self.head()) {
                 Ok(None) => return Named::Nothing,
                 Ok(Some(id)) => {
-                    let question = self.policy.question(&self.head, id);
+                    let question = self.policy.question(&self.head(), id);
                     let looked = Looked::at(self.policy, &question).await;
                     if !self.takes_out(&question, &looked) {
                         return Named::Session(question, Box::new(looked));
@@ -93,7 +101,7 @@ impl Reading<'_> {
         let node = &self.policy.sessions.node;
         let asked = looked.asked.clone();
         let lease = |session: &_, read_at, status| node.preview_lease(session, read_at, status);
-        match self.policy.decide(&self.head, question, asked, lease) {
+        match self.policy.decide(&self.head(), question, asked, lease) {
             Decision::Reject(refusal) if refusal.is_dead() => {
                 let read = Read::of(&looked.asked);
                 self.take_out(Why::judged(question.clone(), refusal, read))
@@ -115,11 +123,11 @@ impl Reading<'_> {
     /// Takes out all sessions but the one that lives.
     async fn tells_apart(&mut self) -> bool {
         let policy = self.policy;
-        let ids = policy.extract.candidates(&self.head);
+        let ids = policy.extract.candidates(&self.head());
         if !(2..=MAX_CANDIDATES).contains(&ids.len()) {
             return false;
         }
-        let candidates = policy.candidates(&self.head, ids);
+        let candidates = policy.candidates(&self.head(), ids);
         let asked = join_all(candidates.into_iter().map(async |candidate| {
             let asked = match &candidate.question {
                 Some(question) => Some(Looked::at(policy, question).await.asked),

@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
-use http::{
-    HeaderName, Method, Uri, header, request::Parts as Request, response::Parts as Response,
-};
+use http::{HeaderName, Method, Uri, header, response::Parts as Response};
 
 use super::{Agreement, Cookie, ExtractSession, InvalidExtractor, PathSegment};
-use crate::{MalformedSession, SessionId};
+use crate::{Head, MalformedSession, SessionId};
 
 /// Where a response gives out the id of a session that was just created.
 ///
@@ -22,7 +20,7 @@ pub trait ExtractNewSession: Send + Sync + 'static {
 
     /// Whether this request ends the session that it names, if it is answered with 2xx. Never by
     /// default.
-    fn ends_session(&self, head: &Request) -> bool {
+    fn ends_session(&self, head: &Head<'_>) -> bool {
         let _ = head;
         false
     }
@@ -74,7 +72,7 @@ impl ExtractNewSession for ResponseHeader {
         Ok(agreed.0)
     }
 
-    fn ends_session(&self, head: &Request) -> bool {
+    fn ends_session(&self, head: &Head<'_>) -> bool {
         self.ends_on_delete
             && head.method == Method::DELETE
             && head.headers.contains_key(&self.name)
@@ -167,7 +165,7 @@ impl ExtractNewSession for Location {
         self.0.in_path(location.path())
     }
 
-    fn ends_session(&self, head: &Request) -> bool {
+    fn ends_session(&self, head: &Head<'_>) -> bool {
         head.method == Method::DELETE && self.0.is_all_of(head.uri.path())
     }
 
@@ -260,7 +258,7 @@ mod tests {
         let ends = |method: Method, path: String| {
             let mut head = head(&path, &[]);
             head.method = method;
-            location.ends_session(&head)
+            location.ends_session(&(&head).into())
         };
         assert!(ends(Method::DELETE, format!("/session/{A}")));
         assert!(ends(Method::DELETE, format!("/session/{A}/")));
@@ -269,8 +267,8 @@ mod tests {
         assert!(!ends(Method::DELETE, "/session".to_owned()));
         let mut with_header = head("/mcp", &[("mcp-session-id", A.as_bytes())]);
         with_header.method = Method::DELETE;
-        assert!(ResponseHeader::mcp_session_id().ends_session(&with_header));
+        assert!(ResponseHeader::mcp_session_id().ends_session(&(&with_header).into()));
         let named = ResponseHeader::named("mcp-session-id").unwrap();
-        assert!(!named.ends_session(&with_header));
+        assert!(!named.ends_session(&(&with_header).into()));
     }
 }

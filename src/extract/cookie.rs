@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::{HeaderValue, header, request::Parts};
 
 use super::{Agreement, ExtractSession, InvalidExtractor, MAX_CANDIDATES, percent_decoded};
-use crate::{MalformedSession, SessionId};
+use crate::{Head, MalformedSession, SessionId};
 
 mod expiry;
 mod lines;
@@ -114,7 +114,7 @@ impl Cookie {
 }
 
 impl ExtractSession for Cookie {
-    fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+    fn session(&self, head: &Head<'_>) -> Result<Option<SessionId>, MalformedSession> {
         let mut agreed = Agreement::default();
         // Every request comes by here, and loops are faster than a flattened iterator.
         for line in head.headers.get_all(header::COOKIE) {
@@ -134,12 +134,12 @@ impl ExtractSession for Cookie {
         format!("the cookie {}", self.name).into()
     }
 
-    fn candidates(&self, head: &Parts) -> Vec<SessionId> {
+    fn candidates(&self, head: &Head<'_>) -> Vec<SessionId> {
         let mut found = Vec::new();
         if self.refuses_dead {
             return found;
         }
-        for (name, value) in lines::cookies(&head.headers) {
+        for (name, value) in lines::cookies(head.headers) {
             if let (true, Ok(id)) = (self.is_named(name), id_of(value))
                 && !found.contains(&id)
             {
@@ -159,8 +159,8 @@ impl ExtractSession for Cookie {
         !self.refuses_dead && lines::take_out(&mut head.headers, is_out)
     }
 
-    fn expiry(&self, head: &Parts) -> &[HeaderValue] {
-        let named = || lines::cookies(&head.headers).any(|(name, _)| self.is_named(name));
+    fn expiry(&self, head: &Head<'_>) -> &[HeaderValue] {
+        let named = || lines::cookies(head.headers).any(|(name, _)| self.is_named(name));
         if self.expiry.is_empty() || !named() {
             return &[];
         }

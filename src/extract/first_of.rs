@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use http::{HeaderValue, request::Parts};
 
 use super::ExtractSession;
-use crate::{MalformedSession, SessionId};
+use crate::{Head, MalformedSession, SessionId};
 
 /// The session id stands in one of several places, and the first place that has one decides.
 ///
@@ -48,14 +48,14 @@ impl FirstOf {
     }
 
     /// The place that decides about this request.
-    fn place(&self, head: &Parts) -> Option<&Arc<dyn ExtractSession>> {
+    fn place(&self, head: &Head<'_>) -> Option<&Arc<dyn ExtractSession>> {
         let found = |place: &&Arc<dyn ExtractSession>| !matches!(place.session(head), Ok(None));
         self.places.iter().find(found)
     }
 }
 
 impl ExtractSession for FirstOf {
-    fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+    fn session(&self, head: &Head<'_>) -> Result<Option<SessionId>, MalformedSession> {
         self.places
             .iter()
             .find_map(|place| place.session(head).transpose())
@@ -67,17 +67,17 @@ impl ExtractSession for FirstOf {
         places.join(", or else ").into()
     }
 
-    fn candidates(&self, head: &Parts) -> Vec<SessionId> {
+    fn candidates(&self, head: &Head<'_>) -> Vec<SessionId> {
         let place = self.place(head);
         place.map_or_else(Vec::new, |place| place.candidates(head))
     }
 
     fn forget(&self, head: &mut Parts, id: Option<&SessionId>) -> bool {
-        let place = self.place(head);
+        let place = self.place(&Head::from(&*head));
         place.is_some_and(|place| place.forget(head, id))
     }
 
-    fn expiry(&self, head: &Parts) -> &[HeaderValue] {
+    fn expiry(&self, head: &Head<'_>) -> &[HeaderValue] {
         // Asked of every request that is served, so no place is read unless one has an answer.
         if self
             .places
@@ -105,7 +105,7 @@ mod tests {
     fn extractor() -> FirstOf {
         FirstOf::new(PathSegment::after("/session").unwrap())
             .or(Cookie::named("session").unwrap())
-            .or(|head: &Parts| Header::mcp_session_id().session(head))
+            .or(|head: &Head<'_>| Header::mcp_session_id().session(head))
     }
 
     #[test]
@@ -120,7 +120,10 @@ mod tests {
             ("/", vec![header, cookie], Some(id(B))),
             (path.as_str(), vec![cookie], Some(id(A))),
         ] {
-            assert_eq!(extractor().session(&head(target, &headers)), Ok(expected));
+            assert_eq!(
+                extractor().session(&(&head(target, &headers)).into()),
+                Ok(expected)
+            );
         }
     }
 
@@ -132,7 +135,7 @@ mod tests {
             ("/", vec![header, ("cookie", &b"session="[..])]),
         ] {
             assert_eq!(
-                extractor().session(&head(target, &headers)),
+                extractor().session(&(&head(target, &headers)).into()),
                 Err(MalformedSession::NotAnId)
             );
         }
@@ -141,7 +144,7 @@ mod tests {
     #[test]
     fn it_nests_and_is_shared() {
         let nested = FirstOf::new(Arc::new(extractor())).or(extractor());
-        assert_eq!(nested.session(&head("/", &[])), Ok(None));
+        assert_eq!(nested.session(&(&head("/", &[])).into()), Ok(None));
         assert_eq!(format!("{nested:?}"), "FirstOf(2 places)");
     }
 }

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderName, request::Parts};
+use http::HeaderName;
 
 use super::{Agreement, ExtractSession, InvalidExtractor};
-use crate::{MalformedSession, SessionId};
+use crate::{Head, MalformedSession, SessionId};
 
 /// The session id is the value of a header.
 ///
@@ -45,7 +45,7 @@ impl Header {
 }
 
 impl ExtractSession for Header {
-    fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+    fn session(&self, head: &Head<'_>) -> Result<Option<SessionId>, MalformedSession> {
         let mut agreed = Agreement::default();
         for value in head.headers.get_all(&self.name) {
             agreed.note(SessionId::parse_bytes(value.as_bytes().trim_ascii())?)?;
@@ -72,7 +72,7 @@ mod tests {
             .collect();
         Header::named("X-Session-Id")
             .unwrap()
-            .session(&head("/", &lines))
+            .session(&(&head("/", &lines)).into())
     }
 
     #[test]
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn mcp_has_its_own_header() {
         let head = head("/mcp", &[("Mcp-Session-Id", A.as_bytes())]);
-        let found = Header::mcp_session_id().session(&head);
+        let found = Header::mcp_session_id().session(&(&head).into());
         assert_eq!(found, Ok(Some(id(A))));
     }
 

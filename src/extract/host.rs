@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use http::{header, request::Parts};
+use http::header;
 
 use super::{Agreement, ExtractSession, InvalidExtractor, shape::Shape};
-use crate::{MalformedSession, SessionId};
+use crate::{Head, MalformedSession, SessionId};
 
 /// The session id is in the label before a domain: `<id>.preview.example.com`.
 ///
@@ -126,7 +126,7 @@ impl HostLabel {
 }
 
 impl ExtractSession for HostLabel {
-    fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+    fn session(&self, head: &Head<'_>) -> Result<Option<SessionId>, MalformedSession> {
         let target = head.uri.authority().map(|it| it.as_str().as_bytes());
         let mut lines = head.headers.get_all(header::HOST).iter();
         let line = lines.next().map(http::HeaderValue::as_bytes);
@@ -177,7 +177,7 @@ mod tests {
         let lines: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
         HostLabel::under("Preview.example.com")
             .unwrap()
-            .session(&head(target, &lines))
+            .session(&(&head(target, &lines)).into())
     }
 
     fn found(host: &str) -> Result<Option<SessionId>, MalformedSession> {
@@ -239,7 +239,8 @@ mod tests {
             .shapes(["{port}-{id}", "{id}"])
             .unwrap()
             .except(["www", "API"]);
-        let found = |host: &str| extractor.session(&head("/", &[("host", host.as_bytes())]));
+        let found =
+            |host: &str| extractor.session(&(&head("/", &[("host", host.as_bytes())])).into());
         for host in [
             format!("3000-{A}.preview.example.com"),
             format!("{A}.preview.example.com:8080"),
@@ -251,7 +252,7 @@ mod tests {
         }
         let only = HostLabel::under("example.com").unwrap();
         let only = only.shapes(["{id}--{port}"]).unwrap();
-        let other = only.session(&head("/", &[("host", b"abc.example.com")]));
+        let other = only.session(&(&head("/", &[("host", b"abc.example.com")])).into());
         assert_eq!(other, Err(MalformedSession::NotAnId));
     }
 

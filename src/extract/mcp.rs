@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use http::{HeaderName, request::Parts};
+use http::HeaderName;
 
 use super::{Agreement, ExtractSession, InvalidExtractor};
-use crate::{MalformedSession, SessionId};
+use crate::{Head, MalformedSession, SessionId};
 
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
@@ -43,7 +43,7 @@ impl McpParam {
 }
 
 impl ExtractSession for McpParam {
-    fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+    fn session(&self, head: &Head<'_>) -> Result<Option<SessionId>, MalformedSession> {
         in_header(head, &self.header)
     }
 
@@ -61,7 +61,7 @@ impl ExtractSession for McpParam {
 pub struct McpTask;
 
 impl ExtractSession for McpTask {
-    fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+    fn session(&self, head: &Head<'_>) -> Result<Option<SessionId>, MalformedSession> {
         let mut methods = head.headers.get_all(METHOD).iter();
         if methods.any(|method| method.as_bytes().trim_ascii().starts_with(b"tasks/")) {
             in_header(head, &NAME)
@@ -75,7 +75,7 @@ impl ExtractSession for McpTask {
     }
 }
 
-fn in_header(head: &Parts, name: &HeaderName) -> Result<Option<SessionId>, MalformedSession> {
+fn in_header(head: &Head<'_>, name: &HeaderName) -> Result<Option<SessionId>, MalformedSession> {
     let mut agreed = Agreement::default();
     for value in head.headers.get_all(name) {
         agreed.note(SessionId::parse_bytes(&decoded(
@@ -106,7 +106,7 @@ mod tests {
 
     fn param(value: &str) -> Result<Option<SessionId>, MalformedSession> {
         let extractor = McpParam::named("Browser-Id").unwrap();
-        extractor.session(&head("/mcp", &[("mcp-param-browser-id", value.as_bytes())]))
+        extractor.session(&(&head("/mcp", &[("mcp-param-browser-id", value.as_bytes())])).into())
     }
 
     #[test]
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(param("bsk_8fK2"), Ok(Some(id("bsk_8fK2"))));
         assert_eq!(param("=?base64?Wm/Dqw==?="), Ok(Some(id("Zo\u{eb}"))));
         let extractor = McpParam::named("Browser-Id").unwrap();
-        assert_eq!(extractor.session(&head("/mcp", &[])), Ok(None));
+        assert_eq!(extractor.session(&(&head("/mcp", &[])).into()), Ok(None));
     }
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn only_the_name_of_a_task_is_a_session() {
-        let found = |headers: &[(&str, &[u8])]| McpTask.session(&head("/mcp", headers));
+        let found = |headers: &[(&str, &[u8])]| McpTask.session(&(&head("/mcp", headers)).into());
         let name = ("mcp-name", &b"task-7"[..]);
         for (method, expected) in [
             ("tasks/get", Some(id("task-7"))),

@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 
-use http::request::Parts;
-
 use super::{Agreement, ExtractSession, InvalidExtractor, percent_decoded};
-use crate::{MalformedSession, SessionId};
+use crate::{Head, MalformedSession, SessionId};
 
 /// The session id is the path segment after a prefix: `/session/{id}` and everything below it.
 ///
@@ -13,7 +11,8 @@ use crate::{MalformedSession, SessionId};
 /// use tower_ownership::PathSegment;
 ///
 /// let extractor = PathSegment::after("/session")?;
-/// # let head = http::Request::get("/session/807efe44-d63e-4a24-88f5-dbe96112830a/files").body(())?.into_parts().0;
+/// # let request = http::Request::get("/session/807efe44-d63e-4a24-88f5-dbe96112830a/files").body(())?;
+/// # let head = tower_ownership::Head::from(&request);
 /// # assert!(tower_ownership::ExtractSession::session(&extractor, &head)?.is_some());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -173,7 +172,7 @@ impl PathSegment {
 }
 
 impl ExtractSession for PathSegment {
-    fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+    fn session(&self, head: &Head<'_>) -> Result<Option<SessionId>, MalformedSession> {
         self.in_path(head.uri.path())
     }
 

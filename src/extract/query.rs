@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 
-use http::request::Parts;
-
 use super::{Agreement, ExtractSession, InvalidExtractor, percent_decoded};
-use crate::{MalformedSession, SessionId};
+use crate::{Head, MalformedSession, SessionId};
 
 /// The session id is the value of a query parameter: `?session=<id>`.
 ///
@@ -37,7 +35,7 @@ impl Query {
 }
 
 impl ExtractSession for Query {
-    fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+    fn session(&self, head: &Head<'_>) -> Result<Option<SessionId>, MalformedSession> {
         let mut agreed = Agreement::default();
         let query = head.uri.query().unwrap_or_default();
         for pair in query.as_bytes().split(|&byte| byte == b'&') {
@@ -77,7 +75,7 @@ mod tests {
     fn named(name: &str, query: &str) -> Result<Option<SessionId>, MalformedSession> {
         Query::named(name)
             .unwrap()
-            .session(&head(&format!("/x?{query}"), &[]))
+            .session(&(&head(&format!("/x?{query}"), &[])).into())
     }
 
     fn found(query: &str) -> Result<Option<SessionId>, MalformedSession> {
@@ -118,9 +116,12 @@ mod tests {
             assert_eq!(found(query), Ok(None), "{query}");
         }
         let query = Query::named("session").unwrap();
-        assert_eq!(query.session(&head("/session=x", &[])), Ok(None));
-        assert_eq!(query.session(&head("*", &[])), Ok(None));
-        assert_eq!(query.session(&head("example.com:443", &[])), Ok(None));
+        assert_eq!(query.session(&(&head("/session=x", &[])).into()), Ok(None));
+        assert_eq!(query.session(&(&head("*", &[])).into()), Ok(None));
+        assert_eq!(
+            query.session(&(&head("example.com:443", &[])).into()),
+            Ok(None)
+        );
     }
 
     #[test]

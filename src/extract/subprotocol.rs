@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use http::{header, request::Parts};
+use http::header;
 
 use super::{Agreement, ExtractSession, InvalidExtractor};
-use crate::{MalformedSession, SessionId};
+use crate::{Head, MalformedSession, SessionId};
 
 /// The session id is what follows a prefix in one of the subprotocols that a WebSocket offers:
 /// `Sec-WebSocket-Protocol: chat, session.<id>`.
@@ -43,7 +43,7 @@ impl Subprotocol {
 }
 
 impl ExtractSession for Subprotocol {
-    fn session(&self, head: &Parts) -> Result<Option<SessionId>, MalformedSession> {
+    fn session(&self, head: &Head<'_>) -> Result<Option<SessionId>, MalformedSession> {
         let mut agreed = Agreement::default();
         for line in head.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
             for protocol in line.as_bytes().split(|&byte| byte == b',') {
@@ -71,7 +71,7 @@ mod tests {
             .map(|line| ("sec-websocket-protocol", line.as_bytes()))
             .collect();
         let extractor = Subprotocol::prefixed("session.").unwrap();
-        extractor.session(&head("/", &lines))
+        extractor.session(&(&head("/", &lines)).into())
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Extensions, HeaderValue, Response, header, request::Parts};
+use http::{Extensions, HeaderValue, Request, Response, header};
 use tracing::Span;
 
 #[cfg(feature = "axum")]
 use crate::axum::OwnedRejection;
 use crate::{
-    Owned, RenderContext, SessionAbsent, SessionId,
+    Head, Owned, RenderContext, SessionAbsent, SessionId,
     observe::RequestSpan,
     ownership::Grant,
     policy::{Policy, Refused},
@@ -41,6 +41,43 @@ pub(crate) struct Served {
     pub(super) after: Option<Box<After>>,
 }
 
+impl Served {
+    /// Puts what a handler learns of its session into the request, and keeps what the answer to it
+    /// takes.
+    #[inline]
+    pub(crate) fn new<B>(policy: &Arc<Policy>, request: &mut Request<B>, grant: Grant) -> Self {
+        let head = Head::from(&*request);
+        let served = Self {
+            policy: Arc::clone(policy),
+            session: grant.session.id().clone(),
+            expiry: match policy.extract.expiry(&head) {
+                [] => None,
+                lines => Some(lines.into()),
+            },
+            context: RenderContext::of(&head),
+            span: RequestSpan::default(),
+            after: After::of(policy, &head, &grant),
+        };
+        policy.tell_registrar(request);
+        if policy.tells_owned {
+            let owned = grant.owned(&policy.sessions);
+            request.extensions_mut().insert(owned);
+        }
+        served
+    }
+
+    pub(super) fn in_span(self, span: RequestSpan) -> Self {
+        Self { span, ..self }
+    }
+}
+
+impl From<Served> for Passed {
+    #[inline]
+    fn from(served: Served) -> Self {
+        Self::Served(served)
+    }
+}
+
 /// What the response may bring about.
 pub(crate) struct After {
     /// There if streams end with the ownership.
@@ -51,7 +88,7 @@ pub(crate) struct After {
 
 /// Whether a stream that answers the request stands open until one side ends it. What answers a POST
 /// ends by itself, but for gRPC, and a call that is under way should not be cut off by a drain.
-fn stands(head: &Parts) -> bool {
+fn stands(head: &Head<'_>) -> bool {
     let is_grpc = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/grpc");
     head.method.is_safe() || head.headers.get(header::CONTENT_TYPE).is_some_and(is_grpc)
 }
@@ -59,7 +96,7 @@ fn stands(head: &Parts) -> bool {
 impl After {
     /// `None`: nothing.
     #[inline]
-    pub(super) fn of(policy: &Policy, head: &Parts, grant: &Grant) -> Option<Box<Self>> {
+    pub(super) fn of(policy: &Policy, head: &Head<'_>, grant: &Grant) -> Option<Box<Self>> {
         if !policy.ends_streams && !policy.births.are_looked_for() {
             return None;
         }
@@ -87,20 +124,29 @@ pub(super) fn asks_for_answer(asked: &Extensions) -> bool {
 impl Passed {
     /// A request that names no session. `None` where no response can ask for the layer's answer: then
     /// the reference count, which all cores share, is left alone.
-    pub(crate) fn without_session(
+    #[inline]
+    pub(crate) fn without_session<B>(
         policy: &Arc<Policy>,
-        head: &Parts,
-        taken_out: Option<Refused>,
+        request: &mut Request<B>,
     ) -> Option<Self> {
-        if !cfg!(feature = "axum") && !policy.births.are_looked_for() {
-            return None;
+        let head = Head::from(&*request);
+        policy.note_pass_without_session(&head);
+        let passed = if cfg!(feature = "axum") || policy.births.are_looked_for() {
+            let context = RenderContext::of(&head);
+            Some(Self::WithoutSession(Arc::clone(policy), context, None))
+        } else {
+            None
+        };
+        policy.tell_registrar(request);
+        passed
+    }
+
+    /// The same, of which this was taken out before.
+    pub(super) fn without(mut self, refused: Refused) -> Self {
+        if let Self::WithoutSession(.., taken_out) = &mut self {
+            *taken_out = Some(Box::new(refused));
         }
-        let (policy, context) = (Arc::clone(policy), RenderContext::of(head));
-        Some(Self::WithoutSession(
-            policy,
-            context,
-            taken_out.map(Box::new),
-        ))
+        self
     }
 
     /// Whether the response may bring anything about.

@@ -49,18 +49,18 @@ impl<S: Service<Request<B>>, B> Settling<S, B> {
             policy,
             ..
         } = self;
+        let mut request = Request::from_parts(head, body);
         match settled {
             Settled::WithoutSession(taken_out) => {
-                let passed = Passed::without_session(&policy, &head, taken_out);
-                let head = if policy.births.tells_registrar {
-                    policy.tell_registrar(head)
-                } else {
-                    head
+                let passed = Passed::without_session(&policy, &mut request);
+                let passed = match taken_out {
+                    Some(refused) => passed.map(|passed| passed.without(refused)),
+                    None => passed,
                 };
-                let inner = service.call(Request::from_parts(head, body));
-                State::Pass { inner, passed }
+                let inner = service.call(request);
+                State::pass(inner, passed)
             }
-            Settled::Pass(grant, span) => confirm(&mut service, head, body, &policy, grant, span),
+            Settled::Pass(grant, span) => confirm(&mut service, request, &policy, grant, span),
             Settled::Answer(response) => State::Answer {
                 response: Some(response),
             },

@@ -2,12 +2,12 @@
 
 use std::{fmt, time::Duration};
 
-use http::{request::Parts, response};
+use http::response;
 
 use super::OwnershipLayer;
 use crate::{
-    CachePolicy, ExtractSession, MachineIdentity, Node, Observe, OnLostOwner, OnUnassigned, Render,
-    Replay, Session, SessionDirectory,
+    CachePolicy, ExtractSession, Head, MachineIdentity, Node, Observe, OnLostOwner, OnUnassigned,
+    Render, Replay, Session, SessionDirectory,
     claim::Rule,
     directory::{DynDirectory, NewSession, lookup::DynLookup},
     extract::ExtractNewSession,
@@ -202,7 +202,7 @@ impl OwnershipLayerBuilder {
     /// [attributes](Session::attributes) are there to compare the request with.
     pub fn guard(
         mut self,
-        allows: impl Fn(&Parts, &Session) -> bool + Send + Sync + 'static,
+        allows: impl Fn(&Head<'_>, &Session) -> bool + Send + Sync + 'static,
     ) -> Self {
         #[cfg(feature = "probe")]
         let allows = crate::probe::or_probe(allows);
@@ -246,7 +246,7 @@ impl OwnershipLayerBuilder {
     /// The same, by the request: only some routes may create what others only use.
     pub fn on_unassigned_by(
         mut self,
-        what: impl Fn(&Parts) -> OnUnassigned + Send + Sync + 'static,
+        what: impl Fn(&Head<'_>) -> OnUnassigned + Send + Sync + 'static,
     ) -> Self {
         self.claims = Rule::by(move |head| what(head) == OnUnassigned::Claim);
         self
@@ -263,7 +263,7 @@ impl OwnershipLayerBuilder {
     /// The same, by the request.
     pub fn on_lost_owner_by(
         mut self,
-        what: impl Fn(&Parts) -> OnLostOwner + Send + Sync + 'static,
+        what: impl Fn(&Head<'_>) -> OnLostOwner + Send + Sync + 'static,
     ) -> Self {
         self.takes_over = Rule::by(move |head| what(head) == OnLostOwner::TakeOver);
         self

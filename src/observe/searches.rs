@@ -2,11 +2,10 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use tracing::warn;
 
-use crate::{ExtractSession, SessionId};
+use crate::{ExtractSession, Head, SessionId};
 
 /// Whether a layer finds sessions. One that never does guards nothing, and nothing else shows that:
 /// every machine serves every request, as it would without the layer.
@@ -39,14 +38,14 @@ impl Searches {
 
     /// A request names none.
     #[inline]
-    pub(crate) fn missed(&self, head: &Parts, extract: &dyn ExtractSession) {
+    pub(crate) fn missed(&self, head: &Head<'_>, extract: &dyn ExtractSession) {
         if self.without.load(Ordering::Relaxed) != SETTLED {
             self.count(head, extract);
         }
     }
 
     #[cold]
-    fn count(&self, head: &Parts, extract: &dyn ExtractSession) {
+    fn count(&self, head: &Head<'_>, extract: &dyn ExtractSession) {
         let before = self.without.load(Ordering::Relaxed);
         if before == SETTLED {
             return;

@@ -3,11 +3,11 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::{Response, request::Parts, response};
+use http::{Request, Response, response};
 
 use super::Policy;
 use crate::{
-    LookupErrorKind, MalformedSession, Observed, Rejection, RejectionCode, RenderContext,
+    Head, LookupErrorKind, MalformedSession, Observed, Rejection, RejectionCode, RenderContext,
     SessionId, Verdict,
     directory::NewSession,
     extract::ExtractNewSession,
@@ -37,7 +37,7 @@ impl Births {
     }
 
     /// Whether the request ends its session, if it is answered with 2xx.
-    pub(crate) fn ends(&self, head: &Parts) -> bool {
+    pub(crate) fn ends(&self, head: &Head<'_>) -> bool {
         self.places.iter().any(|place| place.ends_session(head))
     }
 
@@ -58,14 +58,14 @@ impl Births {
 }
 
 impl Policy {
-    /// Puts the registrar where a handler finds it. By value, since a reference would have every
-    /// request's head moved once more.
-    #[cold]
-    pub(crate) fn tell_registrar(&self, mut head: Parts) -> Parts {
-        if let Some(registrar) = &self.births.registrar {
-            head.extensions.insert(registrar.clone());
+    /// Puts the registrar where a handler finds it.
+    #[inline]
+    pub(crate) fn tell_registrar<B>(&self, request: &mut Request<B>) {
+        if self.births.tells_registrar
+            && let Some(registrar) = &self.births.registrar
+        {
+            request.extensions_mut().insert(registrar.clone());
         }
-        head
     }
 
     /// What has to be registered before the response may leave; `None`: nothing. `of`: the session

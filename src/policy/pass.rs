@@ -1,16 +1,15 @@
 //! Requests that pass at once.
 
-use http::request::Parts;
 use tracing::Level;
 
 use super::Policy;
-use crate::{CacheStatus, RequestOrigin, Verdict, cache::Hit, decision, ownership::Grant};
+use crate::{CacheStatus, Head, RequestOrigin, Verdict, cache::Hit, decision, ownership::Grant};
 
 impl Policy {
     /// Whether the request passes by what the cache and the node say, and its verdict has no listener:
     /// what most requests come to. All others go the long way, which gathers all reasons.
     #[inline]
-    pub(crate) fn passes_at_once(&self, head: &Parts, hit: &Hit) -> bool {
+    pub(crate) fn passes_at_once(&self, head: &Head<'_>, hit: &Hit) -> bool {
         let (node, session) = (&self.sessions.node, &hit.session);
         let lease = node.lease(session, hit.asked_at, CacheStatus::Hit);
         let passes = decision::serves(session, hit.age, &self.machine, node.state(), lease)

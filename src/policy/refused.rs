@@ -8,8 +8,8 @@ use tracing::debug;
 
 use super::{Policy, Question, refuse::expiring};
 use crate::{
-    CacheStatus, MalformedSession, Observed, RejectionCode, RenderContext, SessionId, Verdict,
-    cache::Found, decision::Refusal, extract::MAX_CANDIDATES, observe::RequestSpan,
+    CacheStatus, Head, MalformedSession, Observed, RejectionCode, RenderContext, SessionId,
+    Verdict, cache::Found, decision::Refusal, extract::MAX_CANDIDATES, observe::RequestSpan,
 };
 
 /// The answer to a request that is not served, unless it is to be read again.
@@ -120,7 +120,7 @@ impl Policy {
             let why = Why::judged(question.clone(), refusal, read);
             return Err(self.settle_without(Refused { why, expiry }));
         }
-        let context = RenderContext::of(head);
+        let context = RenderContext::of(&Head::from(&*head));
         let response = self.reject(&refusal, question, seen, span, context);
         Ok(expiring(response, &expiry))
     }
@@ -129,18 +129,18 @@ impl Policy {
     #[cold]
     pub(crate) fn malformed(&self, head: &mut Parts, malformed: MalformedSession) -> Answer {
         if malformed == MalformedSession::Ambiguous {
-            let twins = self.extract.candidates(head);
+            let twins = self.extract.candidates(&Head::from(&*head));
             if (2..=MAX_CANDIDATES).contains(&twins.len()) {
                 return Err(Box::new(Unsettled::Twins(twins)));
             }
-            return Ok(self.refuse_malformed(malformed, RenderContext::of(head)));
+            return Ok(self.refuse_malformed(malformed, RenderContext::of(&Head::from(&*head))));
         }
         let (is_out, expiry) = self.take_out(head);
         if is_out {
             let why = Why::Malformed(malformed);
             return Err(self.settle_without(Refused { why, expiry }));
         }
-        let response = self.refuse_malformed(malformed, RenderContext::of(head));
+        let response = self.refuse_malformed(malformed, RenderContext::of(&Head::from(&*head)));
         Ok(expiring(response, &expiry))
     }
 
@@ -148,8 +148,8 @@ impl Policy {
     /// the client forget it.
     pub(crate) fn take_out(&self, head: &mut Parts) -> (bool, Vec<HeaderValue>) {
         // As it is written there: a directory may write the id in another way.
-        let id = self.extract.session(head).ok().flatten();
-        let expiry = self.extract.expiry(head).to_vec();
+        let id = self.extract.session(&Head::from(&*head)).ok().flatten();
+        let expiry = self.extract.expiry(&Head::from(&*head)).to_vec();
         (self.forget(head, id.as_ref()), expiry)
     }
 

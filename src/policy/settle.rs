@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 
 use super::{Act, Policy, Question, Refused, Unsettled};
 use crate::{
-    RenderContext, SessionId,
+    Head, RenderContext, SessionId,
     cache::{Found, Pending},
     observe::RequestSpan,
     ownership::Grant,
@@ -52,18 +52,19 @@ impl Policy {
                 Unsettled::Twins(ids) => match self.tell_apart(head, ids, &mut waited).await {
                     Ok(none_lives) => none_lives,
                     Err(refused) => {
-                        let response = self.refuse_late(&refused, RenderContext::of(head));
+                        let response =
+                            self.refuse_late(&refused, RenderContext::of(&Head::from(&*head)));
                         return Settled::Answer(response);
                     }
                 },
             };
             first = first.or(taken_out);
-            let (act, span) = match self.named(head) {
+            let (act, span) = match self.named(&Head::from(&*head)) {
                 Ok(Some(id)) => {
-                    let question = self.question(head, id);
+                    let question = self.question(&Head::from(&*head), id);
                     self.answer(head, question, waited.take()).await
                 }
-                Ok(None) => return self.without_session(head, first),
+                Ok(None) => return self.without_session(&Head::from(&*head), first),
                 Err(malformed) => {
                     let answer = self.malformed(head, malformed);
                     (Act::Answer(answer), RequestSpan::default())
@@ -78,11 +79,11 @@ impl Policy {
         }
         // An extractor that takes out what it still reads. The application could read it as well.
         let refused = first.unwrap_or_else(Refused::ambiguous);
-        Settled::Answer(self.refuse_late(&refused, RenderContext::of(head)))
+        Settled::Answer(self.refuse_late(&refused, RenderContext::of(&Head::from(&*head))))
     }
 
     /// The request names no session, now that some were taken out.
-    fn without_session(&self, head: &Parts, taken_out: Option<Refused>) -> Settled {
+    fn without_session(&self, head: &Head<'_>, taken_out: Option<Refused>) -> Settled {
         match taken_out {
             Some(refused) if self.searches.are_required => {
                 Settled::Answer(self.refuse_late(&refused, RenderContext::of(head)))
@@ -90,10 +91,7 @@ impl Policy {
             None if self.searches.are_required => {
                 Settled::Answer(self.missing(RenderContext::of(head)))
             }
-            taken_out => {
-                self.pass_without_session(head);
-                Settled::WithoutSession(taken_out)
-            }
+            taken_out => Settled::WithoutSession(taken_out),
         }
     }
 
@@ -105,7 +103,7 @@ impl Policy {
         ids: Vec<SessionId>,
         waited: &mut Option<Duration>,
     ) -> Result<Option<Refused>, Box<Refused>> {
-        let candidates = self.candidates(head, ids);
+        let candidates = self.candidates(&Head::from(&*head), ids);
         let found = join_all(candidates.into_iter().map(async |candidate| {
             let found = match &candidate.question {
                 Some(question) => Some(self.find(question, &RequestSpan::default()).await),

@@ -6,7 +6,7 @@ use super::{
     Policy, Question,
     refused::{Read, Refused, Why},
 };
-use crate::{MalformedSession, RejectionCode, SessionId, cache::Found, decision::Refusal};
+use crate::{Head, MalformedSession, RejectionCode, SessionId, cache::Found, decision::Refusal};
 
 /// One of several sessions that a request names.
 pub(crate) struct Candidate {
@@ -31,7 +31,7 @@ enum Standing {
 }
 
 impl Policy {
-    pub(crate) fn candidates(&self, head: &Parts, ids: Vec<SessionId>) -> Vec<Candidate> {
+    pub(crate) fn candidates(&self, head: &Head<'_>, ids: Vec<SessionId>) -> Vec<Candidate> {
         let origin = self.replay.origin(head);
         let candidate = |id: SessionId| Candidate {
             question: self.ids.admit(id.clone()).map(|session| Question {
@@ -72,7 +72,7 @@ impl Policy {
         if let Some(why) = failed {
             return Err(Box::new(Refused::without_expiry(why)));
         }
-        let expiry = self.extract.expiry(head).to_vec();
+        let expiry = self.extract.expiry(&Head::from(&*head)).to_vec();
         let mut taken_out = Vec::new();
         for (id, why) in dead {
             if !self.forget(head, Some(&id)) {

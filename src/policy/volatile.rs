@@ -1,12 +1,10 @@
 //! Whether a request may end a session whose process is gone.
 
-use http::request::Parts;
-
 use super::{Policy, Question};
-use crate::{claim::is_probe, decision::Volatile};
+use crate::{Head, claim::is_probe, decision::Volatile};
 
 impl Policy {
-    pub(super) fn volatile(&self, head: &Parts, question: &Question) -> Volatile {
+    pub(super) fn volatile(&self, head: &Head<'_>, question: &Question) -> Volatile {
         if !self.sessions.node.is_volatile() {
             Volatile::No
         } else if question.claimed {

@@ -14,7 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::ProbeSecret;
-use crate::{Ownership, OwnershipLayer, Session, claim::PROBE, policy::Policy};
+use crate::{Head, Ownership, OwnershipLayer, Session, claim::PROBE, policy::Policy};
 
 /// The answer to a probe that came to the session's owner at once.
 pub(super) const ARRIVED: &str = "arrived";
@@ -63,8 +63,8 @@ struct Verified(HeaderValue);
 
 /// Lets verified probes pass a guard.
 pub(crate) fn or_probe(
-    allows: impl Fn(&Parts, &Session) -> bool,
-) -> impl Fn(&Parts, &Session) -> bool {
+    allows: impl Fn(&Head<'_>, &Session) -> bool,
+) -> impl Fn(&Head<'_>, &Session) -> bool {
     move |head, session| head.extensions.get::<Verified>().is_some() || allows(head, session)
 }
 
@@ -82,9 +82,9 @@ pub struct Probed<S> {
 }
 
 impl<S> Probed<S> {
-    fn verify(&self, head: &Parts) -> Option<Verified> {
+    fn verify(&self, head: &Head<'_>) -> Option<Verified> {
         let session = self.policy.extract.session(head).ok()??;
-        let nonce = self.secret.asked(&head.headers, &session)?;
+        let nonce = self.secret.asked(head.headers, &session)?;
         let what = match self.policy.replay.origin(head).hops() {
             0 => ARRIVED,
             _ => REPLAYED,
@@ -104,15 +104,14 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for Probed<S> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> S::Future {
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
         if !request.headers().contains_key(PROBE) {
             return self.inner.call(request);
         }
-        let (mut head, body) = request.into_parts();
-        if let Some(verified) = self.verify(&head) {
-            head.extensions.insert(verified);
+        if let Some(verified) = self.verify(&Head::from(&request)) {
+            request.extensions_mut().insert(verified);
         }
-        self.inner.call(Request::from_parts(head, body))
+        self.inner.call(request)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     internals::{Internals, whole_seconds},
     page, problem,
 };
-use crate::{MachineId, Rejection, RejectionCode};
+use crate::{MachineId, Rejection};
 
 /// Where each [`RejectionCode`](crate::RejectionCode) is explained, in the manual; the code follows as the fragment.
 const PROBLEM_BASE: &str =
@@ -130,40 +130,6 @@ impl DefaultRenderer {
         }
     }
 
-    /// The answer that goes along with a replay, for a client behind no proxy that acts on it. Every
-    /// replay carries one, and in a healthy fleet no client reads any: so it is written once, without
-    /// the session and the time.
-    fn unread(&self, rejection: &Rejection, context: RenderContext) -> Option<Response<Bytes>> {
-        if rejection.code() != RejectionCode::ReplayNotHonoured
-            || self.expose_internals
-            || context.head_only
-        {
-            return None;
-        }
-        let unread = match (context.format, context.may_repeat) {
-            (ResponseFormat::Problem, _) => &self.unread[0],
-            (ResponseFormat::Html, true) => &self.unread[1],
-            (ResponseFormat::Html, false) => &self.unread[2],
-            (ResponseFormat::Grpc, _) => &self.unread[3],
-        };
-        let unread = unread.get_or_init(|| {
-            let general = rejection.clone().for_no_session();
-            (rejection.status(), self.render_at(&general, context, None))
-        });
-        // A layer has one replay, and that one status; a renderer may serve several layers.
-        (unread.0 == rejection.status()).then(|| {
-            let mut response = Response::new(unread.1.body().clone());
-            *response.status_mut() = unread.1.status();
-            // A clone of the map would be full, and grow when the replay adds its own headers.
-            let headers = response.headers_mut();
-            headers.reserve(unread.1.headers().len() + 3);
-            for (name, value) in unread.1.headers() {
-                headers.append(name, value.clone());
-            }
-            response
-        })
-    }
-
     fn render_at(
         &self,
         rejection: &Rejection,
@@ -214,8 +180,24 @@ impl Default for DefaultRenderer {
 
 impl Render for DefaultRenderer {
     fn render(&self, rejection: &Rejection, context: RenderContext) -> Response<Bytes> {
-        self.unread(rejection, context)
-            .unwrap_or_else(|| self.render_at(rejection, context, Some(SystemTime::now())))
+        self.render_at(rejection, context, Some(SystemTime::now()))
+    }
+
+    /// Written once, without the session and the time, unless internals are shown.
+    fn unread(&self, rejection: &Rejection, context: RenderContext) -> Option<&Response<Bytes>> {
+        if self.expose_internals || context.head_only {
+            return None;
+        }
+        let unread = match (context.format, context.may_repeat) {
+            (ResponseFormat::Problem, _) => &self.unread[0],
+            (ResponseFormat::Html, true) => &self.unread[1],
+            (ResponseFormat::Html, false) => &self.unread[2],
+            (ResponseFormat::Grpc, _) => &self.unread[3],
+        };
+        let (status, response) =
+            unread.get_or_init(|| (rejection.status(), self.render_at(rejection, context, None)));
+        // A layer has one replay, and that one status; a renderer may serve several layers.
+        (*status == rejection.status()).then_some(response)
     }
 }
 

@@ -82,6 +82,10 @@ fn has_to_start_anew(code: RejectionCode) -> bool {
 }
 
 impl Render for McpRenderer {
+    fn unread(&self, rejection: &Rejection, context: RenderContext) -> Option<&Response<Bytes>> {
+        self.inner.unread(rejection, context)
+    }
+
     fn render(&self, rejection: &Rejection, context: RenderContext) -> Response<Bytes> {
         let mut response = self.inner.render(rejection, context);
         let code = rejection.code();
@@ -128,7 +132,7 @@ mod tests {
     fn rendered(code: RejectionCode) -> Response<Bytes> {
         let rejection = Rejection::new(code, "m1".parse().unwrap(), "Why.");
         let (head, ()) = http::Request::post("/mcp").body(()).unwrap().into_parts();
-        McpRenderer::new().render(&rejection, RenderContext::of(&head))
+        McpRenderer::new().render(&rejection, RenderContext::of(&(&head).into()))
     }
 
     #[test]
@@ -166,7 +170,7 @@ mod tests {
         let rejection = Rejection::new(RejectionCode::SessionOver, "m1".parse().unwrap(), "Why.");
         let request = http::Request::get("/mcp").header("accept", "text/html");
         let (head, ()) = request.body(()).unwrap().into_parts();
-        let response = McpRenderer::new().render(&rejection, RenderContext::of(&head));
+        let response = McpRenderer::new().render(&rejection, RenderContext::of(&(&head).into()));
         assert_eq!(response.status(), 410);
         assert!(
             response.body().starts_with(b"<!doctype html>"),

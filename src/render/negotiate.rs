@@ -1,14 +1,16 @@
 //! The form that a client reads best, from `Content-Type` and `Accept` (RFC 9110, section 12.5.1).
 
-use http::{HeaderMap, Method, header, request::Parts};
+use http::{HeaderMap, Method, header};
+
+use crate::Head;
 
 use super::ResponseFormat;
 
-pub(super) fn format(head: &Parts) -> ResponseFormat {
+pub(super) fn format(head: &Head<'_>) -> ResponseFormat {
     // gRPC is always a POST, which spares every other method one look at the headers.
-    if head.method == Method::POST && is_grpc(&head.headers) {
+    if head.method == Method::POST && is_grpc(head.headers) {
         ResponseFormat::Grpc
-    } else if prefers_page(&head.headers) {
+    } else if prefers_page(head.headers) {
         ResponseFormat::Html
     } else {
         ResponseFormat::Problem

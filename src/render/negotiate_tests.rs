@@ -1,4 +1,4 @@
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderName, HeaderValue, Request, request::Parts};
 use proptest::prelude::*;
 
 use super::*;
@@ -122,7 +122,7 @@ fn accept_decides_between_a_page_and_a_problem() {
     for (accept, form) in table {
         let headers: Vec<_> = accept.iter().map(|value| ("accept", *value)).collect();
         for method in ["GET", "HEAD", "POST"] {
-            let found = RenderContext::of(&head(method, &headers)).format;
+            let found = RenderContext::of(&(&head(method, &headers)).into()).format;
             assert_eq!(found, *form, "{method} {accept:?}");
         }
     }
@@ -152,12 +152,13 @@ fn the_content_type_decides_on_grpc() {
         ("POST", "", ResponseFormat::Problem),
         ("GET", "application/grpc", ResponseFormat::Problem),
     ] {
-        let found = RenderContext::of(&head(method, &[("content-type", content_type)])).format;
+        let found =
+            RenderContext::of(&(&head(method, &[("content-type", content_type)])).into()).format;
         assert_eq!(found, form, "{method} {content_type}");
     }
     let both = [("content-type", "application/grpc"), ("accept", CHROME)];
     assert_eq!(
-        RenderContext::of(&head("POST", &both)).format,
+        RenderContext::of(&(&head("POST", &both)).into()).format,
         ResponseFormat::Grpc
     );
 }
@@ -172,7 +173,7 @@ fn only_harmless_requests_are_repeated() {
         ("DELETE", false, false),
         ("OPTIONS", false, false),
     ] {
-        let context = RenderContext::of(&head(method, &[]));
+        let context = RenderContext::of(&(&head(method, &[])).into());
         assert_eq!(context.may_repeat, may_repeat, "{method}");
         assert_eq!(context.head_only, head_only, "{method}");
     }
@@ -185,7 +186,7 @@ fn form_of(accept: &[Vec<u8>]) -> ResponseFormat {
             parts.headers.append(header::ACCEPT, value);
         }
     }
-    RenderContext::of(&parts).format
+    RenderContext::of(&(&parts).into()).format
 }
 
 proptest! {
@@ -203,7 +204,7 @@ proptest! {
                 parts.headers.append(name, value);
             }
         }
-        let context = RenderContext::of(&parts);
+        let context = RenderContext::of(&(&parts).into());
         prop_assert_eq!(context.may_repeat, !post);
     }
 

@@ -1,16 +1,15 @@
 //! Fly.io: the proxy in front replays the request to the machine that the answer names.
 
 use std::{
-    fmt::Write,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::{Handover, InvalidReplay, NotReplayable, Replay, body::check_length, is_upgrade};
-use crate::{RequestOrigin, SessionId};
+use crate::{Head, RequestOrigin, SessionId};
 
 const FLY_REPLAY: HeaderName = HeaderName::from_static("fly-replay");
 
@@ -38,7 +37,8 @@ pub struct FlyReplay {
     unknown_length: bool,
     upgrades: bool,
     cache: Option<ReplayCache>,
-    /// Written with the first header after something was set.
+    /// Those of a request that was not replayed before, which most are; written with the first header
+    /// after something was set.
     settings: OnceLock<String>,
 }
 
@@ -150,31 +150,23 @@ impl FlyReplay {
 
     fn header(&self, handover: &Handover<'_>) -> Result<HeaderValue, NotReplayable> {
         let owner = handover.owner.as_str();
-        let settings = self.settings.get_or_init(|| self.write_settings());
-        let hops = handover.origin.hops().saturating_add(1);
-        let digits = if self.cache.is_some() {
-            0
-        } else {
-            hops.ilog10() as usize + 1
+        let written;
+        let settings = match handover.origin.hops() {
+            0 => self.settings.get_or_init(|| self.write_settings(1)),
+            hops => {
+                written = self.write_settings(hops.saturating_add(1));
+                &written
+            }
         };
-        // To the byte: with room to spare, the value would need a second allocation.
-        let length = "instance=".len() + owner.len() + settings.len() + digits;
-        let mut fields = String::with_capacity(length);
-        fields.push_str("instance=");
-        fields.push_str(owner);
-        fields.push_str(settings);
-        if digits > 0 {
-            // Writing into a string does not fail.
-            let _ = write!(fields, "{hops}");
-        }
+        let fields = ["instance=", owner, settings].concat();
         // Every part is of a type, or was checked in `validate`, that a header can hold.
         HeaderValue::try_from(fields).map_err(|_| NotReplayable::NoAddress)
     }
 }
 
 impl FlyReplay {
-    /// What follows the owner in every header, up to the hops.
-    fn write_settings(&self) -> String {
+    /// What follows the owner in the header of a request with so many hops behind it then.
+    fn write_settings(&self, hops: u8) -> String {
         let app = self
             .app
             .as_ref()
@@ -190,7 +182,7 @@ impl FlyReplay {
             Fallback::None => "",
         };
         format!(
-            "{app};timeout={timeout}{fallback};state={}",
+            "{app};timeout={timeout}{fallback};state={}{hops}",
             headers::STATE_PREFIX
         )
     }
@@ -206,7 +198,7 @@ impl FlyReplay {
     /// `forget` asks the proxy to forget what it remembers of a session, or would.
     fn answer(
         &self,
-        head: &Parts,
+        head: &Head<'_>,
         handover: &Handover<'_>,
         forget: fn(&ReplayCache, &SessionId, &mut HeaderMap),
     ) -> Result<Response<Bytes>, NotReplayable> {
@@ -223,7 +215,7 @@ impl FlyReplay {
             if *handover.origin == RequestOrigin::ReplayCache {
                 forget(cache, session, response.headers_mut());
             } else {
-                cache.remember(&head.uri, session, response.headers_mut());
+                cache.remember(head.uri, session, response.headers_mut());
             }
         }
         Ok(response)
@@ -233,7 +225,7 @@ impl FlyReplay {
 impl Replay for FlyReplay {
     fn replay(
         &self,
-        head: &Parts,
+        head: &Head<'_>,
         handover: &Handover<'_>,
     ) -> Result<Response<Bytes>, NotReplayable> {
         self.answer(head, handover, ReplayCache::forget)
@@ -241,18 +233,18 @@ impl Replay for FlyReplay {
 
     fn preview(
         &self,
-        head: &Parts,
+        head: &Head<'_>,
         handover: &Handover<'_>,
     ) -> Result<Response<Bytes>, NotReplayable> {
         self.answer(head, handover, ReplayCache::would_forget)
     }
 
-    fn came_through(&self, head: &Parts) -> Option<bool> {
-        headers::came_through(&head.headers)
+    fn came_through(&self, head: &Head<'_>) -> Option<bool> {
+        headers::came_through(head.headers)
     }
 
-    fn origin(&self, head: &Parts) -> RequestOrigin {
-        headers::origin(&head.headers, self.cache.is_some())
+    fn origin(&self, head: &Head<'_>) -> RequestOrigin {
+        headers::origin(head.headers, self.cache.is_some())
     }
 
     fn validate(&self) -> Result<(), InvalidReplay> {

@@ -1,10 +1,10 @@
 //! nginx: an answer that a stock nginx takes to the owner, with method, body and upgrade kept.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::{Handover, NotReplayable, Replay, Verbatim};
-use crate::{Address, FailureReason, ReplayFailure, RequestOrigin};
+use crate::{Address, FailureReason, Head, ReplayFailure, RequestOrigin};
 
 const ACCEL_REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect");
 const OWNER: HeaderName = HeaderName::from_static("x-owner");
@@ -53,7 +53,7 @@ impl NginxReplay {
 impl Replay for NginxReplay {
     fn replay(
         &self,
-        _head: &Parts,
+        _head: &Head<'_>,
         handover: &Handover<'_>,
     ) -> Result<Response<Bytes>, NotReplayable> {
         let address = handover.session.address().ok_or(NotReplayable::NoAddress)?;
@@ -75,7 +75,7 @@ impl Replay for NginxReplay {
         Ok(response)
     }
 
-    fn origin(&self, head: &Parts) -> RequestOrigin {
+    fn origin(&self, head: &Head<'_>) -> RequestOrigin {
         let headers = &head.headers;
         if let Some(report) = headers.get(&FAILED) {
             let reason = report
@@ -93,7 +93,7 @@ impl Replay for NginxReplay {
     }
 
     /// The configuration sends `X-Owner-Hops: 0` with what comes from a client.
-    fn came_through(&self, head: &Parts) -> Option<bool> {
+    fn came_through(&self, head: &Head<'_>) -> Option<bool> {
         let headers = &head.headers;
         (!headers.is_empty()).then(|| headers.contains_key(&HOPS) || headers.contains_key(&FAILED))
     }
@@ -115,6 +115,8 @@ fn hops(headers: &HeaderMap) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use http::request::Parts;
+
     use super::*;
     use crate::{MachineId, Session};
 
@@ -127,7 +129,7 @@ mod tests {
     }
 
     fn origin(headers: &[(&str, &str)]) -> RequestOrigin {
-        NginxReplay::new().origin(&head(headers))
+        NginxReplay::new().origin(&(&head(headers)).into())
     }
 
     fn answer(address: &str, origin: &RequestOrigin) -> Result<Response<Bytes>, NotReplayable> {
@@ -137,7 +139,7 @@ mod tests {
         let session = Session::owned_by(session, owner.clone())
             .with_address(Address::parse(address).unwrap());
         let handover = Handover::new(&session, &owner, &machine, origin);
-        NginxReplay::new().replay(&head(&[]), &handover)
+        NginxReplay::new().replay(&(&head(&[])).into(), &handover)
     }
 
     #[test]
@@ -196,7 +198,8 @@ mod tests {
 
     #[test]
     fn a_request_past_nginx_is_told_from_one_through_it() {
-        let came = |headers: &[(&str, &str)]| NginxReplay::new().came_through(&head(headers));
+        let came =
+            |headers: &[(&str, &str)]| NginxReplay::new().came_through(&(&head(headers)).into());
         assert_eq!(came(&[]), None);
         assert_eq!(came(&[("host", "a")]), Some(false));
         assert_eq!(came(&[("host", "a"), ("x-owner-hops", "0")]), Some(true));

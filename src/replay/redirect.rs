@@ -1,10 +1,10 @@
 //! Platforms without a replaying proxy: the client is sent to the owner.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts, uri::Authority};
+use http::{HeaderValue, Method, Response, StatusCode, header, uri::Authority};
 
 use super::{Handover, InvalidReplay, NotReplayable, Replay, is_upgrade};
-use crate::{Address, RequestOrigin};
+use crate::{Address, Head, RequestOrigin};
 
 mod allow_list;
 mod template;
@@ -75,7 +75,7 @@ impl Redirect {
         self
     }
 
-    fn location(&self, head: &Parts, handover: &Handover<'_>) -> Result<String, NotReplayable> {
+    fn location(&self, head: &Head<'_>, handover: &Handover<'_>) -> Result<String, NotReplayable> {
         // Displayed and not as it stands: what does not begin with a slash (HTTP/2 with an older
         // `http`, or `http://host?query`) would go on with the host.
         let path = head
@@ -116,7 +116,7 @@ impl Redirect {
 impl Replay for Redirect {
     fn replay(
         &self,
-        head: &Parts,
+        head: &Head<'_>,
         handover: &Handover<'_>,
     ) -> Result<Response<Bytes>, NotReplayable> {
         if is_upgrade(head) {
@@ -133,7 +133,7 @@ impl Replay for Redirect {
         Ok(response)
     }
 
-    fn origin(&self, _head: &Parts) -> RequestOrigin {
+    fn origin(&self, _head: &Head<'_>) -> RequestOrigin {
         RequestOrigin::Direct
     }
 
@@ -199,7 +199,7 @@ pub enum InvalidRedirect {
 }
 
 /// The Fetch standard's definition of a preflight.
-fn is_preflight(head: &Parts) -> bool {
+fn is_preflight(head: &Head<'_>) -> bool {
     head.method == Method::OPTIONS
         && head.headers.contains_key(header::ORIGIN)
         && head
@@ -217,7 +217,7 @@ fn is_below(path: &str, base_path: &str) -> bool {
 ///
 /// The scheme is not compared: behind a proxy that ends TLS, the one that the client used is not
 /// known here.
-fn is_where_it_came_from(base: &Address, head: &Parts) -> bool {
+fn is_where_it_came_from(base: &Address, head: &Head<'_>) -> bool {
     let host_header = || {
         head.headers
             .get(header::HOST)?

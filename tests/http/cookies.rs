@@ -386,7 +386,7 @@ fn the_log_says_what_was_taken_out_and_the_verdict_is_one() {
 /// What a closure finds is refused: the layer does not know where it stands.
 #[tokio::test]
 async fn a_closure_refuses_its_dead_session() {
-    let closure = |head: &http::request::Parts| sid().session(head);
+    let closure = |head: &tower_ownership::Head<'_>| sid().session(head);
     let answer = ask(layer(closure), &[&format!("sid={OVER}")]).await;
     answer.is_refused(410, "session-over");
     let answer = ask(layer(closure), &[&format!("sid={OVER}; sid={SESSION}")]).await;
@@ -400,12 +400,12 @@ async fn a_request_does_not_pass_with_a_session_that_is_still_there() {
     impl ExtractSession for Lies {
         fn session(
             &self,
-            head: &http::request::Parts,
+            head: &tower_ownership::Head<'_>,
         ) -> Result<Option<SessionId>, tower_ownership::session::MalformedSession> {
             self.0.session(head)
         }
 
-        fn candidates(&self, head: &http::request::Parts) -> Vec<SessionId> {
+        fn candidates(&self, head: &tower_ownership::Head<'_>) -> Vec<SessionId> {
             self.0.candidates(head)
         }
 

@@ -96,7 +96,7 @@ mod tests {
 
     fn lines(cookie: &Cookie, sent: &str) -> Vec<String> {
         let head = head("/", &[("cookie", sent.as_bytes())]);
-        let lines = cookie.expiry(&head).iter();
+        let lines = cookie.expiry(&(&head).into()).iter();
         lines
             .map(|line| line.to_str().unwrap().to_owned())
             .collect()

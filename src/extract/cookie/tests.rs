@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use crate::Head;
+
 use super::super::tests::{A, B, head, id};
 use super::*;
 
@@ -9,7 +11,7 @@ fn found(lines: &[&[u8]]) -> Result<Option<SessionId>, MalformedSession> {
     let lines: Vec<_> = lines.iter().map(|line| ("cookie", *line)).collect();
     Cookie::named("session")
         .unwrap()
-        .session(&head("/", &lines))
+        .session(&(&head("/", &lines)).into())
 }
 
 #[test]
@@ -152,10 +154,10 @@ fn another_session_stays_when_one_is_taken_out() {
 #[test]
 fn candidates_are_different_and_few() {
     let twins = format!("session={A}; session=; session=\"{A}\"; session={B}");
-    let twins = sid().candidates(&heads(&[twins.as_bytes()]));
+    let twins = sid().candidates(&(&heads(&[twins.as_bytes()])).into());
     assert_eq!(twins, [id(A), id(B)]);
     let many: Vec<_> = (0..1_000).map(|n| format!("session={n}")).collect();
-    let many = sid().candidates(&heads(&[many.join(";").as_bytes()]));
+    let many = sid().candidates(&(&heads(&[many.join(";").as_bytes()])).into());
     assert_eq!(many.len(), MAX_CANDIDATES + 1);
 }
 
@@ -166,12 +168,12 @@ fn a_cookie_that_refuses_takes_nothing_out() {
     let mut head = heads(&[line.as_bytes()]);
     assert!(!refuses.forget(&mut head, Some(&id(A))));
     assert!(!refuses.forget(&mut head, None));
-    assert!(refuses.candidates(&head).is_empty());
+    assert!(refuses.candidates(&(&head).into()).is_empty());
     assert_eq!(head.headers["cookie"], line);
 }
 
 /// Whether an application reads this session in these lines, in the way of another parser.
-fn is_readable(head: &Parts, session: &SessionId) -> bool {
+fn is_readable(head: &Head<'_>, session: &SessionId) -> bool {
     let lines = head.headers.get_all("cookie").into_iter();
     lines
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
@@ -237,19 +239,19 @@ proptest! {
             .collect();
         let mut head = heads(&lines);
         let cookie = sid();
-        let others = |head: &Parts| {
-            let cookies = lines::cookies(&head.headers).filter(|(name, _)| !cookie.is_named(name));
+        let others = |head: &Head<'_>| {
+            let cookies = lines::cookies(head.headers).filter(|(name, _)| !cookie.is_named(name));
             cookies.map(|(name, value)| (name.to_vec(), value.to_vec())).collect::<Vec<_>>()
         };
-        let before = others(&head);
+        let before = others(&(&head).into());
         // As the layer does where no session lives.
         let mut gone = Vec::new();
         let mut rounds = 0;
-        while let Some(found) = cookie.session(&head).transpose() {
+        while let Some(found) = cookie.session(&(&head).into()).transpose() {
             let out = match found {
                 Ok(id) => vec![Some(id)],
                 Err(MalformedSession::Ambiguous) => {
-                    cookie.candidates(&head).into_iter().map(Some).collect()
+                    cookie.candidates(&(&head).into()).into_iter().map(Some).collect()
                 }
                 Err(_) => vec![None],
             };
@@ -259,13 +261,13 @@ proptest! {
                 gone.extend(id);
             }
             for id in &gone {
-                prop_assert!(!is_readable(&head, id), "{id} in {head:?}");
-                prop_assert_ne!(cookie.session(&head), Ok(Some(id.clone())));
+                prop_assert!(!is_readable(&(&head).into(), id), "{id} in {head:?}");
+                prop_assert_ne!(cookie.session(&(&head).into()), Ok(Some(id.clone())));
             }
             rounds += 1;
             prop_assert!(rounds < 30);
         }
-        prop_assert_eq!(others(&head), before);
+        prop_assert_eq!(others(&(&head).into()), before);
         let named = lines::cookies(&head.headers).any(|(name, _)| cookie.is_named(name));
         prop_assert!(!named, "{:?}", head);
     }

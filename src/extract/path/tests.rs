@@ -9,7 +9,7 @@ type Found = Result<Option<SessionId>, MalformedSession>;
 fn after(prefix: &str, target: &str) -> Found {
     PathSegment::after(prefix)
         .unwrap()
-        .session(&head(target, &[]))
+        .session(&(&head(target, &[])).into())
 }
 
 fn found(path: &str) -> Found {
@@ -245,7 +245,7 @@ proptest! {
             let mut head = head("/", &[]);
             head.uri = uri;
             for prefix in ["/", "/session"] {
-                let _ = PathSegment::after(prefix).unwrap().session(&head);
+                let _ = PathSegment::after(prefix).unwrap().session(&(&head).into());
             }
         }
     }
