@@ -1,4 +1,4 @@
-//! Says at the end of a run what it left out, for want of PgBouncer, Prometheus, nginx or Chromium.
+//! Says at the end of a run what it left out, for want of PgBouncer, Prometheus, nginx, Envoy or Chromium.
 //!
 //! Cargo runs the test files in the order of their names, hence this one's. `tests/run` installs
 //! everything and leaves nothing out.

@@ -24,6 +24,9 @@ use template::Template;
 /// A redirect carries no count of hops. Two machines that take each other for the owner, which one
 /// directory for all of them rules out, send a client to and fro until it gives up by itself.
 ///
+/// Envoy can follow it inside (`examples/envoy`). With nginx use [`NginxReplay`](crate::NginxReplay): to follow
+/// redirects by its `error_page` sends clients to inner addresses as soon as an owner is down.
+///
 /// The request's path and query are appended as this layer sees them, so the layer belongs outside
 /// of anything that strips a prefix from the path.
 #[derive(Clone, Debug)]

@@ -22,6 +22,7 @@ mod application;
 mod births;
 mod container;
 mod crowd;
+mod envoy;
 mod explain;
 mod fleet;
 mod frameworks;

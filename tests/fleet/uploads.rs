@@ -13,7 +13,7 @@ use crate::fleet::{Fleet, OWNER, WRONG, edge, layer};
 use crate::support::client::{Answer, raw, request, send};
 
 /// Bytes that differ from place to place, so that a lost or doubled part shows.
-fn noise(length: usize) -> Bytes {
+pub fn noise(length: usize) -> Bytes {
     (0..length)
         .map(|at| u8::try_from((at * 31 + at / 251) % 256).unwrap())
         .collect::<Vec<_>>()
@@ -21,7 +21,7 @@ fn noise(length: usize) -> Bytes {
 }
 
 /// A body whose length the request does not tell.
-fn unknown_length(bytes: &Bytes) -> Body {
+pub fn unknown_length(bytes: &Bytes) -> Body {
     let parts: Vec<_> = bytes.chunks(50_000).map(Bytes::copy_from_slice).collect();
     Body::wrap_stream(stream::iter(parts.into_iter().map(Ok::<_, std::io::Error>)))
 }

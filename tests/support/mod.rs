@@ -1,4 +1,4 @@
-//! What the tests stand on: a real PostgreSQL, PgBouncer, Prometheus, nginx and Chromium, and a
+//! What the tests stand on: a real PostgreSQL, PgBouncer, Prometheus, nginx, Envoy and Chromium, and a
 //! network that can be cut.
 //!
 //! Every server here belongs to one test process. It listens on loopback only, keeps its files in
@@ -21,10 +21,12 @@ pub mod container;
 pub mod counted;
 #[cfg(feature = "postgres")]
 pub mod database;
+pub mod envoy;
 pub mod fixture;
 #[cfg(feature = "postgres")]
 pub mod incident;
 pub mod left_out;
+pub mod listening;
 pub mod log;
 pub mod machine;
 pub mod mcp;

@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use super::account::Account;
-use super::supervisor::{Supervisor, has_ended};
-use super::{find_program, free_port, server_dir};
+use super::supervisor::Supervisor;
+use super::{find_program, listening};
 
 /// What the example calls its machines and its allow-list; a test has others.
 const MACHINES: &str = "    server 10.0.0.11:8080;\n    server 10.0.0.12:8080;\n";
@@ -50,38 +49,18 @@ impl Nginx {
     /// Starts one with what `server` writes for a port, in the context `http`.
     pub fn start_with(server: &dyn Fn(u16) -> String) -> Option<Self> {
         let program = Self::find()?;
-        let account = Account::unprivileged();
-        // Another process may take the port between our look at it and the server's.
-        for _ in 0..5 {
-            let port = free_port();
-            let dir = server_dir(account);
+        let (addr, supervisor) = listening::start(Account::unprivileged(), "TERM", |port, dir| {
             fs::write(dir.join("ownership.conf"), server(port)).expect("ownership.conf");
-            fs::write(dir.join("nginx.conf"), around(&dir)).expect("nginx.conf");
-            let command = [
-                program.display().to_string(),
-                "-p".to_owned(),
-                dir.display().to_string(),
-                "-c".to_owned(),
-                dir.join("nginx.conf").display().to_string(),
-                // Before the configuration is read.
-                "-e".to_owned(),
-                "stderr".to_owned(),
-            ];
-            let mut supervisor = Supervisor::new(&dir, account, "TERM", &command);
-            let pid = supervisor.start(&[]);
-            let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            let deadline = Instant::now() + Duration::from_secs(30);
-            while !has_ended(pid) && Instant::now() < deadline {
-                if TcpStream::connect(addr).is_ok() {
-                    return Some(Self { addr, supervisor });
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            supervisor.stop("KILL");
-            let log = supervisor.log();
-            assert!(log.contains("in use"), "nginx did not start:\n{log}");
-        }
-        panic!("five free ports in a row were taken by others");
+            let settings = dir.join("nginx.conf");
+            fs::write(&settings, around(dir)).expect("nginx.conf");
+            let (program, dir, settings) = (program.display(), dir.display(), settings.display());
+            // `-e`: where errors go before the configuration is read.
+            format!("{program} -p {dir} -c {settings} -e stderr")
+                .split(' ')
+                .map(str::to_owned)
+                .collect()
+        });
+        Some(Self { addr, supervisor })
     }
 
     fn find() -> Option<PathBuf> {

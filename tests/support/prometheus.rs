@@ -2,18 +2,17 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use super::account::Account;
-use super::supervisor::{Supervisor, has_ended};
-use super::{find_program, free_port, server_dir};
+use super::supervisor::Supervisor;
+use super::{find_program, listening};
 
 /// A running Prometheus. It ends with the drop or with the process.
 #[derive(Debug)]
 pub struct Prometheus {
-    port: u16,
+    addr: SocketAddr,
     supervisor: Supervisor,
 }
 
@@ -34,37 +33,22 @@ impl Prometheus {
     pub fn start(targets: &[SocketAddr], rules: &str) -> Option<Self> {
         let program = Self::find()?;
         let account = Account::unprivileged();
-        let dir = server_dir(account);
-        let (settings, data) = (dir.join("prometheus.yml"), dir.join("data"));
-        fs::write(dir.join("rules.yml"), rules).expect("rules.yml");
-        fs::write(&settings, self::settings(targets)).expect("prometheus.yml");
-        let command = [
-            program.display().to_string(),
-            format!("--config.file={}", settings.display()),
-            format!("--storage.tsdb.path={}", data.display()),
-        ];
-        let mut supervisor = Supervisor::new(&dir, account, "KILL", &command);
-        // Another process may take the port between our look at it and the server's.
-        for _ in 0..5 {
-            let port = free_port();
-            let address = format!("--web.listen-address=127.0.0.1:{port}");
-            let pid = supervisor.start(&[&address]);
-            let deadline = Instant::now() + Duration::from_secs(30);
-            while !has_ended(pid) && Instant::now() < deadline {
-                if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-                    return Some(Self { port, supervisor });
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            supervisor.stop("KILL");
-            let log = supervisor.log();
-            assert!(log.contains("in use"), "Prometheus did not start:\n{log}");
-        }
-        panic!("five free ports in a row were taken by others");
+        let (addr, supervisor) = listening::start(account, "KILL", |port, dir| {
+            let file = dir.join("prometheus.yml");
+            fs::write(dir.join("rules.yml"), rules).expect("rules.yml");
+            fs::write(&file, settings(targets)).expect("prometheus.yml");
+            vec![
+                program.display().to_string(),
+                format!("--config.file={}", file.display()),
+                format!("--storage.tsdb.path={}", dir.join("data").display()),
+                format!("--web.listen-address=127.0.0.1:{port}"),
+            ]
+        });
+        Some(Self { addr, supervisor })
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("http://{}{path}", self.addr)
     }
 
     /// What it has printed so far.
