@@ -9,10 +9,19 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout};
+use tokio::net::TcpListener;
+use tokio::process::{Child, ChildStdout, Command};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::server::health_reporter;
+use tower_ownership::{FlyReplay, Header, MachineId, MemoryDirectory, OwnershipLayer, Session};
+use uuid::Uuid;
 
 use crate::command::{ownership, run};
 use crate::scene::{LANDED, OWNER};
+use crate::support::installed::installed;
+use crate::support::left_out;
 use crate::support::server::serve;
 
 /// A machine that gives everything to the owner, and the owner.
@@ -120,12 +129,81 @@ async fn a_proxy_that_knows_no_replays_can_be_had_too() {
     assert_eq!(edge.end(Signal::SIGTERM).await, Some(0));
 }
 
+/// A gRPC server behind the layer, which says of itself that it does serve, or does not.
+async fn grpc(machine: &str, sessions: MemoryDirectory, status: ServingStatus) -> SocketAddr {
+    let layer = OwnershipLayer::builder(sessions)
+        .session(Header::named("x-session-id").unwrap())
+        .machine(machine.parse::<MachineId>().unwrap())
+        .replay(FlyReplay::new().replay_unknown_length(true))
+        .build()
+        .unwrap();
+    let (health, service) = health_reporter();
+    health.set_service_status("app", status).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let server = Server::builder().layer(layer).add_service(service);
+    tokio::spawn(async move {
+        let _held = health;
+        let incoming = TcpListenerStream::new(listener);
+        server.serve_with_incoming(incoming).await
+    });
+    addr
+}
+
+#[tokio::test]
+async fn calls_of_grpcio_pass_the_edge_to_machines_that_speak_http_2() {
+    let Some(python) = installed("grpc/requirements.txt", "grpc") else {
+        let why = "it is not installed; tests/run installs it";
+        return left_out("gRPC for Python through the edge", why);
+    };
+    let session = Uuid::new_v4();
+    let sessions = MemoryDirectory::new();
+    let owner = OWNER.parse().unwrap();
+    sessions.insert(Session::owned_by(session.into(), owner));
+    let serves = grpc(OWNER, sessions.clone(), ServingStatus::Serving).await;
+    let gives = grpc(LANDED, sessions, ServingStatus::NotServing).await;
+    let mut edge = Running::start(&[
+        "edge",
+        "--json",
+        "--listen=127.0.0.1:0",
+        "--land-on",
+        LANDED,
+        "--machine",
+        &format!("{LANDED}=h2c://{gives}"),
+        "--machine",
+        &format!("{OWNER}=h2c://{serves}"),
+    ]);
+    let url = edge.document().await["url"].as_str().unwrap().to_owned();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/grpc/health.py");
+    let ask = async |session: Uuid| {
+        let output = Command::new(python.join("bin/python"))
+            .args([
+                script,
+                url.trim_start_matches("http://"),
+                &session.to_string(),
+            ])
+            .stderr(Stdio::inherit())
+            .output()
+            .await
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(ask(session).await, "SERVING\nSERVING\n");
+    let unknown = ask(Uuid::new_v4()).await;
+    for line in unknown.lines() {
+        assert!(line.starts_with("NOT_FOUND: session-unknown"), "{line}");
+    }
+    assert_eq!(unknown.lines().count(), 2);
+    assert_eq!(edge.end(Signal::SIGINT).await, Some(0));
+}
+
 #[tokio::test]
 async fn what_the_edge_cannot_do_is_told_with_the_right_status() {
     for (status, arguments) in [
         (2, &["edge"][..]),
         (2, &["edge", "--machine", "m1"]),
         (2, &["edge", "--machine", "m1=nowhere"]),
+        (2, &["edge", "--machine", "m1=https://127.0.0.1:1"]),
         (
             2,
             &["edge", "--machine", "m1=127.0.0.1:1", "--land-on", "m2"],

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::installed::installed;
 use super::listening;
 use super::nginx::replace;
 use super::supervisor::Supervisor;
@@ -20,7 +21,7 @@ impl Envoy {
     /// redirects to 127.0.0.1; `None` if `tests/run` has not installed it, and then the test says so with
     /// [`left_out`](super::left_out()).
     pub fn start(machine: SocketAddr) -> Option<Self> {
-        let program = Self::find()?;
+        let program = installed("envoy/requirements.txt", "envoy")?.join("bin/envoy");
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let shipped = fs::read_to_string(root.join("examples/envoy/envoy.yaml"));
         let shipped = shipped.expect("the example");
@@ -47,14 +48,5 @@ impl Envoy {
     /// What it has printed so far: errors and warnings.
     pub fn log(&self) -> String {
         self.supervisor.log()
-    }
-
-    /// The program, if it is there in the version that is listed.
-    fn find() -> Option<PathBuf> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let (list, folder) = (root.join("tests/support/envoy"), root.join("target/envoy"));
-        let listed = fs::read(list.join("requirements.txt")).expect("the list of versions");
-        let installed = fs::read(folder.join("installed")).ok()?;
-        (installed == listed).then(|| folder.join("envoy/_bin/envoy"))
     }
 }

@@ -1,6 +1,5 @@
 //! The official clients of MCP, as processes that are led by lines of JSON.
 
-use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::find_program;
+use super::installed::installed;
 
 /// Longer than any request of a client may take.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -25,22 +25,17 @@ pub enum Sdk {
 impl Sdk {
     /// The command that runs it, if `tests/run` has installed it in the version that is listed.
     fn command(self) -> Option<Command> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let (here, installed) = (root.join("tests/support/mcp"), root.join("target/mcp"));
         let (folder, list, script) = match self {
-            Self::Python => ("python", "requirements.txt", "client.py"),
-            Self::TypeScript => ("typescript", "package-lock.json", "client.mjs"),
+            Self::Python => ("mcp/python", "mcp/requirements.txt", "client.py"),
+            Self::TypeScript => ("mcp/typescript", "mcp/package-lock.json", "client.mjs"),
         };
-        let folder = installed.join(folder);
-        let list = fs::read(here.join(list)).expect("the list of versions");
-        if fs::read(folder.join("installed")).ok()? != list {
-            return None;
-        }
+        let folder = installed(list, folder)?;
         let program = match self {
             Self::Python => folder.join("bin/python"),
             Self::TypeScript => find_program("node", &[])?,
         };
         let mut command = Command::new(program);
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/mcp");
         command.arg(here.join(script)).current_dir(folder);
         Some(command)
     }

@@ -25,6 +25,7 @@ pub mod envoy;
 pub mod fixture;
 #[cfg(feature = "postgres")]
 pub mod incident;
+pub mod installed;
 pub mod left_out;
 pub mod listening;
 pub mod log;

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 
 use clap::Args;
 use serde_json::{Value, json};
-use tower_ownership::testing::{EdgeRecord, FlyEdge, Hop, HopKind};
+use tower_ownership::testing::{EdgeMachine, EdgeRecord, FlyEdge, Hop, HopKind};
 
 use crate::{
     end::asked_to_end,
@@ -24,9 +24,10 @@ use crate::{
 #[derive(Debug, Args)]
 pub struct Edge {
     /// A machine and where it listens, such as e2863555a91708=127.0.0.1:8081; may be given
-    /// several times
+    /// several times. With h2c:// before the address it is spoken to in cleartext HTTP/2, as
+    /// h2_backend = true in fly.toml has it: gRPC needs that
     #[arg(long, value_name = "ID=ADDRESS", required = true, value_parser = machine)]
-    machine: Vec<(String, SocketAddr)>,
+    machine: Vec<Machine>,
 
     /// Where clients connect to
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4000")]
@@ -49,10 +50,17 @@ pub struct Edge {
     ignore_replays: bool,
 }
 
+#[derive(Clone, Debug)]
+struct Machine {
+    id: String,
+    address: SocketAddr,
+    speaks_h2: bool,
+}
+
 impl Edge {
     pub async fn run(self, output: &Output) -> Result<Exit, Failure> {
         if let Some(id) = &self.land_on
-            && !self.machine.iter().any(|(machine, _)| machine == id)
+            && !self.machine.iter().any(|machine| machine.id == *id)
         {
             return Err(Failure {
                 exit: Exit::Usage,
@@ -72,8 +80,9 @@ impl Edge {
             exit: Exit::Unknown,
             text: format!("cannot listen on {}: {error}", self.listen),
         })?;
-        for (id, address) in self.machine {
-            edge.add(id, address);
+        for machine in self.machine {
+            let registered = EdgeMachine::new(machine.id, machine.address);
+            edge.add_machine(registered.h2_backend(machine.speaks_h2));
         }
         let mut watch = edge.subscribe();
         if output.json {
@@ -160,16 +169,26 @@ fn kind(kind: HopKind) -> &'static str {
     }
 }
 
-fn machine(text: &str) -> Result<(String, SocketAddr), String> {
+fn machine(text: &str) -> Result<Machine, String> {
     let (id, address) = text
         .split_once('=')
         .filter(|(id, _)| !id.is_empty())
         .ok_or("it is no ID=ADDRESS")?;
-    let mut addresses = address
+    let (scheme, place) = address.split_once("://").unwrap_or(("http", address));
+    let speaks_h2 = match scheme {
+        "http" => false,
+        "h2c" => true,
+        _ => return Err(format!("{address:?}: the scheme is none of http and h2c")),
+    };
+    let mut addresses = place
         .to_socket_addrs()
-        .map_err(|error| format!("{address:?}: {error}"))?;
+        .map_err(|error| format!("{place:?}: {error}"))?;
     let address = addresses
         .next()
-        .ok_or_else(|| format!("{address:?} leads nowhere"))?;
-    Ok((id.to_owned(), address))
+        .ok_or_else(|| format!("{place:?} leads nowhere"))?;
+    Ok(Machine {
+        id: id.to_owned(),
+        address,
+        speaks_h2,
+    })
 }
