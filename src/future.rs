@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -21,11 +22,14 @@ use crate::{
     policy::{Act, Policy, Question, Unsettled},
 };
 
+mod discard;
 mod held;
 mod passed;
 mod settling;
 mod streamed;
 
+use discard::Discard;
+pub(crate) use discard::DiscardLimits;
 use held::Held;
 pub(crate) use passed::Passed;
 pub(crate) use passed::Served;
@@ -55,7 +59,8 @@ pin_project! {
         Pass { #[pin] inner: F, passed: Option<Passed> },
         // What the response tells is being written.
         Holds { held: Option<Box<Held<T>>> },
-        Answer { response: Option<Response<Bytes>> },
+        // `unread`: what is left of the request's body is read first. Boxed, for few requests have one.
+        Answer { response: Option<Response<Bytes>>, unread: Option<Pin<Box<Discard<B>>>> },
     }
 }
 
@@ -70,7 +75,7 @@ struct Waiting<S, B> {
     span: RequestSpan,
 }
 
-impl<S: Service<Request<B>>, B> Waiting<S, B> {
+impl<S: Service<Request<B>>, B: Body> Waiting<S, B> {
     fn settle(self, unsettled: Box<Unsettled>) -> Settling<S, B> {
         let Self {
             head,
@@ -81,9 +86,18 @@ impl<S: Service<Request<B>>, B> Waiting<S, B> {
         } = self;
         Settling::new(unsettled, service, head, body, &policy)
     }
+
+    fn pass(mut self, grant: Grant) -> State<S, S::Future, S::Response, B> {
+        let request = Request::from_parts(self.head, self.body);
+        confirm(&mut self.service, request, &self.policy, grant, self.span)
+    }
+
+    fn answer(self, response: Response<Bytes>) -> State<S, S::Future, S::Response, B> {
+        State::answer(response, &Head::from(&self.head), self.body, &self.policy)
+    }
 }
 
-impl<S, F, T, B> State<S, F, T, B> {
+impl<S, F, T, B: Body> State<S, F, T, B> {
     #[inline]
     fn pass(inner: F, passed: Option<Passed>) -> Self {
         match passed {
@@ -91,9 +105,16 @@ impl<S, F, T, B> State<S, F, T, B> {
             passed => Self::Pass { inner, passed },
         }
     }
+
+    fn answer(response: Response<Bytes>, head: &Head<'_>, body: B, policy: &Policy) -> Self {
+        Self::Answer {
+            response: Some(response),
+            unread: Discard::begin(head, body, policy.refused_bodies),
+        }
+    }
 }
 
-impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
+impl<S: Service<Request<B>>, B: Body> ResponseFuture<S, B> {
     /// Passes on what the inner service answers to a request for no session.
     pub(crate) fn pass(inner: S::Future, passed: Option<Passed>) -> Self {
         Self {
@@ -101,11 +122,15 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
         }
     }
 
-    pub(crate) fn answer(response: Response<Bytes>) -> Self {
+    /// Answers a request, whose body is of no use then.
+    pub(crate) fn answer(
+        response: Response<Bytes>,
+        head: &Head<'_>,
+        body: B,
+        policy: &Policy,
+    ) -> Self {
         Self {
-            state: State::Answer {
-                response: Some(response),
-            },
+            state: State::answer(response, head, body, policy),
         }
     }
 
@@ -166,7 +191,7 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
     }
 }
 
-fn confirm<S: Service<Request<B>>, B>(
+fn confirm<S: Service<Request<B>>, B: Body>(
     service: &mut S,
     mut request: Request<B>,
     policy: &Arc<Policy>,
@@ -178,11 +203,11 @@ fn confirm<S: Service<Request<B>>, B>(
     let entered = current.as_ref().map(|span| span.enter());
     if let Err(refusal) = policy.confirm(&grant) {
         drop(entered);
-        let context = RenderContext::of(&Head::from(&request));
+        let (head, body) = request.into_parts();
+        let head = Head::from(&head);
+        let context = RenderContext::of(&head);
         let response = policy.lapsed(&refusal, &grant.session, &span, context);
-        return State::Answer {
-            response: Some(response),
-        };
+        return State::answer(response, &head, body, policy);
     }
     let served = Served::new(policy, &mut request, grant).in_span(span);
     State::Pass {
@@ -213,6 +238,7 @@ fn attended<R>(
 
 impl<S, B, R> Future for ResponseFuture<S, B>
 where
+    B: Body,
     S: Service<Request<B>, Response = Response<R>>,
 {
     type Output = Result<Response<ResponseBody<R>>, S::Error>;
@@ -236,9 +262,12 @@ where
                             waits.question.claimed = true;
                             continue;
                         }
-                        Act::Answer(Ok(response)) => State::Answer {
-                            response: Some(response),
-                        },
+                        Act::Answer(Ok(response)) => {
+                            let Some(waiting) = waiting.take() else {
+                                return Poll::Pending;
+                            };
+                            waiting.answer(response)
+                        }
                         Act::Answer(Err(unsettled)) => {
                             let Some(waiting) = waiting.take() else {
                                 return Poll::Pending;
@@ -251,16 +280,7 @@ where
                             let Some(waiting) = waiting.take() else {
                                 return Poll::Pending;
                             };
-                            let Waiting {
-                                head,
-                                body,
-                                mut service,
-                                policy,
-                                span,
-                                ..
-                            } = *waiting;
-                            let request = Request::from_parts(head, body);
-                            confirm(&mut service, request, &policy, grant, span)
+                            waiting.pass(grant)
                         }
                     }
                 }
@@ -307,7 +327,11 @@ where
                         None => delivered(holds.response, holds.watched),
                     }));
                 }
-                StateProj::Answer { response } => {
+                StateProj::Answer { response, unread } => {
+                    if let Some(body) = unread {
+                        ready!(body.as_mut().poll(cx));
+                        *unread = None;
+                    }
                     // A future that was ready may not be polled again; one that is says nothing.
                     let Some(response) = response.take() else {
                         return Poll::Pending;

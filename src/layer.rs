@@ -37,6 +37,14 @@ impl OwnershipLayer {
     /// for an owner that changed meanwhile.
     pub const DEFAULT_MAX_HOPS: u8 = 2;
 
+    /// The longest body that is read although its request is refused, unless
+    /// [said otherwise](OwnershipLayerBuilder::refused_body_limit): 16 MiB.
+    pub const DEFAULT_REFUSED_BODY_LIMIT: u64 = 16 * 1024 * 1024;
+
+    /// For how long such a body is read unless
+    /// [said otherwise](OwnershipLayerBuilder::refused_body_timeout).
+    pub const DEFAULT_REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
     /// How often one cause of refusals is said at WARN at most, unless
     /// [said otherwise](OwnershipLayerBuilder::warn_interval).
     pub const DEFAULT_WARN_INTERVAL: Duration = Duration::from_secs(10);

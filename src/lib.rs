@@ -49,16 +49,16 @@
 //!     .machine(me) // left out, the platform is asked
 //!     .replay(FlyReplay::new())
 //!     .build()?;
-//! let service = layer.layer(service_fn(async |request: Request<()>| {
+//! let service = layer.layer(service_fn(async |request: Request<String>| {
 //!     let owned = request.extensions().get::<Owned>().map(|owned| owned.id().to_string());
 //!     Ok::<_, std::convert::Infallible>(Response::new(owned.unwrap_or_default()))
 //! }));
 //!
-//! let mine = Request::get("/session/807efe44-d63e-4a24-88f5-dbe96112830a/page").body(())?;
+//! let mine = Request::get("/session/807efe44-d63e-4a24-88f5-dbe96112830a/page").body(String::new())?;
 //! let response = service.clone().oneshot(mine).await?;
 //! assert_eq!(response.status(), StatusCode::OK);
 //!
-//! let elsewhere = Request::get("/session/1f0c5a52-3c1f-4d57-9a50-0d4c8f2f6b11/page").body(())?;
+//! let elsewhere = Request::get("/session/1f0c5a52-3c1f-4d57-9a50-0d4c8f2f6b11/page").body(String::new())?;
 //! let response = service.oneshot(elsewhere).await?;
 //! assert_eq!(
 //!     response.headers()["fly-replay"],

@@ -14,6 +14,7 @@ use crate::{
     claim::Rule,
     clock::Tick,
     decision::{Decision, Known, Local, Lookup, decide},
+    future::DiscardLimits,
     meter,
     observe::{RequestSpan, Say, Searches, Warnings},
     ownership::{Grant, Lease, Sessions, SlidingExpiry},
@@ -50,6 +51,8 @@ pub(crate) struct Policy {
     pub(crate) births: Births,
     /// Whether streams of the application end with the ownership.
     pub(crate) ends_streams: bool,
+    /// How much of a body is read that no application reads.
+    pub(crate) refused_bodies: DiscardLimits,
     pub(crate) sliding: Option<SlidingExpiry>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) guard: Option<Box<Guard>>,

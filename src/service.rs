@@ -7,6 +7,7 @@ use std::{
 };
 
 use http::{Request, Response, request::Parts};
+use http_body::Body;
 use tower_service::Service;
 
 use crate::{
@@ -44,6 +45,7 @@ impl<S> Ownership<S> {
 impl<S, B, R> Service<Request<B>> for Ownership<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
+    B: Body,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
@@ -58,7 +60,9 @@ where
         let id = match self.policy.named(&head) {
             Ok(Some(id)) => id,
             Ok(None) if self.policy.searches.are_required => {
-                return ResponseFuture::answer(self.policy.missing(RenderContext::of(&head)));
+                let response = self.policy.missing(RenderContext::of(&head));
+                let (head, body) = request.into_parts();
+                return ResponseFuture::answer(response, &Head::from(&head), body, &self.policy);
             }
             Ok(None) => {
                 let passed = Passed::without_session(&self.policy, &mut request);
@@ -101,6 +105,7 @@ impl<S: Clone> Ownership<S> {
     ) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
+        B: Body,
     {
         let (mut head, body) = request.into_parts();
         let answer = self.policy.malformed(&mut head, malformed);
@@ -111,9 +116,12 @@ impl<S: Clone> Ownership<S> {
     fn answer<B>(&mut self, answer: Answer, head: Parts, body: B) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
+        B: Body,
     {
         match answer {
-            Ok(response) => ResponseFuture::answer(response),
+            Ok(response) => {
+                ResponseFuture::answer(response, &Head::from(&head), body, &self.policy)
+            }
             Err(unsettled) => {
                 let service = self.take_ready();
                 ResponseFuture::settle(unsettled, service, head, body, &self.policy)
@@ -132,6 +140,7 @@ impl<S: Clone> Ownership<S> {
     ) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
+        B: Body,
     {
         let service = self.take_ready();
         ResponseFuture::wait(pending, service, head, body, &self.policy, question, span)

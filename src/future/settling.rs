@@ -8,9 +8,11 @@ use std::{
 };
 
 use http::{Request, request::Parts};
+use http_body::Body;
 use tower_service::Service;
 
 use super::{Passed, State, confirm};
+use crate::Head;
 use crate::policy::{Policy, Settled, Unsettled};
 
 /// The request, and the service that is ready for it.
@@ -21,7 +23,7 @@ pub(super) struct Settling<S, B> {
     policy: Arc<Policy>,
 }
 
-impl<S: Service<Request<B>>, B> Settling<S, B> {
+impl<S: Service<Request<B>>, B: Body> Settling<S, B> {
     pub(super) fn new(
         unsettled: Box<Unsettled>,
         service: S,
@@ -61,9 +63,10 @@ impl<S: Service<Request<B>>, B> Settling<S, B> {
                 State::pass(inner, passed)
             }
             Settled::Pass(grant, span) => confirm(&mut service, request, &policy, grant, span),
-            Settled::Answer(response) => State::Answer {
-                response: Some(response),
-            },
+            Settled::Answer(response) => {
+                let (head, body) = request.into_parts();
+                State::answer(response, &Head::from(&head), body, &policy)
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     claim::Rule,
     directory::{DynDirectory, NewSession, lookup::DynLookup},
     extract::ExtractNewSession,
+    future::DiscardLimits,
     observe::Searches,
     policy::{Births, Guard},
 };
@@ -46,6 +47,7 @@ pub struct OwnershipLayerBuilder {
     births: Births,
     sliding: Option<Duration>,
     ends_streams: bool,
+    refused_bodies: DiscardLimits,
     observe: Option<Box<dyn Observe>>,
     warn_interval: Duration,
 }
@@ -75,6 +77,10 @@ impl OwnershipLayerBuilder {
             births: Births::default(),
             sliding: None,
             ends_streams: false,
+            refused_bodies: DiscardLimits {
+                bytes: OwnershipLayer::DEFAULT_REFUSED_BODY_LIMIT,
+                time: OwnershipLayer::DEFAULT_REFUSED_BODY_TIMEOUT,
+            },
             observe: None,
             warn_interval: OwnershipLayer::DEFAULT_WARN_INTERVAL,
         }
@@ -340,6 +346,31 @@ impl OwnershipLayerBuilder {
     /// axum that takes `Owned` (feature `axum`) answers 500.
     pub fn insert_owned(mut self, tell: bool) -> Self {
         self.tells_owned = tell;
+        self
+    }
+
+    /// The longest body in bytes that is read although the request is refused or handed over;
+    /// [16 MiB](OwnershipLayer::DEFAULT_REFUSED_BODY_LIMIT) by default.
+    ///
+    /// A server that answers a request of HTTP/1 before it has read the body closes the connection. Proxies
+    /// and clients that are still sending then report an error and drop the answer: nginx and Envoy say
+    /// 502 or 503 of it, and node's `fetch` fails. So the body is read to its end, and thrown away, before
+    /// the answer leaves. A request that declares a longer body is answered at once; one that turns out to
+    /// have a longer one is answered at the limit.
+    ///
+    /// Not read is what HTTP/2 brings, where the answer arrives anyway, what follows
+    /// `Expect: 100-continue`, and what follows an upgrade. At most 256 bodies are read at the same time in
+    /// one process; requests beyond them are answered at once.
+    pub fn refused_body_limit(mut self, bytes: u64) -> Self {
+        self.refused_bodies.bytes = bytes;
+        self
+    }
+
+    /// For how long such a body is read;
+    /// [10 s](OwnershipLayer::DEFAULT_REFUSED_BODY_TIMEOUT) by default. Then the request is answered, and
+    /// also when its client pauses for a second. With zero, none is read; more than an hour means an hour.
+    pub fn refused_body_timeout(mut self, timeout: Duration) -> Self {
+        self.refused_bodies.time = timeout.min(Duration::from_secs(3600));
         self
     }
 

@@ -64,14 +64,14 @@ fn serve(
     *handle.lock().unwrap() = Some(layer.node().clone());
     let entered = Arc::new(AtomicU64::new(0));
     let counts = Arc::clone(&entered);
-    let mut service = layer.layer(tower::service_fn(move |_: Request<()>| {
+    let mut service = layer.layer(tower::service_fn(move |_: Request<String>| {
         counts.fetch_add(1, Ordering::SeqCst);
         let answer = Response::new(http_body_util::Full::new(Bytes::new()));
         std::future::ready(Ok::<_, Infallible>(answer))
     }));
     let mut ask = || {
         let request = Request::builder().header("x-session", id().to_string());
-        let request = request.body(()).unwrap();
+        let request = request.body(String::new()).unwrap();
         service.call(request).now_or_never().unwrap().unwrap()
     };
     let first = ask();

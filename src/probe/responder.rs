@@ -221,11 +221,11 @@ mod tests {
         let request = Request::get("/")
             .header(header::COOKIE, "sid=lobby")
             .header(PROBE, secret.ask(Nonce::new(), &id));
-        let application = tower::service_fn(async |_: Request<()>| {
+        let application = tower::service_fn(async |_: Request<String>| {
             Ok::<_, Infallible>(Response::new("the application".to_owned()))
         });
         let mut service = layer.answer_probes(secret).layer(application);
-        let answer = service.call(request.body(()).unwrap());
+        let answer = service.call(request.body(String::new()).unwrap());
         let (head, body) = answer.now_or_never().unwrap().unwrap().into_parts();
         let body = http_body_util::BodyExt::collect(body)
             .now_or_never()

@@ -40,6 +40,7 @@ mod probe;
 mod probe_tls;
 mod proxy;
 mod redirect;
+mod refused_uploads;
 mod streams;
 mod trust_headers;
 mod trust_targets;

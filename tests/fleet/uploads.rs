@@ -70,7 +70,7 @@ async fn the_largest_upload_that_can_be_carried_is_carried_and_one_byte_more_is_
     );
 }
 
-/// Sends nothing but a head that promises a body, so an answer proves that no byte was waited for.
+/// Sends nothing but a head that promises a body, so an answer proves that none has to come.
 async fn promise(addr: SocketAddr, session: SessionId, promise: &str) -> Answer {
     let head = format!("POST /session/{session}/upload HTTP/1.1\r\nHost: app\r\n{promise}\r\n\r\n");
     raw(addr, head.as_bytes()).await

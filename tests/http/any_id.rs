@@ -56,9 +56,9 @@ async fn send(layer: OwnershipLayerBuilder, id: &str, accept: &str) -> Response<
     let encoded = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC);
     let request = Request::get(format!("/app?s={encoded}"))
         .header(header::ACCEPT, accept)
-        .body(())
+        .body(String::new())
         .unwrap();
-    let application = service_fn(async |_: Request<()>| {
+    let application = service_fn(async |_: Request<String>| {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     });
     let Ok(response) = layer.layer(application).oneshot(request).await;

@@ -102,8 +102,8 @@ struct Says(&'static str, &'static str, u16);
 const NOTHING: Says = Says("x-nothing", "x", 200);
 
 /// The answer to one request through the layer.
-async fn send(layer: &OwnershipLayer, request: Request<()>, says: Says) -> Response<Bytes> {
-    let application = service_fn(move |_: Request<()>| {
+async fn send(layer: &OwnershipLayer, request: Request<String>, says: Says) -> Response<Bytes> {
+    let application = service_fn(move |_: Request<String>| {
         let Says(name, value, status) = says.clone();
         let response = Response::builder().status(status).header(name, value);
         async move { Ok::<_, Infallible>(response.body(Full::new(Bytes::from("the app"))).unwrap()) }
@@ -113,12 +113,12 @@ async fn send(layer: &OwnershipLayer, request: Request<()>, says: Says) -> Respo
     Response::from_parts(head, body.collect().await.unwrap().to_bytes())
 }
 
-fn request(method: Method, path: &str, session: Option<&str>) -> Request<()> {
+fn request(method: Method, path: &str, session: Option<&str>) -> Request<String> {
     let mut request = Request::builder().method(method).uri(path);
     if let Some(session) = session {
         request = request.header("mcp-session-id", session);
     }
-    request.body(()).unwrap()
+    request.body(String::new()).unwrap()
 }
 
 fn is_refused(response: &Response<Bytes>, code: &str) {
@@ -267,7 +267,7 @@ async fn what_is_registered_can_be_completed() {
 async fn a_handler_registers_a_session_by_itself() {
     let directory = Directory::default();
     let mine = builder(&directory, ME).insert_registrar().build().unwrap();
-    let application = service_fn(|request: Request<()>| async move {
+    let application = service_fn(|request: Request<String>| async move {
         let registrar = request.extensions().get::<Registrar>().unwrap().clone();
         let id: SessionId = "lobby".parse().unwrap();
         let owned = registrar.register(id.clone()).await.unwrap();

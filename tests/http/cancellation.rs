@@ -112,7 +112,7 @@ fn rig(timeout: Duration) -> Rig {
         .build()
         .unwrap();
     let permits = Arc::clone(&serve);
-    let service = layer.layer(service_fn(move |_: Request<()>| {
+    let service = layer.layer(service_fn(move |_: Request<String>| {
         let permits = Arc::clone(&permits);
         async move {
             permits.acquire().await.unwrap().forget();
@@ -121,7 +121,7 @@ fn rig(timeout: Duration) -> Rig {
     }));
     let send = move || -> Sent {
         let request = Request::get(format!("/session/{SESSION}"))
-            .body(())
+            .body(String::new())
             .unwrap();
         let mut service = service.clone();
         let _ = service.poll_ready(&mut Context::from_waker(Waker::noop()));

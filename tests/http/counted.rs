@@ -53,15 +53,20 @@ impl Counted {
     }
 
     async fn send_with(&self, path: &str, (name, value): (&str, &str)) {
-        let service = self.layer.layer(service_fn(async |request: Request<()>| {
-            let mut response = Response::new(String::new());
-            if request.uri().path().ends_with("/absent") {
-                response.extensions_mut().insert(SessionAbsent);
-            }
-            Ok::<_, Infallible>(response)
-        }));
+        let service = self
+            .layer
+            .layer(service_fn(async |request: Request<String>| {
+                let mut response = Response::new(String::new());
+                if request.uri().path().ends_with("/absent") {
+                    response.extensions_mut().insert(SessionAbsent);
+                }
+                Ok::<_, Infallible>(response)
+            }));
         let path = path.replace("{id}", SESSION);
-        let request = Request::get(path).header(name, value).body(()).unwrap();
+        let request = Request::get(path)
+            .header(name, value)
+            .body(String::new())
+            .unwrap();
         let Ok(_) = service.oneshot(request).await;
     }
 
@@ -247,7 +252,7 @@ async fn a_loss_counts_for_everybody_who_is_told() {
     });
     let service = counted
         .layer
-        .layer(service_fn(async |request: Request<()>| {
+        .layer(service_fn(async |request: Request<String>| {
             let owned = request.extensions().get::<Owned>().unwrap();
             let (one, other) = (owned.lost(), owned.lost());
             directory.insert(Session::owned_by(id(), machine("other")));
@@ -255,7 +260,7 @@ async fn a_loss_counts_for_everybody_who_is_told() {
             Ok::<_, Infallible>(Response::new(String::new()))
         }));
     let request = Request::get(format!("/session/{SESSION}"))
-        .body(())
+        .body(String::new())
         .unwrap();
     let Ok(_) = service.oneshot(request).await;
     assert_eq!(counted.count(r#"losses_total{kind="moved"}"#), 2);
@@ -360,11 +365,11 @@ async fn without_a_recorder_nothing_is_counted_and_nothing_breaks() {
     let late = recorder();
     let prometheus = late.handle();
     let _guard = metrics::set_default_local_recorder(&late);
-    let service = layer.layer(service_fn(async |_: Request<()>| {
+    let service = layer.layer(service_fn(async |_: Request<String>| {
         Ok::<_, Infallible>(Response::new(String::new()))
     }));
     let request = Request::get(format!("/session/{SESSION}"))
-        .body(())
+        .body(String::new())
         .unwrap();
     let Ok(response) = service.oneshot(request).await;
     assert_eq!(response.status(), 200);

@@ -59,8 +59,8 @@ async fn explain(layer: &OwnershipLayer) -> Explanation {
 }
 
 async fn request(layer: &OwnershipLayer) {
-    let (head, body) = (head(&[]), ());
-    let application = service_fn(async |_: Request<()>| {
+    let (head, body) = (head(&[]), String::new());
+    let application = service_fn(async |_: Request<String>| {
         Ok::<_, std::convert::Infallible>(Response::new(String::new()))
     });
     let request = Request::from_parts(head, body);

@@ -26,7 +26,7 @@ async fn streamed(
     layer: &OwnershipLayer,
     kind: &'static str,
 ) -> impl http_body::Body<Data = Bytes, Error = Infallible> + Unpin {
-    let application = service_fn(move |_: Request<()>| async move {
+    let application = service_fn(move |_: Request<String>| async move {
         let first = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from("first")))]);
         let body = StreamBody::new(first.chain(stream::pending()));
         Ok::<_, Infallible>(
@@ -37,7 +37,7 @@ async fn streamed(
         )
     });
     let request = Request::get(format!("/session/{SESSION}"))
-        .body(())
+        .body(String::new())
         .unwrap();
     let Ok(response) = layer.layer(application).oneshot(request).await;
     let mut body = response.into_body();

@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     future::{Future, pending, poll_fn},
     marker::PhantomPinned,
-    pin::pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::{
         Arc, Weak,
@@ -13,7 +13,9 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::{Body, Frame};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_ownership::{
     CachePolicy, FlyReplay, LookupError, MachineId, MemoryDirectory, Ownership, OwnershipLayer,
@@ -49,7 +51,22 @@ fn session_path() -> String {
     format!("/session/{SESSION}")
 }
 
-fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+/// A body without a byte that holds something.
+struct Holds<T>(T);
+
+impl<T> Body for Holds<T> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+}
+
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -93,17 +110,17 @@ async fn the_service_that_was_polled_ready_is_the_one_called() {
     let calls = Arc::clone(&picky.calls);
     let mut service = layer(mine()).layer(picky);
     for path in [session_path(), "/".to_owned(), session_path()] {
-        poll_fn(|cx| <Ownership<Picky> as Service<Request<()>>>::poll_ready(&mut service, cx))
+        poll_fn(|cx| <Ownership<Picky> as Service<Request<String>>>::poll_ready(&mut service, cx))
             .await
             .unwrap();
-        service.call(request(&path, ())).await.unwrap();
+        service.call(request(&path, String::new())).await.unwrap();
     }
     assert_eq!(calls.load(Ordering::Relaxed), 3);
 }
 
 #[tokio::test]
 async fn readiness_is_the_inner_services() {
-    let (inner, mut handle) = mock::pair::<Request<()>, Response<String>>();
+    let (inner, mut handle) = mock::pair::<Request<String>, Response<String>>();
     handle.allow(0);
     let mut service = layer(mine()).layer(inner);
     let mut ready = pin!(poll_fn(|cx| service.poll_ready(cx)));
@@ -114,10 +131,10 @@ async fn readiness_is_the_inner_services() {
 
 #[tokio::test]
 async fn an_owned_request_reaches_the_inner_service_and_its_answer_comes_back() {
-    let (inner, mut handle) = mock::pair::<Request<()>, Response<String>>();
+    let (inner, mut handle) = mock::pair::<Request<String>, Response<String>>();
     let mut service = layer(mine()).layer(inner);
     poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
-    let answer = tokio::spawn(service.call(request(&session_path(), ())));
+    let answer = tokio::spawn(service.call(request(&session_path(), String::new())));
     let (seen, respond) = handle.next_request().await.unwrap();
     assert_eq!(seen.uri().path(), session_path());
     respond.send_response(Response::new("hello".to_owned()));
@@ -126,9 +143,12 @@ async fn an_owned_request_reaches_the_inner_service_and_its_answer_comes_back() 
 
 #[tokio::test]
 async fn a_refused_request_never_reaches_the_inner_service() {
-    let (inner, mut handle) = mock::pair::<Request<()>, Response<String>>();
+    let (inner, mut handle) = mock::pair::<Request<String>, Response<String>>();
     let service = layer(MemoryDirectory::new()).layer(inner);
-    let response = service.oneshot(request(&session_path(), ())).await.unwrap();
+    let response = service
+        .oneshot(request(&session_path(), String::new()))
+        .await
+        .unwrap();
     assert_eq!(response.status(), 404);
     assert!(
         handle.next_request().await.is_none(),
@@ -140,11 +160,14 @@ async fn a_refused_request_never_reaches_the_inner_service() {
 async fn errors_of_the_inner_service_are_untouched() {
     #[derive(Debug, PartialEq)]
     struct Mine(u8);
-    let failing = service_fn(async |_: Request<()>| Err::<Response<String>, _>(Mine(7)));
+    let failing = service_fn(async |_: Request<String>| Err::<Response<String>, _>(Mine(7)));
     for path in ["/".to_owned(), session_path()] {
         let service = layer(mine()).layer(failing);
         assert_eq!(
-            service.oneshot(request(&path, ())).await.unwrap_err(),
+            service
+                .oneshot(request(&path, String::new()))
+                .await
+                .unwrap_err(),
             Mine(7)
         );
     }
@@ -154,8 +177,8 @@ async fn errors_of_the_inner_service_are_untouched() {
 async fn an_inner_service_that_is_neither_send_nor_unpin_nor_static_may_be_wrapped() {
     let text = String::from("borrowed");
     let (text, local) = (&text, &Rc::new(()));
-    let inner = service_fn(move |request: Request<(&str, Rc<()>)>| {
-        let (local, length) = (Rc::clone(local), text.len() + request.body().0.len());
+    let inner = service_fn(move |request: Request<Holds<(&str, Rc<()>)>>| {
+        let (local, length) = (Rc::clone(local), text.len() + request.body().0.0.len());
         async move {
             let pinned = std::future::ready(PhantomPinned).await;
             std::future::ready(()).await;
@@ -165,7 +188,7 @@ async fn an_inner_service_that_is_neither_send_nor_unpin_nor_static_may_be_wrapp
     });
     for path in ["/".to_owned(), session_path()] {
         let service = layer(mine()).layer(inner);
-        let request = request(&path, (text.as_str(), Rc::clone(local)));
+        let request = request(&path, Holds((text.as_str(), Rc::clone(local))));
         let _: Response<ResponseBody<(Rc<()>, usize)>> = service.oneshot(request).await.unwrap();
     }
 }
@@ -209,11 +232,11 @@ fn a_dropped_future_leaves_nothing_behind() {
     let calls = Arc::clone(&picky.calls);
     let body = Arc::new(());
     let mut service = layer(lookup).layer(picky);
-    let _ = <Ownership<Picky> as Service<Request<Arc<()>>>>::poll_ready(
+    let _ = <Ownership<Picky> as Service<Request<Holds<Arc<()>>>>>::poll_ready(
         &mut service,
         &mut Context::from_waker(Waker::noop()),
     );
-    let mut response = Box::pin(service.call(request(&session_path(), Arc::clone(&body))));
+    let mut response = Box::pin(service.call(request(&session_path(), Holds(Arc::clone(&body)))));
     assert!(poll(response.as_mut()).is_pending());
     assert_eq!((asked.load(Ordering::Relaxed), open.strong_count()), (1, 1));
     drop(response);
@@ -232,8 +255,11 @@ fn a_dropped_future_leaves_nothing_behind() {
 async fn nothing_is_asked_before_the_future_is_polled() {
     let (lookup, asked, _) = open_question();
     let mut service = layer(lookup).layer(Picky::default());
-    let ready = <Ownership<Picky> as ServiceExt<Request<()>>>::ready(&mut service);
-    let response = ready.await.unwrap().call(request(&session_path(), ()));
+    let ready = <Ownership<Picky> as ServiceExt<Request<String>>>::ready(&mut service);
+    let response = ready
+        .await
+        .unwrap()
+        .call(request(&session_path(), String::new()));
     assert_eq!(asked.load(Ordering::Relaxed), 0);
     drop(response);
 }
@@ -246,7 +272,7 @@ async fn layers_nest_and_clones_share() {
     assert_eq!(
         service
             .clone()
-            .oneshot(request(&session_path(), ()))
+            .oneshot(request(&session_path(), String::new()))
             .await
             .unwrap()
             .status(),
@@ -255,7 +281,7 @@ async fn layers_nest_and_clones_share() {
     lookup.remove(&id());
     assert_eq!(
         service
-            .oneshot(request(&session_path(), ()))
+            .oneshot(request(&session_path(), String::new()))
             .await
             .unwrap()
             .status(),
@@ -280,7 +306,7 @@ async fn every_verdict_is_observed_once() {
         .build()
         .unwrap();
     let service = layer.layer(Picky::default());
-    let send = |path: String| service.clone().oneshot(request(&path, ()));
+    let send = |path: String| service.clone().oneshot(request(&path, String::new()));
     send("/".to_owned()).await.unwrap();
     send(session_path()).await.unwrap();
     send("/session/%ff".to_owned()).await.unwrap();

@@ -141,6 +141,13 @@ fn defaults_are_those_of_the_code() {
     tells(&format!("{layer}::cache_capacity"), "100,000 sessions");
     assert_eq!(OwnershipLayer::DEFAULT_MAX_HOPS, 2);
     tells(&format!("{layer}::max_hops"), "2");
+    assert_eq!(OwnershipLayer::DEFAULT_REFUSED_BODY_LIMIT, 16 << 20);
+    tells(&format!("{layer}::refused_body_limit"), "16 MiB");
+    assert_eq!(OwnershipLayer::DEFAULT_REFUSED_BODY_TIMEOUT.as_secs(), 10);
+    tells(
+        &format!("{layer}::refused_body_timeout"),
+        "10 s; or a pause of 1 s",
+    );
     assert_eq!(OwnershipLayer::DEFAULT_WARN_INTERVAL.as_secs(), 10);
     tells(&format!("{layer}::warn_interval"), "10 s");
     let health = "crate::health::HealthBuilder";

@@ -49,10 +49,12 @@ fn sessions(attributes: usize) -> impl SessionLookup {
 fn ask(layer: &OwnershipLayer, count: u128) {
     for n in 0..count {
         let id = uuid::Uuid::from_u128(n.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835));
-        let service = layer.layer(service_fn(async |_: Request<()>| {
+        let service = layer.layer(service_fn(async |_: Request<String>| {
             Ok::<_, Infallible>(Response::new(String::new()))
         }));
-        let request = Request::get(format!("/session/{id}")).body(()).unwrap();
+        let request = Request::get(format!("/session/{id}"))
+            .body(String::new())
+            .unwrap();
         let Ok(response) = service.oneshot(request).now_or_never().unwrap();
         assert_eq!(response.status(), 200);
     }

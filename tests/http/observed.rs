@@ -26,8 +26,8 @@ fn builder(lookup: impl SessionLookup) -> OwnershipLayerBuilder {
         .replay(FlyReplay::new())
 }
 
-fn request(path: &str) -> Request<()> {
-    Request::get(path).body(()).unwrap()
+fn request(path: &str) -> Request<String> {
+    Request::get(path).body(String::new()).unwrap()
 }
 
 /// Sends one request; gives back what was logged, and what the hook was told.
@@ -52,10 +52,13 @@ fn sent_with(
         })
         .build()
         .unwrap()
-        .layer(service_fn(async |_: Request<()>| {
+        .layer(service_fn(async |_: Request<String>| {
             Ok::<_, Infallible>(Response::new(String::new()))
         }));
-    let request = Request::get(path).header(name, value).body(()).unwrap();
+    let request = Request::get(path)
+        .header(name, value)
+        .body(String::new())
+        .unwrap();
     let log = logged("tower_ownership::verdict=trace", async |_| {
         let Ok(_) = service.oneshot(request).await;
     })
@@ -146,7 +149,7 @@ fn an_outage_is_one_warning_per_interval_that_counts_the_others() {
     const EVERY: Duration = Duration::from_millis(50);
     let down = lookup_fn(async |_| Err(LookupError::unavailable("down")));
     let layer = builder(down).warn_interval(EVERY).build().unwrap();
-    let service = layer.layer(service_fn(async |_: Request<()>| {
+    let service = layer.layer(service_fn(async |_: Request<String>| {
         Ok::<_, Infallible>(Response::new(String::new()))
     }));
     let whole = logged("tower_ownership::verdict=trace", async |log| {
@@ -180,7 +183,7 @@ fn an_outage_is_one_warning_per_interval_that_counts_the_others() {
 fn with_an_interval_of_zero_every_refusal_is_a_warning() {
     let down = lookup_fn(async |_| Err(LookupError::unavailable("down")));
     let layer = builder(down).warn_interval(Duration::ZERO).build().unwrap();
-    let service = layer.layer(service_fn(async |_: Request<()>| {
+    let service = layer.layer(service_fn(async |_: Request<String>| {
         Ok::<_, Infallible>(Response::new(String::new()))
     }));
     let log = logged("tower_ownership::verdict=trace", async |_| {
@@ -197,7 +200,7 @@ fn with_an_interval_of_zero_every_refusal_is_a_warning() {
 #[test]
 fn only_a_request_that_waited_for_a_lookup_says_how_long() {
     let layer = builder(owned_by("me")).build().unwrap();
-    let service = layer.layer(service_fn(async |_: Request<()>| {
+    let service = layer.layer(service_fn(async |_: Request<String>| {
         Ok::<_, Infallible>(Response::new(String::new()))
     }));
     let log = logged("tower_ownership::verdict=trace", async |_| {
@@ -217,7 +220,7 @@ fn only_a_request_that_waited_for_a_lookup_says_how_long() {
 /// The log of a request to an application that logs, and of another that says it lost the session.
 fn spanned(filter: &str) -> String {
     let layer = builder(owned_by("me")).build().unwrap();
-    let service = layer.layer(service_fn(async |request: Request<()>| {
+    let service = layer.layer(service_fn(async |request: Request<String>| {
         tracing::info!("served");
         tokio::task::yield_now().await;
         tracing::info!("finished");
@@ -266,7 +269,7 @@ fn the_span_of_a_refused_request_says_why() {
     let down =
         lookup_fn(async |_| Err::<Option<Session>, _>(LookupError::unavailable("it is down")));
     let layer = builder(down).build().unwrap();
-    let service = layer.layer(service_fn(async |_: Request<()>| {
+    let service = layer.layer(service_fn(async |_: Request<String>| {
         Ok::<_, Infallible>(Response::new(String::new()))
     }));
     let log = logged("info,tower_ownership::request=debug", async |_| {
@@ -291,7 +294,7 @@ fn without_a_filter_that_asks_for_it_there_is_no_span() {
 /// What a layer says of itself while these paths are asked for.
 fn said_of(paths: impl Iterator<Item = String>) -> String {
     let layer = builder(owned_by("me")).build().unwrap();
-    let service = layer.layer(service_fn(async |_: Request<()>| {
+    let service = layer.layer(service_fn(async |_: Request<String>| {
         Ok::<_, Infallible>(Response::new(String::new()))
     }));
     let log = logged("tower_ownership::layer=warn", async |_| {

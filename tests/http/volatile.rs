@@ -104,11 +104,13 @@ impl Process {
 
 /// `served`, `replayed`, or the code of the refusal with its `Retry-After`.
 async fn answer(layer: &OwnershipLayer, id: &SessionId) -> String {
-    let application = service_fn(|request: Request<()>| async move {
+    let application = service_fn(|request: Request<String>| async move {
         assert!(request.extensions().get::<Owned>().is_some());
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     });
-    let request = Request::get(format!("/session/{id}/")).body(()).unwrap();
+    let request = Request::get(format!("/session/{id}/"))
+        .body(String::new())
+        .unwrap();
     let Ok(response) = layer.layer(application).oneshot(request).await;
     if response.headers().contains_key("fly-replay") {
         return "replayed".to_owned();
@@ -163,7 +165,7 @@ async fn a_draining_machine_lets_no_client_wait() {
     // It has not written the end yet.
     one.layer.node().advance(NodeState::Draining);
     assert_eq!(one.answer(&id()).await, "410 session-absent");
-    let page = Request::get("/").body(()).unwrap();
+    let page = Request::get("/").body(String::new()).unwrap();
     let health = one.layer.health().build();
     let Ok(response) = health.oneshot(page).await;
     let body = http_body_util::BodyExt::collect(response.into_body());
@@ -204,7 +206,7 @@ async fn an_owner_that_was_cut_off_stops_when_its_session_is_ended() {
     one.create(id()).await.unwrap();
     let (told, lost) = tokio::sync::oneshot::channel();
     let told = Arc::new(Mutex::new(Some(told)));
-    let application = service_fn(move |request: Request<()>| {
+    let application = service_fn(move |request: Request<String>| {
         let owned = request.extensions().get::<Owned>().unwrap().clone();
         let told = told.lock().unwrap().take().unwrap();
         async move {
@@ -213,7 +215,7 @@ async fn an_owner_that_was_cut_off_stops_when_its_session_is_ended() {
         }
     });
     let request = Request::get(format!("/session/{SESSION}/"));
-    let request = request.body(()).unwrap();
+    let request = request.body(String::new()).unwrap();
     let Ok(response) = one.layer.layer(application).oneshot(request).await;
     assert_eq!(response.status(), 200);
     fleet.pass(3 * LOST_AFTER, &[("other", &heard)]).await;
@@ -232,10 +234,10 @@ async fn an_owner_that_came_back_keeps_its_session() {
     fleet.pass(3 * LOST_AFTER, &[("other", &heard)]).await;
     // It is remembered as lost, by a request that may not end it.
     let request = Request::get(format!("/session/{SESSION}/")).header("ownership-probe", "x");
-    let application = service_fn(|_: Request<()>| async {
+    let application = service_fn(|_: Request<String>| async {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     });
-    let request = request.body(()).unwrap();
+    let request = request.body(String::new()).unwrap();
     let Ok(response) = other.layer.layer(application).oneshot(request).await;
     assert_eq!(response.status(), 410);
     assert_eq!(other.read(&id()).status(), SessionStatus::Active);

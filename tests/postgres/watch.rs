@@ -51,7 +51,7 @@ fn layer(machine: &str, lookup: impl SessionLookup, freshness: CachePolicy) -> O
 /// What a client is told that asks a machine for a session: `served`, `to m2`, or the code of the
 /// refusal.
 async fn ask(layer: &OwnershipLayer, id: Uuid) -> String {
-    let application = service_fn(async |request: Request<()>| {
+    let application = service_fn(async |request: Request<String>| {
         let text = match request.extensions().get::<Owned>() {
             Some(owned) => owned.id().to_string(),
             None => String::new(),
@@ -59,7 +59,7 @@ async fn ask(layer: &OwnershipLayer, id: Uuid) -> String {
         Ok::<_, Infallible>(Response::new(text))
     });
     let request = Request::get(format!("/session/{id}/page"))
-        .body(())
+        .body(String::new())
         .unwrap();
     let response = layer.layer(application).oneshot(request).await.unwrap();
     if let Some(replay) = response.headers().get("fly-replay") {

@@ -75,7 +75,7 @@ impl Machine {
     }
 
     async fn send(&self, request: http::request::Builder) -> Answer {
-        let request = request.body(()).unwrap();
+        let request = request.body(String::new()).unwrap();
         let Ok(response) = self.service.clone().oneshot(request).await;
         if response.headers().contains_key("fly-replay") {
             return Answer::Replayed;

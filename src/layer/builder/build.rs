@@ -89,6 +89,7 @@ impl OwnershipLayerBuilder {
             ids,
             births,
             ends_streams: self.ends_streams,
+            refused_bodies: self.refused_bodies,
             sliding: self.sliding.map(SlidingExpiry::new),
             guard: self.guard,
             claims: self.claims,

@@ -43,7 +43,9 @@ async fn layer(directory: &MemoryDirectory) -> OwnershipLayer {
 
 async fn ask(layer: &OwnershipLayer) {
     let inner = service_fn(async |_| Ok::<_, Infallible>(Response::new(String::new())));
-    let request = Request::get(format!("/session/{ID}")).body(()).unwrap();
+    let request = Request::get(format!("/session/{ID}"))
+        .body(String::new())
+        .unwrap();
     layer.layer(inner).oneshot(request).await.unwrap();
 }
 

@@ -31,10 +31,12 @@ fn node(machine: &str, directory: PostgresDirectory) -> NodeBuilder<PostgresDire
 
 /// What a request for the session is answered: by the application, by a replay, or with a code.
 async fn answer(node: &RunningNode<PostgresDirectory>, id: Uuid) -> String {
-    let application = service_fn(|_: Request<()>| async {
+    let application = service_fn(|_: Request<String>| async {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     });
-    let request = Request::get(format!("/session/{id}/")).body(()).unwrap();
+    let request = Request::get(format!("/session/{id}/"))
+        .body(String::new())
+        .unwrap();
     let Ok(response) = node.layer().layer(application).oneshot(request).await;
     if let Some(replay) = response.headers().get("fly-replay") {
         return replay.to_str().unwrap().to_owned();

@@ -92,7 +92,7 @@ impl Process {
     /// What a request for the session is answered: `epoch 1` by the application that serves it, or
     /// the code of a refusal.
     pub(crate) async fn answer(&self, id: impl Into<SessionId>) -> String {
-        let application = service_fn(|request: Request<()>| async move {
+        let application = service_fn(|request: Request<String>| async move {
             let owned = request.extensions().get::<Owned>().unwrap();
             let text = format!("epoch {}", owned.epoch().unwrap());
             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(text))))
@@ -100,7 +100,7 @@ impl Process {
         let id = id.into().to_string();
         let id = percent_encoding::utf8_percent_encode(&id, percent_encoding::NON_ALPHANUMERIC);
         let request = Request::get(format!("/session/{id}/?session={id}"))
-            .body(())
+            .body(String::new())
             .unwrap();
         let Ok(response) = self.layer.layer(application).oneshot(request).await;
         let is_served = response.status() == StatusCode::OK;

@@ -18,7 +18,9 @@ async fn explain(lookup: PostgresLookup, id: Uuid) -> Explanation {
         .replay(FlyReplay::new())
         .build()
         .unwrap();
-    let request = Request::get(format!("/session/{id}")).body(()).unwrap();
+    let request = Request::get(format!("/session/{id}"))
+        .body(String::new())
+        .unwrap();
     layer.explain(&request.into_parts().0).await
 }
 
