@@ -298,7 +298,9 @@ fn cannot_hand_over(
         RequestOrigin::FellBack { machine, .. } if machine == owner => {
             Some(RejectionCode::OwnerUnreachable)
         }
-        RequestOrigin::Replayed { hops } | RequestOrigin::FellBack { hops, .. }
+        RequestOrigin::Replayed { hops }
+        | RequestOrigin::Forwarded { hops }
+        | RequestOrigin::FellBack { hops, .. }
             if *hops >= max_hops =>
         {
             Some(RejectionCode::ReplayLoop)
@@ -306,6 +308,7 @@ fn cannot_hand_over(
         RequestOrigin::Direct
         | RequestOrigin::ReplayCache
         | RequestOrigin::Replayed { .. }
+        | RequestOrigin::Forwarded { .. }
         | RequestOrigin::FellBack { .. } => None,
     }
 }

@@ -63,7 +63,7 @@ pub use explanation::Explanation;
 
 use crate::{OwnershipLayer, policy::Policy};
 
-impl OwnershipLayer {
+impl<F> OwnershipLayer<F> {
     /// Explains what this machine would do with a request, and why, without doing it; see the
     /// [module](crate::explain).
     ///

@@ -76,6 +76,13 @@ struct Waiting<S, B> {
 }
 
 impl<S: Service<Request<B>>, B: Body> Waiting<S, B> {
+    /// Has the forwarder, which is the service, carry the request.
+    #[cfg(feature = "forward")]
+    fn carry(mut self) -> State<S, S::Future, S::Response, B> {
+        let request = Request::from_parts(self.head, self.body);
+        State::pass(self.service.call(request), None)
+    }
+
     fn settle(self, unsettled: Box<Unsettled>) -> Settling<S, B> {
         let Self {
             head,
@@ -276,12 +283,15 @@ where
                                 settling: Some(Box::new(waiting.settle(unsettled))),
                             }
                         }
-                        Act::Pass(grant) => {
-                            let Some(waiting) = waiting.take() else {
-                                return Poll::Pending;
-                            };
-                            waiting.pass(grant)
-                        }
+                        #[cfg(feature = "forward")]
+                        Act::Carry => match waiting.take() {
+                            Some(waiting) => waiting.carry(),
+                            None => return Poll::Pending,
+                        },
+                        Act::Pass(grant) => match waiting.take() {
+                            Some(waiting) => waiting.pass(grant),
+                            None => return Poll::Pending,
+                        },
                     }
                 }
                 StateProj::Settles { settling } => {

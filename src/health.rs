@@ -85,7 +85,7 @@ use report::Health;
 
 use crate::OwnershipLayer;
 
-impl OwnershipLayer {
+impl<F> OwnershipLayer<F> {
     /// Begins the health pages of this machine; see the [module](crate::health).
     pub fn health(&self) -> HealthBuilder {
         HealthBuilder::new(self.policy())

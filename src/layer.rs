@@ -11,17 +11,29 @@ use crate::{
 
 mod builder;
 mod error;
+#[cfg(feature = "forward")]
+mod forward;
 
 pub use builder::OwnershipLayerBuilder;
 pub use error::BuildError;
+#[cfg(feature = "forward")]
+pub use forward::ForwardingLayerBuilder;
 
 /// Makes services that serve only the sessions of this machine.
 ///
 /// Built once, at start; a clone shares everything and costs one reference count. Requests for no
 /// session pass it untouched.
+///
+/// `F` says whether the layer carries requests to their owners itself; by default it does not, and the
+/// proxy in front takes them there as its [`replay`](OwnershipLayerBuilder::replay) says.
 #[derive(Clone)]
-pub struct OwnershipLayer {
+pub struct OwnershipLayer<F = ()> {
     policy: Arc<Policy>,
+    #[cfg_attr(
+        not(feature = "forward"),
+        expect(dead_code, reason = "only a layer that forwards has a use for it")
+    )]
+    forward: F,
 }
 
 impl OwnershipLayer {
@@ -53,7 +65,9 @@ impl OwnershipLayer {
     pub fn builder(lookup: impl SessionLookup) -> OwnershipLayerBuilder {
         OwnershipLayerBuilder::new(DynLookup::new(lookup))
     }
+}
 
+impl<F> OwnershipLayer<F> {
     /// What the layer's cache holds, to make it forget a session that is known to have changed.
     #[must_use]
     pub fn cache(&self) -> CacheHandle {
@@ -92,7 +106,7 @@ impl<S> Layer<S> for OwnershipLayer {
     }
 }
 
-impl fmt::Debug for OwnershipLayer {
+impl<F> fmt::Debug for OwnershipLayer<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OwnershipLayer")
             .field("machine", &self.policy.machine)

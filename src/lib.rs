@@ -91,6 +91,7 @@
 //! | `tls` | TLS from there to PostgreSQL, by rustls | |
 //! | `metadata` | `identity::EcsTask` and `identity::CloudRunInstance` | |
 //! | `metrics` | `metrics`: what is counted, for the recorder of the `metrics` facade | |
+//! | `forward` | `forward::Forward`: the layer carries requests to their owners itself, on platforms without a proxy that does | |
 //! | `axum` | [`Owned`] as an extractor, [`SessionAbsent`] as a response of axum's handlers | |
 //! | `probe` | `probe::Probe`: whether requests get to a session's owner, asked from the outside | |
 //! | `testing` | `testing::FlyEdge`: Fly's proxy, imitated on the loopback, for your own tests | |
@@ -118,12 +119,16 @@ pub mod doctor;
 pub mod explain;
 pub mod extract;
 mod finding;
+#[cfg(feature = "forward")]
+pub mod forward;
 mod future;
 mod head;
 pub mod health;
 #[cfg(any(feature = "probe", feature = "doctor"))]
 mod http_client;
 pub mod identity;
+#[cfg(any(feature = "testing", feature = "forward"))]
+mod keep_reading;
 mod layer;
 pub mod machine;
 #[cfg(any(doc, doctest))]
@@ -164,6 +169,8 @@ pub use extract::{Cookie, ExtractSession, Header, HostLabel, PathSegment, Query}
 pub use future::ResponseFuture;
 pub use head::Head;
 pub use identity::{FlyMachine, detect};
+#[cfg(feature = "forward")]
+pub use layer::ForwardingLayerBuilder;
 pub use layer::{BuildError, OwnershipLayer, OwnershipLayerBuilder};
 pub use machine::{MachineId, MachineIdentity};
 #[cfg(feature = "membership")]

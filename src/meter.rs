@@ -148,7 +148,13 @@ impl Verdicts {
                 &names::REPLAYED,
                 &[],
                 "origin",
-                ["replayed", "failed", "fell-back", "replay-cache"],
+                [
+                    "replayed",
+                    "forwarded",
+                    "failed",
+                    "fell-back",
+                    "replay-cache",
+                ],
             ),
             held_back: Each::new(
                 &names::HELD_BACK,
@@ -184,6 +190,7 @@ impl Verdicts {
         let origin = match origin {
             RequestOrigin::Direct => return,
             RequestOrigin::Replayed { .. } => "replayed",
+            RequestOrigin::Forwarded { .. } => "forwarded",
             RequestOrigin::Failed(_) => "failed",
             RequestOrigin::FellBack { .. } => "fell-back",
             RequestOrigin::ReplayCache => "replay-cache",

@@ -19,6 +19,11 @@ pub enum RequestOrigin {
         /// How many replays of ours this request has behind it.
         hops: u8,
     },
+    /// Carried here by another machine (feature `forward`).
+    Forwarded {
+        /// How many machines have carried it or had it replayed.
+        hops: u8,
+    },
     /// The proxy was told to replay it, failed, and gave it back. It cannot be replayed again.
     Failed(ReplayFailure),
     /// The proxy could not use the machine that was preferred, and chose this one.
@@ -45,7 +50,9 @@ impl RequestOrigin {
     pub fn hops(&self) -> u8 {
         match self {
             Self::Direct | Self::ReplayCache | Self::Failed(_) => 0,
-            Self::Replayed { hops } | Self::FellBack { hops, .. } => *hops,
+            Self::Replayed { hops } | Self::Forwarded { hops } | Self::FellBack { hops, .. } => {
+                *hops
+            }
         }
     }
 }

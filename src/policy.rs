@@ -23,6 +23,8 @@ use crate::{
 
 mod births;
 mod confirm;
+#[cfg(feature = "forward")]
+mod forward;
 mod pass;
 mod refuse;
 mod refused;
@@ -60,6 +62,9 @@ pub(crate) struct Policy {
     pub(crate) claims: Rule,
     pub(crate) takes_over: Rule,
     pub(crate) replay: Box<dyn Replay>,
+    /// There if the service within the layer is a forwarder.
+    #[cfg(feature = "forward")]
+    pub(crate) forward: Option<Arc<crate::forward::Carrier>>,
     pub(crate) max_hops: u8,
     /// Whether handlers find `Owned` in the request's extensions.
     pub(crate) tells_owned: bool,
@@ -98,6 +103,9 @@ pub(crate) enum Act {
     /// Wait for this claim, or for the end of the session, and judge again.
     Claim(Pending),
     Answer(Answer),
+    /// Have the service within the layer, which is a forwarder, carry the request to its owner.
+    #[cfg(feature = "forward")]
+    Carry,
 }
 
 impl Policy {
@@ -180,7 +188,12 @@ impl Policy {
             Decision::Claim { seen } => Act::Claim(self.sessions.claim(&seen).after(read.waited)),
             Decision::End { seen } => Act::Claim(self.sessions.end(&seen).after(read.waited)),
             Decision::HandOver { session, owner } => {
-                let (seen, head) = (seen.of(&session), Head::from(&*head));
+                let seen = seen.of(&session);
+                #[cfg(feature = "forward")]
+                if let Some(act) = self.carry(head, &session, &owner, origin, &seen, span) {
+                    return act;
+                }
+                let head = Head::from(&*head);
                 let write: WriteHandover = <dyn Replay>::replay;
                 Act::Answer(Ok(
                     match self.hand_over(&head, &session, &owner, origin, write) {

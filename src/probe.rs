@@ -152,7 +152,7 @@ impl Probe {
     ///
     /// The cache is neither read nor written. If the session moved while the probe was on its way,
     /// another one is sent.
-    pub async fn run(&self, layer: &OwnershipLayer) -> ProbeOutcome {
+    pub async fn run<F>(&self, layer: &OwnershipLayer<F>) -> ProbeOutcome {
         let me = layer.machine();
         let owner = match self.owner(layer).await {
             Ok(owner) => owner,
@@ -175,7 +175,7 @@ impl Probe {
     }
 
     /// The session's owner, if it is another machine.
-    async fn owner(&self, layer: &OwnershipLayer) -> Result<MachineId, &'static str> {
+    async fn owner<F>(&self, layer: &OwnershipLayer<F>) -> Result<MachineId, &'static str> {
         let cache = &layer.policy().sessions.cache;
         let found = cache.ask_apart(self.session.clone(), cache.timeout()).await;
         let session = found

@@ -15,6 +15,8 @@ mod redirect;
 pub use crate::origin::{FailureReason, ReplayFailure, RequestOrigin};
 pub use fly::{Fallback, FlyReplay, ReplayCache};
 pub use nginx::NginxReplay;
+#[cfg(feature = "forward")]
+pub(crate) use redirect::{AllowList, Template};
 pub use redirect::{InvalidRedirect, Redirect};
 
 /// A way to hand a request over: the answer that makes the proxy or the client take it to the owner.
@@ -171,9 +173,9 @@ pub enum NotReplayable {
     /// It is not known where the owner can be reached.
     #[error("It is not known at which address the session's machine can be reached.")]
     NoAddress,
-    /// The address in the directory is not one that clients may be sent to.
+    /// The address in the directory is not one that requests may be sent to.
     #[error(
-        "The address that is written for the session's machine is not one that clients may be sent to."
+        "The address that is written for the session's machine is not one that requests may be sent to."
     )]
     ForbiddenAddress,
     /// The answer would send the client to where it came from.

@@ -88,6 +88,11 @@ where
         match self.policy.judge(&mut head, &question, found, &span) {
             Act::Answer(answer) => self.answer(answer, head, body),
             Act::Claim(claim) => self.wait(claim, head, body, question.claimed(), span),
+            #[cfg(feature = "forward")]
+            Act::Carry => {
+                let inner = self.inner.call(Request::from_parts(head, body));
+                ResponseFuture::pass(inner, None)
+            }
             Act::Pass(grant) => {
                 let request = Request::from_parts(head, body);
                 ResponseFuture::confirm(&mut self.inner, request, &self.policy, grant, span)

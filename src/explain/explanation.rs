@@ -29,7 +29,7 @@ pub struct Explanation {
     /// | member | holds |
     /// | --- | --- |
     /// | `session` | `id`, or its beginning; `extractor`: where the layer looks for it; `malformed`: why it cannot be read |
-    /// | `origin` | `how` the request came (`direct`, `replayed`, `failed`, `fell-back`, `replay-cache`), `hops`, and what the proxy says of it |
+    /// | `origin` | `how` the request came (`direct`, `replayed`, `forwarded`, `failed`, `fell-back`, `replay-cache`), `hops`, and what the proxy says of it |
     /// | `machine` | `id`, `state`, and what the `platform` calls it |
     /// | `policy` | what the layer was told to do with requests such as this one |
     /// | `answeredFrom` | `hit`, `stale` or `miss`: which of the two readings a request that came now would be judged by |

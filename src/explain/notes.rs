@@ -50,11 +50,12 @@ impl Case<'_> {
             }
             _ => {}
         }
-        if let (RequestOrigin::Replayed { hops }, Some(_)) = (self.origin, session.owner())
+        if let (RequestOrigin::Replayed { hops } | RequestOrigin::Forwarded { hops }, Some(_)) =
+            (self.origin, session.owner())
             && finding != Finding::ReplayLoop
         {
             notes.push(format!(
-                "Another machine had the request replayed here, hop {hops}, and took this one for \
+                "Another machine sent the request here, hop {hops}, and took this one for \
                  the owner: the session moved a moment ago, or the two read different directories."
             ));
         }

@@ -42,6 +42,7 @@ pub(super) fn origin_read(origin: &RequestOrigin, came_through: Option<bool>) ->
         RequestOrigin::Direct => "direct",
         RequestOrigin::ReplayCache => "replay-cache",
         RequestOrigin::Replayed { .. } => "replayed",
+        RequestOrigin::Forwarded { .. } => "forwarded",
         RequestOrigin::FellBack { .. } => "fell-back",
         RequestOrigin::Failed(_) => "failed",
     }

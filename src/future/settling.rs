@@ -63,6 +63,8 @@ impl<S: Service<Request<B>>, B: Body> Settling<S, B> {
                 State::pass(inner, passed)
             }
             Settled::Pass(grant, span) => confirm(&mut service, request, &policy, grant, span),
+            #[cfg(feature = "forward")]
+            Settled::Carry => State::pass(service.call(request), None),
             Settled::Answer(response) => {
                 let (head, body) = request.into_parts();
                 State::answer(response, &Head::from(&head), body, &policy)

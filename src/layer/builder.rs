@@ -31,7 +31,9 @@ pub struct OwnershipLayerBuilder {
     capacity: usize,
     extract: Option<Box<dyn ExtractSession>>,
     identity: Option<Box<dyn MachineIdentity>>,
-    replay: Option<Box<dyn Replay>>,
+    pub(super) replay: Option<Box<dyn Replay>>,
+    #[cfg(feature = "forward")]
+    pub(super) forward: Option<std::sync::Arc<crate::forward::Carrier>>,
     guard: Option<Box<Guard>>,
     directory: Option<DynDirectory>,
     node: Option<Node>,
@@ -62,6 +64,8 @@ impl OwnershipLayerBuilder {
             extract: None,
             identity: None,
             replay: None,
+            #[cfg(feature = "forward")]
+            forward: None,
             guard: None,
             directory: None,
             node: None,
@@ -195,7 +199,8 @@ impl OwnershipLayerBuilder {
         self
     }
 
-    /// How a request is handed to another machine. Required.
+    /// How a request is handed to another machine. Required, but for layers that forward (feature
+    /// `forward`).
     pub fn replay(mut self, replay: impl Replay) -> Self {
         self.replay = Some(Box::new(replay));
         self

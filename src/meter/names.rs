@@ -55,7 +55,7 @@ metrics! {
     REQUESTS Counter, "tower_ownership_requests_total",
         "Requests by verdict, by the code of those refused, and by where what was known of the session came from.";
     REPLAYED Counter, "tower_ownership_replayed_requests_total",
-        "Requests that a proxy brought here on behalf of another machine, or could not take there.";
+        "Requests that a proxy or another machine brought here, or that a proxy could not take there.";
     HELD_BACK Counter, "tower_ownership_warnings_held_back_total",
         "Refusals that were said at DEBUG, because their code had been said at WARN a moment before.";
     LOOKUP_DURATION Histogram(SECONDS), "tower_ownership_lookup_duration_seconds",

@@ -53,6 +53,12 @@ impl RequestSpan {
         Self((!span.is_disabled()).then(|| Box::new(span)))
     }
 
+    /// The span of a request that went on without its layer.
+    #[cfg(feature = "forward")]
+    pub(crate) fn of(span: Option<Span>) -> Self {
+        Self(span.map(Box::new))
+    }
+
     #[inline]
     pub(crate) fn get(&self) -> Option<&Span> {
         self.0.as_deref()

@@ -25,6 +25,9 @@ pub(crate) enum Settled {
     WithoutSession(Option<Refused>),
     Pass(Grant, RequestSpan),
     Answer(Response<Bytes>),
+    /// It is carried to its owner.
+    #[cfg(feature = "forward")]
+    Carry,
 }
 
 impl Policy {
@@ -75,6 +78,8 @@ impl Policy {
                 Act::Answer(Ok(response)) => return Settled::Answer(response),
                 Act::Answer(Err(unsettled)) => *unsettled,
                 Act::Claim(_) => break,
+                #[cfg(feature = "forward")]
+                Act::Carry => return Settled::Carry,
             };
         }
         // An extractor that takes out what it still reads. The application could read it as well.

@@ -14,21 +14,21 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::ProbeSecret;
-use crate::{Head, Ownership, OwnershipLayer, Session, claim::PROBE, policy::Policy};
+use crate::{Head, OwnershipLayer, Session, claim::PROBE, policy::Policy};
 
 /// The answer to a probe that came to the session's owner at once.
 pub(super) const ARRIVED: &str = "arrived";
 /// The same, after a replay.
 pub(super) const REPLAYED: &str = "replayed";
 
-impl OwnershipLayer {
+impl<F: Clone> OwnershipLayer<F> {
     /// Answers [probes](crate::probe) that reach a session's owner, in the application's place.
     ///
     /// The secret is the same on every machine. Probes are not shown to the
     /// [guard](crate::OwnershipLayerBuilder::guard): they carry no credentials of the application,
     /// and read nothing of the session.
     #[must_use]
-    pub fn answer_probes(&self, secret: ProbeSecret) -> ProbedLayer {
+    pub fn answer_probes(&self, secret: ProbeSecret) -> ProbedLayer<F> {
         ProbedLayer {
             layer: self.clone(),
             secret,
@@ -38,15 +38,18 @@ impl OwnershipLayer {
 
 /// An [`OwnershipLayer`] that answers probes; made by [`OwnershipLayer::answer_probes`].
 #[derive(Clone, Debug)]
-pub struct ProbedLayer {
-    layer: OwnershipLayer,
+pub struct ProbedLayer<F = ()> {
+    layer: OwnershipLayer<F>,
     secret: ProbeSecret,
 }
 
-impl<S> Layer<S> for ProbedLayer {
+impl<S, F> Layer<S> for ProbedLayer<F>
+where
+    OwnershipLayer<F>: Layer<ProbeResponder<S>>,
+{
     // Both sides in one layer: a probe that was let past the guard has to find the responder, and a
     // responder outside of the layer would answer on every machine.
-    type Service = Probed<Ownership<ProbeResponder<S>>>;
+    type Service = Probed<<OwnershipLayer<F> as Layer<ProbeResponder<S>>>::Service>;
 
     fn layer(&self, inner: S) -> Self::Service {
         Probed {

@@ -9,8 +9,8 @@ use crate::{Address, Head, RequestOrigin};
 mod allow_list;
 mod template;
 
-use allow_list::AllowList;
-use template::Template;
+pub(crate) use allow_list::AllowList;
+pub(crate) use template::Template;
 
 /// Hands requests over by a redirect that keeps the method: 307 by default.
 ///
@@ -159,16 +159,14 @@ impl Replay for Redirect {
 #[non_exhaustive]
 pub enum InvalidRedirect {
     /// Neither a scheme that clients follow nor a host, or something that a URL cannot hold.
-    #[error(
-        "the redirect template {template:?} is not an http or https URL without query and fragment"
-    )]
+    #[error("the template {template:?} is not an http or https URL without query and fragment")]
     NotAUrl {
         /// The template.
         template: String,
     },
     /// A placeholder of another name, or where none may be.
     #[error(
-        "the redirect template {template:?} has a placeholder that is none of {{owner}}, {{machine}} and {{session}}, or is not closed"
+        "the template {template:?} has a placeholder that is none of {{owner}}, {{machine}} and {{session}}, or is not closed"
     )]
     UnknownPlaceholder {
         /// The template.
@@ -176,14 +174,14 @@ pub enum InvalidRedirect {
     },
     /// The machine id would be the whole host.
     #[error(
-        "the redirect template {template:?} lets a machine id make the whole host; add a fixed part such as `.example.com`"
+        "the template {template:?} lets a machine id make the whole host; add a fixed part such as `.example.com`"
     )]
     OpenHost {
         /// The template.
         template: String,
     },
     /// Every machine would send every client to one place, for good.
-    #[error("the redirect template {template:?} does not say where {{owner}} goes")]
+    #[error("the template {template:?} does not say where {{owner}} goes")]
     NoOwner {
         /// The template.
         template: String,

@@ -1,17 +1,13 @@
 //! One request over one fresh connection to one machine.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::tape::Playback;
 use super::tasks::{TaskGuard, Tasks};
+use crate::keep_reading::KeepReading;
 
 /// Sends the request and waits for the head of the answer. The connection lives as long as the
 /// guard.
@@ -36,97 +32,5 @@ pub(super) async fn send(
             let _ = connection.with_upgrades().await;
         });
         Ok((sender.send_request(request).await?, guard))
-    }
-}
-
-/// A connection that can still be read when it can no longer be written.
-///
-/// A machine may answer an upload early and hang up. Its answer is then in our receive buffer, but
-/// the next write fails, and hyper would report that instead of reading on. So writes to a peer
-/// that is gone are swallowed; the end of reading tells the truth about the answer.
-#[derive(Debug)]
-struct KeepReading {
-    stream: TcpStream,
-    peer_gone: bool,
-}
-
-impl KeepReading {
-    fn new(stream: TcpStream) -> Self {
-        Self {
-            stream,
-            peer_gone: false,
-        }
-    }
-
-    /// `written` stands in for the failed write.
-    fn swallow<T>(&mut self, result: Poll<io::Result<T>>, written: T) -> Poll<io::Result<T>> {
-        match result {
-            Poll::Ready(Err(error)) if hung_up(&error) => {
-                self.peer_gone = true;
-                Poll::Ready(Ok(written))
-            }
-            other => other,
-        }
-    }
-}
-
-fn hung_up(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::BrokenPipe
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::NotConnected
-    )
-}
-
-impl AsyncRead for KeepReading {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for KeepReading {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if self.peer_gone {
-            return Poll::Ready(Ok(data.len()));
-        }
-        let result = Pin::new(&mut self.stream).poll_write(cx, data);
-        self.swallow(result, data.len())
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let len = data.iter().map(|slice| slice.len()).sum();
-        if self.peer_gone {
-            return Poll::Ready(Ok(len));
-        }
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, data);
-        self.swallow(result, len)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.stream).poll_flush(cx);
-        self.swallow(result, ())
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.swallow(result, ())
     }
 }

@@ -25,6 +25,7 @@ mod crowd;
 mod envoy;
 mod explain;
 mod fleet;
+mod forward;
 mod frameworks;
 mod grpc;
 mod incident;

@@ -22,6 +22,13 @@ impl OwnershipLayerBuilder {
     }
 
     pub(crate) fn build_with(self, clock: Clock) -> Result<OwnershipLayer, BuildError> {
+        Ok(OwnershipLayer {
+            policy: self.policy(clock)?,
+            forward: (),
+        })
+    }
+
+    pub(in crate::layer) fn policy(self, clock: Clock) -> Result<Arc<Policy>, BuildError> {
         let replay = self.replay.ok_or(BuildError::NoReplay)?;
         replay.validate()?;
         let claims = self.claims.needs_directory() || self.takes_over.needs_directory();
@@ -95,6 +102,8 @@ impl OwnershipLayerBuilder {
             claims: self.claims,
             takes_over: self.takes_over,
             replay,
+            #[cfg(feature = "forward")]
+            forward: self.forward,
             max_hops: self.max_hops,
             tells_owned: self.tells_owned,
             render: self.render.unwrap_or_else(|| {
@@ -105,8 +114,6 @@ impl OwnershipLayerBuilder {
             warnings: Warnings::every(self.warn_interval),
             meter: meter::Verdicts::new(),
         };
-        Ok(OwnershipLayer {
-            policy: Arc::new(policy),
-        })
+        Ok(Arc::new(policy))
     }
 }

@@ -6,7 +6,7 @@ use super::InvalidRedirect;
 use crate::{Address, address::is_host_with_sound_port};
 
 #[derive(Clone, Debug)]
-pub(super) struct AllowList(Vec<Entry>);
+pub(crate) struct AllowList(Vec<Entry>);
 
 #[derive(Clone, Debug)]
 struct Entry {
@@ -17,7 +17,7 @@ struct Entry {
 }
 
 impl AllowList {
-    pub(super) fn new<H: AsRef<str>>(
+    pub(crate) fn new<H: AsRef<str>>(
         hosts: impl IntoIterator<Item = H>,
     ) -> Result<Self, InvalidRedirect> {
         let entries: Vec<_> = hosts
@@ -31,7 +31,7 @@ impl AllowList {
         }
     }
 
-    pub(super) fn contains(&self, address: &Address) -> bool {
+    pub(crate) fn contains(&self, address: &Address) -> bool {
         self.0.iter().any(|entry| entry.matches(address))
     }
 }

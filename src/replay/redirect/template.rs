@@ -6,7 +6,7 @@ use super::InvalidRedirect;
 
 /// A base URL made from the owner's id, validated when it is parsed.
 #[derive(Clone, Debug)]
-pub(super) struct Template {
+pub(crate) struct Template {
     scheme: &'static str,
     host: Vec<Piece>,
     port: Vec<Piece>,
@@ -33,7 +33,7 @@ enum Piece {
 }
 
 impl Template {
-    pub(super) fn parse(template: &str) -> Result<Self, InvalidRedirect> {
+    pub(crate) fn parse(template: &str) -> Result<Self, InvalidRedirect> {
         let owned = || template.to_owned();
         let not_a_url = || InvalidRedirect::NotAUrl { template: owned() };
         if template.contains(['?', '#']) {
@@ -82,8 +82,14 @@ impl Template {
         Ok(template)
     }
 
+    /// Whether there is more than a host and a port.
+    #[cfg(feature = "forward")]
+    pub(crate) fn has_path(&self) -> bool {
+        !self.path.is_empty()
+    }
+
     /// Whether the session's id can stand where the template puts it.
-    pub(super) fn holds(&self, session: &SessionId) -> bool {
+    pub(crate) fn holds(&self, session: &SessionId) -> bool {
         let label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         let digit = |byte: u8| byte.is_ascii_digit();
         let fits = |pieces: &[Piece], allowed: fn(u8) -> bool| {
@@ -94,7 +100,7 @@ impl Template {
 
     /// The base URL for this owner and a session whose id [fits](Self::holds); `None` if the owner's
     /// cannot stand where the template puts it.
-    pub(super) fn fill(&self, owner: &MachineId, session: &SessionId) -> Option<Address> {
+    pub(crate) fn fill(&self, owner: &MachineId, session: &SessionId) -> Option<Address> {
         let owner = owner.as_str();
         let holds_owner = |pieces: &[Piece]| pieces.contains(&Piece::Owner);
         if holds_owner(&self.host) && !owner.bytes().all(|byte| self.in_host.allows(byte)) {

@@ -1,0 +1,104 @@
+//! A request's body on its way to the owner.
+
+use std::{
+    error::Error,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// The body of a request, of one type for all services, so that they share connections.
+pub(super) enum Upload {
+    Empty,
+    Stream {
+        body: UnsyncBoxBody<Bytes, BoxError>,
+        progress: Arc<Progress>,
+    },
+}
+
+impl Upload {
+    pub(super) fn new<B>(body: B) -> Self
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        if body.is_end_stream() {
+            return Self::Empty;
+        }
+        let body = body.map_frame(|frame| {
+            // Bytes are handed on as they are, and others copied.
+            frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
+        });
+        Self::Stream {
+            body: body.map_err(Into::into).boxed_unsync(),
+            progress: Arc::default(),
+        }
+    }
+
+    /// What tells whether the client or the owner is waited for.
+    pub(super) fn progress(&self) -> Option<Arc<Progress>> {
+        match self {
+            Self::Empty => None,
+            Self::Stream { progress, .. } => Some(Arc::clone(progress)),
+        }
+    }
+}
+
+/// Whether the owner can be blamed for the time that passes.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    waits_for_client: AtomicBool,
+    has_moved: AtomicBool,
+}
+
+impl Progress {
+    /// Whether the client is waited for, or the body has moved since this was asked last.
+    pub(super) fn excuses_the_owner(&self) -> bool {
+        self.has_moved.swap(false, Ordering::Relaxed)
+            || self.waits_for_client.load(Ordering::Relaxed)
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Self::Stream { body, progress } = self.get_mut() else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(body).poll_frame(cx);
+        let waits = polled.is_pending();
+        progress.waits_for_client.store(waits, Ordering::Relaxed);
+        let frame = ready!(polled);
+        progress.has_moved.store(true, Ordering::Relaxed);
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Stream { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Stream { body, .. } => body.size_hint(),
+        }
+    }
+}

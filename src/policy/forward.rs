@@ -1,0 +1,68 @@
+//! Requests that the layer carries to their owners itself.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Response, request::Parts};
+
+use super::{Act, Policy};
+use crate::{
+    Handover, Head, MachineId, Observed, Rejection, RenderContext, RequestOrigin, Session, Verdict,
+    forward::{Failure, ForwardTo},
+    observe::RequestSpan,
+};
+
+impl Policy {
+    /// Has the request carried to its owner, or refuses it; `None` where something else hands it over.
+    pub(super) fn carry(
+        &self,
+        head: &mut Parts,
+        session: &Session,
+        owner: &MachineId,
+        origin: &RequestOrigin,
+        seen: &Observed<'_>,
+        span: &RequestSpan,
+    ) -> Option<Act> {
+        let carrier = self.forward.as_ref()?;
+        let handover = Handover::new(session, owner, &self.machine, origin);
+        let read = Head::from(&*head);
+        if carrier.is_replayed(&read, &handover) {
+            return None;
+        }
+        let context = RenderContext::of(&read);
+        Some(match carrier.plan(&read, &handover) {
+            Ok(to) => {
+                self.tell(seen, span);
+                let to = to.within(span.get().cloned());
+                head.extensions.insert(Arc::new(to));
+                Act::Carry
+            }
+            Err(why) => {
+                let rejection = Rejection::not_replayable(self.machine.clone(), why);
+                Act::Answer(Ok(self.refuse(rejection, seen, span, context)))
+            }
+        })
+    }
+
+    /// Answers a request that could not be carried to its owner: a second verdict, which corrects the
+    /// first.
+    #[cold]
+    pub(crate) fn not_carried(&self, to: &ForwardTo, failure: &Failure) -> Response<Bytes> {
+        let rejection = failure.rejection(self.machine.clone());
+        if let Some(cause) = failure.cause() {
+            tracing::debug!(
+                target: "tower_ownership::forward",
+                owner = to.owner.as_str(),
+                error = cause,
+                "a request could not be carried to its owner"
+            );
+        }
+        let seen = Observed {
+            session: Some(&to.session),
+            owner: Some(&to.owner),
+            ..self.saw(Verdict::Reject(rejection.code()))
+        };
+        let span = RequestSpan::of(to.span.clone());
+        self.refuse(rejection, &seen, &span, to.context)
+    }
+}
