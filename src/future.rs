@@ -15,18 +15,19 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    Head, RenderContext, ResponseBody,
+    Head, ResponseBody,
     cache::Pending,
     observe::RequestSpan,
-    ownership::Grant,
-    policy::{Act, Policy, Question, Unsettled},
+    policy::{Policy, Question, Unsettled},
 };
 
 mod discard;
 mod held;
 mod passed;
+mod readying;
 mod settling;
 mod streamed;
+mod waiting;
 
 use discard::Discard;
 pub(crate) use discard::DiscardLimits;
@@ -34,8 +35,11 @@ use held::Held;
 pub(crate) use passed::Passed;
 pub(crate) use passed::Served;
 use passed::asks_for_answer;
+pub(crate) use readying::Pass;
+use readying::Readying;
 use settling::Settling;
 use streamed::delivered;
+use waiting::Waiting;
 
 pin_project! {
     /// The response of [`Ownership`](crate::Ownership).
@@ -44,16 +48,19 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S: Service<Request<B>>, B> {
         #[pin]
-        state: State<S, S::Future, S::Response, B>,
+        state: State<S, S::Future, S::Response, S::Error, B>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<S, F, T, B> {
+    enum State<S, F, T, E, B> {
         // Boxed, since it is large: a request that needs no lookup should not have to move it.
         Waits { waiting: Option<Box<Waiting<S, B>>> },
         Settles { settling: Option<Box<Settling<S, B>>> },
+        // The application is not ready for it.
+        Readies { readying: Option<Box<Readying<S, B>>> },
+        Fails { error: Option<E> },
         // No response to it can ask for an answer of the layer's.
         Plain { #[pin] inner: F },
         Pass { #[pin] inner: F, passed: Option<Passed> },
@@ -64,47 +71,28 @@ pin_project! {
     }
 }
 
-/// A request that waits for a lookup or a claim, the service that is ready for it, and who will judge.
-struct Waiting<S, B> {
-    pending: Pending,
-    head: Parts,
-    body: B,
-    service: S,
-    policy: Arc<Policy>,
-    question: Question,
-    span: RequestSpan,
-}
+/// What a future of this service goes on with.
+type Next<S, B> = State<
+    S,
+    <S as Service<Request<B>>>::Future,
+    <S as Service<Request<B>>>::Response,
+    <S as Service<Request<B>>>::Error,
+    B,
+>;
 
-impl<S: Service<Request<B>>, B: Body> Waiting<S, B> {
-    /// Has the forwarder, which is the service, carry the request.
-    #[cfg(feature = "forward")]
-    fn carry(mut self) -> State<S, S::Future, S::Response, B> {
-        let request = Request::from_parts(self.head, self.body);
-        State::pass(self.service.call(request), None)
+impl<S, F, T, E, B: Body> State<S, F, T, E, B> {
+    fn make_ready(readying: Readying<S, B>) -> Self {
+        Self::Readies {
+            readying: Some(Box::new(readying)),
+        }
     }
 
-    fn settle(self, unsettled: Box<Unsettled>) -> Settling<S, B> {
-        let Self {
-            head,
-            body,
-            service,
-            policy,
-            ..
-        } = self;
-        Settling::new(unsettled, service, head, body, &policy)
+    fn settle(settling: Settling<S, B>) -> Self {
+        Self::Settles {
+            settling: Some(Box::new(settling)),
+        }
     }
 
-    fn pass(mut self, grant: Grant) -> State<S, S::Future, S::Response, B> {
-        let request = Request::from_parts(self.head, self.body);
-        confirm(&mut self.service, request, &self.policy, grant, self.span)
-    }
-
-    fn answer(self, response: Response<Bytes>) -> State<S, S::Future, S::Response, B> {
-        State::answer(response, &Head::from(&self.head), self.body, &self.policy)
-    }
-}
-
-impl<S, F, T, B: Body> State<S, F, T, B> {
     #[inline]
     fn pass(inner: F, passed: Option<Passed>) -> Self {
         match passed {
@@ -178,49 +166,50 @@ impl<S: Service<Request<B>>, B: Body> ResponseFuture<S, B> {
     ) -> Self {
         let settling = Settling::new(unsettled, service, head, body, policy);
         Self {
-            state: State::Settles {
-                settling: Some(Box::new(settling)),
-            },
+            state: State::settle(settling),
         }
     }
 
-    /// Calls the inner service, unless what stood between the verdict and now took too long.
-    pub(crate) fn confirm(
+    /// Calls a service that is ready.
+    pub(crate) fn call(
         service: &mut S,
         request: Request<B>,
         policy: &Arc<Policy>,
-        grant: Grant,
-        span: RequestSpan,
+        pass: Pass,
     ) -> Self {
         Self {
-            state: confirm(service, request, policy, grant, span),
+            state: readying::call(service, request, policy, pass),
+        }
+    }
+
+    /// Waits until the service is ready, which was polled and was not.
+    #[cold]
+    pub(crate) fn make_ready(
+        service: S,
+        request: Request<B>,
+        policy: &Arc<Policy>,
+        pass: Pass,
+    ) -> Self {
+        let readying = Readying::new(service, request, Arc::clone(policy), pass);
+        Self {
+            state: State::make_ready(readying),
+        }
+    }
+
+    /// The service can never be ready.
+    #[cold]
+    pub(crate) fn fail(error: S::Error) -> Self {
+        Self {
+            state: State::Fails { error: Some(error) },
         }
     }
 }
 
-fn confirm<S: Service<Request<B>>, B: Body>(
-    service: &mut S,
-    mut request: Request<B>,
-    policy: &Arc<Policy>,
-    grant: Grant,
-    span: RequestSpan,
-) -> State<S, S::Future, S::Response, B> {
-    // Entered before the last look: the span's subscriber may block, too.
-    let current = span.get().cloned();
-    let entered = current.as_ref().map(|span| span.enter());
-    if let Err(refusal) = policy.confirm(&grant) {
-        drop(entered);
-        let (head, body) = request.into_parts();
-        let head = Head::from(&head);
-        let context = RenderContext::of(&head);
-        let response = policy.lapsed(&refusal, &grant.session, &span, context);
-        return State::answer(response, &head, body, policy);
-    }
-    let served = Served::new(policy, &mut request, grant).in_span(span);
-    State::Pass {
-        inner: service.call(request),
-        passed: Some(served.into()),
-    }
+/// Has the forwarder, which is the service, carry the request. It is not made ready: that would wait for
+/// the application in it, which a request that is carried does not reach.
+#[cfg(feature = "forward")]
+fn carry<S: Service<Request<B>>, B: Body>(mut service: S, request: Request<B>) -> Next<S, B> {
+    State::pass(service.call(request), None)
 }
 
 /// What becomes of a response that is not just passed on: the layer's answer in its place, a stream
@@ -255,44 +244,14 @@ where
         loop {
             let next = match state.as_mut().project() {
                 StateProj::Waits { waiting } => {
-                    let Some(waits) = waiting.as_deref_mut() else {
+                    let Some(waits) = waiting else {
                         return Poll::Pending;
                     };
-                    let found = match waits.span.get() {
-                        Some(span) => span.in_scope(|| Pin::new(&mut waits.pending).poll(cx)),
-                        None => Pin::new(&mut waits.pending).poll(cx),
+                    let judged = ready!(waits.poll(cx));
+                    let Some(waiting) = waiting.take() else {
+                        return Poll::Pending;
                     };
-                    let (policy, span) = (&waits.policy, &waits.span);
-                    match policy.judge(&mut waits.head, &waits.question, ready!(found), span) {
-                        Act::Claim(claim) => {
-                            waits.pending = claim;
-                            waits.question.claimed = true;
-                            continue;
-                        }
-                        Act::Answer(Ok(response)) => {
-                            let Some(waiting) = waiting.take() else {
-                                return Poll::Pending;
-                            };
-                            waiting.answer(response)
-                        }
-                        Act::Answer(Err(unsettled)) => {
-                            let Some(waiting) = waiting.take() else {
-                                return Poll::Pending;
-                            };
-                            State::Settles {
-                                settling: Some(Box::new(waiting.settle(unsettled))),
-                            }
-                        }
-                        #[cfg(feature = "forward")]
-                        Act::Carry => match waiting.take() {
-                            Some(waiting) => waiting.carry(),
-                            None => return Poll::Pending,
-                        },
-                        Act::Pass(grant) => match waiting.take() {
-                            Some(waiting) => waiting.pass(grant),
-                            None => return Poll::Pending,
-                        },
-                    }
+                    waiting.act(judged)
                 }
                 StateProj::Settles { settling } => {
                     let Some(settles) = settling else {
@@ -303,6 +262,21 @@ where
                         return Poll::Pending;
                     };
                     settling.act(head, settled)
+                }
+                StateProj::Readies { readying } => {
+                    let Some(readies) = readying else {
+                        return Poll::Pending;
+                    };
+                    ready!(readies.poll(cx))?;
+                    let Some(readying) = readying.take() else {
+                        return Poll::Pending;
+                    };
+                    readying.call()
+                }
+                StateProj::Fails { error } => {
+                    return error
+                        .take()
+                        .map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
                 }
                 StateProj::Plain { inner } => {
                     let response = ready!(inner.poll(cx))?;
@@ -359,6 +333,8 @@ impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {
         f.write_str(match &self.state {
             State::Waits { .. } => "ResponseFuture::Waits",
             State::Settles { .. } => "ResponseFuture::Settles",
+            State::Readies { .. } => "ResponseFuture::Readies",
+            State::Fails { .. } => "ResponseFuture::Fails",
             State::Plain { .. } | State::Pass { .. } => "ResponseFuture::Pass",
             State::Holds { .. } => "ResponseFuture::Holds",
             State::Answer { .. } => "ResponseFuture::Answer",

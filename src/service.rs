@@ -3,7 +3,7 @@
 use std::{
     fmt, mem,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use http::{Request, Response, request::Parts};
@@ -13,7 +13,7 @@ use tower_service::Service;
 use crate::{
     Head, MalformedSession, RenderContext, ResponseBody, ResponseFuture,
     cache::Pending,
-    future::{Passed, Served},
+    future::{Pass, Passed, Served},
     observe::RequestSpan,
     policy::{Act, Answer, Policy, Question},
 };
@@ -22,6 +22,18 @@ use crate::{
 ///
 /// Made by [`OwnershipLayer`](crate::OwnershipLayer). Every other request is handed to the owner or
 /// refused; requests for no session pass.
+///
+/// # Readiness
+/// It is always ready. The wrapped service is asked when a request is about to pass to it, so one that
+/// is at its limit delays neither handovers nor refusals, and a request that waits for its lookup takes
+/// no permit of it. A request that has to wait for the wrapped service does so in its response's future,
+/// and is judged once more before it passes.
+///
+/// | layer of tower | inside of this one | outside |
+/// | --- | --- | --- |
+/// | `ConcurrencyLimit` | counts what this machine serves | counts everything, also lookups and handovers: at the limit, a machine cannot hand over the requests that would relieve it |
+/// | `LoadShed` | sheds what would have to wait for the service in it | never sheds, since this one is always ready |
+/// | `Buffer` | queues what passes | queues everything |
 ///
 /// # Clone
 /// A clone costs what a clone of the inner service costs, and one reference count.
@@ -51,8 +63,9 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S, B>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+    /// Always ready: the wrapped service is asked when a request is about to pass to it.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
@@ -65,15 +78,28 @@ where
                 return ResponseFuture::answer(response, &Head::from(&head), body, &self.policy);
             }
             Ok(None) => {
-                let passed = Passed::without_session(&self.policy, &mut request);
-                return ResponseFuture::pass(self.inner.call(request), passed);
+                return match self.poll_inner() {
+                    Poll::Ready(Ok(())) => {
+                        let passed = Passed::without_session(&self.policy, &mut request);
+                        ResponseFuture::pass(self.inner.call(request), passed)
+                    }
+                    polled => self.make_ready(polled, request, Pass::WithoutSession(None)),
+                };
             }
             Err(malformed) => return self.malformed(request, malformed),
         };
         let hit = match self.policy.sessions.cache.hit(&id) {
             Some(hit) if self.policy.passes_at_once(&head, &hit) => {
-                let served = Served::new(&self.policy, &mut request, hit.into());
-                return ResponseFuture::pass(self.inner.call(request), Some(served.into()));
+                return match self.poll_inner() {
+                    Poll::Ready(Ok(())) => {
+                        let served = Served::new(&self.policy, &mut request, hit.into());
+                        ResponseFuture::pass(self.inner.call(request), Some(served.into()))
+                    }
+                    polled => {
+                        let pass = Pass::For(hit.into(), RequestSpan::default());
+                        self.make_ready(polled, request, pass)
+                    }
+                };
             }
             hit => hit,
         };
@@ -95,13 +121,51 @@ where
             }
             Act::Pass(grant) => {
                 let request = Request::from_parts(head, body);
-                ResponseFuture::confirm(&mut self.inner, request, &self.policy, grant, span)
+                let pass = Pass::For(grant, span);
+                match self.poll_inner() {
+                    Poll::Ready(Ok(())) => {
+                        ResponseFuture::call(&mut self.inner, request, &self.policy, pass)
+                    }
+                    polled => self.make_ready(polled, request, pass),
+                }
             }
         }
     }
 }
 
 impl<S: Clone> Ownership<S> {
+    /// Asks the wrapped service whether it is ready, with a waker that wakes nothing: one that is not
+    /// is polled again where it has a task to wake.
+    #[inline]
+    fn poll_inner<B>(&mut self) -> Poll<Result<(), S::Error>>
+    where
+        S: Service<Request<B>>,
+    {
+        self.inner
+            .poll_ready(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// Leaves the request waiting until the wrapped service is ready. What was polled waits, and takes
+    /// with it the place that it may hold in a queue; a clone stays.
+    #[cold]
+    fn make_ready<B>(
+        &mut self,
+        polled: Poll<Result<(), S::Error>>,
+        request: Request<B>,
+        pass: Pass,
+    ) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+        B: Body,
+    {
+        if let Poll::Ready(Err(error)) = polled {
+            return ResponseFuture::fail(error);
+        }
+        let clone = self.inner.clone();
+        let service = mem::replace(&mut self.inner, clone);
+        ResponseFuture::make_ready(service, request, &self.policy, pass)
+    }
+
     #[cold]
     fn malformed<B>(
         &mut self,
@@ -128,7 +192,7 @@ impl<S: Clone> Ownership<S> {
                 ResponseFuture::answer(response, &Head::from(&head), body, &self.policy)
             }
             Err(unsettled) => {
-                let service = self.take_ready();
+                let service = self.inner.clone();
                 ResponseFuture::settle(unsettled, service, head, body, &self.policy)
             }
         }
@@ -147,14 +211,8 @@ impl<S: Clone> Ownership<S> {
         S: Service<Request<B>>,
         B: Body,
     {
-        let service = self.take_ready();
+        let service = self.inner.clone();
         ResponseFuture::wait(pending, service, head, body, &self.policy, question, span)
-    }
-
-    /// Takes the service that was polled ready and leaves a clone, which was not, for next time.
-    fn take_ready(&mut self) -> S {
-        let clone = self.inner.clone();
-        mem::replace(&mut self.inner, clone)
     }
 }
 

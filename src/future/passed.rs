@@ -142,9 +142,9 @@ impl Passed {
     }
 
     /// The same, of which this was taken out before.
-    pub(super) fn without(mut self, refused: Refused) -> Self {
+    pub(super) fn without(mut self, refused: Option<Box<Refused>>) -> Self {
         if let Self::WithoutSession(.., taken_out) = &mut self {
-            *taken_out = Some(Box::new(refused));
+            *taken_out = refused;
         }
         self
     }

@@ -11,11 +11,11 @@ use http::{Request, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{Passed, State, confirm};
+use super::{Next, Pass, Readying, State};
 use crate::Head;
 use crate::policy::{Policy, Settled, Unsettled};
 
-/// The request, and the service that is ready for it.
+/// The request, and the service that it may pass to.
 pub(super) struct Settling<S, B> {
     settled: Pin<Box<dyn Future<Output = (Parts, Settled)> + Send>>,
     body: B,
@@ -44,31 +44,23 @@ impl<S: Service<Request<B>>, B: Body> Settling<S, B> {
     }
 
     /// Does what the request came to.
-    pub(super) fn act(self, head: Parts, settled: Settled) -> State<S, S::Future, S::Response, B> {
+    pub(super) fn act(self, head: Parts, settled: Settled) -> Next<S, B> {
         let Self {
             body,
-            mut service,
+            service,
             policy,
             ..
         } = self;
-        let mut request = Request::from_parts(head, body);
-        match settled {
-            Settled::WithoutSession(taken_out) => {
-                let passed = Passed::without_session(&policy, &mut request);
-                let passed = match taken_out {
-                    Some(refused) => passed.map(|passed| passed.without(refused)),
-                    None => passed,
-                };
-                let inner = service.call(request);
-                State::pass(inner, passed)
-            }
-            Settled::Pass(grant, span) => confirm(&mut service, request, &policy, grant, span),
+        let pass = match settled {
+            Settled::WithoutSession(taken_out) => Pass::WithoutSession(taken_out.map(Box::new)),
+            Settled::Pass(grant, span) => Pass::For(grant, span),
             #[cfg(feature = "forward")]
-            Settled::Carry => State::pass(service.call(request), None),
+            Settled::Carry => return super::carry(service, Request::from_parts(head, body)),
             Settled::Answer(response) => {
-                let (head, body) = request.into_parts();
-                State::answer(response, &Head::from(&head), body, &policy)
+                return State::answer(response, &Head::from(&head), body, &policy);
             }
-        }
+        };
+        let request = Request::from_parts(head, body);
+        State::make_ready(Readying::new(service, request, policy, pass))
     }
 }

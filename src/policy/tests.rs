@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -142,4 +143,54 @@ fn a_request_that_is_decided_before_a_release_is_not_served_after() {
     is_refused(RejectionCode::SessionMoving, |_, node| {
         drop(node.begin_release(&id(), 1).unwrap());
     });
+}
+
+/// An application that is ready when it is told to be.
+#[derive(Clone)]
+struct Gated(Arc<AtomicU64>);
+
+impl Service<Request<String>> for Gated {
+    type Response = Response<http_body_util::Full<Bytes>>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        match self.0.load(Ordering::SeqCst) {
+            0 => Poll::Pending,
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, _: Request<String>) -> Self::Future {
+        std::future::ready(Ok(Response::default()))
+    }
+}
+
+#[test]
+fn a_request_that_waits_for_the_application_past_the_lease_is_refused() {
+    for (waits, status) in [(F / 5, 200), (F, 503)] {
+        let (clock, time) = Clock::by_hand();
+        time.store(100_000, Ordering::SeqCst);
+        let sessions = MemoryDirectory::new();
+        sessions.insert(Session::owned_by(id(), "me".parse().unwrap()).with_epoch(1));
+        let layer = OwnershipLayer::builder(sessions)
+            .session(Header::named("x-session").unwrap())
+            .machine("me".parse::<MachineId>().unwrap())
+            .replay(FlyReplay::new())
+            .build_with(clock)
+            .unwrap();
+        let gate = Arc::default();
+        let mut service = layer.layer(Gated(Arc::clone(&gate)));
+        // By a lookup, and from the cache.
+        for _ in 0..2 {
+            gate.store(0, Ordering::SeqCst);
+            let request = Request::builder().header("x-session", id().to_string());
+            let mut answer = Box::pin(service.call(request.body(String::new()).unwrap()));
+            assert!(answer.as_mut().now_or_never().is_none());
+            time.fetch_add(waits, Ordering::SeqCst);
+            gate.store(1, Ordering::SeqCst);
+            let answer = answer.now_or_never().unwrap().unwrap();
+            assert_eq!(answer.status(), status, "{waits} ms");
+        }
+    }
 }

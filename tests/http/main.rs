@@ -39,5 +39,6 @@ mod manual;
 mod memory;
 mod observed;
 mod ownership;
+mod readiness;
 #[cfg(feature = "membership")]
 mod volatile;

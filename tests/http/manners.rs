@@ -119,14 +119,20 @@ async fn the_service_that_was_polled_ready_is_the_one_called() {
 }
 
 #[tokio::test]
-async fn readiness_is_the_inner_services() {
-    let (inner, mut handle) = mock::pair::<Request<String>, Response<String>>();
-    handle.allow(0);
-    let mut service = layer(mine()).layer(inner);
-    let mut ready = pin!(poll_fn(|cx| service.poll_ready(cx)));
-    assert!(poll(ready.as_mut()).is_pending());
-    handle.allow(1);
-    ready.await.unwrap();
+async fn a_request_passes_when_the_inner_service_is_ready_for_it() {
+    for path in ["/".to_owned(), session_path()] {
+        let (inner, mut handle) = mock::pair::<Request<String>, Response<String>>();
+        handle.allow(0);
+        let mut service = layer(mine()).layer(inner);
+        poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
+        let mut answer = pin!(service.call(request(&path, String::new())));
+        assert!(poll(answer.as_mut()).is_pending());
+        handle.allow(1);
+        assert!(poll(answer.as_mut()).is_pending());
+        let (_, respond) = handle.next_request().await.unwrap();
+        respond.send_response(Response::new("hello".to_owned()));
+        assert_eq!(answer.await.unwrap().status(), 200, "{path}");
+    }
 }
 
 #[tokio::test]
