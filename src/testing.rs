@@ -20,7 +20,8 @@
 //! 5. Requests are kept for a replay up to 1,000,000 bytes of body. Larger ones are streamed to
 //!    the machine they land on, and cannot be replayed. Answers are streamed, upgrades are
 //!    tunnelled, trailers pass.
-//! 6. Replays are cached by path where the emitter asks for it, and the target may invalidate.
+//! 6. Replays are cached by path where the emitter asks for it, or by a cookie or header as `fly.toml` may
+//!    configure it ([`EdgeSessionCache`]), and the target may invalidate.
 //! 7. What only the proxy may say (`fly-replay-src` and the like) is removed from client requests.
 //! 8. Every wait is bounded, and so is all that is kept.
 //!
@@ -40,15 +41,15 @@
 //! - If a response carries both forms of a replay, the header counts.
 //! - A body that does not end within [`FlyEdgeBuilder::body_wait`] counts as too large.
 //! - A machine that completes an upgrade itself has taken the request, `fly-replay` or not.
-//! - A replay that cannot be cached as asked is refused. A cached replay that leads nowhere is
+//! - A replay that cannot be cached as asked is refused; so is one with `state`, `timeout`, `fallback` or a
+//!   transformation for a session that has a cache. A cached replay that leads nowhere is
 //!   forgotten, and the app is asked.
 //! - A fresh request that reaches no machine gets an empty 503.
 //!
 //! # What it is not
 //!
 //! It speaks no TLS, knows no distances (the order of registration stands in for "nearest"), no
-//! load limits, no health checks, no `fly.toml` (so no session-based replay cache), and no
-//! upgrade over HTTP/2. It opens a new connection for each delivery. It is a tool for tests and
+//! load limits, no health checks, no `fly.toml`, and no upgrade over HTTP/2. It opens a new connection for each delivery. It is a tool for tests and
 //! demonstrations, and no proxy for production.
 //!
 //! # Example
@@ -97,6 +98,7 @@
 //! # }
 //! ```
 
+mod allowed;
 mod answer;
 mod builder;
 mod cache;
@@ -117,6 +119,7 @@ mod region;
 mod replaying;
 mod request_id;
 mod server;
+mod session_cache;
 mod settings;
 mod shared;
 mod tape;
@@ -133,3 +136,4 @@ pub use event::{EdgeErrorKind, EdgeEvent};
 pub use hop::{Hop, HopKind};
 pub use log::{EdgeRecord, EdgeWatch};
 pub use machine::EdgeMachine;
+pub use session_cache::EdgeSessionCache;

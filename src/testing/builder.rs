@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 
 use super::edge::FlyEdge;
 use super::server;
+use super::session_cache::EdgeSessionCache;
 use super::settings::Settings;
 use super::shared::Shared;
 
@@ -123,6 +124,29 @@ impl FlyEdgeBuilder {
         self
     }
 
+    /// Also remembers replays by session, as `fly.toml` may configure it. May be called several times.
+    /// Default: by path only, where the emitter asks for it.
+    pub fn session_cache(mut self, cache: EdgeSessionCache) -> Self {
+        self.settings.session_caches.push(cache);
+        self
+    }
+
+    /// Lets apps of the organisation `of` be the target of replays from the organisation `source`, as
+    /// `fly orgs replay-sources add` does. Default: none, `PA05`.
+    pub fn replay_source(mut self, of: impl Into<String>, source: impl Into<String>) -> Self {
+        let allowed = (of.into(), source.into());
+        self.settings.replay_sources.push(allowed);
+        self
+    }
+
+    /// Lets apps of this organisation be the target of replays from other private networks, as
+    /// `fly orgs cross-network-replays enable` does. Default: off, as on Fly since May 2026.
+    pub fn cross_network_replays(mut self, organization: impl Into<String>) -> Self {
+        let allows = organization.into();
+        self.settings.cross_network_replays.push(allows);
+        self
+    }
+
     /// How many records the log keeps; the oldest goes first. Default: 4,096, and at least 1.
     pub fn log_capacity(mut self, records: usize) -> Self {
         self.settings.log_capacity = records;
@@ -136,8 +160,13 @@ impl FlyEdgeBuilder {
         self
     }
 
-    /// Starts to listen. Must be called inside a tokio runtime; the edge lives on that runtime.
+    /// Starts to listen. Must be called inside a tokio runtime; the edge lives on that runtime. A session
+    /// cache that `fly.toml` could not configure is [`io::ErrorKind::InvalidInput`].
     pub async fn start(self) -> io::Result<FlyEdge> {
+        for cache in &self.settings.session_caches {
+            let invalid = |why| io::Error::new(io::ErrorKind::InvalidInput, why);
+            cache.check().map_err(invalid)?;
+        }
         let listener = TcpListener::bind(self.settings.listen).await?;
         let shared = Arc::new(Shared::new(self.settings, listener.local_addr()?));
         let accept = server::accept(listener, Arc::clone(&shared));

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use super::instruction::Malformed;
 
 /// The least lifetime that Fly documents for an entry.
-const MIN_TTL: u64 = 10;
+pub(super) const MIN_TTL: u64 = 10;
 
 /// An order to the replay cache that came along with a replay.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -15,6 +15,12 @@ pub enum EdgeErrorKind {
     MalformedReplay,
     /// `PA04`: no machine of the app that `app=` names is registered.
     AppNotFound,
+    /// `PA05`: the app that `app=` names belongs to another organisation, which does not allow replays from
+    /// this one.
+    OtherOrganization,
+    /// No code is documented: the app that `app=` names is in another private network, and its organisation
+    /// does not allow replays across networks.
+    CrossNetwork,
     /// `PC07`: a machine is registered, but nothing accepted a connection.
     RetriesExhausted,
     /// `PC05`: the time to reach a machine ran out.
@@ -46,6 +52,7 @@ impl EdgeErrorKind {
             Self::TooManyReplays => "PA02",
             Self::MalformedReplay => "PA03",
             Self::AppNotFound => "PA04",
+            Self::OtherOrganization => "PA05",
             Self::RetriesExhausted => "PC07",
             Self::ConnectTimeout => "PC05",
             Self::WakeFailed => "PM01",
@@ -53,7 +60,9 @@ impl EdgeErrorKind {
             Self::NoCandidate => "PR04",
             Self::NoAnswer => "PU02",
             Self::CannotSend => "PU04",
-            Self::ReplayAfterFallback | Self::CacheConflict => return None,
+            Self::CrossNetwork | Self::ReplayAfterFallback | Self::CacheConflict => {
+                return None;
+            }
         })
     }
 }

@@ -38,8 +38,9 @@ impl Fleet {
         self.snapshot().into_iter().find(|slot| slot.id == id)
     }
 
-    pub(super) fn has_app(&self, app: &str) -> bool {
-        self.snapshot().iter().any(|slot| slot.app == app)
+    /// A machine of this app.
+    pub(super) fn of_app(&self, app: &str) -> Option<Arc<Slot>> {
+        self.snapshot().into_iter().find(|slot| slot.app == app)
     }
 
     /// The machines that match `target`, best first. `app` is where the request is now: it counts

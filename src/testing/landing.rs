@@ -2,13 +2,14 @@
 
 use http::StatusCode;
 
-use super::cache::Entry;
+use super::cache::{Asked, Cached};
 use super::connect::{Unreached, reach};
 use super::headers;
 use super::hop::HopKind;
 use super::instruction::Target;
 use super::journey::{Journey, Refusal, Stop};
 use super::region;
+use super::session_cache::{self, SessionKey};
 
 impl Journey {
     /// The first delivery. A forced machine comes first, then the replay cache, then what the
@@ -69,15 +70,31 @@ impl Journey {
         region::parse_list(headers::text(&self.headers, name)?)
     }
 
+    /// The session that the request is of, for the replay cache.
+    pub(super) fn session_key(&self) -> Option<SessionKey> {
+        let rules = &self.shared.settings.session_caches;
+        session_cache::key(rules, self.path.path(), &self.headers)
+    }
+
+    pub(super) fn asked<'a>(&'a self, session: Option<&'a SessionKey>) -> Asked<'a> {
+        Asked {
+            host: &self.host,
+            path: self.path.path(),
+            session,
+        }
+    }
+
     async fn land_by_cache(&mut self) -> Option<Stop> {
         let cache = &self.shared.cache;
-        let entry = cache.find(&self.host, self.path.path())?;
+        let session = self.session_key();
+        let asked = self.asked(session.as_ref());
+        let entry = cache.find(asked)?;
         let skip = headers::text(&self.headers, "fly-replay-cache-control") == Some("skip");
         if skip && entry.allow_bypass {
             self.cache_bypassed = true;
             return None;
         }
-        let Entry {
+        let Cached {
             target,
             app,
             emitter,
@@ -93,7 +110,7 @@ impl Journey {
             }
             // The cache is an optimisation: when it leads nowhere, the app is asked again.
             Err(unreached) => {
-                self.shared.cache.invalidate(&self.host, self.path.path());
+                self.shared.cache.invalidate(self.asked(session.as_ref()));
                 self.event(
                     unreached.kind,
                     format!("cached replay: {}", unreached.detail),

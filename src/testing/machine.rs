@@ -29,6 +29,8 @@ pub struct EdgeMachine {
     place: Place,
     app: Option<String>,
     region: Option<String>,
+    organization: String,
+    network: String,
     h2_backend: bool,
 }
 
@@ -66,6 +68,8 @@ impl EdgeMachine {
             place,
             app: None,
             region: None,
+            organization: "personal".to_owned(),
+            network: "default".to_owned(),
             h2_backend: false,
         }
     }
@@ -84,6 +88,23 @@ impl EdgeMachine {
         self
     }
 
+    /// The organisation that its app belongs to. Default: `personal`, for all. A replay from another one is
+    /// refused unless [`FlyEdgeBuilder::replay_source`](super::FlyEdgeBuilder::replay_source) allows it.
+    #[must_use]
+    pub fn organization(mut self, organization: impl Into<String>) -> Self {
+        self.organization = organization.into();
+        self
+    }
+
+    /// The private network that its app is in. Default: `default`, for all. A replay from another one is refused
+    /// unless [`FlyEdgeBuilder::cross_network_replays`](super::FlyEdgeBuilder::cross_network_replays)
+    /// allows it.
+    #[must_use]
+    pub fn network(mut self, network: impl Into<String>) -> Self {
+        self.network = network.into();
+        self
+    }
+
     /// Speak cleartext HTTP/2 to it, as `h2_backend = true` in `fly.toml` does; gRPC needs it.
     /// Default: `false`, HTTP/1.1.
     #[must_use]
@@ -97,6 +118,8 @@ impl EdgeMachine {
             id: self.id,
             app: self.app.unwrap_or_else(|| app.to_owned()),
             region: self.region.unwrap_or_else(|| region.to_owned()),
+            organization: self.organization,
+            network: self.network,
             h2_backend: self.h2_backend,
             place: Mutex::new(self.place),
             waking: Arc::default(),
@@ -110,6 +133,8 @@ pub(super) struct Slot {
     pub(super) id: String,
     pub(super) app: String,
     pub(super) region: String,
+    pub(super) organization: String,
+    pub(super) network: String,
     pub(super) h2_backend: bool,
     place: Mutex<Place>,
     /// Held while the machine is being woken.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use http::HeaderName;
 use tokio::time::timeout;
 
+use super::cache::{Cached, Covers};
 use super::cache_order::CacheOrder;
 use super::connect::{Reached, Unreached, reach};
 use super::event::EdgeErrorKind;
@@ -15,10 +16,6 @@ use super::journey::{Journey, Refusal, Stop};
 use super::machine::Slot;
 use super::request_id::micros_since_1970;
 use super::tape::Unrecorded;
-
-/// A machine may answer with a replay ten times per request; one more is PA02 (Fly docs: Error
-/// codes and troubleshooting).
-const MAX_REPLAYS: u32 = 10;
 
 impl Journey {
     /// Carries out a replay that `from` answered with.
@@ -41,41 +38,6 @@ impl Journey {
         }
     }
 
-    fn allowed(&self, instruction: &Instruction, from: &Slot) -> Result<(), Refusal> {
-        if self.fell_back {
-            return Err(Refusal::new(
-                EdgeErrorKind::ReplayAfterFallback,
-                format!("{} replayed a request that had fallen back", from.id),
-            ));
-        }
-        if self.replays == MAX_REPLAYS {
-            return Err(Refusal::new(
-                EdgeErrorKind::TooManyReplays,
-                format!("{} asked for replay number {}", from.id, self.replays + 1),
-            ));
-        }
-        let CacheOrder::Store(pattern) = &instruction.cache else {
-            return Ok(());
-        };
-        let conflict = instruction.state.is_some()
-            || instruction.timeout.is_some()
-            || instruction.fallback.is_some()
-            || !instruction.transform.is_empty();
-        if conflict {
-            return Err(Refusal::new(
-                EdgeErrorKind::CacheConflict,
-                "a cached replay cannot carry state, timeout, fallback or a transformation",
-            ));
-        }
-        if !pattern.matches(&self.host, self.path.path()) {
-            return Err(Refusal::new(
-                EdgeErrorKind::MalformedReplay,
-                "the pattern to be cached does not match this request",
-            ));
-        }
-        Ok(())
-    }
-
     /// A request is replayed whole or not at all.
     async fn record_body(&self) -> Result<(), Refusal> {
         let settings = &self.shared.settings;
@@ -91,18 +53,29 @@ impl Journey {
     }
 
     fn tell_cache(&self, instruction: &Instruction, from: &Slot) {
-        let (cache, host) = (&self.shared.cache, &self.host);
-        match &instruction.cache {
-            CacheOrder::None => {}
-            CacheOrder::Invalidate => cache.invalidate(host, self.path.path()),
-            CacheOrder::Store(pattern) => cache.store(
-                host,
-                pattern.clone(),
-                instruction.target.clone(),
-                &from.app,
-                &from.id,
-            ),
-        }
+        let session = self.session_key();
+        let (covers, ttl, allow_bypass) = match (&instruction.cache, &session) {
+            (CacheOrder::Invalidate, _) => {
+                let asked = self.asked(session.as_ref());
+                return self.shared.cache.invalidate(asked);
+            }
+            (CacheOrder::Store(pattern), _) => {
+                let covers = Covers::Path(pattern.clone());
+                (covers, pattern.ttl, pattern.allow_bypass)
+            }
+            (CacheOrder::None, Some(key)) => {
+                let rule = &self.shared.settings.session_caches[key.rule];
+                (Covers::Session(key.clone()), rule.ttl, rule.allow_bypass)
+            }
+            (CacheOrder::None, None) => return,
+        };
+        let cached = Cached {
+            target: instruction.target.clone(),
+            allow_bypass,
+            app: from.app.clone(),
+            emitter: from.id.clone(),
+        };
+        self.shared.cache.store(&self.host, covers, ttl, cached);
     }
 
     async fn reach_target(
@@ -111,7 +84,11 @@ impl Journey {
         from: &Slot,
     ) -> Result<Reached, Unreached> {
         let (target, fleet) = (&instruction.target, &self.shared.fleet);
-        if let Some(app) = target.app.as_ref().filter(|app| !fleet.has_app(app)) {
+        if let Some(app) = target
+            .app
+            .as_ref()
+            .filter(|app| fleet.of_app(app).is_none())
+        {
             return Err(Unreached {
                 kind: EdgeErrorKind::AppNotFound,
                 detail: format!("no machine of app {app}"),

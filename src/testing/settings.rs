@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::session_cache::EdgeSessionCache;
+
 /// See [`FlyEdgeBuilder`](super::FlyEdgeBuilder) for what each of them means.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
@@ -23,6 +25,11 @@ pub(super) struct Settings {
     pub(super) pass_forged_headers: bool,
     pub(super) honour_replay: bool,
     pub(super) land_on: Option<String>,
+    pub(super) session_caches: Vec<EdgeSessionCache>,
+    /// An organisation, and another one from which it allows replays.
+    pub(super) replay_sources: Vec<(String, String)>,
+    /// The organisations that allow replays across their networks.
+    pub(super) cross_network_replays: Vec<String>,
 }
 
 impl Default for Settings {
@@ -45,6 +52,9 @@ impl Default for Settings {
             pass_forged_headers: false,
             honour_replay: true,
             land_on: None,
+            session_caches: Vec::new(),
+            replay_sources: Vec::new(),
+            cross_network_replays: Vec::new(),
         }
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tower_ownership::testing::{FlyEdge, HopKind};
+use tower_ownership::testing::{EdgeSessionCache, FlyEdge, HopKind};
 use tower_ownership::{
-    FlyReplay, LookupError, MemoryDirectory, Session, SessionId, lookup_fn, replay::ReplayCache,
+    FlyReplay, Header, LookupError, MemoryDirectory, Session, SessionId, lookup_fn,
+    replay::ReplayCache,
 };
 
 use crate::fleet::{Fleet, Machine, OWNER, THIRD, WRONG, edge, layer, machine_id, new_session};
@@ -167,6 +168,47 @@ async fn a_replay_cache_that_is_behind_is_invalidated_by_the_former_owner() {
         kinds,
         [HopKind::Landed, HopKind::Replayed, HopKind::CacheHit]
     );
+}
+
+#[tokio::test]
+async fn a_replay_cache_by_session_follows_a_session_that_moves() {
+    const ID: &str = "mcp-session-id";
+    let by_session = edge().session_cache(EdgeSessionCache::by_header(ID));
+    let fleet = Fleet::with(by_session, |machine, sessions| {
+        let replay = FlyReplay::new().cache(ReplayCache::by_session());
+        let layer = layer(machine, sessions).session(Header::mcp_session_id());
+        layer.replay(replay)
+    })
+    .await;
+    let session = fleet.session();
+    // The application of these tests reads the path, which the layer does not.
+    let url = fleet.edge.url(&format!("/session/{session}"));
+    let ask = || {
+        let request = request(reqwest::Method::GET, url.clone());
+        send(request.header(ID, session.to_string()))
+    };
+    ask().await.is_served_by(OWNER);
+    ask().await.is_served_by(OWNER);
+    fleet.give(session.clone(), THIRD);
+    ask().await.is_served_by(THIRD);
+    assert_eq!(fleet.edge.cached_replays(), 0, "the former owner said so");
+    ask().await.is_served_by(THIRD);
+    ask().await.is_served_by(THIRD);
+    let kinds: Vec<_> = way(&fleet.edge).into_iter().map(|hop| hop.1).collect();
+    assert_eq!(
+        kinds,
+        [
+            HopKind::Landed,
+            HopKind::Replayed,
+            HopKind::CacheHit,
+            HopKind::CacheHit,
+            HopKind::Replayed,
+            HopKind::Landed,
+            HopKind::Replayed,
+            HopKind::CacheHit,
+        ]
+    );
+    assert_eq!(fleet.edge.events(), []);
 }
 
 #[tokio::test]

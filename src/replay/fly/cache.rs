@@ -18,7 +18,8 @@ const SHORTEST: Duration = Duration::from_secs(10);
 /// moves within one lifetime, and a megabyte at the most when clients make them up.
 const REMEMBERED: usize = 16_384;
 
-/// Lets Fly Proxy remember where a session's requests go, by path.
+/// Lets Fly Proxy remember where a session's requests go: by path, or, as `fly.toml` configures it, by a
+/// cookie or a header.
 ///
 /// The owner is then reached without asking any other machine first. What is lost: Fly allows no
 /// `state`, `timeout` or `fallback` beside it, so hops are no longer counted by us (Fly stops
@@ -28,12 +29,40 @@ const REMEMBERED: usize = 16_384;
 /// Source: fly.io/docs/networking/dynamic-request-routing, "Replay caching".
 #[derive(Clone)]
 pub struct ReplayCache {
-    prefix: Arc<str>,
+    by: By,
     lifetime: Duration,
     invalidated: Arc<Mutex<HashMap<SessionId, Instant>>>,
 }
 
+#[derive(Clone, Debug)]
+enum By {
+    /// The path before the session id.
+    Path(Arc<str>),
+    /// What `fly.toml` names.
+    Session,
+}
+
 impl ReplayCache {
+    /// The proxy remembers by a cookie or header that `fly.toml` names, for sessions that no path names,
+    /// such as MCP's:
+    ///
+    /// ```toml
+    /// [[http_service.http_options.replay_cache]]
+    ///   path_prefix = "/mcp"
+    ///   ttl_seconds = 60
+    ///   type = "header"            # or cookie
+    ///   name = "mcp-session-id"
+    /// ```
+    ///
+    /// Answers then have the form that such a cache takes (no `state`, `timeout` or `fallback`), and a machine
+    /// that the cache leads to although it is not the owner any more has it forget that. The
+    /// [lifetime](Self::lifetime) is that of `ttl_seconds`. Without that table in `fly.toml` nothing is
+    /// remembered, and what is lost is lost all the same.
+    #[must_use]
+    pub fn by_session() -> Self {
+        Self::by(By::Session)
+    }
+
     /// Remembers `<prefix>/<session id>` and all below it, for 60 seconds.
     ///
     /// `prefix` is the path before the session id, such as `/session`, as the proxy knows it. A
@@ -42,9 +71,12 @@ impl ReplayCache {
     /// Put the layer outside.
     #[must_use]
     pub fn under(prefix: &str) -> Self {
-        let prefix = prefix.trim_end_matches('/').into();
+        Self::by(By::Path(prefix.trim_end_matches('/').into()))
+    }
+
+    fn by(by: By) -> Self {
         Self {
-            prefix,
+            by,
             lifetime: Duration::from_secs(60),
             invalidated: Arc::default(),
         }
@@ -59,10 +91,12 @@ impl ReplayCache {
 
     pub(super) fn validate(&self) -> Result<(), InvalidReplay> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._~-".contains(&byte);
-        let begins_well = self.prefix.is_empty() || self.prefix.starts_with('/');
-        if !begins_well || !self.prefix.bytes().all(plain) {
+        let begins_well = |prefix: &str| prefix.is_empty() || prefix.starts_with('/');
+        if let By::Path(prefix) = &self.by
+            && !(begins_well(prefix) && prefix.bytes().all(plain))
+        {
             return Err(InvalidReplay::CachePrefix {
-                prefix: self.prefix.to_string(),
+                prefix: prefix.to_string(),
             });
         }
         if self.lifetime < SHORTEST {
@@ -79,11 +113,14 @@ impl ReplayCache {
     /// path that spells the id differently is replayed without being remembered. So is an id that
     /// a path has to encode: a `*` in it would make the pattern one of other sessions.
     pub(super) fn remember(&self, uri: &Uri, session: &SessionId, headers: &mut HeaderMap) {
+        let By::Path(prefix) = &self.by else {
+            return;
+        };
         let id = session.encoded();
         if id.contains('%') {
             return;
         }
-        let mut pattern = format!("{}/{id}", self.prefix);
+        let mut pattern = format!("{prefix}/{id}");
         let rest = uri.path().strip_prefix(pattern.as_str());
         if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             return;
@@ -139,7 +176,7 @@ impl ReplayCache {
 impl fmt::Debug for ReplayCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReplayCache")
-            .field("prefix", &self.prefix)
+            .field("by", &self.by)
             .field("lifetime", &self.lifetime)
             .finish_non_exhaustive()
     }
