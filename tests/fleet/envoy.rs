@@ -86,7 +86,7 @@ async fn envoy_carries_an_upload_that_it_can_hold() {
     let Some(scene) = Scene::start(false).await else {
         return;
     };
-    for length in [10_000, 100_000] {
+    for length in [100_000, 900_000] {
         for _ in 0..20 {
             let bytes = noise(length);
             let answer = scene.ask(Method::POST, "/upload", bytes.clone()).await;

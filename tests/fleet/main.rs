@@ -37,6 +37,7 @@ mod monitoring;
 mod moves;
 mod nesting;
 mod nginx;
+mod nginx_uploads;
 mod probe;
 mod probe_tls;
 mod proxy;

@@ -37,16 +37,16 @@ fn owned_at(session: &SessionId, machine: &str, server: &Server) -> Session {
 }
 
 /// Two machines behind nginx, whose requests land on the wrong one.
-struct Scene {
+pub struct Scene {
     nginx: Nginx,
-    wrong: Machine,
+    pub wrong: Machine,
     owner: Machine,
-    session: SessionId,
+    pub session: SessionId,
 }
 
 impl Scene {
     /// `None` if nginx is not installed.
-    async fn start() -> Option<Self> {
+    pub async fn start() -> Option<Self> {
         Self::with_allowed(LOOPBACK).await
     }
 
@@ -63,7 +63,7 @@ impl Scene {
         })
     }
 
-    fn url(&self, rest: &str) -> String {
+    pub fn url(&self, rest: &str) -> String {
         self.nginx.url(&format!("/session/{}{rest}", self.session))
     }
 }
