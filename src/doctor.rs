@@ -49,14 +49,14 @@ pub use url::InvalidUrl;
 pub use words::seconds;
 
 use facts::{Answer, Directory, Facts, Platform};
-use url::UrlTemplate;
+use url::RequestTemplate;
 
 /// Finds out what is wrong with a session. A clone is cheap, and shares the lookup.
 #[derive(Clone)]
 #[must_use = "a doctor does nothing before `diagnose`"]
 pub struct Doctor {
     source: Source,
-    url: Option<UrlTemplate>,
+    url: Option<RequestTemplate>,
     machine_header: Option<String>,
     fly_api: Option<FlyApi>,
     timeout: Duration,
@@ -72,6 +72,8 @@ enum Source {
         lookup: PostgresLookup,
         /// The same without what the ownership migration makes.
         plain: Option<PostgresLookup>,
+        /// The name of Fly's pooler, if that is in between.
+        pooler: Option<String>,
     },
 }
 
@@ -128,8 +130,16 @@ impl Doctor {
     /// Reads the tables themselves, by the builder's names of tables and columns. Detects whether
     /// the ownership migration is applied, and does not use the builder's setting.
     pub fn postgres(builder: PostgresLookupBuilder) -> Result<Self, PostgresConfigError> {
+        // By the names that Fly's Managed Postgres gives out: fly.io/docs/mpg.
+        let is_pooler =
+            |host: &String| host.starts_with("pgbouncer.") && host.ends_with(".flympg.net");
+        let pooler = builder.hosts().into_iter().find(is_pooler);
         let (lookup, plain) = builder.with_and_without_ownership()?;
-        Ok(Self::of(Source::Postgres { lookup, plain }))
+        Ok(Self::of(Source::Postgres {
+            lookup,
+            plain,
+            pooler,
+        }))
     }
 
     fn of(source: Source) -> Self {
@@ -146,8 +156,19 @@ impl Doctor {
 
     /// The public URL of a session, with `{session}` in the place of its id. Default: none, and
     /// then no request is made.
-    pub fn url(mut self, template: impl AsRef<str>) -> Result<Self, InvalidUrl> {
-        self.url = Some(UrlTemplate::parse(template.as_ref())?);
+    pub fn url(self, template: impl AsRef<str>) -> Result<Self, InvalidUrl> {
+        self.url_with(template, &[])
+    }
+
+    /// The same for sessions in a header or a cookie: `{session}` stands for the id in the URL or in a
+    /// header's value, such as `[("mcp-session-id", "{session}")]` or `[("cookie", "sid={session}")]`. The
+    /// headers go along with redirects, also to other hosts.
+    pub fn url_with(
+        mut self,
+        template: impl AsRef<str>,
+        headers: &[(&str, &str)],
+    ) -> Result<Self, InvalidUrl> {
+        self.url = Some(RequestTemplate::parse(template.as_ref(), headers)?);
         Ok(self)
     }
 
@@ -208,9 +229,10 @@ impl Doctor {
         facts.directory = directory::ask(&self.source, &id).await;
         // Before the request, which may wake the owner.
         self.look_for_the_owner(&mut facts).await;
-        if let Some(Ok(url)) = self.url.as_ref().map(|url| url.of(&id)) {
+        if let Some(Ok((url, headers))) = self.url.as_ref().map(|url| url.of(&id)) {
             let request = request::PublicRequest {
                 url,
+                headers,
                 machine_header: self.machine_header.as_deref(),
                 app: self.app(),
                 timeout: self.timeout,

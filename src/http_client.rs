@@ -30,6 +30,8 @@ use tower_service::Service as _;
 
 use crate::{Address, observe::Chain};
 
+pub(crate) mod of_session;
+
 /// Bytes of a body that are read: enough for a problem document and a machine's configuration.
 const MAX_BODY: usize = 1 << 20;
 

@@ -80,7 +80,10 @@ use secret::Nonce;
 use crate::{
     Address, Finding, MachineId, OwnershipLayer, SessionId,
     claim::PROBE,
-    http_client::{HttpClient, NoAnswer},
+    http_client::{
+        HttpClient, NoAnswer,
+        of_session::{PLACE, field_of, url_of},
+    },
 };
 
 /// Requests a session of another machine from the public address; see the [module](self).
@@ -101,7 +104,7 @@ impl Probe {
     /// Makes a probe of `session` at `url`, in which `{session}` stands for its id. A session that
     /// is not in the URL is sent by a [`header`](Self::header).
     pub fn new(url: &str, session: SessionId, secret: ProbeSecret) -> Result<Self, InvalidProbe> {
-        let filled = url.replace("{session}", &session.to_string());
+        let filled = url_of(url, &session);
         let address = Address::parse(&filled).map_err(|_| InvalidProbe::NotAUrl {
             url: url.to_owned(),
         })?;
@@ -118,10 +121,13 @@ impl Probe {
         })
     }
 
-    /// Adds a header: a cookie with the session, or what a layer outside of this one requires.
+    /// Adds a header: a cookie with the session, or what a layer outside of this one requires. `{session}`
+    /// in its value stands for the session's id.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.append(name, value);
+        let template = value.to_str().ok().filter(|text| text.contains(PLACE));
+        let filled = template.and_then(|text| field_of(&name, text, &self.session));
+        self.headers.append(name, filled.unwrap_or(value));
         self
     }
 

@@ -23,6 +23,7 @@
 //! | `OWNERSHIP_AUDIT_MS` | how often a machine that beats looks for what is wrong with the fleet; 0: never | 60000 |
 //! | `OWNERSHIP_PROBE_SECRET` | at least 16 bytes, the same on all machines: they answer each other's probes. The crate has to be built with its feature `probe` | they answer none |
 //! | `OWNERSHIP_PROBE_URL`, `OWNERSHIP_PROBE_SESSION` | it probes `https://app.example.com/session/{session}`, the public address, for this session; `/health/` shows what became of it | it does not probe |
+//! | `OWNERSHIP_PROBE_HEADER` | a header of the probe, such as `cookie: sid={session}` | none |
 //! | `OWNERSHIP_PROBE_MS` | how often | 60000 |
 //! | `OWNERSHIP_SHOW_INTERNALS` | `on`: refusals name the machine and the owner | they do not |
 //! | `OWNERSHIP_DEBUG_TOKEN` | lets a client that sends it as `Authorization: Bearer …` ask `/debug/explain?path=/session/…` what would become of a request | no client may |

@@ -49,7 +49,10 @@ pub fn begin(
     let here = HeaderValue::from_str(layer.machine().as_str())?;
     let prefers = HeaderName::from_static("fly-prefer-instance-id");
     let secret = ProbeSecret::new(&probing.secret)?;
-    let probe = Probe::new(&target.url, target.session.clone(), secret)?.header(prefers, here);
+    let mut probe = Probe::new(&target.url, target.session.clone(), secret)?.header(prefers, here);
+    if let Some((name, value)) = &target.header {
+        probe = probe.header(name.clone(), value.clone());
+    }
     let (layer, every) = (layer.clone(), probing.every);
     let nothing = (Check::ok("nothing was probed yet"), Instant::now());
     let (told, latest) = watch::channel(nothing);

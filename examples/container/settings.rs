@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use axum::http::{HeaderName, HeaderValue};
+
 use crate::sessions::{Ids, Place};
 use tower_ownership::{
     CachePolicy, FlyReplay, MachineId, MachineIdentity, MemoryDirectory, NginxReplay, Redirect,
@@ -71,6 +73,8 @@ pub struct Target {
     /// Where clients ask for a session, with `{session}` in place of its id.
     pub url: String,
     pub session: SessionId,
+    /// A header with `{session}` in it, where the URL does not name the session.
+    pub header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Settings {
@@ -133,6 +137,15 @@ fn probing() -> Result<Option<Probing>, Box<dyn Error>> {
         (Some(url), Some(session)) => Some(Target {
             url,
             session: session.parse()?,
+            header: match variable("OWNERSHIP_PROBE_HEADER") {
+                Some(line) => {
+                    let (name, value) = line
+                        .split_once(':')
+                        .ok_or("OWNERSHIP_PROBE_HEADER: no name")?;
+                    Some((name.trim().parse()?, value.trim().parse()?))
+                }
+                None => None,
+            },
         }),
         (None, None) => None,
         _ => return Err("OWNERSHIP_PROBE_URL and OWNERSHIP_PROBE_SESSION need each other".into()),

@@ -71,14 +71,19 @@ pub(super) fn checklist(facts: &Facts) -> Vec<Check> {
     ] {
         topic.add(name, state, text);
     }
-    topic.add(
-        "same network",
-        Unknown,
-        format!(
-            "{NOT_FROM_HERE}: matters only where the owner is another app's machine (`fly orgs \
-             cross-network-replays`)"
+    for (name, why) in [
+        (
+            "same network",
+            "is another app's machine (`fly orgs cross-network-replays`)",
         ),
-    );
+        (
+            "same organisation",
+            "belongs to another one's app (`fly orgs replay-sources`)",
+        ),
+    ] {
+        let text = format!("{NOT_FROM_HERE}: matters only where the owner {why}");
+        topic.add(name, Unknown, text);
+    }
     checks
 }
 

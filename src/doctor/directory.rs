@@ -32,7 +32,21 @@ pub(super) async fn ask(source: &Source, id: &SessionId) -> Directory {
                 warnings: Vec::new(),
             }))
         }
-        Source::Postgres { lookup, plain } => verified(lookup, plain.as_ref(), id.clone()).await,
+        Source::Postgres {
+            lookup,
+            plain,
+            pooler,
+        } => {
+            let mut directory = verified(lookup, plain.as_ref(), id.clone()).await;
+            if let (Directory::Answered(answered), Some(pooler)) = (&mut directory, pooler) {
+                let direct = pooler.replacen("pgbouncer", "direct", 1);
+                answered.warnings.push(format!(
+                    "{pooler} is the pooler of Fly's Managed Postgres: in transaction mode the feed \
+                     of changes needs {direct}"
+                ));
+            }
+            directory
+        }
     }
 }
 

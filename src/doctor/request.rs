@@ -17,6 +17,8 @@ const RESOLVE: Duration = Duration::from_secs(3);
 
 pub(super) struct PublicRequest<'a> {
     pub(super) url: Address,
+    /// Beside those that each request of the doctor has.
+    pub(super) headers: HeaderMap,
     pub(super) machine_header: Option<&'a str>,
     pub(super) app: Option<&'a str>,
     pub(super) timeout: Duration,
@@ -24,7 +26,7 @@ pub(super) struct PublicRequest<'a> {
 
 impl PublicRequest<'_> {
     /// Sends it and follows redirects, all within the limit. It carries nothing that one of the
-    /// hosts may not see: no credentials, and no `Referer`.
+    /// hosts may not see, unless it was told to: no credentials, and no `Referer`.
     pub(super) async fn send(self) -> Answer {
         let failed = |redirects: Vec<String>, error| Answer::Failed {
             url: redirects
@@ -35,7 +37,8 @@ impl PublicRequest<'_> {
             redirects,
         };
         let accept = HeaderValue::from_static("application/problem+json, */*;q=0.5");
-        let headers = HeaderMap::from_iter([(header::ACCEPT, accept)]);
+        let mut headers = self.headers.clone();
+        headers.entry(header::ACCEPT).or_insert(accept);
         let mut redirects = Vec::new();
         let client = HttpClient::default();
         let answer = client.follow(self.url.as_uri(), &headers, self.timeout, &mut redirects);

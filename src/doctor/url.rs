@@ -1,18 +1,24 @@
-//! The public URL of a session.
+//! The request for a session, as clients make it.
 
-use crate::{Address, SessionId};
+use http::{HeaderMap, HeaderName};
 
-const PLACE: &str = "{session}";
+use crate::{
+    Address, SessionId,
+    http_client::of_session::{PLACE, field_of, url_of},
+};
 
-/// A URL that was parsed with an id in its place.
+/// A URL and header fields that were parsed with an id in their places.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct UrlTemplate(String);
+pub(super) struct RequestTemplate {
+    url: String,
+    fields: Vec<(HeaderName, String)>,
+}
 
 /// Why a text is no URL that the doctor can request.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidUrl {
-    /// The URL of sessions has no place for their id.
+    /// Neither the URL nor a header has a place for the session's id.
     #[error("{text:?} does not say where the session's id goes: `{{session}}`")]
     NoPlace {
         /// The text.
@@ -24,21 +30,46 @@ pub enum InvalidUrl {
         /// The text.
         text: String,
     },
+    /// A header's name or value cannot be one.
+    #[error("{text:?} is no header that can be sent")]
+    NotAHeader {
+        /// The header's name.
+        text: String,
+    },
 }
 
-impl UrlTemplate {
-    pub(super) fn parse(text: &str) -> Result<Self, InvalidUrl> {
-        if !text.contains(PLACE) {
-            let text = text.to_owned();
+impl RequestTemplate {
+    pub(super) fn parse(url: &str, fields: &[(&str, &str)]) -> Result<Self, InvalidUrl> {
+        let mut places = fields.iter().map(|(_, value)| *value).chain([url]);
+        if !places.any(|text| text.contains(PLACE)) {
+            let text = url.to_owned();
             return Err(InvalidUrl::NoPlace { text });
         }
-        let template = Self(text.to_owned());
+        let fields = fields.iter().map(|(name, value)| {
+            let parsed = HeaderName::try_from(*name).map_err(|_| not_a_header(name))?;
+            Ok((parsed, (*value).to_owned()))
+        });
+        let template = Self {
+            url: url.to_owned(),
+            fields: fields.collect::<Result<_, InvalidUrl>>()?,
+        };
         template.of(&SessionId::new(uuid::Uuid::nil()))?;
         Ok(template)
     }
 
-    pub(super) fn of(&self, id: &SessionId) -> Result<Address, InvalidUrl> {
-        address(&self.0.replace(PLACE, &id.encoded()))
+    pub(super) fn of(&self, id: &SessionId) -> Result<(Address, HeaderMap), InvalidUrl> {
+        let mut headers = HeaderMap::new();
+        for (name, template) in &self.fields {
+            let value = field_of(name, template, id).ok_or_else(|| not_a_header(name.as_str()))?;
+            headers.append(name, value);
+        }
+        Ok((address(&url_of(&self.url, id))?, headers))
+    }
+}
+
+fn not_a_header(name: &str) -> InvalidUrl {
+    InvalidUrl::NotAHeader {
+        text: name.to_owned(),
     }
 }
 
@@ -54,18 +85,24 @@ crate::observe::debug_as_chain!(InvalidUrl);
 mod tests {
     use super::*;
 
+    const ID: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
+
+    fn of(url: &str, fields: &[(&str, &str)]) -> Result<(String, HeaderMap), InvalidUrl> {
+        let id = SessionId::parse(ID).unwrap();
+        let (url, headers) = RequestTemplate::parse(url, fields)?.of(&id)?;
+        Ok((url.to_string(), headers))
+    }
+
     #[test]
     fn a_template_says_where_the_session_goes() {
-        let id = "807efe44-d63e-4a24-88f5-dbe96112830a";
-        let template = UrlTemplate::parse("https://app.example.com/session/{session}/").unwrap();
         assert_eq!(
-            template
-                .of(&SessionId::parse(id).unwrap())
-                .unwrap()
-                .to_string(),
-            format!("https://app.example.com/session/{id}/")
+            of("https://app.example.com/session/{session}/", &[]),
+            Ok((
+                format!("https://app.example.com/session/{ID}/"),
+                HeaderMap::new()
+            ))
         );
-        assert!(UrlTemplate::parse("https://{session}.example.com/").is_ok());
+        assert!(of("https://{session}.example.com/", &[]).is_ok());
         for text in [
             "https://app.example.com/session/",
             "app.example.com/{session}",
@@ -73,7 +110,23 @@ mod tests {
             "{session}",
             "",
         ] {
-            assert!(UrlTemplate::parse(text).is_err(), "{text}");
+            assert!(of(text, &[]).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_header_or_cookie_may_have_the_place() {
+        let fields = [("Mcp-Session-Id", "{session}"), ("x-other", "a")];
+        let (url, headers) = of("https://app.example.com/mcp", &fields).unwrap();
+        assert_eq!(url, "https://app.example.com/mcp");
+        assert_eq!(headers["mcp-session-id"], ID);
+        assert_eq!(headers["x-other"], "a");
+        for fields in [
+            [("x-other", "a")],
+            [("no name", "{session}")],
+            [("x-session", "{session}\r\nx-forged: 1")],
+        ] {
+            assert!(of("https://app.example.com/", &fields).is_err());
         }
     }
 }

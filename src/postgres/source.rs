@@ -4,6 +4,11 @@ use std::fmt;
 
 use deadpool_postgres::Pool;
 use tokio_postgres::Config;
+#[cfg(feature = "doctor")]
+use tokio_postgres::config::Host;
+
+#[cfg(feature = "doctor")]
+use super::connection_string::ConnectionString;
 
 /// Where [`PostgresLookup::builder`](super::PostgresLookup::builder) gets its connections from.
 ///
@@ -23,6 +28,26 @@ pub(super) enum Kind {
     Text(String),
     Config(Box<Config>),
     Pool(Pool),
+}
+
+#[cfg(feature = "doctor")]
+impl PostgresSource {
+    /// The names of the servers; of a pool they are not known.
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        let config = match &self.0 {
+            Kind::Text(text) => ConnectionString::parse(text).ok().map(|read| read.config),
+            Kind::Config(config) => Some(config.as_ref().clone()),
+            Kind::Pool(_) => None,
+        };
+        let hosts = config.iter().flat_map(Config::get_hosts);
+        hosts
+            .filter_map(|host| match host {
+                Host::Tcp(name) => Some(name.clone()),
+                #[cfg(unix)]
+                Host::Unix(_) => None,
+            })
+            .collect()
+    }
 }
 
 impl fmt::Debug for PostgresSource {

@@ -140,3 +140,38 @@ async fn a_migration_that_cannot_be_applied_is_an_error_and_no_half_of_it_stays(
     assert!(said.err.contains("no such table or column"), "{}", said.err);
     assert!(said.out.is_empty(), "{}", said.out);
 }
+
+#[tokio::test]
+async fn the_pooler_of_managed_postgres_is_named() {
+    let scene = Scene::plain().await;
+    let session = scene.owned().await.to_string();
+    // By its name alone, which leads to the server of this test.
+    let place = scene
+        .database
+        .url()
+        .replace("postgres://postgres@127.0.0.1:", "");
+    let (port, name) = place.split_once('/').unwrap();
+    let at = |host: &str| {
+        format!(
+            "host={host} hostaddr=127.0.0.1 port={port} user=postgres dbname={name} sslmode=disable"
+        )
+    };
+    let notes = async |host: &str| {
+        let database = at(host);
+        let said = run(
+            &["doctor", "--json", &session, "--database", &database],
+            &[],
+        )
+        .await;
+        let document = said.json();
+        let checks = document["checks"].as_array().unwrap().iter();
+        let checks = checks.filter(|check| check["name"] == "table");
+        let checks = checks.map(|check| check["text"].as_str().unwrap().to_owned());
+        checks.collect::<Vec<_>>()
+    };
+    let before = notes("direct.a1b2.flympg.net").await;
+    let mut through = notes("pgbouncer.a1b2.flympg.net").await;
+    let named = through.pop().unwrap();
+    assert!(named.ends_with("needs direct.a1b2.flympg.net"), "{named}");
+    assert_eq!(through, before);
+}

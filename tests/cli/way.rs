@@ -1,10 +1,14 @@
 //! What is wrong on the way to a session's owner.
 
 use axum::http::StatusCode;
-use tower_ownership::testing::FlyEdge;
-use tower_ownership::{MachineId, MemoryDirectory, PostgresLookup, Session, SessionAbsent};
+use tower_ownership::testing::{FlyEdge, HopKind};
+use tower_ownership::{
+    Cookie, Header, MachineId, MemoryDirectory, OwnershipLayerBuilder, PostgresLookup, Session,
+    SessionAbsent,
+};
 use uuid::Uuid;
 
+use crate::command::run;
 use crate::scene::{LANDED, OWNER, Scene, serving};
 use crate::support::free_port;
 use crate::support::server::serve;
@@ -62,9 +66,11 @@ async fn a_machine_that_is_asked_directly_is_not_behind_the_proxy() {
     );
     assert_eq!(diagnosed.check("through the proxy").0, "problem");
     assert_eq!(diagnosed.check("http handler").0, "unknown");
-    let (state, text) = diagnosed.check("same network");
-    assert_eq!(state, "unknown");
-    assert!(text.starts_with("not testable from here"), "{text}");
+    for name in ["same network", "same organisation"] {
+        let (state, text) = diagnosed.check(name);
+        assert_eq!(state, "unknown");
+        assert!(text.starts_with("not testable from here"), "{text}");
+    }
 }
 
 #[tokio::test]
@@ -242,4 +248,54 @@ async fn a_machine_that_serves_what_another_one_owns_is_wrong() {
         "heartbeats-missing",
         "the owner `e2863555a91708` runs, and its heartbeats do not arrive: it was last seen ",
     );
+}
+
+#[tokio::test]
+async fn a_session_in_a_header_or_a_cookie_is_asked_for_there() {
+    for (by_cookie, header) in [
+        (false, "Mcp-Session-Id: {session}"),
+        (true, "cookie: theme=dark; sid={session}"),
+    ] {
+        let scene = Scene::plain().await;
+        for machine in [LANDED, OWNER] {
+            let place = |layer: OwnershipLayerBuilder| {
+                if by_cookie {
+                    layer.session(Cookie::named("sid").unwrap())
+                } else {
+                    layer.session(Header::mcp_session_id())
+                }
+            };
+            scene.machine_with(machine, scene.lookup(), place).await;
+        }
+        let session = scene.owned().await;
+        let url = scene.edge.url("/mcp");
+        let arguments = ["--url", &url, "--header", header];
+        let diagnosed = scene.diagnose_with(session, &arguments).await;
+        diagnosed.ends(0, "fine", "");
+        let ways: Vec<_> = scene.edge.hops().into_iter().map(|hop| hop.kind).collect();
+        assert_eq!(ways, [HopKind::Landed, HopKind::Replayed]);
+
+        scene.edge.remove(OWNER);
+        let diagnosed = scene.diagnose_with(session, &arguments).await;
+        diagnosed.is("owner-gone", "");
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_cannot_be_sent_is_a_wrong_option() {
+    let session = Uuid::new_v4().to_string();
+    for header in ["no colon", "no name: {session}", ": {session}"] {
+        let arguments = [
+            "doctor",
+            &session,
+            "--database",
+            "postgres://nobody@127.0.0.1:1/nowhere",
+            "--url",
+            "http://127.0.0.1:1/",
+            "--header",
+            header,
+        ];
+        let said = run(&arguments, &[]).await;
+        assert_eq!(said.status, 2, "{header}: {said:?}");
+    }
 }

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tower_ownership::probe::{InvalidProbe, Probe, ProbeOutcome, ProbeSecret};
 use tower_ownership::testing::{EdgeMachine, FlyEdge, FlyEdgeBuilder, HopKind};
 use tower_ownership::{
-    Address, FlyReplay, Header, MemoryDirectory, OnLostOwner, OnUnassigned, OwnerStatus,
+    Address, Cookie, FlyReplay, Header, MemoryDirectory, OnLostOwner, OnUnassigned, OwnerStatus,
     OwnershipLayer, OwnershipLayerBuilder, Redirect, Session, SessionId, SessionStatus,
     explain::Finding, health::Check, replay::Fallback,
 };
@@ -105,6 +105,31 @@ async fn a_probe_is_replayed_to_the_owner_and_never_reaches_the_application() {
         serde_json::json!({ "outcome": "arrived", "machine": OWNER, "replayed": true })
     );
     assert!(Check::from(&outcome).is_ok());
+}
+
+#[tokio::test]
+async fn a_probe_of_a_session_in_a_header_or_a_cookie_is_replayed_to_the_owner() {
+    for (name, value) in [
+        ("mcp-session-id", "{session}"),
+        ("cookie", "theme=dark; sid={session}"),
+    ] {
+        let fleet = probed(edge(), move |machine, sessions| {
+            let layer = layer(machine, sessions);
+            match name {
+                "cookie" => layer.session(Cookie::named("sid").unwrap()),
+                _ => layer.session(Header::mcp_session_id()),
+            }
+        })
+        .await;
+        let session = fleet.session();
+        let probe = Probe::new(&fleet.edge.url("/mcp"), session.clone(), secret()).unwrap();
+        let probe = probe.header(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+        let outcome = probe.run(&prober(&fleet.sessions)).await;
+        assert_eq!(arrived(&outcome), (OWNER, true));
+    }
 }
 
 #[tokio::test]

@@ -30,13 +30,18 @@ pub struct Doctor {
     session: String,
 
     /// The public URL: of the session, with {session} in it, or of the service, to which --path is
-    /// added
+    /// added unless a header names the session
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 
     /// The path of a session, if the URL does not say where its id goes
     #[arg(long, value_name = "PATH", default_value = "/session/{session}")]
     path: String,
+
+    /// A header of the request, such as 'mcp-session-id: {session}' or 'cookie: sid={session}'; may
+    /// be given several times
+    #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
+    header: Vec<(String, String)>,
 
     /// A further header by which answers say which machine gave them
     #[arg(long, value_name = "NAME")]
@@ -79,14 +84,17 @@ impl Doctor {
     pub async fn run(self, output: &Output) -> Result<Exit, Failure> {
         let mut doctor = doctor::Doctor::postgres(self.database.builder()?)?.timeout(self.timeout);
         if let Some(url) = &self.url {
-            let template = if url.contains("{session}") {
+            let place = |text: &String| text.contains("{session}");
+            let template = if place(url) || self.header.iter().any(|(_, value)| place(value)) {
                 url.clone()
             } else {
                 let path = self.path.trim_start_matches('/');
                 format!("{}/{path}", url.trim_end_matches('/'))
             };
+            let headers = self.header.iter().map(|(name, value)| (&**name, &**value));
+            let headers: Vec<_> = headers.collect();
             doctor = doctor
-                .url(template)
+                .url_with(template, &headers)
                 .map_err(|error| Failure::usage(&error))?;
         }
         if let Some(name) = self.machine_header {
@@ -106,6 +114,11 @@ impl Doctor {
             _ => Exit::Problem,
         })
     }
+}
+
+fn header(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once(':').ok_or("it is no NAME: VALUE")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 impl Fly {

@@ -75,6 +75,12 @@ impl PostgresLookupBuilder {
         Ok((with, Some(self.build()?)))
     }
 
+    /// The names of the servers; of a pool they are not known.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        self.source.hosts()
+    }
+
     fn ownership_names(&mut self) -> &mut OwnershipNames {
         self.names.ownership.get_or_insert_default()
     }
