@@ -29,8 +29,7 @@ mod settling;
 mod streamed;
 mod waiting;
 
-use discard::Discard;
-pub(crate) use discard::DiscardLimits;
+pub(crate) use discard::{Discard, DiscardLimits};
 use held::Held;
 pub(crate) use passed::Passed;
 pub(crate) use passed::Served;

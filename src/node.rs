@@ -70,10 +70,10 @@ struct Shared<D> {
 /// It derefs to its [`Node`]. If it is dropped without [draining](Self::drained_on), the machine is
 /// lost after a while, as if it had crashed.
 #[must_use = "the machine is lost soon after this is dropped"]
-pub struct RunningNode<D> {
+pub struct RunningNode<D, F = ()> {
     shared: Arc<Shared<D>>,
     changes: Option<Arc<dyn HealthCheck>>,
-    layer: OwnershipLayer,
+    layer: OwnershipLayer<F>,
 }
 
 impl<D> RunningNode<D> {
@@ -84,10 +84,10 @@ impl<D> RunningNode<D> {
     pub const DEFAULT_DRAIN_LIMIT: Duration = Duration::from_secs(20);
 }
 
-impl<D: NodeDirectory> RunningNode<D> {
+impl<D: NodeDirectory, F: Clone> RunningNode<D, F> {
     /// The layer.
     #[must_use]
-    pub fn layer(&self) -> OwnershipLayer {
+    pub fn layer(&self) -> OwnershipLayer<F> {
         self.layer.clone()
     }
 
@@ -162,7 +162,7 @@ impl<D: NodeDirectory> Shared<D> {
     }
 }
 
-impl<D> Deref for RunningNode<D> {
+impl<D, F> Deref for RunningNode<D, F> {
     type Target = Node;
 
     fn deref(&self) -> &Node {
@@ -170,7 +170,7 @@ impl<D> Deref for RunningNode<D> {
     }
 }
 
-impl<D> fmt::Debug for RunningNode<D> {
+impl<D, F> fmt::Debug for RunningNode<D, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("RunningNode")
             .field(&self.shared.node)

@@ -9,7 +9,7 @@ use axum::{
         Extension, Request, State, WebSocketUpgrade,
         ws::{CloseFrame, Message},
     },
-    http::{StatusCode, Uri},
+    http::{StatusCode, Uri, header},
     response::{IntoResponse, Response, Sse, sse::Event},
     routing::{any, get, post},
 };
@@ -185,12 +185,25 @@ async fn events(
     response.map(|body| Body::new(owned.until_lost(body).event_stream()))
 }
 
-/// As many bytes as the client reads before the session is lost.
-async fn download(Extension(owned): Extension<Owned>) -> Response {
+/// As many bytes as `?bytes=` asks for, or as the client reads, unless the session is lost before.
+async fn download(Extension(owned): Extension<Owned>, uri: Uri) -> Response {
     const CHUNK: Bytes = Bytes::from_static(&[b'.'; 16 * 1024]);
-    let chunks = stream::repeat_with(|| Ok::<_, Infallible>(CHUNK));
+    let asked = uri.query().and_then(|query| query.strip_prefix("bytes="));
+    let bytes: Option<u64> = asked.and_then(|bytes| bytes.parse().ok());
+    let chunks = stream::unfold(bytes.unwrap_or(u64::MAX), async |left| {
+        let length = usize::try_from(left).map_or(CHUNK.len(), |left| left.min(CHUNK.len()));
+        (length > 0).then(|| {
+            let chunk = Ok::<_, Infallible>(CHUNK.slice(..length));
+            (chunk, left - length as u64)
+        })
+    });
     let body = Body::from_stream(chunks);
-    Response::new(Body::new(owned.until_lost(body)))
+    let mut response = Response::new(Body::new(owned.until_lost(body)));
+    if let Some(bytes) = bytes {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_LENGTH, bytes.into());
+    }
+    response
 }
 
 /// Nanoseconds on a clock that all processes of this host share, so that they can be compared.

@@ -9,12 +9,13 @@ use axum::{
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use tower_ownership::OwnershipLayer;
+
+use crate::layer::Layer;
 
 #[derive(Clone)]
 struct Debug {
     token: String,
-    layer: OwnershipLayer,
+    layer: Layer,
 }
 
 #[derive(Deserialize)]
@@ -23,7 +24,7 @@ struct Asked {
     path: String,
 }
 
-pub fn router(token: String, layer: OwnershipLayer) -> Router {
+pub fn router(token: String, layer: Layer) -> Router {
     Router::new()
         .route("/debug/explain", get(explain))
         .with_state(Debug { token, layer })

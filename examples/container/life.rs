@@ -38,7 +38,7 @@ impl Life {
     ) -> Self {
         readiness.waits(PRESENCE, "this machine is not registered yet");
         let life = Self {
-            settings,
+            settings: settings.clone(),
             presence: Arc::default(),
             beats: Arc::default(),
         };
@@ -52,6 +52,9 @@ impl Life {
                     .version(env!("CARGO_PKG_VERSION"));
                 if let Some(address) = settings.serves_at {
                     starts = starts.serves_at(address);
+                }
+                if let Some(peer) = &settings.peer {
+                    starts = starts.address(peer);
                 }
                 match starts.start(&node).await {
                     Ok(started) => {

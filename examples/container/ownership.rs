@@ -11,6 +11,7 @@ use tower_ownership::{
 
 use crate::{
     audit,
+    layer::Layer,
     life::Life,
     probing,
     readiness::{Readiness, verify_in_the_background},
@@ -20,9 +21,9 @@ use crate::{
 };
 
 pub struct Ownership {
-    pub layer: OwnershipLayer,
+    pub layer: Layer,
     /// A second layer, which asks the same directory as the same machine.
-    pub by_header: Option<OwnershipLayer>,
+    pub by_header: Option<Layer>,
     pub states: Option<States>,
     pub life: Option<Life>,
     pub health: HealthService,
@@ -36,7 +37,7 @@ impl Ownership {
             let directory = directory_in_memory(settings.ids)?;
             let builder = OwnershipLayer::builder(directory.clone()).directory(directory);
             let builder = builder.session(settings.place.extractor()?);
-            let layer = configured(builder, settings).build()?;
+            let layer = Layer::build(configured(builder, settings), &settings.handover)?;
             return Ok(Self {
                 health: health(&layer, settings)?.build(),
                 layer,
@@ -50,17 +51,19 @@ impl Ownership {
             Ids::Uuid => PostgresIdType::Uuid,
             Ids::Text => PostgresIdType::Text,
         });
-        let lookup = match settings.life {
+        let lookup = match &settings.life {
             Some(life) => lookup.ownership().lost_after(life.lost_after).build()?,
             None => lookup.build()?,
         };
         let builder = || OwnershipLayer::builder(lookup.clone());
         let by_path = builder().session(settings.place.extractor()?);
-        let layer = living(configured(by_path, settings), &lookup, settings)?.build()?;
+        let by_path = living(configured(by_path, settings), &lookup, settings)?;
+        let layer = Layer::build(by_path, &settings.handover)?;
         let by_header = match &settings.header {
             Some(header) => {
                 let by_header = builder().session(Header::named(header)?);
-                Some(living(configured(by_header, settings), &lookup, settings)?.build()?)
+                let by_header = living(configured(by_header, settings), &lookup, settings)?;
+                Some(Layer::build(by_header, &settings.handover)?)
             }
             None => None,
         };
@@ -74,13 +77,18 @@ impl Ownership {
             feed = feed.add_cache(by_header.cache());
         }
         let feed = feed.start(layer.cache())?;
-        let life = match settings.life {
+        let life = match &settings.life {
             Some(life) => {
                 let (directory, node) = (lookup.directory()?, layer.node().clone());
                 if let Some(every) = life.audit {
                     audit::begin(directory.clone(), every);
                 }
-                Some(Life::begin(life, directory, node, readiness.clone()))
+                Some(Life::begin(
+                    life.clone(),
+                    directory,
+                    node,
+                    readiness.clone(),
+                ))
             }
             None => None,
         };
@@ -104,7 +112,7 @@ impl Ownership {
     }
 }
 
-fn health(layer: &OwnershipLayer, settings: &Settings) -> Result<HealthBuilder, Box<dyn Error>> {
+fn health(layer: &Layer, settings: &Settings) -> Result<HealthBuilder, Box<dyn Error>> {
     let mut health = layer.health();
     if let Some(probing) = &settings.probing
         && let Some(check) = probing::begin(probing, layer)?
@@ -121,7 +129,7 @@ fn living(
     lookup: &PostgresLookup,
     settings: &Settings,
 ) -> Result<OwnershipLayerBuilder, Box<dyn Error>> {
-    let Some(life) = settings.life else {
+    let Some(life) = &settings.life else {
         return Ok(builder);
     };
     let builder = builder.directory(lookup.directory()?).require_membership();
@@ -138,5 +146,4 @@ fn configured(builder: OwnershipLayerBuilder, settings: &Settings) -> OwnershipL
         .machine(settings.machine.clone())
         .cache_policy(settings.freshness)
         .expose_internals(settings.expose_internals)
-        .replay(settings.replay.clone())
 }

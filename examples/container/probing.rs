@@ -3,37 +3,36 @@
 use std::{error::Error, sync::Arc};
 
 use axum::Router;
-use tower_ownership::{OwnershipLayer, health::HealthCheck};
+use tower_ownership::health::HealthCheck;
 
-use crate::settings::{Probing, Settings};
+use crate::{
+    layer::Layer,
+    settings::{Probing, Settings},
+};
 
 /// Puts the layer around the router; it answers the fleet's probes if the settings say so.
 pub fn layered(
     router: Router,
-    layer: &OwnershipLayer,
+    layer: &Layer,
     settings: &Settings,
 ) -> Result<Router, Box<dyn Error>> {
     match &settings.probing {
         Some(probing) => answering(router, layer, probing),
-        None => Ok(router.layer(layer.clone())),
+        None => Ok(layer.around(router)),
     }
 }
 
 #[cfg(feature = "probe")]
-fn answering(
-    router: Router,
-    layer: &OwnershipLayer,
-    probing: &Probing,
-) -> Result<Router, Box<dyn Error>> {
+fn answering(router: Router, layer: &Layer, probing: &Probing) -> Result<Router, Box<dyn Error>> {
     let secret = tower_ownership::probe::ProbeSecret::new(&probing.secret)?;
-    Ok(router.layer(layer.answer_probes(secret)))
+    Ok(layer.answering(router, secret))
 }
 
 /// Probes again and again, if there is an address; returns what became of the last probe.
 #[cfg(feature = "probe")]
 pub fn begin(
     probing: &Probing,
-    layer: &OwnershipLayer,
+    layer: &Layer,
 ) -> Result<Option<Arc<dyn HealthCheck>>, Box<dyn Error>> {
     use http::{HeaderName, HeaderValue};
     use tokio::{sync::watch, time::Instant};
@@ -46,7 +45,7 @@ pub fn begin(
         return Ok(None);
     };
     // Fly's proxy then brings it here first, so that it has to be replayed. Others do not read it.
-    let here = HeaderValue::from_str(layer.machine().as_str())?;
+    let here = HeaderValue::from_str(layer.node().machine().as_str())?;
     let prefers = HeaderName::from_static("fly-prefer-instance-id");
     let secret = ProbeSecret::new(&probing.secret)?;
     let mut probe = Probe::new(&target.url, target.session.clone(), secret)?.header(prefers, here);
@@ -59,7 +58,7 @@ pub fn begin(
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(every).await;
-            let outcome = probe.run(&layer).await;
+            let outcome = layer.probe(&probe).await;
             let check = Check::from(&outcome);
             if !check.is_ok() {
                 tracing::warn!(%outcome, "a probe did not get to the session's owner");
@@ -82,14 +81,11 @@ const NOT_BUILT: &str =
     "OWNERSHIP_PROBE_SECRET: this container was built without the feature probe";
 
 #[cfg(not(feature = "probe"))]
-fn answering(_: Router, _: &OwnershipLayer, _: &Probing) -> Result<Router, Box<dyn Error>> {
+fn answering(_: Router, _: &Layer, _: &Probing) -> Result<Router, Box<dyn Error>> {
     Err(NOT_BUILT.into())
 }
 
 #[cfg(not(feature = "probe"))]
-pub fn begin(
-    _: &Probing,
-    _: &OwnershipLayer,
-) -> Result<Option<Arc<dyn HealthCheck>>, Box<dyn Error>> {
+pub fn begin(_: &Probing, _: &Layer) -> Result<Option<Arc<dyn HealthCheck>>, Box<dyn Error>> {
     Err(NOT_BUILT.into())
 }

@@ -14,8 +14,8 @@ use axum::http::{HeaderName, HeaderValue};
 
 use crate::sessions::{Ids, Place};
 use tower_ownership::{
-    CachePolicy, FlyReplay, MachineId, MachineIdentity, MemoryDirectory, NginxReplay, Redirect,
-    Replay, Session, SessionId, identity::detect,
+    Address, CachePolicy, FlyReplay, MachineId, MachineIdentity, MemoryDirectory, NginxReplay,
+    Redirect, Replay, Session, SessionId, identity::detect,
 };
 
 pub struct Settings {
@@ -27,7 +27,7 @@ pub struct Settings {
     /// Where a request names its session, and which ids those have.
     pub place: Place,
     pub ids: Ids,
-    pub replay: Arc<dyn Replay>,
+    pub handover: Handover,
     pub freshness: CachePolicy,
     /// The header by which a second layer finds its sessions.
     pub header: Option<String>,
@@ -38,7 +38,14 @@ pub struct Settings {
     pub debug_token: Option<String>,
 }
 
-#[derive(Clone, Copy)]
+/// How requests get to the machine that owns their session.
+pub enum Handover {
+    Replay(Arc<dyn Replay>),
+    #[cfg(feature = "forward")]
+    Forward(Box<tower_ownership::forward::Forward>),
+}
+
+#[derive(Clone)]
 pub struct Life {
     /// Whether it claims sessions without an owner, and takes over from lost owners.
     pub claims: bool,
@@ -47,6 +54,8 @@ pub struct Life {
     pub drain: Duration,
     /// Where it can be reached from inside, if that is known before it listens.
     pub serves_at: Option<SocketAddr>,
+    /// Where other machines reach it.
+    pub peer: Option<Address>,
     /// For how long it answers after the drain.
     pub linger: Duration,
     /// How often it looks for what is wrong with the fleet.
@@ -93,6 +102,13 @@ impl Settings {
             linger: milliseconds("OWNERSHIP_LINGER_MS", 0)?,
             audit: Some(milliseconds("OWNERSHIP_AUDIT_MS", 60_000)?)
                 .filter(|pause| !pause.is_zero()),
+            peer: match variable("OWNERSHIP_PEER") {
+                Some(peer) => {
+                    let peer = peer.parse();
+                    Some(peer.map_err(|error| format!("OWNERSHIP_PEER: {error}"))?)
+                }
+                None => None,
+            },
             serves_at: (port != 0).then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
         };
         Ok(Self {
@@ -102,7 +118,7 @@ impl Settings {
             watch: variable("OWNERSHIP_WATCH_URL"),
             place: parsed("OWNERSHIP_SESSION", Place::Path("/session".to_owned()))?,
             ids: parsed("OWNERSHIP_IDS", Ids::Uuid)?,
-            replay: handover()?,
+            handover: handover()?,
             freshness: CachePolicy::new().owned(milliseconds("OWNERSHIP_FRESHNESS_MS", 5_000)?),
             header: variable("OWNERSHIP_HEADER"),
             life: matches!(lives.as_deref(), Some("on" | "beat")).then_some(life),
@@ -113,20 +129,41 @@ impl Settings {
     }
 }
 
-/// How requests get to the machine that owns their session.
-fn handover() -> Result<Arc<dyn Replay>, Box<dyn Error>> {
+fn handover() -> Result<Handover, Box<dyn Error>> {
     let kind = variable("OWNERSHIP_HANDOVER").unwrap_or_else(|| "fly".to_owned());
-    Ok(match kind.split_once(':') {
+    Ok(Handover::Replay(match kind.split_once(':') {
         None if kind == "fly" => Arc::new(FlyReplay::new()),
         None if kind == "nginx" => Arc::new(NginxReplay::new()),
+        None if kind == "forward" => return forward(None),
+        Some(("forward", template)) => return forward(Some(template)),
         Some(("redirect", template)) => Arc::new(Redirect::to_template(template)?),
         _ => {
             return Err(format!(
-                "OWNERSHIP_HANDOVER={kind:?}: none of fly, nginx and redirect:<template>"
+                "OWNERSHIP_HANDOVER={kind:?}: none of fly, nginx, forward, forward:<template> and redirect:<template>"
             )
             .into());
         }
-    })
+    }))
+}
+
+#[cfg(feature = "forward")]
+fn forward(template: Option<&str>) -> Result<Handover, Box<dyn Error>> {
+    use tower_ownership::forward::Forward;
+
+    let allowed = variable("OWNERSHIP_PEER_ALLOW").unwrap_or_default();
+    let allowed = allowed.split(',').map(str::trim);
+    let allowed = allowed.filter(|entry| !entry.is_empty());
+    let forward = match template {
+        Some(template) => Forward::to_template(template, allowed),
+        None => Forward::to_owner_address(allowed),
+    };
+    let forward = forward.map_err(|error| format!("OWNERSHIP_PEER_ALLOW: {error}"))?;
+    Ok(Handover::Forward(Box::new(forward)))
+}
+
+#[cfg(not(feature = "forward"))]
+fn forward(_: Option<&str>) -> Result<Handover, Box<dyn Error>> {
+    Err("OWNERSHIP_HANDOVER: this container was built without the feature forward".into())
 }
 
 fn probing() -> Result<Option<Probing>, Box<dyn Error>> {

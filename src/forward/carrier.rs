@@ -50,9 +50,9 @@ pub(crate) struct ForwardTo {
 }
 
 /// A request that did not get a response.
-enum Unanswered {
+pub(super) enum Unanswered {
     /// No byte of it can have arrived.
-    NotSent(Box<Request<Upload>>, hyper::Error),
+    NotSent(Box<Request<Upload>>, Failure),
     Failed(Failure),
 }
 
@@ -135,14 +135,17 @@ impl Carrier {
         to: &ForwardTo,
         mut head: Parts,
         body: Upload,
-    ) -> Result<Response<Carried>, Failure> {
-        if Handle::try_current().is_err() {
-            return Err(Failure::NoRuntime);
-        }
-        let ticket = self.pool.admit(&to.target)?;
+    ) -> Result<Response<Carried>, Unanswered> {
         let client = head.extensions.remove::<OnUpgrade>();
         let progress = body.progress();
         let request = request(head, body, to, client.is_some());
+        if Handle::try_current().is_err() {
+            return Err(Unanswered::not_sent(request, Failure::NoRuntime));
+        }
+        let ticket = match self.pool.admit(&to.target) {
+            Ok(ticket) => ticket,
+            Err(failure) => return Err(Unanswered::not_sent(request, failure)),
+        };
         let progress = progress.as_deref();
         if to.target.http2 {
             self.over_http2(to, ticket, request, progress).await
@@ -155,51 +158,57 @@ impl Carrier {
         &self,
         to: &ForwardTo,
         ticket: Ticket,
-        request: Request<Upload>,
+        mut request: Request<Upload>,
         progress: Option<&Progress>,
         client: Option<OnUpgrade>,
-    ) -> Result<Response<Carried>, Failure> {
-        let (mut connection, is_new) = match ticket.idle() {
-            Some(connection) => (connection, false),
-            None => (self.connector.http1(&to.target).await?, true),
-        };
-        let sent = connection.sender.try_send_request(request);
-        let response = match self.in_time(sent, progress).await {
-            Ok(response) => response,
-            // The owner closed the connection while it was idle.
-            Err(Unanswered::NotSent(request, _)) if !is_new => {
-                connection = self.connector.http1(&to.target).await?;
-                let sent = connection.sender.try_send_request(*request);
-                self.in_time(sent, progress).await?
+    ) -> Result<Response<Carried>, Unanswered> {
+        let mut kept = ticket.idle();
+        loop {
+            let (mut connection, is_new) = match kept.take() {
+                Some(connection) => (connection, false),
+                None => match self.connector.http1(&to.target).await {
+                    Ok(connection) => (connection, true),
+                    Err(failure) => return Err(Unanswered::not_sent(request, failure)),
+                },
+            };
+            let sent = connection.sender.try_send_request(request);
+            match self.in_time(sent, progress).await {
+                Ok(response) => return switched_or_carried(response, connection, ticket, client),
+                // The owner closed the connection while it was idle.
+                Err(Unanswered::NotSent(unsent, _)) if !is_new => request = *unsent,
+                Err(unanswered) => return Err(unanswered),
             }
-            Err(unanswered) => return Err(unanswered.into()),
-        };
-        switched_or_carried(response, connection, ticket, client)
+        }
     }
 
     async fn over_http2(
         &self,
         to: &ForwardTo,
         ticket: Ticket,
-        request: Request<Upload>,
+        mut request: Request<Upload>,
         progress: Option<&Progress>,
-    ) -> Result<Response<Carried>, Failure> {
-        let mut stream = self.stream(&ticket, to, false).await?;
-        let sent = stream.sender.try_send_request(request);
-        let response = match self.in_time(sent, progress).await {
-            Ok(response) => response,
-            Err(Unanswered::NotSent(request, _)) => {
-                stream = self.stream(&ticket, to, true).await?;
-                let sent = stream.sender.try_send_request(*request);
-                self.in_time(sent, progress).await?
+    ) -> Result<Response<Carried>, Unanswered> {
+        let mut is_new = false;
+        loop {
+            let mut stream = match self.stream(&ticket, to, is_new).await {
+                Ok(stream) => stream,
+                Err(failure) => return Err(Unanswered::not_sent(request, failure)),
+            };
+            let sent = stream.sender.try_send_request(request);
+            match self.in_time(sent, progress).await {
+                Ok(response) => {
+                    let over = Over::Http2 {
+                        _stream: stream,
+                        _ticket: ticket,
+                    };
+                    return Ok(carried(response, over));
+                }
+                Err(Unanswered::NotSent(unsent, _)) if !is_new => {
+                    (request, is_new) = (*unsent, true);
+                }
+                Err(unanswered) => return Err(unanswered),
             }
-            Err(unanswered) => return Err(unanswered.into()),
-        };
-        let over = Over::Http2 {
-            _stream: stream,
-            _ticket: ticket,
-        };
-        Ok(carried(response, over))
+        }
     }
 
     async fn stream(
@@ -228,7 +237,9 @@ impl Carrier {
                 Ok(Ok(response)) => return Ok(response),
                 Ok(Err(mut error)) => {
                     return Err(match error.take_message() {
-                        Some(request) => Unanswered::NotSent(Box::new(request), error.into_error()),
+                        Some(request) => {
+                            Unanswered::not_sent(request, Failure::Broken(error.into_error()))
+                        }
                         None => Unanswered::Failed(Failure::Broken(error.into_error())),
                     });
                 }
@@ -241,12 +252,9 @@ impl Carrier {
 
 type TrySend = hyper::client::conn::TrySendError<Request<Upload>>;
 
-impl From<Unanswered> for Failure {
-    fn from(unanswered: Unanswered) -> Self {
-        match unanswered {
-            Unanswered::NotSent(_, error) => Self::Broken(error),
-            Unanswered::Failed(failure) => failure,
-        }
+impl Unanswered {
+    fn not_sent(request: Request<Upload>, failure: Failure) -> Self {
+        Self::NotSent(Box::new(request), failure)
     }
 }
 
@@ -314,12 +322,12 @@ fn switched_or_carried(
     connection: Connection,
     ticket: Ticket,
     client: Option<OnUpgrade>,
-) -> Result<Response<Carried>, Failure> {
+) -> Result<Response<Carried>, Unanswered> {
     if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
         return Ok(carried(response, Over::Http1(connection, ticket)));
     }
     let Some(client) = client else {
-        return Err(Failure::Unasked);
+        return Err(Unanswered::Failed(Failure::Unasked));
     };
     let owner = hyper::upgrade::on(&mut response);
     let protocols = response.headers().get(header::UPGRADE).cloned();

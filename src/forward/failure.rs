@@ -59,6 +59,11 @@ impl Failure {
         Rejection::new(RejectionCode::OwnerUnreachable, machine, detail)
     }
 
+    /// Whether the owner may be another one by now, or be lost.
+    pub(super) fn casts_doubt(&self) -> bool {
+        !matches!(self, Self::NoRuntime | Self::Full(_) | Self::Forbidden)
+    }
+
     /// What an operator reads beyond the rejection.
     pub(crate) fn cause(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {

@@ -17,10 +17,10 @@ use tower_service::Service;
 use super::{
     ForwardBody,
     body::Carried,
-    carrier::{Carrier, ForwardTo},
+    carrier::{Carrier, ForwardTo, Unanswered},
     upload::Upload,
 };
-use crate::policy::Policy;
+use crate::{Head, future::Discard, policy::Policy};
 
 /// Carries the requests that the layer around it hands over, and passes all others to the application.
 ///
@@ -72,10 +72,25 @@ where
         let (head, body) = request.into_parts();
         let body = Upload::new(body);
         let carried = Box::pin(async move {
-            match by.carry(&to, head, body).await {
-                Ok(response) => response,
-                Err(failure) => policy.not_carried(&to, &failure).map(Carried::Ours),
+            let version = head.version;
+            let failure = match by.carry(&to, head, body).await {
+                Ok(response) => return response,
+                Err(Unanswered::Failed(failure)) => failure,
+                Err(Unanswered::NotSent(unsent, failure)) => {
+                    let (mut head, body) = unsent.into_parts();
+                    // Which the client spoke, and not what the owner would have.
+                    head.version = version;
+                    let limits = policy.refused_bodies;
+                    if let Some(unread) = Discard::begin(&Head::from(&head), body, limits) {
+                        unread.await;
+                    }
+                    failure
+                }
+            };
+            if failure.casts_doubt() {
+                policy.recheck(&to.session).await;
             }
+            policy.not_carried(&to, &failure).map(Carried::Ours)
         });
         ForwardFuture::of(State::Carried { carried })
     }

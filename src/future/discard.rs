@@ -40,7 +40,7 @@ pin_project! {
     /// A server that answers HTTP/1 before it has read the body closes the connection then, and a client
     /// or proxy that is still writing gets an error and drops the answer. It reads here and not after
     /// the answer, for nginx stops sending a body when it has the answer's head.
-    pub(super) struct Discard<B> {
+    pub(crate) struct Discard<B> {
         #[pin]
         body: B,
         bytes_left: u64,
@@ -53,7 +53,7 @@ pin_project! {
 
 impl<B: Body> Discard<B> {
     /// `None` where nothing has to be read, or more than the limits allow.
-    pub(super) fn begin(head: &Head<'_>, body: B, limits: DiscardLimits) -> Option<Pin<Box<Self>>> {
+    pub(crate) fn begin(head: &Head<'_>, body: B, limits: DiscardLimits) -> Option<Pin<Box<Self>>> {
         if body.is_end_stream()
             || !has_to_be_read(head)
             || body.size_hint().lower() > limits.bytes

@@ -13,25 +13,31 @@ use super::{
     start::{Failed, Start, State, note},
 };
 use crate::{
-    Address, ExtractSession, HeartbeatBuilder, HeartbeatError, MachineIdentity, OnLostOwner,
-    OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, Replay,
+    Address, BuildError, ExtractSession, HeartbeatBuilder, HeartbeatError, MachineIdentity,
+    OnLostOwner, OnUnassigned, OwnershipLayer, OwnershipLayerBuilder, Replay,
 };
 
 /// Configures a node. Everything is checked in [`start`](Self::start).
 #[must_use = "a builder does nothing before `start`"]
-pub struct NodeBuilder<D> {
+pub struct NodeBuilder<D, F = ()> {
     directory: D,
     layer: OwnershipLayerBuilder,
+    build: Box<BuildLayer<F>>,
     heartbeat: HeartbeatBuilder<D>,
     linger: Duration,
     drain_limit: Duration,
 }
+
+/// Builds a layer, which the builder of a node has made a layer that forwards, or one that does not.
+type BuildLayer<F> =
+    dyn FnOnce(OwnershipLayerBuilder) -> Result<OwnershipLayer<F>, BuildError> + Send;
 
 impl<D: NodeDirectory> NodeBuilder<D> {
     pub(super) fn new(directory: D) -> Self {
         let layer = OwnershipLayer::builder(directory.clone());
         Self {
             layer: layer.directory(directory.clone()).require_membership(),
+            build: Box::new(OwnershipLayerBuilder::build),
             heartbeat: HeartbeatBuilder::new(directory.clone()),
             directory,
             linger: RunningNode::<D>::DEFAULT_LINGER,
@@ -39,12 +45,30 @@ impl<D: NodeDirectory> NodeBuilder<D> {
         }
     }
 
+    /// Carries requests to their owners, as [`OwnershipLayerBuilder::forward`] says.
+    #[cfg(feature = "forward")]
+    pub fn forward(
+        self,
+        forward: crate::forward::Forward,
+    ) -> NodeBuilder<D, crate::forward::Forwarding> {
+        NodeBuilder {
+            directory: self.directory,
+            layer: self.layer,
+            build: Box::new(|layer| layer.forward(forward).build()),
+            heartbeat: self.heartbeat,
+            linger: self.linger,
+            drain_limit: self.drain_limit,
+        }
+    }
+}
+
+impl<D: NodeDirectory, F> NodeBuilder<D, F> {
     /// Where in a request the session id stands. Required.
     pub fn session(self, extract: impl ExtractSession) -> Self {
         self.layer(|layer| layer.session(extract))
     }
 
-    /// How a request is handed to another machine. Required.
+    /// How a request is handed to another machine. Required, but for nodes that forward (feature `forward`).
     pub fn replay(self, replay: impl Replay) -> Self {
         self.layer(|layer| layer.replay(replay))
     }
@@ -71,7 +95,8 @@ impl<D: NodeDirectory> NodeBuilder<D> {
         self.layer(OwnershipLayerBuilder::volatile)
     }
 
-    /// Where clients reach this machine, for [redirects](crate::Redirect). Default: nowhere.
+    /// Where this machine is reached: by clients, for [redirects](crate::Redirect), or by other
+    /// machines that carry requests to it (feature `forward`). Default: nowhere.
     pub fn address(self, address: &Address) -> Self {
         self.heartbeat(|heartbeat| heartbeat.address(address))
     }
@@ -115,9 +140,9 @@ impl<D: NodeDirectory> NodeBuilder<D> {
     /// and in its [health](RunningNode::health). An error is final: trying again does not help.
     ///
     /// In a tokio runtime with its clock and its network enabled.
-    pub async fn start(self) -> Result<RunningNode<D>, NodeError> {
+    pub async fn start(self) -> Result<RunningNode<D, F>, NodeError> {
         let runtime = Handle::try_current().map_err(|_| HeartbeatError::NoRuntime)?;
-        let layer = self.layer.build()?;
+        let layer = (self.build)(self.layer)?;
         let start = Start {
             directory: self.directory,
             heartbeat: self.heartbeat,
@@ -152,7 +177,7 @@ impl<D: NodeDirectory> NodeBuilder<D> {
     }
 }
 
-impl<D> fmt::Debug for NodeBuilder<D> {
+impl<D, F> fmt::Debug for NodeBuilder<D, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NodeBuilder")
             .field("layer", &self.layer)

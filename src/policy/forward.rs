@@ -7,7 +7,8 @@ use http::{Response, request::Parts};
 
 use super::{Act, Policy};
 use crate::{
-    Handover, Head, MachineId, Observed, Rejection, RenderContext, RequestOrigin, Session, Verdict,
+    Handover, Head, MachineId, Observed, Rejection, RenderContext, RequestOrigin, Session,
+    SessionId, Verdict,
     forward::{Failure, ForwardTo},
     observe::RequestSpan,
 };
@@ -42,6 +43,15 @@ impl Policy {
                 Act::Answer(Ok(self.refuse(rejection, seen, span, context)))
             }
         })
+    }
+
+    /// Reads a session again whose owner could not be reached, unless that was done a moment ago: it may
+    /// have another owner, or be taken over. The next request goes by that.
+    pub(crate) async fn recheck(&self, session: &SessionId) {
+        let cache = &self.sessions.cache;
+        if cache.get(session, cache.hit(session), true).is_none() {
+            cache.load(session, true).await;
+        }
     }
 
     /// Answers a request that could not be carried to its owner: a second verdict, which corrects the

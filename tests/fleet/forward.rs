@@ -16,6 +16,7 @@ use crate::fleet::{OWNER, Server, WRONG, machine_id, new_session};
 
 mod bodies;
 mod calls;
+mod containers;
 mod failures;
 mod hops;
 mod requests;

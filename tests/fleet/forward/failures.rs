@@ -71,6 +71,32 @@ async fn a_slow_upload_is_no_reason_to_give_up() {
     assert_eq!(answer.json()["bytes"], 2);
 }
 
+#[tokio::test]
+async fn a_client_that_is_still_sending_reads_that_the_owner_is_down() {
+    let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], crate::support::free_port()));
+    let alone = Alone::before(nowhere, forward()).await;
+    for _ in 0..10 {
+        let mut client = tokio::net::TcpStream::connect(alone.wrong.server.addr)
+            .await
+            .unwrap();
+        let head = format!(
+            "POST /session/{} HTTP/1.1\r\nhost: app\r\ncontent-length: 3000000\r\n\r\n",
+            alone.session
+        );
+        client.write_all(head.as_bytes()).await.unwrap();
+        // In parts, so that the answer could be there before the body is.
+        for _ in 0..30 {
+            client
+                .write_all(&vec![7; 100_000])
+                .await
+                .expect("it is read");
+        }
+        let mut answer = [0; 12];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 503");
+    }
+}
+
 /// Accepts connections and does this with each after the first bytes have come.
 async fn owner_that(answers: &'static [u8]) -> (std::net::SocketAddr, Arc<AtomicUsize>) {
     let (listener, addr) = listener().await;
