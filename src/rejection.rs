@@ -1,6 +1,7 @@
 //! Why a request was refused: data on a response, not an error.
 
 mod codes;
+mod spread;
 
 pub use codes::RejectionCode;
 pub(crate) use codes::{Grpc, Page};
@@ -173,6 +174,7 @@ impl Rejection {
     }
 
     pub(crate) fn for_session(mut self, session: SessionId, owner: Option<&MachineId>) -> Self {
+        self.retry_after = self.retry_after.map(|wait| spread::over(wait, &session));
         self.session = Some(session);
         self.owner = owner.cloned();
         self
@@ -220,6 +222,10 @@ impl Rejection {
     }
 
     /// When asking again makes sense, if it does.
+    ///
+    /// Between the [code's](RejectionCode::retry_after) wait, or what is left of a lease, and twice that, and up to
+    /// 3 s for 1 s: always the same for a session, and spread over the sessions, so that the clients of a machine that
+    /// is lost do not all come back at once. Its whole seconds are long enough.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after

@@ -1,6 +1,7 @@
 //! Turning a rejection into an answer that its reader can read.
 
 mod default;
+mod events;
 mod grpc;
 mod internals;
 mod mcp;
@@ -13,7 +14,7 @@ pub use default::DefaultRenderer;
 pub use mcp::McpRenderer;
 
 use bytes::Bytes;
-use http::{Method, Response};
+use http::{Method, Response, Version};
 
 use crate::{Head, Rejection};
 
@@ -56,6 +57,8 @@ pub struct RenderContext {
     pub may_repeat: bool,
     /// Whether the client wants no body: a HEAD request.
     pub head_only: bool,
+    /// Whether the answer may speak for the connection: not so in HTTP/2.
+    pub(crate) is_http1: bool,
 }
 
 /// A form of an answer.
@@ -68,14 +71,22 @@ pub enum ResponseFormat {
     Html,
     /// `application/grpc`: a 200 that carries `grpc-status` in its headers.
     Grpc,
+    /// `application/grpc-web`: the same for browsers.
+    GrpcWeb,
+    /// `application/grpc-web-text`: the same, for clients that read base64.
+    GrpcWebText,
+    /// `text/event-stream`: for `EventSource`, which comes back only to a 200 that is one.
+    Events,
 }
 
 impl RenderContext {
     /// Reads the head of a request, without allocating: this runs before it is known whether
     /// there will be anything to refuse.
     ///
-    /// - A POST of `application/grpc` (also `+proto` and the like) reads gRPC. `application/grpc-web`
-    ///   and Connect do not: their clients read the status and the body of the HTTP answer.
+    /// - A POST of `application/grpc` (also `+proto` and the like) reads gRPC, and one of
+    ///   `application/grpc-web` or `application/grpc-web-text` the same with that content type. Connect does
+    ///   not: its clients read the status and the body of the HTTP answer.
+    /// - A GET whose `Accept` begins with `text/event-stream` reads events, as `EventSource` does.
     /// - A client that names `text/html` or `application/xhtml+xml` in `Accept`, and puts it no
     ///   lower than JSON (or what it says of `*/*`), reads pages. That is a browser on its way to a page; its
     ///   `fetch`, images and scripts ask for `*/*` or for images first.
@@ -87,6 +98,7 @@ impl RenderContext {
             format: negotiate::format(head),
             may_repeat: head.method == Method::GET || head.method == Method::HEAD,
             head_only: head.method == Method::HEAD,
+            is_http1: head.version <= Version::HTTP_11,
         }
     }
 }

@@ -9,9 +9,9 @@ use super::{Policy, Question};
 #[cfg(feature = "axum")]
 use crate::axum::Mistake;
 use crate::{
-    LookupError, MachineId, MalformedSession, Observed, Rejection, RejectionCode, RenderContext,
-    RequestOrigin, Session, SessionId, Verdict, decision::Refusal, observe::RequestSpan,
-    ownership::Lease,
+    LookupError, MachineId, MalformedSession, NodeState, Observed, Rejection, RejectionCode,
+    RenderContext, RequestOrigin, Session, SessionId, Verdict, decision::Refusal,
+    observe::RequestSpan, ownership::Lease,
 };
 
 impl Policy {
@@ -157,6 +157,12 @@ impl Policy {
         };
         let mut response = self.render.render(&rejection, context);
         response.extensions_mut().insert(rejection);
+        // The client, or the proxy in front, would ask again on the connection that leads here. A new one goes
+        // to a machine that is still sent requests.
+        if context.is_http1 && self.sessions.node.state() > NodeState::Serving {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
         finish(response, context)
     }
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{
-    Render, RenderContext, ResponseFormat, grpc,
+    Render, RenderContext, ResponseFormat, events, grpc,
     internals::{Internals, whole_seconds},
     page, problem,
 };
@@ -38,7 +38,7 @@ const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// Both select the form: `Accept` between page and problem, `Content-Type` whether it is gRPC.
 const VARY: HeaderValue = HeaderValue::from_static("Accept, Content-Type");
 
-/// Answers in the form that the client reads: a problem document, a page, or a gRPC status.
+/// Answers in the form that the client reads: a problem document, a page, a gRPC status, or an event.
 ///
 /// # Every form
 /// - `Ownership-Code` is the stable code, so that `curl -I`, a log of headers and a gRPC client's
@@ -74,14 +74,23 @@ const VARY: HeaderValue = HeaderValue::from_static("Accept, Content-Type");
 /// | `replay-loop`, `directory-corrupt` | 13 `INTERNAL` | an invariant of the system is broken |
 /// | `not-replayable` | 8 `RESOURCE_EXHAUSTED` for 413, else 9 `FAILED_PRECONDITION` | 8 is what gRPC libraries themselves say of a message that is too large |
 ///
-/// `grpc-message` is the code, a colon, and the detail.
+/// `grpc-message` is the code, a colon, and the detail. gRPC-Web gets the same headers, with
+/// `Content-Type: application/grpc-web+proto`, or `-web-text+proto`; a browser shows them to a page of another
+/// origin only if `Access-Control-Expose-Headers` names `grpc-status` and `grpc-message`.
+///
+/// # The event stream
+/// `EventSource` takes any status but 200 as final, and never asks again. So a refusal that passes is a 200
+/// whose stream holds `retry:`, the event `ownership-refused` with the problem document as its data, and
+/// nothing more; the client connects again after that time, which it also keeps for later, until the
+/// application's stream sets another. A refusal that does not pass is the problem document with its status,
+/// and final.
 #[derive(Clone, Debug)]
 pub struct DefaultRenderer {
     problem_base: Cow<'static, str>,
     expose_internals: bool,
     /// The answers that go along with replays, by form, each with the status it was asked for;
     /// written when first needed.
-    unread: [OnceLock<(StatusCode, Response<Bytes>)>; 4],
+    unread: [OnceLock<(StatusCode, Response<Bytes>)>; 6],
 }
 
 impl DefaultRenderer {
@@ -91,7 +100,7 @@ impl DefaultRenderer {
         Self {
             problem_base: Cow::Borrowed(PROBLEM_BASE),
             expose_internals: false,
-            unread: [const { OnceLock::new() }; 4],
+            unread: [const { OnceLock::new() }; 6],
         }
     }
 
@@ -115,7 +124,7 @@ impl DefaultRenderer {
         let escaped = utf8_percent_encode(base.as_ref(), NOT_IN_A_URI).to_string();
         self.problem_base = Cow::Owned(escaped);
         // A clone of a renderer that was used brings what it was written with.
-        self.unread = [const { OnceLock::new() }; 4];
+        self.unread = [const { OnceLock::new() }; 6];
         self
     }
 
@@ -140,8 +149,8 @@ impl DefaultRenderer {
         let mut headers = HeaderMap::with_capacity(12);
         common(rejection, internals, &mut headers);
         let (status, body) = match context.format {
-            ResponseFormat::Grpc => {
-                grpc::write(rejection, &mut headers);
+            ResponseFormat::Grpc | ResponseFormat::GrpcWeb | ResponseFormat::GrpcWebText => {
+                grpc::write(rejection, context.format, &mut headers);
                 (StatusCode::OK, Vec::new())
             }
             ResponseFormat::Html => {
@@ -150,15 +159,23 @@ impl DefaultRenderer {
                 let page = page::write(rejection, context, internals, now);
                 (rejection.status(), page.into_bytes())
             }
-            ResponseFormat::Problem => {
-                headers.insert(header::CONTENT_TYPE, problem::CONTENT_TYPE);
+            ResponseFormat::Problem | ResponseFormat::Events => {
                 let problem = problem::write(rejection, &self.problem_base, internals, now);
-                (rejection.status(), problem)
+                match rejection.retry_after() {
+                    Some(wait) if context.format == ResponseFormat::Events => {
+                        headers.insert(header::CONTENT_TYPE, events::CONTENT_TYPE);
+                        (StatusCode::OK, events::write(wait, &problem))
+                    }
+                    _ => {
+                        headers.insert(header::CONTENT_TYPE, problem::CONTENT_TYPE);
+                        (rejection.status(), problem)
+                    }
+                }
             }
         };
         let body = if context.head_only {
             // Servers would count the body that is left, and say that the GET has none either.
-            if context.format != ResponseFormat::Grpc {
+            if !body.is_empty() {
                 headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
             }
             Bytes::new()
@@ -189,10 +206,12 @@ impl Render for DefaultRenderer {
             return None;
         }
         let unread = match (context.format, context.may_repeat) {
-            (ResponseFormat::Problem, _) => &self.unread[0],
+            (ResponseFormat::Problem | ResponseFormat::Events, _) => &self.unread[0],
             (ResponseFormat::Html, true) => &self.unread[1],
             (ResponseFormat::Html, false) => &self.unread[2],
             (ResponseFormat::Grpc, _) => &self.unread[3],
+            (ResponseFormat::GrpcWeb, _) => &self.unread[4],
+            (ResponseFormat::GrpcWebText, _) => &self.unread[5],
         };
         let (status, response) =
             unread.get_or_init(|| (rejection.status(), self.render_at(rejection, context, None)));

@@ -7,10 +7,13 @@ use super::*;
 use crate::{NotReplayable, RejectionCode, RequestOrigin, SessionId};
 
 const SESSION: &str = "807efe44-d63e-4a24-88f5-dbe96112830a";
-const FORMS: [ResponseFormat; 3] = [
+const FORMS: [ResponseFormat; 6] = [
     ResponseFormat::Problem,
     ResponseFormat::Html,
     ResponseFormat::Grpc,
+    ResponseFormat::GrpcWeb,
+    ResponseFormat::GrpcWebText,
+    ResponseFormat::Events,
 ];
 
 fn rejection(code: RejectionCode) -> Rejection {
@@ -25,6 +28,7 @@ fn context(format: ResponseFormat) -> RenderContext {
         format,
         may_repeat: true,
         head_only: false,
+        is_http1: true,
     }
 }
 
@@ -52,12 +56,20 @@ fn every_form_of_every_code_keeps_the_contract() {
     let renderer = DefaultRenderer::new();
     for &code in RejectionCode::ALL {
         for form in FORMS {
-            let response = rendered(&renderer, &rejection(code), form);
+            let rejection = rejection(code);
+            let response = rendered(&renderer, &rejection, form);
             let headers = response.headers();
             let (status, content_type) = match form {
-                ResponseFormat::Problem => (code.status(), "application/problem+json"),
                 ResponseFormat::Html => (code.status(), "text/html; charset=utf-8"),
                 ResponseFormat::Grpc => (StatusCode::OK, "application/grpc"),
+                ResponseFormat::GrpcWeb => (StatusCode::OK, "application/grpc-web+proto"),
+                ResponseFormat::GrpcWebText => (StatusCode::OK, "application/grpc-web-text+proto"),
+                ResponseFormat::Events if code.retry_after().is_some() => {
+                    (StatusCode::OK, "text/event-stream")
+                }
+                ResponseFormat::Problem | ResponseFormat::Events => {
+                    (code.status(), "application/problem+json")
+                }
             };
             assert_eq!(response.status(), status, "{code:?} {form:?}");
             assert_eq!(headers["content-type"], content_type);
@@ -68,8 +80,13 @@ fn every_form_of_every_code_keeps_the_contract() {
             let retry_after = headers
                 .get("retry-after")
                 .map(|value| value.to_str().unwrap().parse().unwrap());
-            assert_eq!(retry_after, code.retry_after().map(|wait| wait.as_secs()));
-            assert_eq!(response.body().is_empty(), form == ResponseFormat::Grpc);
+            assert_eq!(
+                retry_after,
+                rejection.retry_after().map(|wait| wait.as_secs())
+            );
+            let is_grpc = content_type.starts_with("application/grpc");
+            assert_eq!(response.body().is_empty(), is_grpc);
+            assert_eq!(headers.contains_key("grpc-status"), is_grpc);
             assert_eq!(
                 headers.contains_key("content-security-policy"),
                 form == ResponseFormat::Html
@@ -92,11 +109,23 @@ fn a_problem_has_the_members_of_the_contract_and_no_others() {
             "sessionId": SESSION,
             "timestamp": "2023-11-14T22:13:20.042Z",
         });
-        if let Some(wait) = code.retry_after() {
+        if let Some(wait) = rejection.retry_after() {
             expected["retryAfter"] = wait.as_secs().into();
         }
         assert_eq!(problem, expected);
     }
+}
+
+#[test]
+fn a_refusal_that_passes_is_one_event_with_the_problem() {
+    let renderer = DefaultRenderer::new();
+    let rejection = rejection(RejectionCode::OwnerLost);
+    let stream = rendered(&renderer, &rejection, ResponseFormat::Events);
+    let text = |response: &Response<Bytes>| String::from_utf8(response.body().to_vec()).unwrap();
+    let problem = text(&rendered(&renderer, &rejection, ResponseFormat::Problem));
+    let wait = rejection.retry_after().unwrap().as_millis();
+    let event = format!("retry: {wait}\nevent: ownership-refused\ndata: {problem}\n\n");
+    assert_eq!(text(&stream), event);
 }
 
 #[test]
@@ -119,7 +148,7 @@ fn no_answer_names_a_machine_unless_it_was_asked_to() {
             let shown = rendered(&renderer, &rejection(code), form);
             assert_eq!(shown.headers()["ownership-machine"], "refusing-machine");
             assert_eq!(shown.headers()["ownership-owner"], "owning-machine");
-            if form != ResponseFormat::Grpc {
+            if !shown.body().is_empty() {
                 let body = std::str::from_utf8(shown.body()).unwrap();
                 assert!(body.contains("refusing-machine") && body.contains("owning-machine"));
             }
@@ -144,7 +173,7 @@ fn head_gets_the_headers_of_get_and_no_body() {
             assert!(head.body().is_empty());
             // A server counts the body for itself, which for HEAD is the wrong one.
             let counted = head.headers_mut().remove(header::CONTENT_LENGTH);
-            let length = (form != ResponseFormat::Grpc).then(|| get.body().len().to_string());
+            let length = (!get.body().is_empty()).then(|| get.body().len().to_string());
             assert_eq!(counted.map(|it| it.to_str().unwrap().to_owned()), length);
             assert_eq!(head.status(), get.status());
             assert_eq!(head.headers(), get.headers());
@@ -209,14 +238,6 @@ fn the_documentation_has_a_place_for_every_problem_type() {
         let anchor = format!("/// <span id=\"{}\"></span>", code.as_str());
         assert_eq!(documentation.matches(&anchor).count(), 1, "{anchor}");
     }
-}
-
-#[test]
-fn waits_are_rounded_up() {
-    for (wait, seconds) in [(0, 0), (1, 1), (999, 1), (1000, 1), (1001, 2), (5000, 5)] {
-        assert_eq!(whole_seconds(Duration::from_millis(wait)), seconds);
-    }
-    assert_eq!(whole_seconds(Duration::MAX), u64::MAX);
 }
 
 #[test]

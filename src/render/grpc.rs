@@ -3,9 +3,13 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use super::ResponseFormat;
 use crate::Rejection;
 
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
+/// Its clients read a status in the header block as those of gRPC do, if the content type is theirs.
+const WEB: HeaderValue = HeaderValue::from_static("application/grpc-web+proto");
+const WEB_TEXT: HeaderValue = HeaderValue::from_static("application/grpc-web-text+proto");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// How long to wait before the next attempt (gRFC A6). Only a client that was configured to
@@ -17,8 +21,13 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
 /// Writes the headers that make a gRPC status of it. The HTTP status has to be 200: with any
 /// other one, clients make up a status from it and drop the message.
-pub(super) fn write(rejection: &Rejection, headers: &mut HeaderMap) {
-    headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
+pub(super) fn write(rejection: &Rejection, format: ResponseFormat, headers: &mut HeaderMap) {
+    let content_type = match format {
+        ResponseFormat::GrpcWeb => WEB,
+        ResponseFormat::GrpcWebText => WEB_TEXT,
+        _ => CONTENT_TYPE,
+    };
+    headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(STATUS, HeaderValue::from(rejection.grpc() as u16));
     // The code comes first because many clients log the message and nothing else.
     let text = format!("{}: {}", rejection.code().as_str(), rejection.detail());
@@ -47,7 +56,7 @@ mod tests {
 
     fn written(rejection: &Rejection) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        write(rejection, &mut headers);
+        write(rejection, ResponseFormat::Grpc, &mut headers);
         headers
     }
 

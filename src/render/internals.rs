@@ -9,8 +9,8 @@ pub(super) struct Internals<'a> {
     pub(super) owner: Option<&'a str>,
 }
 
-/// Seconds as `Retry-After` counts them, rounded up: too early is worse than too late.
+/// Seconds as `Retry-After` counts them. A rejection's whole seconds are long enough; what it has on top
+/// spreads its clients, and would add up to a second to each if it were rounded up.
 pub(super) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs()
-        .saturating_add(u64::from(wait.subsec_nanos() > 0))
 }

@@ -26,8 +26,8 @@ use crate::{Rejection, RejectionCode};
 ///
 /// The error's `id` is null: the request's stands in its body, which the layer does not read. Its code is
 /// -32001 for a session that has to be started anew, -32000 for all else; its `data` has the code of the
-/// [rejection](crate::manual::rejections). A browser gets the page of the [`DefaultRenderer`], and all
-/// headers are as there.
+/// [rejection](crate::manual::rejections). A browser gets the page of the [`DefaultRenderer`], the
+/// standing GET its event stream where a refusal passes, and all headers are as there.
 #[derive(Clone, Debug, Default)]
 pub struct McpRenderer {
     inner: DefaultRenderer,
@@ -89,8 +89,13 @@ impl Render for McpRenderer {
     fn render(&self, rejection: &Rejection, context: RenderContext) -> Response<Bytes> {
         let mut response = self.inner.render(rejection, context);
         let code = rejection.code();
+        let is_problem = match context.format {
+            ResponseFormat::Problem => true,
+            ResponseFormat::Events => rejection.retry_after().is_none(),
+            _ => false,
+        };
         // No client reads what goes along with a replay.
-        if context.format != ResponseFormat::Problem || code == RejectionCode::ReplayNotHonoured {
+        if !is_problem || code == RejectionCode::ReplayNotHonoured {
             return response;
         }
         let anew = has_to_start_anew(code);

@@ -8,8 +8,12 @@ use super::ResponseFormat;
 
 pub(super) fn format(head: &Head<'_>) -> ResponseFormat {
     // gRPC is always a POST, which spares every other method one look at the headers.
-    if head.method == Method::POST && is_grpc(head.headers) {
-        ResponseFormat::Grpc
+    if head.method == Method::POST
+        && let Some(grpc) = grpc(head.headers)
+    {
+        grpc
+    } else if head.method == Method::GET && reads_events(head.headers) {
+        ResponseFormat::Events
     } else if prefers_page(head.headers) {
         ResponseFormat::Html
     } else {
@@ -17,18 +21,30 @@ pub(super) fn format(head: &Head<'_>) -> ResponseFormat {
     }
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
-    const GRPC: &[u8] = b"application/grpc";
-    let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
-        return false;
+fn grpc(headers: &HeaderMap) -> Option<ResponseFormat> {
+    let content_type = headers.get(header::CONTENT_TYPE)?.as_bytes();
+    let after = rest(content_type, b"application/grpc")?;
+    let (format, after) = match rest(after, b"-web-text") {
+        Some(after) => (ResponseFormat::GrpcWebText, after),
+        None => match rest(after, b"-web") {
+            Some(after) => (ResponseFormat::GrpcWeb, after),
+            None => (ResponseFormat::Grpc, after),
+        },
     };
-    match content_type.as_bytes().split_at_checked(GRPC.len()) {
-        Some((name, rest)) => {
-            name.eq_ignore_ascii_case(GRPC)
-                && matches!(rest.first(), None | Some(b'+' | b';' | b' ' | b'\t'))
-        }
-        None => false,
-    }
+    matches!(after.first(), None | Some(b'+' | b';' | b' ' | b'\t')).then_some(format)
+}
+
+/// Whether events are what the client names first: `EventSource` names nothing else.
+fn reads_events(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT).map(http::HeaderValue::as_bytes);
+    let after = accepted.and_then(|list| rest(list.trim_ascii_start(), b"text/event-stream"));
+    after.is_some_and(|after| matches!(after.first(), None | Some(b',' | b';' | b' ' | b'\t')))
+}
+
+/// What follows `prefix`, in any case.
+fn rest<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let (begin, rest) = text.split_at_checked(prefix.len())?;
+    begin.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
 /// Whether a page ranks above nothing, and not below JSON.

@@ -43,7 +43,14 @@ fn accept_decides_between_a_page_and_a_problem() {
             ResponseFormat::Problem,
         ),
         (&["text/css,*/*;q=0.1"], ResponseFormat::Problem),
-        (&["text/event-stream"], ResponseFormat::Problem),
+        (&["text/event-stream"], ResponseFormat::Events),
+        (&["Text/Event-Stream, */*"], ResponseFormat::Events),
+        (&[" text/event-stream;q=0.9"], ResponseFormat::Events),
+        (&["text/event-streams"], ResponseFormat::Problem),
+        (
+            &["application/json, text/event-stream"],
+            ResponseFormat::Problem,
+        ),
         (&["text/*"], ResponseFormat::Problem),
         (
             &["text/markdown, application/graphql-response+json"],
@@ -123,7 +130,12 @@ fn accept_decides_between_a_page_and_a_problem() {
         let headers: Vec<_> = accept.iter().map(|value| ("accept", *value)).collect();
         for method in ["GET", "HEAD", "POST"] {
             let found = RenderContext::of(&(&head(method, &headers)).into()).format;
-            assert_eq!(found, *form, "{method} {accept:?}");
+            let form = match *form {
+                // What repeats a request is a GET.
+                ResponseFormat::Events if method != "GET" => ResponseFormat::Problem,
+                form => form,
+            };
+            assert_eq!(found, form, "{method} {accept:?}");
         }
     }
 }
@@ -139,13 +151,23 @@ fn the_content_type_decides_on_grpc() {
             ResponseFormat::Grpc,
         ),
         ("POST", "Application/gRPC ; x=y", ResponseFormat::Grpc),
-        ("POST", "application/grpc-web", ResponseFormat::Problem),
+        ("POST", "application/grpc-web", ResponseFormat::GrpcWeb),
         (
             "POST",
             "application/grpc-web+proto",
-            ResponseFormat::Problem,
+            ResponseFormat::GrpcWeb,
         ),
-        ("POST", "application/grpc-web-text", ResponseFormat::Problem),
+        (
+            "POST",
+            "application/grpc-web-text",
+            ResponseFormat::GrpcWebText,
+        ),
+        (
+            "POST",
+            "application/grpc-web-text+proto",
+            ResponseFormat::GrpcWebText,
+        ),
+        ("POST", "application/grpc-webs", ResponseFormat::Problem),
         ("POST", "application/grpcish", ResponseFormat::Problem),
         ("POST", "application/connect+proto", ResponseFormat::Problem),
         ("POST", "application/grp", ResponseFormat::Problem),

@@ -29,6 +29,7 @@ fn page(rejection: &Rejection, may_repeat: bool) -> String {
         format: ResponseFormat::Html,
         may_repeat,
         head_only: false,
+        is_http1: true,
     };
     write(rejection, context, Internals::default(), Some(UNIX_EPOCH))
 }

@@ -23,6 +23,7 @@ mod births;
 mod container;
 mod crowd;
 mod envoy;
+mod event_source;
 mod explain;
 mod fleet;
 mod forward;

@@ -157,7 +157,7 @@ async fn a_lost_owner_and_one_never_seen_are_told_apart_before_any_replay_is_was
         let layer = builder(&owner_is(presence)).build().unwrap();
         let answer = get(&layer).await;
         answer.is_refused(code);
-        assert_eq!(answer.retry_after(), Some(5));
+        assert!((5..10).contains(&answer.retry_after().unwrap()));
     }
     for presence in [
         OwnerStatus::Unknown,
@@ -185,7 +185,7 @@ async fn who_takes_over_says_when_it_will_serve_and_does() {
         .unwrap();
     let answer = get(&layer).await;
     answer.is_refused("session-moving");
-    assert_eq!(answer.retry_after(), Some(2));
+    assert!((2..4).contains(&answer.retry_after().unwrap()));
     assert_eq!(sessions.get(&id()).unwrap().owner(), Some(&machine(ME)));
     tokio::time::sleep(Duration::from_millis(1_300)).await;
     get(&layer).await.is_served_at(2);
