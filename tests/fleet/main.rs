@@ -31,6 +31,7 @@ mod frameworks;
 mod grpc;
 mod incident;
 mod life;
+mod manifests;
 mod mcp;
 mod mcp_handles;
 mod mcp_nginx;

@@ -46,6 +46,26 @@ impl Nginx {
         Self::start_with(&|port| replace(&shipped, LISTEN, &format!("listen 127.0.0.1:{port};")))
     }
 
+    /// Starts one with what stands in the manual for Kubernetes in place of its machines and its allow-list.
+    pub fn for_kubernetes(manual: &str) -> Option<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let shipped = fs::read_to_string(root.join("examples/nginx/ownership.conf"));
+        let shipped = shipped.expect("the example");
+        let rest = shipped
+            .find("map $upstream_http_x_owner_hops")
+            .expect("the next map");
+        // The name leads somewhere only in a cluster.
+        let manual = replace(
+            manual,
+            "rooms.default.svc.cluster.local:8080",
+            "127.0.0.1:1",
+        );
+        Self::start_with(&|port| {
+            let listens = format!("listen 127.0.0.1:{port};");
+            format!("{manual}{}", replace(&shipped[rest..], LISTEN, &listens))
+        })
+    }
+
     /// Starts one with what `server` writes for a port, in the context `http`.
     pub fn start_with(server: &dyn Fn(u16) -> String) -> Option<Self> {
         let program = Self::find()?;
