@@ -23,6 +23,7 @@ use crate::{
 
 mod discard;
 mod held;
+mod hosted;
 mod passed;
 mod readying;
 mod settling;
@@ -216,9 +217,15 @@ fn carry<S: Service<Request<B>>, B: Body>(mut service: S, request: Request<B>) -
 #[cold]
 #[inline(never)]
 fn attended<R>(
-    response: Response<R>,
+    mut response: Response<R>,
     passed: &mut Option<Passed>,
 ) -> Result<Response<ResponseBody<R>>, Box<Held<Response<R>>>> {
+    if passed
+        .as_ref()
+        .is_some_and(|it| it.policy().hosts_untrusted)
+    {
+        hosted::take_off_control(response.headers_mut());
+    }
     let asked = response.extensions();
     if asks_for_answer(asked)
         && let Some(answer) = passed.take().and_then(|passed| passed.answer(asked))

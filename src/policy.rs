@@ -53,6 +53,8 @@ pub(crate) struct Policy {
     pub(crate) births: Births,
     /// Whether streams of the application end with the ownership.
     pub(crate) ends_streams: bool,
+    /// Whether the application's headers may not reach the proxy in front unseen.
+    pub(crate) hosts_untrusted: bool,
     /// How much of a body is read that no application reads.
     pub(crate) refused_bodies: DiscardLimits,
     pub(crate) sliding: Option<SlidingExpiry>,
@@ -109,6 +111,12 @@ pub(crate) enum Act {
 }
 
 impl Policy {
+    /// Whether a response has to be looked at, whatever its request was for.
+    #[inline]
+    pub(crate) fn attends_every_response(&self) -> bool {
+        self.hosts_untrusted || self.births.are_looked_for()
+    }
+
     /// The session that the request names; `None` if it is for no session.
     #[inline]
     pub(crate) fn named(&self, head: &Head<'_>) -> Result<Option<SessionId>, MalformedSession> {

@@ -97,7 +97,7 @@ impl After {
     /// `None`: nothing.
     #[inline]
     pub(super) fn of(policy: &Policy, head: &Head<'_>, grant: &Grant) -> Option<Box<Self>> {
-        if !policy.ends_streams && !policy.births.are_looked_for() {
+        if !policy.ends_streams && !policy.attends_every_response() {
             return None;
         }
         Some(Box::new(Self {
@@ -131,7 +131,7 @@ impl Passed {
     ) -> Option<Self> {
         let head = Head::from(&*request);
         policy.note_pass_without_session(&head);
-        let passed = if cfg!(feature = "axum") || policy.births.are_looked_for() {
+        let passed = if cfg!(feature = "axum") || policy.attends_every_response() {
             let context = RenderContext::of(&head);
             Some(Self::WithoutSession(Arc::clone(policy), context, None))
         } else {
@@ -154,7 +154,7 @@ impl Passed {
     pub(super) fn needs_attention(&self) -> bool {
         match self {
             Self::Served(served) => served.after.is_some(),
-            Self::WithoutSession(policy, ..) => policy.births.are_looked_for(),
+            Self::WithoutSession(policy, ..) => policy.attends_every_response(),
         }
     }
 

@@ -49,6 +49,7 @@ pub struct OwnershipLayerBuilder {
     births: Births,
     sliding: Option<Duration>,
     ends_streams: bool,
+    hosts_untrusted: bool,
     refused_bodies: DiscardLimits,
     observe: Option<Box<dyn Observe>>,
     warn_interval: Duration,
@@ -81,6 +82,7 @@ impl OwnershipLayerBuilder {
             births: Births::default(),
             sliding: None,
             ends_streams: false,
+            hosts_untrusted: false,
             refused_bodies: DiscardLimits {
                 bytes: OwnershipLayer::DEFAULT_REFUSED_BODY_LIMIT,
                 time: OwnershipLayer::DEFAULT_REFUSED_BODY_TIMEOUT,
@@ -168,6 +170,22 @@ impl OwnershipLayerBuilder {
     /// seen here: there the handler has to wait for [`Owned::lost`](crate::Owned::lost).
     pub fn ends_streams(mut self) -> Self {
         self.ends_streams = true;
+        self
+    }
+
+    /// Takes response headers off that the proxy in front would obey, for applications that serve what others
+    /// wrote, such as previews and sandboxes. Off by default, where responses pass as they are.
+    ///
+    /// A response with `fly-replay` has Fly's proxy send the request to any application of the organisation, with
+    /// another path if it likes, and one with `fly-replay-cache` has it do so for later requests, too. The content type
+    /// `application/vnd.fly.replay+json` does the same by its body. `X-Accel-Redirect` has nginx answer from its
+    /// internal locations. Taken off are all headers whose names begin with `fly-replay`, `x-accel-`, `x-owner`
+    /// (which the shipped configuration of nginx reads) or `ownership-`, and that content type; for requests
+    /// with a session and without. What an upgraded connection carries, no proxy reads as headers.
+    ///
+    /// A replay of your own may have other headers, and so may your proxy: take those off there.
+    pub fn hosts_untrusted_content(mut self) -> Self {
+        self.hosts_untrusted = true;
         self
     }
 

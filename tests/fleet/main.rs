@@ -29,6 +29,7 @@ mod fleet;
 mod forward;
 mod frameworks;
 mod grpc;
+mod hosted;
 mod incident;
 mod life;
 mod manifests;

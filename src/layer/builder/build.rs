@@ -96,6 +96,7 @@ impl OwnershipLayerBuilder {
             ids,
             births,
             ends_streams: self.ends_streams,
+            hosts_untrusted: self.hosts_untrusted,
             refused_bodies: self.refused_bodies,
             sliding: self.sliding.map(SlidingExpiry::new),
             guard: self.guard,
