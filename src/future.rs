@@ -30,6 +30,8 @@ mod settling;
 mod streamed;
 mod waiting;
 
+#[cfg(feature = "forward")]
+pub(crate) use discard::has_to_be_read;
 pub(crate) use discard::{Discard, DiscardLimits};
 use held::Held;
 pub(crate) use passed::Passed;

@@ -24,6 +24,11 @@ fn origins() -> Vec<(&'static str, RequestOrigin)> {
             "replayed past the limit",
             RequestOrigin::Replayed { hops: u8::MAX },
         ),
+        ("forwarded once", RequestOrigin::Forwarded { hops: 1 }),
+        (
+            "forwarded to the limit",
+            RequestOrigin::Forwarded { hops: MAX_HOPS },
+        ),
         (
             "failed at the owner",
             RequestOrigin::Failed(ReplayFailure {
@@ -65,13 +70,16 @@ fn origins() -> Vec<(&'static str, RequestOrigin)> {
 /// What becomes of a request for a live, allowed session of another machine.
 fn elsewhere(origin: &str) -> Verdict {
     match origin {
-        "fresh" | "cached" | "replayed once" | "missed another" => Verdict::Replay,
+        "fresh" | "cached" | "replayed once" | "forwarded once" | "missed another" => {
+            Verdict::Replay
+        }
         "failed at the owner" | "failed elsewhere" | "missed the owner" => {
             Verdict::Reject(RejectionCode::OwnerUnreachable)
         }
-        "replayed to the limit" | "replayed past the limit" | "missed another at the limit" => {
-            Verdict::Reject(RejectionCode::ReplayLoop)
-        }
+        "replayed to the limit"
+        | "replayed past the limit"
+        | "forwarded to the limit"
+        | "missed another at the limit" => Verdict::Reject(RejectionCode::ReplayLoop),
         other => panic!("no row for {other}"),
     }
 }

@@ -20,7 +20,7 @@ use super::{
     carrier::{Carrier, ForwardTo, Unanswered},
     upload::Upload,
 };
-use crate::{Head, future::Discard, policy::Policy};
+use crate::{Head, future::has_to_be_read, policy::Policy};
 
 /// Carries the requests that the layer around it hands over, and passes all others to the application.
 ///
@@ -70,20 +70,14 @@ where
         };
         let (policy, by) = (Arc::clone(&self.policy), Arc::clone(&self.carrier));
         let (head, body) = request.into_parts();
-        let body = Upload::new(body);
+        let rest = has_to_be_read(&Head::from(&head)).then_some(policy.refused_bodies);
+        let body = Upload::new(body, rest);
         let carried = Box::pin(async move {
-            let version = head.version;
             let failure = match by.carry(&to, head, body).await {
                 Ok(response) => return response,
                 Err(Unanswered::Failed(failure)) => failure,
                 Err(Unanswered::NotSent(unsent, failure)) => {
-                    let (mut head, body) = unsent.into_parts();
-                    // Which the client spoke, and not what the owner would have.
-                    head.version = version;
-                    let limits = policy.refused_bodies;
-                    if let Some(unread) = Discard::begin(&Head::from(&head), body, limits) {
-                        unread.await;
-                    }
+                    unsent.into_body().discard().await;
                     failure
                 }
             };

@@ -13,20 +13,28 @@ use std::{
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
+use tokio::runtime::Handle;
+
+use crate::future::{Discard, DiscardLimits};
 
 type BoxError = Box<dyn Error + Send + Sync>;
+type Boxed = UnsyncBoxBody<Bytes, BoxError>;
 
 /// The body of a request, of one type for all services, so that they share connections.
 pub(super) enum Upload {
     Empty,
     Stream {
-        body: UnsyncBoxBody<Bytes, BoxError>,
+        /// Until its end.
+        body: Option<Boxed>,
         progress: Arc<Progress>,
+        /// How much of it is read that the owner does not take.
+        rest: Option<DiscardLimits>,
     },
 }
 
 impl Upload {
-    pub(super) fn new<B>(body: B) -> Self
+    /// `rest`: how much is read of what the owner does not take, if anything.
+    pub(super) fn new<B>(body: B, rest: Option<DiscardLimits>) -> Self
     where
         B: Body + Send + 'static,
         B::Data: Send,
@@ -40,8 +48,24 @@ impl Upload {
             frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
         });
         Self::Stream {
-            body: body.map_err(Into::into).boxed_unsync(),
+            body: Some(body.map_err(Into::into).boxed_unsync()),
             progress: Arc::default(),
+            rest,
+        }
+    }
+
+    /// Reads what no owner takes, before the answer, for which a client or proxy would not go on
+    /// sending.
+    pub(super) async fn discard(mut self) {
+        if let Some(rest) = self.rest() {
+            rest.await;
+        }
+    }
+
+    fn rest(&mut self) -> Option<Pin<Box<Discard<Boxed>>>> {
+        match self {
+            Self::Empty => None,
+            Self::Stream { body, rest, .. } => Discard::of(body.take()?, (*rest)?),
         }
     }
 
@@ -77,28 +101,49 @@ impl Body for Upload {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self::Stream { body, progress } = self.get_mut() else {
+        let Self::Stream { body, progress, .. } = self.get_mut() else {
             return Poll::Ready(None);
         };
-        let polled = Pin::new(body).poll_frame(cx);
+        let Some(stream) = body else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(stream).poll_frame(cx);
         let waits = polled.is_pending();
         progress.waits_for_client.store(waits, Ordering::Relaxed);
         let frame = ready!(polled);
         progress.has_moved.store(true, Ordering::Relaxed);
+        if !matches!(frame, Some(Ok(_))) {
+            *body = None;
+        }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Stream { body, .. } => body.is_end_stream(),
+            Self::Stream { body, .. } => body.as_ref().is_none_or(Body::is_end_stream),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Stream { body, .. } => body.size_hint(),
+            Self::Stream { body, .. } => match body {
+                Some(body) => body.size_hint(),
+                None => SizeHint::with_exact(0),
+            },
+        }
+    }
+}
+
+impl Drop for Upload {
+    /// An owner that answers early and closes its connection leaves a client that is still sending, which
+    /// drops the answer if its connection breaks.
+    fn drop(&mut self) {
+        if let Some(rest) = self.rest()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(rest);
         }
     }
 }

@@ -54,10 +54,16 @@ pin_project! {
 impl<B: Body> Discard<B> {
     /// `None` where nothing has to be read, or more than the limits allow.
     pub(crate) fn begin(head: &Head<'_>, body: B, limits: DiscardLimits) -> Option<Pin<Box<Self>>> {
-        if body.is_end_stream()
-            || !has_to_be_read(head)
-            || body.size_hint().lower() > limits.bytes
-            || limits.time.is_zero()
+        if has_to_be_read(head) {
+            Self::of(body, limits)
+        } else {
+            None
+        }
+    }
+
+    /// The same for a body that has to be read, or for what is left of it.
+    pub(crate) fn of(body: B, limits: DiscardLimits) -> Option<Pin<Box<Self>>> {
+        if body.is_end_stream() || body.size_hint().lower() > limits.bytes || limits.time.is_zero()
         {
             return None;
         }
@@ -77,7 +83,7 @@ impl<B: Body> Discard<B> {
 /// In HTTP/2 a stream ends without its connection, and the answer is read all the same (RFC 9113, 8.1).
 /// A client that sent `Expect: 100-continue` sends no body before it has the answer (RFC 9110, 10.1.1);
 /// what follows an upgrade is none.
-fn has_to_be_read(head: &Head<'_>) -> bool {
+pub(crate) fn has_to_be_read(head: &Head<'_>) -> bool {
     head.version <= Version::HTTP_11
         && *head.method != Method::CONNECT
         && !head.headers.contains_key(header::EXPECT)

@@ -161,6 +161,24 @@ fn defaults_are_those_of_the_code() {
     tells("crate::FlyReplay::body_limit", "1,000,000 bytes");
 }
 
+#[cfg(feature = "forward")]
+#[test]
+fn defaults_of_forwarding_are_those_of_the_code() {
+    use tower_ownership::forward::Forward;
+
+    let forward = "crate::forward::Forward";
+    assert_eq!(Forward::DEFAULT_CONNECT_TIMEOUT.as_secs(), 2);
+    tells(&format!("{forward}::connect_timeout"), "2 s");
+    assert_eq!(Forward::DEFAULT_RESPONSE_TIMEOUT.as_secs(), 60);
+    tells(&format!("{forward}::response_timeout"), "60 s");
+    assert_eq!(Forward::DEFAULT_IDLE_TIMEOUT.as_secs(), 30);
+    tells(&format!("{forward}::idle_timeout"), "30 s");
+    assert_eq!(Forward::DEFAULT_MAX_IDLE, 256);
+    tells(&format!("{forward}::max_idle"), "256");
+    assert_eq!(Forward::DEFAULT_MAX_REQUESTS, 2_048);
+    tells(&format!("{forward}::max_requests"), "2,048");
+}
+
 #[cfg(feature = "postgres")]
 #[test]
 fn defaults_of_postgresql_are_those_of_the_code() {

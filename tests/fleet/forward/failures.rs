@@ -74,18 +74,29 @@ async fn a_slow_upload_is_no_reason_to_give_up() {
 #[tokio::test]
 async fn a_client_that_is_still_sending_reads_that_the_owner_is_down() {
     let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], crate::support::free_port()));
-    let alone = Alone::before(nowhere, forward()).await;
-    for _ in 0..10 {
+    reads(nowhere, b"HTTP/1.1 503").await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_still_sending_reads_an_owners_early_answer() {
+    let (addr, _) = owner_that(b"HTTP/1.1 413 Too Large\r\ncontent-length: 4\r\n\r\nlong").await;
+    reads(addr, b"HTTP/1.1 413").await;
+}
+
+/// Sends 12 MB to the end, more than the buffers on the way hold, and reads this.
+async fn reads(owner: std::net::SocketAddr, expected: &[u8; 12]) {
+    let alone = Alone::before(owner, forward()).await;
+    for _ in 0..5 {
         let mut client = tokio::net::TcpStream::connect(alone.wrong.server.addr)
             .await
             .unwrap();
         let head = format!(
-            "POST /session/{} HTTP/1.1\r\nhost: app\r\ncontent-length: 3000000\r\n\r\n",
+            "POST /session/{} HTTP/1.1\r\nhost: app\r\ncontent-length: 12000000\r\n\r\n",
             alone.session
         );
         client.write_all(head.as_bytes()).await.unwrap();
         // In parts, so that the answer could be there before the body is.
-        for _ in 0..30 {
+        for _ in 0..120 {
             client
                 .write_all(&vec![7; 100_000])
                 .await
@@ -93,7 +104,7 @@ async fn a_client_that_is_still_sending_reads_that_the_owner_is_down() {
         }
         let mut answer = [0; 12];
         client.read_exact(&mut answer).await.unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 503");
+        assert_eq!(&answer, expected);
     }
 }
 
