@@ -22,6 +22,7 @@ mod hops;
 mod requests;
 mod streams;
 mod targets;
+mod tls;
 
 /// Where the machines of these tests are.
 const HERE: [&str; 1] = ["127.0.0.0/8"];

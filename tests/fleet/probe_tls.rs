@@ -19,7 +19,7 @@ use crate::fleet::{OWNER, Server, layer, machine_id, new_session};
 
 /// Serves on TLS what the client and this list agree on; returns the certificate, which nobody
 /// trusts by itself.
-async fn serve(router: Router, protocols: &[&str]) -> (Server, String) {
+pub async fn serve(router: Router, protocols: &[&str]) -> (Server, String) {
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
