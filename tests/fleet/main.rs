@@ -40,6 +40,7 @@ mod monitoring;
 mod moves;
 mod nesting;
 mod nginx;
+mod nginx_containers;
 mod nginx_uploads;
 mod probe;
 mod probe_tls;

@@ -47,16 +47,22 @@ pub struct Scene {
 impl Scene {
     /// `None` if nginx is not installed.
     pub async fn start() -> Option<Self> {
-        Self::with_allowed(LOOPBACK).await
+        Self::with(LOOPBACK, |shipped| shipped, |layer| layer).await
     }
 
-    async fn with_allowed(allowed: &str) -> Option<Self> {
+    /// The same with another allow-list, a change to the configuration, and one to the wrong machine's
+    /// layer.
+    pub async fn with(
+        allowed: &str,
+        edit: impl FnOnce(String) -> String,
+        change: impl FnOnce(OwnershipLayerBuilder) -> OwnershipLayerBuilder,
+    ) -> Option<Self> {
         let (sessions, session) = (MemoryDirectory::new(), new_session());
-        let wrong = Machine::start(WRONG, layer(WRONG, sessions.clone())).await;
+        let wrong = Machine::start(WRONG, change(layer(WRONG, sessions.clone()))).await;
         let owner = Machine::start(OWNER, layer(OWNER, sessions.clone())).await;
         sessions.insert(owned_at(&session, OWNER, &owner.server));
         Some(Self {
-            nginx: nginx(&wrong.server, allowed)?,
+            nginx: edited(&wrong.server, allowed, edit)?,
             wrong,
             owner,
             session,
@@ -69,7 +75,11 @@ impl Scene {
 }
 
 fn nginx(lands_on: &Server, allowed: &str) -> Option<Nginx> {
-    let nginx = Nginx::start(&[lands_on.addr], allowed);
+    edited(lands_on, allowed, |shipped| shipped)
+}
+
+fn edited(lands_on: &Server, allowed: &str, edit: impl FnOnce(String) -> String) -> Option<Nginx> {
+    let nginx = Nginx::edited(&[lands_on.addr], allowed, edit);
     if nginx.is_none() {
         left_out(NGINX, NOT_INSTALLED);
     }
@@ -178,10 +188,7 @@ async fn accepted_by_an_owner_that(hangs: bool) -> Option<Answer> {
     sessions.insert(owned_at(&session, OWNER, &owner));
     let sooner =
         |shipped: String| replace(&shipped, "proxy_read_timeout 60s", "proxy_read_timeout 1s");
-    let Some(nginx) = Nginx::edited(&[wrong.server.addr], LOOPBACK, sooner) else {
-        left_out(NGINX, NOT_INSTALLED);
-        return None;
-    };
+    let nginx = edited(&wrong.server, LOOPBACK, sooner)?;
     let answer = get(nginx.url(&format!("/session/{session}"))).await;
     answer.is_refused(503, "owner-unreachable");
     Some(answer)
@@ -208,7 +215,7 @@ async fn an_owner_that_does_not_answer_in_time_is_unreachable_by_timeout() {
 
 #[tokio::test]
 async fn nginx_connects_to_no_owner_that_its_list_does_not_allow() {
-    let Some(scene) = Scene::with_allowed(r"127\.0\.0\.1:1").await else {
+    let Some(scene) = Scene::with(r"127\.0\.0\.1:1", |shipped| shipped, |layer| layer).await else {
         return;
     };
     let answer = get(scene.url("")).await;
