@@ -23,6 +23,8 @@ use crate::{
 
 mod builder;
 mod directory;
+#[cfg(unix)]
+mod signals;
 mod start;
 
 pub use builder::NodeBuilder;
@@ -117,6 +119,11 @@ impl<D: NodeDirectory, F: Clone> RunningNode<D, F> {
     /// it is what a server's graceful shutdown takes.
     ///
     /// The next process of this machine then serves at once.
+    ///
+    /// A server's graceful shutdown goes on to wait for open responses, without a bound. Streams of services that
+    /// know nothing of sessions end with the drain if the layer
+    /// [ends them](crate::OwnershipLayerBuilder::ends_streams). Streams of no session have to end by themselves, when
+    /// `signal` completes.
     pub fn drained_on(
         &self,
         signal: impl Future<Output = ()> + Send + 'static,
@@ -179,16 +186,20 @@ impl<D, F> fmt::Debug for RunningNode<D, F> {
 }
 
 /// Completes when the process is asked to end: by SIGTERM, or by SIGINT, which Ctrl-C and Fly.io send.
+///
+/// On Unix a second signal of these ends the process at once, whatever is still under way, as the first
+/// would have done without this: with status 128 and the signal's number. No session is given up then that was
+/// not given up before. Needs a tokio runtime with its drivers enabled.
 pub async fn shutdown_signal() {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
-            let interrupted = std::pin::pin!(tokio::signal::ctrl_c());
-            let terminated = std::pin::pin!(terminated.recv());
-            futures_util::future::select(terminated, interrupted).await;
-            return;
-        }
+    if let Ok(mut signals) = signals::Signals::listen() {
+        signals.next().await;
+        tokio::spawn(async move {
+            let status = 128 + signals.next().await;
+            warn!(target: TARGET, "asked to end once more: ending without what is still under way");
+            std::process::exit(status);
+        });
+        return;
     }
     if tokio::signal::ctrl_c().await.is_err() {
         warn!(target: TARGET, "signals cannot be heard, so the node does not drain when it is ended");

@@ -100,7 +100,5 @@ impl Life {
         if let Err(error) = presence.leave().await {
             tracing::warn!(%error, "left without a word");
         }
-        // Requests that its proxy has sent meanwhile are handed over instead of refused.
-        tokio::time::sleep(self.settings.linger).await;
     }
 }

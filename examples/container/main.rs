@@ -20,7 +20,7 @@
 //! | `OWNERSHIP_FRESHNESS_MS` | F, the same for the whole fleet | 5000 |
 //! | `OWNERSHIP_BEAT_MS`, `OWNERSHIP_LOST_AFTER_MS` | how often it beats, and after what silence others take it for lost | 3000, 15000 |
 //! | `OWNERSHIP_DRAIN_MS` | how long giving up may take | 10000 |
-//! | `OWNERSHIP_LINGER_MS` | how long it goes on answering after that, while its proxy still sends requests | 0 |
+//! | `OWNERSHIP_LINGER_MS` | how long it goes on answering after the signal to stop, while its proxy still sends requests | 5000 |
 //! | `OWNERSHIP_HEADER` | a second layer serves `/by-header/…` and finds the session in this header | one layer, by the path |
 //! | `OWNERSHIP_AUDIT_MS` | how often a machine that beats looks for what is wrong with the fleet; 0: never | 60000 |
 //! | `OWNERSHIP_PROBE_SECRET` | at least 16 bytes, the same on all machines: they answer each other's probes. The crate has to be built with its feature `probe` | they answer none |
@@ -64,7 +64,8 @@ use std::{
 
 use axum::{Json, Router, extract::State, routing::get};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, signal};
+use tokio::{net::TcpListener, time::sleep};
+use tower_ownership::shutdown_signal;
 use uuid::Uuid;
 
 use application::Application;
@@ -133,11 +134,15 @@ async fn run() -> Result<(), Box<dyn Error>> {
     tracing::info!(machine = %settings.machine, address = %listener.local_addr()?, "serving");
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
-            asked_to_stop().await;
-            if let Some(life) = life {
-                // It goes on answering meanwhile: with where to go, and with what it still owns.
-                life.end().await;
-            }
+            shutdown_signal().await;
+            tracing::info!("asked to stop: finishing what is under way");
+            // It goes on answering meanwhile: with where to go, and with what it still owns.
+            let ends = async {
+                if let Some(life) = life {
+                    life.end().await;
+                }
+            };
+            tokio::join!(ends, sleep(settings.linger));
         })
         .await?;
     Ok(())
@@ -159,16 +164,4 @@ async fn bind(port: u16) -> io::Result<TcpListener> {
         Ok(listener) => Ok(listener),
         Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
     }
-}
-
-async fn asked_to_stop() {
-    let interrupted = signal::ctrl_c();
-    let Ok(mut terminated) = signal::unix::signal(signal::unix::SignalKind::terminate()) else {
-        return interrupted.await.unwrap_or_default();
-    };
-    tokio::select! {
-        _ = interrupted => {}
-        _ = terminated.recv() => {}
-    }
-    tracing::info!("asked to stop: finishing what is under way");
 }

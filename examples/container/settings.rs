@@ -29,6 +29,8 @@ pub struct Settings {
     pub ids: Ids,
     pub handover: Handover,
     pub freshness: CachePolicy,
+    /// For how long the listener outlives the signal to stop.
+    pub linger: Duration,
     /// The header by which a second layer finds its sessions.
     pub header: Option<String>,
     /// Whether it takes part in the life of ownerships, beyond reading who the owner is.
@@ -57,7 +59,6 @@ pub struct Life {
     /// Where other machines reach it.
     pub peer: Option<Address>,
     /// For how long it answers after the drain.
-    pub linger: Duration,
     /// How often it looks for what is wrong with the fleet.
     pub audit: Option<Duration>,
 }
@@ -99,7 +100,6 @@ impl Settings {
             beat: milliseconds("OWNERSHIP_BEAT_MS", 3_000)?,
             lost_after: milliseconds("OWNERSHIP_LOST_AFTER_MS", 15_000)?,
             drain: milliseconds("OWNERSHIP_DRAIN_MS", 10_000)?,
-            linger: milliseconds("OWNERSHIP_LINGER_MS", 0)?,
             audit: Some(milliseconds("OWNERSHIP_AUDIT_MS", 60_000)?)
                 .filter(|pause| !pause.is_zero()),
             peer: match variable("OWNERSHIP_PEER") {
@@ -121,6 +121,7 @@ impl Settings {
             handover: handover()?,
             freshness: CachePolicy::new().owned(milliseconds("OWNERSHIP_FRESHNESS_MS", 5_000)?),
             header: variable("OWNERSHIP_HEADER"),
+            linger: milliseconds("OWNERSHIP_LINGER_MS", 5_000)?,
             life: matches!(lives.as_deref(), Some("on" | "beat")).then_some(life),
             probing: probing()?,
             expose_internals: variable("OWNERSHIP_SHOW_INTERNALS").as_deref() == Some("on"),

@@ -32,6 +32,7 @@ mod grpc;
 mod hosted;
 mod incident;
 mod life;
+mod listener;
 mod manifests;
 mod mcp;
 mod mcp_handles;

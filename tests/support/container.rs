@@ -64,6 +64,8 @@ impl Container {
             "-i".into(),
             "NO_COLOR=1".into(),
             format!("PORT={port}"),
+            // Most tests do not wait for the platform to stop sending.
+            "OWNERSHIP_LINGER_MS=0".to_owned(),
         ];
         command.extend(
             variables.iter().map(|(name, value)| {
