@@ -313,7 +313,7 @@ fn every_combination_of_record_machine_and_arrival_has_its_verdict() {
             }
         }
     }
-    assert_eq!(rows, 2 * 20 * 10 * (3 + 1 + 3 * 8 * 3 * 8));
+    assert_eq!(rows, 2 * 20 * 12 * (3 + 1 + 3 * 8 * 3 * 8));
 }
 
 #[test]
