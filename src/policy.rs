@@ -1,34 +1,32 @@
 //! Everything that a layer was built with, and what it says to one request.
 
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{Response, header, request::Parts};
-use tracing::{Level, level_filters::LevelFilter};
+use http::request::Parts;
 
 use crate::{
-    CacheStatus, ExtractSession, Handover, Head, MachineId, MalformedSession, NotReplayable,
-    Observe, Observed, OwnerStatus, Rejection, Render, RenderContext, Replay, RequestOrigin,
-    Session, SessionId, SessionIds, Verdict,
+    CacheStatus, ExtractSession, Head, MachineId, MalformedSession, Observe, Observed, OwnerStatus,
+    Render, RenderContext, Replay, RequestOrigin, Session, SessionId, SessionIds, Verdict,
     cache::{Found, Hit, Pending},
     claim::Rule,
     clock::Tick,
     decision::{Decision, Known, Local, Lookup, decide},
     future::DiscardLimits,
     meter,
-    observe::{RequestSpan, Say, Searches, Warnings},
+    observe::{RequestSpan, Searches, Warnings},
     ownership::{Grant, Lease, Sessions, SlidingExpiry},
-    replay::Verbatim,
 };
 
 mod births;
 mod confirm;
 #[cfg(feature = "forward")]
 mod forward;
+mod hand_over;
 mod pass;
 mod refuse;
 mod refused;
 mod settle;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod twins;
@@ -39,7 +37,7 @@ pub(crate) use refused::{Answer, Read, Refused, Unsettled, Why};
 pub(crate) use settle::{ROUNDS, Settled};
 
 pub(crate) use births::Births;
-use refuse::finish;
+pub(crate) use hand_over::WriteHandover;
 
 /// Says whether this request may come near this session.
 pub(crate) type Guard = dyn Fn(&Head<'_>, &Session) -> bool + Send + Sync;
@@ -94,10 +92,6 @@ impl Question {
         }
     }
 }
-
-/// Writes a handover's answer; one of the two ways in which a [`Replay`] does.
-pub(crate) type WriteHandover =
-    fn(&dyn Replay, &Head<'_>, &Handover<'_>) -> Result<Response<Bytes>, NotReplayable>;
 
 /// What is to be done.
 pub(crate) enum Act {
@@ -275,99 +269,4 @@ impl Policy {
             volatile: self.volatile(head, question),
         }
     }
-
-    pub(crate) fn hand_over(
-        &self,
-        head: &Head<'_>,
-        session: &Session,
-        owner: &MachineId,
-        origin: &RequestOrigin,
-        write: WriteHandover,
-    ) -> Result<Response<Bytes>, Rejection> {
-        let machine = &self.machine;
-        let handover = Handover::new(session, owner, machine, origin);
-        let replay = write(&*self.replay, head, &handover)
-            .map_err(|why| Rejection::not_replayable(machine.clone(), why))?;
-        if replay.extensions().get::<Verbatim>().is_some() {
-            return Ok(replay);
-        }
-        let context = RenderContext::of(head);
-        if !replay.body().is_empty() || replay.headers().contains_key(header::LOCATION) {
-            return Ok(finish(replay, context));
-        }
-        let rejection = Rejection::not_honoured(machine.clone(), replay.status());
-        if let Some(unread) = self.render.unread(&rejection, context) {
-            return Ok(finish(beside(replay, unread), context));
-        }
-        let rejection = rejection.for_session(session.id().clone(), Some(owner));
-        let answer = self.render.render(&rejection, context);
-        Ok(finish(beside(replay, &answer), context))
-    }
-
-    /// Notes a request that is for no session.
-    #[inline]
-    pub(crate) fn note_pass_without_session(&self, head: &Head<'_>) {
-        self.searches.missed(head, &*self.extract);
-        if self.has_listener(Level::TRACE) {
-            self.tell(&self.saw(Verdict::Pass), &RequestSpan::default());
-        } else {
-            self.meter
-                .reached(Verdict::Pass, None, &RequestOrigin::Direct);
-        }
-    }
-
-    /// Whether a verdict that the log tells at this level has to be told at all. Where it has not, what
-    /// would be told is not gathered.
-    #[inline]
-    fn has_listener(&self, level: Level) -> bool {
-        self.observe.is_some() || level <= LevelFilter::current()
-    }
-
-    /// What is seen of any request.
-    fn saw(&self, verdict: Verdict) -> Observed<'_> {
-        Observed {
-            verdict,
-            session: None,
-            owner: None,
-            owner_status: None,
-            epoch: None,
-            machine: &self.machine,
-            origin: &RequestOrigin::Direct,
-            cache_status: None,
-            age: None,
-            lookup_time: None,
-            detail: None,
-            error: None,
-        }
-    }
-
-    fn tell(&self, seen: &Observed<'_>, span: &RequestSpan) {
-        let _entered = span.get().map(|span| {
-            seen.record(span);
-            span.enter()
-        });
-        self.meter
-            .reached(seen.verdict, seen.cache_status, seen.origin);
-        seen.emit(|code| {
-            let say = self.warnings.say(code, self.sessions.node.now());
-            if say == Say::Quietly {
-                self.meter.held_back(code);
-            }
-            say
-        });
-        if let Some(observe) = &self.observe {
-            observe.observe(seen);
-        }
-    }
-}
-
-/// A replay together with the answer to a client that no proxy takes it from. The replay's own headers
-/// win.
-fn beside(mut replay: Response<Bytes>, answer: &Response<Bytes>) -> Response<Bytes> {
-    *replay.status_mut() = answer.status();
-    *replay.body_mut() = answer.body().clone();
-    // A map is cloned for less than its fields are inserted for, one by one.
-    let own = mem::replace(replay.headers_mut(), answer.headers().clone());
-    replay.headers_mut().extend(own);
-    replay
 }

@@ -145,7 +145,7 @@ fn a_request_that_is_decided_before_a_release_is_not_served_after() {
     });
 }
 
-/// An application that is ready when it is told to be.
+/// An application that is ready when its number is not zero.
 #[derive(Clone)]
 struct Gated(Arc<AtomicU64>);
 

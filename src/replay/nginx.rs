@@ -99,7 +99,7 @@ impl Replay for NginxReplay {
     }
 }
 
-/// Whether nothing of the address is lost when only its host and port are told.
+/// Whether the address is no more than a host and a port.
 fn is_bare(address: &Address) -> bool {
     let path = address.as_uri().path_and_query();
     path.is_none_or(|path| matches!(path.as_str(), "" | "/"))
