@@ -93,24 +93,26 @@ struct Network {
 
 /// What no network allows that is not within it: this host, its link, and the metadata services of
 /// clouds, which hand out credentials.
-const SPECIAL: [Network; 14] = [
+const SPECIAL: [Network; 16] = [
     Network::v4([0, 0, 0, 0], 8),
     Network::v4([127, 0, 0, 0], 8),
     Network::v4([169, 254, 0, 0], 16),
     Network::v4([224, 0, 0, 0], 4),
     Network::v4([240, 0, 0, 0], 4),
-    // Alibaba Cloud's and Oracle Cloud's metadata.
+    // Alibaba Cloud's and Oracle Cloud's metadata, and Azure's host agent.
     Network::v4([100, 100, 100, 200], 32),
     Network::v4([192, 0, 0, 192], 32),
+    Network::v4([168, 63, 129, 16], 32),
     Network::v6([0, 0, 0, 0, 0, 0, 0, 0], 128),
     Network::v6([0, 0, 0, 0, 0, 0, 0, 1], 128),
     Network::v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
     Network::v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
-    // Amazon's and Google's metadata.
-    Network::v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128),
+    // Services of Amazon's instances (metadata, time, names, credentials), and Google's metadata.
+    Network::v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0], 32),
     Network::v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128),
-    // NAT64, which leads to any address of IPv4 (RFC 6052).
+    // NAT64, which leads to any address of IPv4 (RFC 6052, RFC 8215).
     Network::v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96),
+    Network::v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48),
 ];
 
 impl Network {
@@ -266,10 +268,13 @@ mod tests {
             "[::1]:80",
             "[::]:80",
             "[fe80::1]:80",
+            "168.63.129.16:80",
             "[fd00:ec2::254]:80",
+            "[fd00:ec2::23]:80",
             "[::ffff:127.0.0.1]:80",
             "[::ffff:169.254.169.254]:80",
             "[64:ff9b::a9fe:a9fe]:80",
+            "[64:ff9b:1::a9fe:a9fe]:80",
         ] {
             for list in [&["0.0.0.0/0", "::/0"][..], &["*.internal"]] {
                 assert!(!allows(list, address, true), "{list:?} {address}");
