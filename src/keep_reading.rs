@@ -26,6 +26,11 @@ impl KeepReading {
         }
     }
 
+    #[cfg(all(test, feature = "forward"))]
+    pub(crate) fn get_ref(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// `written` stands in for the failed write.
     fn swallow<T>(&mut self, result: Poll<io::Result<T>>, written: T) -> Poll<io::Result<T>> {
         match result {

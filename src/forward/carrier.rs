@@ -65,12 +65,7 @@ impl ForwardTo {
 
 impl Carrier {
     pub(crate) fn new(settings: Forward, first: Option<Box<dyn Replay>>) -> Arc<Self> {
-        let connector = Connector {
-            allowed: settings.allowed.clone(),
-            timeout: settings.connect_timeout,
-            #[cfg(feature = "tls")]
-            tls: settings.tls.clone(),
-        };
+        let connector = Connector::new(settings.clone());
         let pool = Pool::new(Limits {
             carried: settings.max_requests,
             idle: settings.max_idle,
