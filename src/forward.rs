@@ -29,8 +29,12 @@
 //! on at once.
 //!
 //! Method, path, query, `Host` and all fields are the client's, without those that end at a connection
-//! (RFC 9110, section 7.6.1). `Forwarded` and `X-Forwarded-*` are kept as they are: the layer does not
-//! know its peer's address. `Ownership-Forwarded` is added, by which the owner counts hops.
+//! (RFC 9110, section 7.6.1). Fields that only `Connection` names are kept, in contrast to the RFC: a
+//! client could otherwise take away what a proxy in front has added, or the session that the owner reads. The
+//! cookies of HTTP/2 become one line (RFC 9113, section 8.2.3). `Forwarded` and `X-Forwarded-*` are kept as
+//! they are: the layer does not know its peer's address. To the owner, the peer of a carried request is
+//! this machine; what trusts internal addresses must not take it for the client.
+//! `Ownership-Forwarded` is added, by which the owner counts hops.
 //!
 //! # What the owner makes of it
 //! It judges the request as a replayed one: by what the directory said a moment ago, and not by what it

@@ -124,6 +124,8 @@ pub mod forward;
 mod future;
 mod head;
 pub mod health;
+#[cfg(any(feature = "testing", feature = "forward"))]
+mod hop_by_hop;
 #[cfg(any(feature = "probe", feature = "doctor"))]
 mod http_client;
 pub mod identity;

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     Handover, Head, MachineId, NotReplayable, RenderContext, Replay, RequestOrigin, SessionId,
-    replay::is_upgrade,
+    hop_by_hop, replay::is_upgrade,
 };
 
 /// What a layer carries requests with.
@@ -259,8 +259,10 @@ fn request(mut head: Parts, body: Upload, to: &ForwardTo, may_switch: bool) -> R
     let switches = may_switch && !to.target.http2 && is_upgrade(&Head::from(&head));
     let headers = &mut head.headers;
     let protocols = headers.get(header::UPGRADE).filter(|_| switches).cloned();
-    let trailers = fields::takes_trailers(headers);
-    fields::remove_hop_by_hop(headers);
+    let trailers = hop_by_hop::takes_trailers(headers);
+    // What `Connection` names is kept: a client could name the field of its session, or one that a proxy
+    // in front has added.
+    hop_by_hop::remove(headers);
     if trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         if !to.target.http2 {
@@ -268,7 +270,7 @@ fn request(mut head: Parts, body: Upload, to: &ForwardTo, may_switch: bool) -> R
         }
     }
     if let Some(protocols) = protocols {
-        fields::ask_for_upgrade(headers, protocols);
+        hop_by_hop::upgrade_to(headers, protocols);
     }
     headers.insert(fields::FORWARDED, to.forwarded.clone());
     let host = head.uri.authority().map(Authority::as_str);
@@ -292,6 +294,7 @@ fn request(mut head: Parts, body: Upload, to: &ForwardTo, may_switch: bool) -> R
         if let Some(host) = host {
             headers.insert(header::HOST, host);
         }
+        hop_by_hop::join_cookies(headers);
         head.version = Version::HTTP_11;
     }
     uri.path_and_query = Some(path);
@@ -325,13 +328,8 @@ fn switched_or_carried(
         return Err(Unanswered::Failed(Failure::Unasked));
     };
     let owner = hyper::upgrade::on(&mut response);
-    let protocols = response.headers().get(header::UPGRADE).cloned();
-    let mut response = cleaned(response.map(|_| Carried::Ours(Bytes::new())));
-    if let Some(protocols) = protocols {
-        fields::ask_for_upgrade(response.headers_mut(), protocols);
-    }
     tunnel::open(client, owner, connection, ticket);
-    Ok(response)
+    Ok(cleaned(response.map(|_| Carried::Ours(Bytes::new()))))
 }
 
 fn carried(response: Response<Incoming>, over: Over) -> Response<Carried> {
@@ -339,7 +337,8 @@ fn carried(response: Response<Incoming>, over: Over) -> Response<Carried> {
 }
 
 fn cleaned(mut response: Response<Carried>) -> Response<Carried> {
-    fields::remove_hop_by_hop(response.headers_mut());
+    let status = response.status();
+    hop_by_hop::clean_response(response.headers_mut(), status);
     // Which version the owner spoke says nothing about the client's.
     *response.version_mut() = Version::default();
     response

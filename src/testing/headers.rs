@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+
+use crate::hop_by_hop::{self, join_cookies, takes_trailers, tokens};
 
 pub(super) const REPLAY_SRC: HeaderName = HeaderName::from_static("fly-replay-src");
 pub(super) const REPLAY_FAILED: HeaderName = HeaderName::from_static("fly-replay-failed");
@@ -25,37 +27,25 @@ const FORGEABLE: [&str; 9] = [
     "fly-src-signature",
 ];
 
-/// RFC 9110 section 7.6.1, and what older software treats alike.
-const HOP_BY_HOP: [&str; 8] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
-
 /// Does the client ask for another protocol? Only HTTP/1.1 has this way of asking.
 pub(super) fn asks_for_upgrade(version: Version, headers: &HeaderMap) -> bool {
     version == Version::HTTP_11
         && headers.contains_key(header::UPGRADE)
-        && tokens(headers, &header::CONNECTION).any(|token| token == "upgrade")
+        && tokens(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case(b"upgrade"))
 }
 
 /// Makes a client's headers fit to be sent on.
 pub(super) fn clean_request(headers: &mut HeaderMap, upgrade: bool, keep_forged: bool) {
-    let trailers = tokens(headers, &header::TE).any(|token| token == "trailers");
+    let trailers = takes_trailers(headers);
     let protocol = headers.get(header::UPGRADE).cloned();
-    strip_hop_by_hop(headers);
+    hop_by_hop::remove_named(headers);
+    hop_by_hop::remove(headers);
     if trailers {
         // gRPC servers insist on it; the edge passes trailers, so it may ask for them.
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     if let Some(protocol) = protocol.filter(|_| upgrade) {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, protocol);
+        hop_by_hop::upgrade_to(headers, protocol);
     }
     // Reading the body makes the edge itself answer `100 Continue`.
     headers.remove(header::EXPECT);
@@ -93,14 +83,9 @@ pub(super) fn add_facts(
     headers.append(header::VIA, via(version));
 }
 
-/// Makes a machine's headers fit for the client. An answer of 101 keeps the names of its protocol.
-pub(super) fn clean_response(headers: &mut HeaderMap, upgraded: bool, version: Version) {
-    let protocol = headers.get(header::UPGRADE).cloned();
-    strip_hop_by_hop(headers);
-    if let Some(protocol) = protocol.filter(|_| upgraded) {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, protocol);
-    }
+/// Makes a machine's headers fit for the client.
+pub(super) fn clean_response(headers: &mut HeaderMap, status: StatusCode, version: Version) {
+    hop_by_hop::clean_response(headers, status);
     headers.append(header::VIA, via(version));
 }
 
@@ -118,32 +103,6 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<_> = tokens(headers, &header::CONNECTION).collect();
-    for name in named {
-        headers.remove(name);
-    }
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
-}
-
-/// HTTP/2 clients may split the cookie header; HTTP/1.1 servers need it whole (RFC 9113 section
-/// 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    if headers.get_all(header::COOKIE).iter().count() < 2 {
-        return;
-    }
-    let crumbs: Vec<&[u8]> = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
-    if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
-        headers.insert(header::COOKIE, cookie);
-    }
-}
-
 fn via(version: Version) -> HeaderValue {
     HeaderValue::from_static(if version == Version::HTTP_2 {
         "2 fly.io"
@@ -159,13 +118,4 @@ fn text_values(headers: &HeaderMap, name: &str) -> Vec<String> {
         .filter_map(|value| value.to_str().ok())
         .map(str::to_owned)
         .collect()
-}
-
-fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = String> + use<'a> {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|token| token.trim().to_ascii_lowercase())
 }

@@ -208,7 +208,7 @@ impl Journey {
         let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let machine = upgraded.then(|| hyper::upgrade::on(&mut response));
         let (mut head, incoming) = response.into_parts();
-        headers::clean_response(&mut head.headers, upgraded, head.version);
+        headers::clean_response(&mut head.headers, head.status, head.version);
         head.version = Version::HTTP_11;
         headers::set(&mut head.headers, headers::REQUEST_ID, &self.id);
         let body = match (self.upgrade.take(), machine) {

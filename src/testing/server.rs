@@ -91,7 +91,7 @@ async fn serve(
     result.unwrap_or_else(|refusal| {
         let mut response = Response::new(EdgeBody::empty());
         *response.status_mut() = refusal.status;
-        headers::clean_response(response.headers_mut(), false, version);
+        headers::clean_response(response.headers_mut(), refusal.status, version);
         headers::set(response.headers_mut(), headers::REQUEST_ID, &id);
         shared.log.add(EdgeRecord::Event(EdgeEvent {
             request_id: id,

@@ -18,6 +18,7 @@ mod bodies;
 mod calls;
 mod containers;
 mod failures;
+mod heads;
 mod hops;
 mod requests;
 mod streams;
