@@ -64,7 +64,6 @@ mod service;
 mod target;
 #[cfg(feature = "tls")]
 mod tls;
-mod tunnel;
 mod upload;
 
 pub use body::{ForwardBody, ForwardBodyError};

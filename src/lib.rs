@@ -159,6 +159,8 @@ pub mod session;
 pub mod testing;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(any(feature = "testing", feature = "forward"))]
+mod tunnel;
 
 pub use address::Address;
 pub use body::ResponseBody;

@@ -125,7 +125,6 @@ mod shared;
 mod tape;
 mod tasks;
 mod transform;
-mod tunnel;
 mod wire;
 
 pub use builder::FlyEdgeBuilder;

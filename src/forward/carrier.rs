@@ -20,12 +20,11 @@ use super::{
     fields,
     pool::{Connection, Limits, Pool, Ticket},
     target::Target,
-    tunnel,
     upload::{Progress, Upload},
 };
 use crate::{
     Handover, Head, MachineId, NotReplayable, RenderContext, Replay, RequestOrigin, SessionId,
-    hop_by_hop, replay::is_upgrade,
+    hop_by_hop, replay::is_upgrade, tunnel,
 };
 
 /// What a layer carries requests with.
@@ -328,7 +327,8 @@ fn switched_or_carried(
         return Err(Unanswered::Failed(Failure::Unasked));
     };
     let owner = hyper::upgrade::on(&mut response);
-    tunnel::open(client, owner, connection, ticket);
+    // Until both have switched, the connection holds the bytes.
+    tokio::spawn(tunnel::join(client, owner, (connection, ticket)));
     Ok(cleaned(response.map(|_| Carried::Ours(Bytes::new()))))
 }
 

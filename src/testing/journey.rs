@@ -19,7 +19,8 @@ use super::log::EdgeRecord;
 use super::machine::Slot;
 use super::shared::Shared;
 use super::tasks::TaskGuard;
-use super::{headers, json, tunnel, wire};
+use super::{headers, json, wire};
+use crate::tunnel;
 
 /// The JSON form names a target, a few headers and a path; this is generous.
 const MAX_DOCUMENT: usize = 64 * 1024;
@@ -213,7 +214,7 @@ impl Journey {
         headers::set(&mut head.headers, headers::REQUEST_ID, &self.id);
         let body = match (self.upgrade.take(), machine) {
             (Some(client), Some(machine)) => {
-                let tunnel = tunnel::join(client, machine, connection, self.permit);
+                let tunnel = tunnel::join(client, machine, (connection, self.permit));
                 self.shared.tasks.spawn(tunnel).detach();
                 EdgeBody::empty()
             }
