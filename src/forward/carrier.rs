@@ -357,10 +357,19 @@ impl Replay for Carrier {
     }
 
     fn origin(&self, head: &Head<'_>) -> RequestOrigin {
-        match (fields::hops(head.headers), &self.first) {
-            (Some(hops), _) => RequestOrigin::Forwarded { hops },
-            (None, Some(first)) => first.origin(head),
-            (None, None) => RequestOrigin::Direct,
+        let first = self.first.as_ref();
+        let first = first.map_or(RequestOrigin::Direct, |first| first.origin(head));
+        // A machine that carried it counted at least itself.
+        let Some(hops) = fields::hops(head.headers).filter(|&hops| hops > 0) else {
+            return first;
+        };
+        let hops = hops.max(first.hops());
+        match first {
+            // A client can forge hops, and may not hide this by them.
+            RequestOrigin::Failed(_) => first,
+            RequestOrigin::FellBack { machine, .. } => RequestOrigin::FellBack { machine, hops },
+            // Also from a replay cache: what says so stays in the head that is carried on.
+            _ => RequestOrigin::Forwarded { hops },
         }
     }
 

@@ -14,19 +14,28 @@ pub(super) fn forwarded(hops: u8, from: &MachineId) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("{hops};from={from}")).ok()
 }
 
-/// How many hops a request has behind it, if it was carried here.
+/// How many hops a request has behind it, if it was carried here: the most that any line says.
 pub(super) fn hops(headers: &HeaderMap) -> Option<u8> {
-    let text = headers.get(FORWARDED)?.to_str().ok()?;
-    let hops = text.split_once(';').map_or(text, |(hops, _)| hops);
-    let is_plain = hops.bytes().all(|byte| byte.is_ascii_digit());
-    is_plain.then(|| hops.parse().ok()).flatten()
+    let lines = headers.get_all(FORWARDED).iter();
+    let counts = lines.filter_map(|line| {
+        let text = line.to_str().ok()?;
+        let hops = text.split_once(';').map_or(text, |(hops, _)| hops);
+        let is_plain = hops.bytes().all(|byte| byte.is_ascii_digit());
+        is_plain.then(|| hops.parse().ok()).flatten()
+    });
+    counts.max()
 }
 
 /// Whether this very machine carried the request here.
 pub(super) fn comes_from(headers: &HeaderMap, machine: &MachineId) -> bool {
-    let from = headers.get(FORWARDED).and_then(|line| line.to_str().ok());
-    let from = from.and_then(|line| line.split_once(";from="));
-    from.is_some_and(|(_, from)| from == machine.as_str())
+    let mut lines = headers.get_all(FORWARDED).iter();
+    lines.any(|line| {
+        let from = line
+            .to_str()
+            .ok()
+            .and_then(|line| line.split_once(";from="));
+        from.is_some_and(|(_, from)| from == machine.as_str())
+    })
 }
 
 #[cfg(test)]

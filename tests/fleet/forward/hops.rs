@@ -1,8 +1,9 @@
 //! Requests that go round in circles, and heads that lie about it.
 
 use reqwest::Method;
+use tower_ownership::forward::Forwarding;
 use tower_ownership::testing::{EdgeMachine, FlyEdge};
-use tower_ownership::{FlyReplay, MemoryDirectory};
+use tower_ownership::{FlyReplay, MemoryDirectory, OwnershipLayer};
 
 use super::{Machine, Pair, builder, forward, layer, session_at};
 use crate::application::Application;
@@ -62,15 +63,40 @@ async fn a_forged_hop_serves_no_request_at_the_wrong_machine() {
     assert_eq!(pair.wrong.application.served(&session), 0);
 }
 
+/// A layer that has Fly replay what it can, and carries the rest.
+fn chained(machine: &str, sessions: &MemoryDirectory) -> OwnershipLayer<Forwarding> {
+    let builder = builder(machine, sessions).replay(FlyReplay::new());
+    builder.forward(forward()).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_forged_hop_hides_neither_a_failed_replay_nor_other_hops() {
+    let sessions = MemoryDirectory::new();
+    let wrong = Machine::with(WRONG, chained(WRONG, &sessions), |router| router).await;
+    let owner = Machine::with(OWNER, chained(OWNER, &sessions), |router| router).await;
+    let session = new_session();
+    sessions.insert(session_at(&session, OWNER, &owner.server.url("")));
+    let failed = ("fly-replay-failed", "instance=owner;reason=timeout");
+    let replayed = ("fly-replay-src", "instance=x;state=own.2");
+    let carried = ("ownership-forwarded", "2;from=x");
+    for (said, status, code) in [
+        (failed, 503, "owner-unreachable"),
+        (replayed, 508, "replay-loop"),
+        (carried, 508, "replay-loop"),
+    ] {
+        let url = wrong.server.url(&format!("/session/{session}"));
+        let forged = request(Method::GET, url).header("ownership-forwarded", "0");
+        send(forged.header(said.0, said.1))
+            .await
+            .is_refused(status, code);
+    }
+}
+
 #[tokio::test]
 async fn what_fly_cannot_replay_is_carried() {
     let sessions = MemoryDirectory::new();
-    let chained = |machine| {
-        let builder = builder(machine, &sessions).replay(FlyReplay::new());
-        builder.forward(forward()).build().unwrap()
-    };
-    let wrong = Machine::with(WRONG, chained(WRONG), |router| router).await;
-    let owner = Machine::with(OWNER, chained(OWNER), |router| router).await;
+    let wrong = Machine::with(WRONG, chained(WRONG, &sessions), |router| router).await;
+    let owner = Machine::with(OWNER, chained(OWNER, &sessions), |router| router).await;
     let edge: FlyEdge = edge().start().await.unwrap();
     for machine in [&wrong, &owner] {
         edge.add_machine(EdgeMachine::new(machine.id, machine.server.addr));
@@ -93,7 +119,7 @@ async fn a_layer_within_another_carries_for_itself() {
     let (by_path, by_header) = (MemoryDirectory::new(), MemoryDirectory::new());
     let start = async |machine: &'static str| {
         let header = tower_ownership::Header::named("x-room").unwrap();
-        let inner = tower_ownership::OwnershipLayer::builder(by_header.clone())
+        let inner = OwnershipLayer::builder(by_header.clone())
             .session(header)
             .machine(crate::fleet::machine_id(machine))
             .forward(forward())
