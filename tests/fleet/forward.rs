@@ -101,8 +101,12 @@ impl Pair {
 
     /// With more routes at the owner.
     async fn with(more: impl FnOnce(Router) -> Router) -> Self {
+        Self::by(forward(), more).await
+    }
+
+    async fn by(carrying: Forward, more: impl FnOnce(Router) -> Router) -> Self {
         let sessions = MemoryDirectory::new();
-        let wrong = Machine::start(WRONG, &sessions, forward()).await;
+        let wrong = Machine::start(WRONG, &sessions, carrying).await;
         let at_owner = layer(OWNER, &sessions, forward());
         let owner = Machine::with(OWNER, at_owner, more).await;
         Self {

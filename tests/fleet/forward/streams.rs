@@ -97,6 +97,38 @@ async fn a_stream_that_breaks_is_an_error_and_no_short_answer() {
 }
 
 #[tokio::test]
+async fn a_stream_that_the_owner_cancels_is_an_error() {
+    let head_arrived = std::sync::Arc::new(tokio::sync::Notify::new());
+    // Its task ends in a panic, which resets the stream of HTTP/2 with CANCEL.
+    let parts = |may_end: std::sync::Arc<tokio::sync::Notify>| {
+        futures_util::stream::unfold(0, move |part| {
+            let may_end = std::sync::Arc::clone(&may_end);
+            async move {
+                if part == 1 {
+                    may_end.notified().await;
+                    panic!("the application panics");
+                }
+                Some((Ok::<_, std::convert::Infallible>("part"), 1))
+            }
+        })
+    };
+    for forward in [forward(), forward().always_http2()] {
+        let may_end = std::sync::Arc::clone(&head_arrived);
+        let pair = Pair::by(forward, move |router| {
+            let parts = async move || axum::body::Body::from_stream(parts(may_end));
+            router.route("/session/{id}/parts", axum::routing::get(parts))
+        })
+        .await;
+        let url = pair.url(&pair.session(), "/parts");
+        let response = client().get(url).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        head_arrived.notify_one();
+        let body = response.bytes().await;
+        assert!(body.is_err(), "{body:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_closes_the_connection_to_the_owner() {
     let (listener, addr) = listener().await;
     let alone = Alone::before(addr, forward()).await;
