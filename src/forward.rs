@@ -48,18 +48,25 @@
 //! again, once and on a new connection, only if no byte of it can have arrived. A response that breaks off is
 //! an error to the client, too: an answer is never cut short in silence. If the client goes away,
 //! the connection to the owner is closed.
+//!
+//! A client that sends a malformed body or `Host` is 400, and one that sends nothing of its body for 60 s,
+//! before the answer has begun, is 408; neither has an `ownership-code`. The body of a request whose
+//! answer is complete is carried on for as long as it does not stand still for 5 s.
 
 use std::time::Duration;
 
 use crate::InvalidRedirect;
 
 mod allow;
+mod answer;
 mod body;
 mod carrier;
 mod connect;
+mod connection;
 mod failure;
 mod fields;
 mod pool;
+mod request;
 mod service;
 mod target;
 #[cfg(feature = "tls")]
@@ -111,7 +118,7 @@ impl Forward {
     pub const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
     /// How long a connection may be idle unless [said otherwise](Self::idle_timeout).
-    pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+    pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
     /// How many idle connections to one owner are kept unless [said otherwise](Self::max_idle).
     pub const DEFAULT_MAX_IDLE: usize = 256;
@@ -171,7 +178,7 @@ impl Forward {
         self
     }
 
-    /// How long a connection may be idle before it is closed; [30 s](Self::DEFAULT_IDLE_TIMEOUT) by default.
+    /// How long a connection may be idle before it is closed; [20 s](Self::DEFAULT_IDLE_TIMEOUT) by default.
     /// It should be shorter than what the owner's server allows.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {

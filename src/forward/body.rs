@@ -4,6 +4,7 @@ use std::{
     error::Error,
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -12,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
-use super::pool::{Connection, Stream, Ticket};
+use super::{connection::Connection, pool::Ticket, upload::Progress};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -48,9 +49,16 @@ pub(super) struct Download {
 }
 
 /// What the answer comes by, until it is complete.
-pub(super) enum Over {
-    Http1(Connection, Ticket),
-    Http2 { _stream: Stream, _ticket: Ticket },
+pub(super) struct Over {
+    pub(super) connection: Connection,
+    pub(super) ticket: Ticket,
+    pub(super) upload: Option<Arc<Progress>>,
+}
+
+impl Over {
+    fn give_back(self) {
+        self.ticket.give_back(self.connection, self.upload);
+    }
 }
 
 impl Download {
@@ -68,8 +76,8 @@ impl Download {
         if !self.body.is_end_stream() {
             return;
         }
-        if let Some(Over::Http1(connection, ticket)) = self.over.take() {
-            ticket.give_back(connection);
+        if let Some(over) = self.over.take() {
+            over.give_back();
         }
     }
 
@@ -83,8 +91,8 @@ impl Download {
             Some(Ok(_)) => self.settle(),
             Some(Err(_)) => self.over = None,
             None => {
-                if let Some(Over::Http1(connection, ticket)) = self.over.take() {
-                    ticket.give_back(connection);
+                if let Some(over) = self.over.take() {
+                    over.give_back();
                 }
             }
         }

@@ -3,24 +3,23 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{
-    HeaderValue, Method, Request, Response, Uri, Version, header,
-    request::Parts,
-    uri::{Authority, PathAndQuery},
-};
+use http::{HeaderValue, Method, Response, StatusCode, Version, request::Parts};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
-use tokio::{runtime::Handle, time::timeout};
+use tokio::runtime::Handle;
 use tracing::Span;
 
 use super::{
     Forward,
+    answer::{Unanswered, answer},
     body::{Carried, Download, Over},
     connect::Connector,
+    connection::Connection,
     failure::Failure,
     fields,
-    pool::{Connection, Limits, Pool, Ticket},
+    pool::{Limits, Pool},
+    request::{host, is_grpc, protocols, request},
     target::Target,
-    upload::{Progress, Upload},
+    upload::Upload,
 };
 use crate::{
     Handover, Head, MachineId, NotReplayable, RenderContext, Replay, RequestOrigin, SessionId,
@@ -46,13 +45,6 @@ pub(crate) struct ForwardTo {
     pub(crate) owner: MachineId,
     pub(crate) context: RenderContext,
     pub(crate) span: Option<Span>,
-}
-
-/// A request that did not get a response.
-pub(super) enum Unanswered {
-    /// No byte of it can have arrived.
-    NotSent(Box<Request<Upload>>, Failure),
-    Failed(Failure),
 }
 
 impl ForwardTo {
@@ -131,8 +123,21 @@ impl Carrier {
         body: Upload,
     ) -> Result<Response<Carried>, Unanswered> {
         let client = head.extensions.remove::<OnUpgrade>();
-        let progress = body.progress();
-        let request = request(head, body, to, client.is_some());
+        let asks = client.is_some() && !to.target.http2;
+        let protocols = asks.then(|| protocols(&head.headers)).flatten();
+        let client = client.filter(|_| protocols.is_some());
+        let Ok(host) = host(&head, &to.target) else {
+            return Err(Unanswered::Client(StatusCode::BAD_REQUEST));
+        };
+        let upload = body.progress();
+        let mut request = request(
+            head,
+            body,
+            &to.target,
+            to.forwarded.clone(),
+            protocols,
+            host,
+        );
         if Handle::try_current().is_err() {
             return Err(Unanswered::not_sent(request, Failure::NoRuntime));
         }
@@ -140,195 +145,63 @@ impl Carrier {
             Ok(ticket) => ticket,
             Err(failure) => return Err(Unanswered::not_sent(request, failure)),
         };
-        let progress = progress.as_deref();
-        if to.target.http2 {
-            self.over_http2(to, ticket, request, progress).await
-        } else {
-            self.over_http1(to, ticket, request, progress, client).await
-        }
-    }
-
-    async fn over_http1(
-        &self,
-        to: &ForwardTo,
-        ticket: Ticket,
-        mut request: Request<Upload>,
-        progress: Option<&Progress>,
-        client: Option<OnUpgrade>,
-    ) -> Result<Response<Carried>, Unanswered> {
         let mut kept = ticket.idle();
         loop {
-            let (mut connection, is_new) = match kept.take() {
-                Some(connection) => (connection, false),
-                None => match self.connector.http1(&to.target).await {
-                    Ok(connection) => (connection, true),
+            let is_new = kept.is_none();
+            let mut connection = match kept.take() {
+                Some(connection) => connection,
+                None => match self.connect(&to.target).await {
+                    Ok(connection) => connection,
                     Err(failure) => return Err(Unanswered::not_sent(request, failure)),
                 },
             };
-            let sent = connection.sender.try_send_request(request);
-            match self.in_time(sent, progress).await {
-                Ok(response) => return switched_or_carried(response, connection, ticket, client),
+            let limit = self.settings.response_timeout;
+            match answer(connection.send(request), limit, upload.as_deref()).await {
+                Ok(response) => {
+                    let over = Over {
+                        connection,
+                        ticket,
+                        upload,
+                    };
+                    return switched_or_carried(response, over, client);
+                }
                 // The owner closed the connection while it was idle.
                 Err(Unanswered::NotSent(unsent, _)) if !is_new => request = *unsent,
-                Err(unanswered) => return Err(unanswered),
+                Err(unanswered) => {
+                    if let Unanswered::Failed(Failure::NoAnswerWithin(_)) = unanswered {
+                        ticket.close_idle();
+                    }
+                    return Err(unanswered);
+                }
             }
         }
     }
 
-    async fn over_http2(
-        &self,
-        to: &ForwardTo,
-        ticket: Ticket,
-        mut request: Request<Upload>,
-        progress: Option<&Progress>,
-    ) -> Result<Response<Carried>, Unanswered> {
-        let mut is_new = false;
-        loop {
-            let mut stream = match self.stream(&ticket, to, is_new).await {
-                Ok(stream) => stream,
-                Err(failure) => return Err(Unanswered::not_sent(request, failure)),
-            };
-            let sent = stream.sender.try_send_request(request);
-            match self.in_time(sent, progress).await {
-                Ok(response) => {
-                    let over = Over::Http2 {
-                        _stream: stream,
-                        _ticket: ticket,
-                    };
-                    return Ok(carried(response, over));
-                }
-                Err(Unanswered::NotSent(unsent, _)) if !is_new => {
-                    (request, is_new) = (*unsent, true);
-                }
-                Err(unanswered) => return Err(unanswered),
-            }
+    async fn connect(&self, target: &Target) -> Result<Connection, Failure> {
+        if target.http2 {
+            self.connector.http2(target).await
+        } else {
+            self.connector.http1(target).await
         }
     }
-
-    async fn stream(
-        &self,
-        ticket: &Ticket,
-        to: &ForwardTo,
-        is_new: bool,
-    ) -> Result<super::pool::Stream, Failure> {
-        let limit = self.settings.connect_timeout;
-        let stream = ticket.stream(is_new, self.connector.http2(&to.target));
-        // Others may be making the connection, each within the limit, and one after the other.
-        let late = |_| Err(Failure::NotConnectedWithin(limit));
-        timeout(limit, stream).await.unwrap_or_else(late)
-    }
-
-    /// Waits for the head of the answer, for as long as the owner cannot be blamed or has time.
-    async fn in_time(
-        &self,
-        sent: impl Future<Output = Result<Response<Incoming>, TrySend>>,
-        progress: Option<&Progress>,
-    ) -> Result<Response<Incoming>, Unanswered> {
-        let limit = self.settings.response_timeout;
-        let mut sent = std::pin::pin!(sent);
-        loop {
-            match timeout(limit, sent.as_mut()).await {
-                Ok(Ok(response)) => return Ok(response),
-                Ok(Err(mut error)) => {
-                    return Err(match error.take_message() {
-                        Some(request) => {
-                            Unanswered::not_sent(request, Failure::Broken(error.into_error()))
-                        }
-                        None => Unanswered::Failed(Failure::Broken(error.into_error())),
-                    });
-                }
-                Err(_) if progress.is_some_and(Progress::excuses_the_owner) => {}
-                Err(_) => return Err(Unanswered::Failed(Failure::NoAnswerWithin(limit))),
-            }
-        }
-    }
-}
-
-type TrySend = hyper::client::conn::TrySendError<Request<Upload>>;
-
-impl Unanswered {
-    fn not_sent(request: Request<Upload>, failure: Failure) -> Self {
-        Self::NotSent(Box::new(request), failure)
-    }
-}
-
-/// The request as the owner gets it.
-fn request(mut head: Parts, body: Upload, to: &ForwardTo, may_switch: bool) -> Request<Upload> {
-    // What offers only `h2c` is content with an answer in HTTP/1.1.
-    let switches = may_switch && !to.target.http2 && is_upgrade(&Head::from(&head));
-    let headers = &mut head.headers;
-    let protocols = headers.get(header::UPGRADE).filter(|_| switches).cloned();
-    let trailers = hop_by_hop::takes_trailers(headers);
-    // What `Connection` names is kept: a client could name the field of its session, or one that a proxy
-    // in front has added.
-    hop_by_hop::remove(headers);
-    if trailers {
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        if !to.target.http2 {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
-        }
-    }
-    if let Some(protocols) = protocols {
-        hop_by_hop::upgrade_to(headers, protocols);
-    }
-    headers.insert(fields::FORWARDED, to.forwarded.clone());
-    let host = head.uri.authority().map(Authority::as_str);
-    let host = host.and_then(|host| HeaderValue::from_str(host).ok());
-    let path = head.uri.path_and_query().cloned();
-    let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let mut uri = http::uri::Parts::default();
-    if to.target.http2 {
-        let host = host.or_else(|| headers.remove(header::HOST));
-        headers.remove(header::HOST);
-        uri.authority = host.and_then(|host| host.as_bytes().try_into().ok());
-        let scheme = if to.target.tls { "https" } else { "http" };
-        uri.scheme = uri
-            .authority
-            .is_some()
-            .then(|| scheme.try_into().ok())
-            .flatten();
-        head.version = Version::HTTP_2;
-    } else {
-        // A target in absolute form decides about the host (RFC 9112, section 3.2.2).
-        if let Some(host) = host {
-            headers.insert(header::HOST, host);
-        }
-        hop_by_hop::join_cookies(headers);
-        head.version = Version::HTTP_11;
-    }
-    uri.path_and_query = Some(path);
-    head.uri = Uri::from_parts(uri).unwrap_or_default();
-    let mut request = Request::new(body);
-    *request.method_mut() = head.method;
-    *request.uri_mut() = head.uri;
-    *request.version_mut() = head.version;
-    *request.headers_mut() = head.headers;
-    request
-}
-
-/// Whether the call needs HTTP/2 up to the owner: its status comes in trailers.
-fn is_grpc(head: &Head<'_>) -> bool {
-    let kind = head.headers.get(header::CONTENT_TYPE);
-    head.version == Version::HTTP_2
-        && kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// Opens a tunnel if both sides have agreed to switch protocols.
 fn switched_or_carried(
     mut response: Response<Incoming>,
-    connection: Connection,
-    ticket: Ticket,
+    over: Over,
     client: Option<OnUpgrade>,
 ) -> Result<Response<Carried>, Unanswered> {
-    if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(carried(response, Over::Http1(connection, ticket)));
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(carried(response, over));
     }
     let Some(client) = client else {
         return Err(Unanswered::Failed(Failure::Unasked));
     };
     let owner = hyper::upgrade::on(&mut response);
     // Until both have switched, the connection holds the bytes.
-    tokio::spawn(tunnel::join(client, owner, (connection, ticket)));
+    let held = (over.connection, over.ticket);
+    tokio::spawn(tunnel::join(client, owner, held));
     Ok(cleaned(response.map(|_| Carried::Ours(Bytes::new()))))
 }
 

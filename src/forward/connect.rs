@@ -7,8 +7,11 @@ use std::{
     time::Duration,
 };
 
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::{
+    client::conn::{http1, http2},
+    rt::Executor as _,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -20,10 +23,9 @@ use tokio::{
 
 use super::{
     Forward,
+    connection::{Connection, Sender, Tasks},
     failure::Failure,
-    pool::{Connection, Driver},
     target::{Host, Target},
-    upload::Upload,
 };
 use crate::keep_reading::KeepReading;
 
@@ -73,10 +75,7 @@ impl Connector {
     }
 
     /// A connection of HTTP/2.
-    pub(super) async fn http2(
-        &self,
-        target: &Target,
-    ) -> Result<http2::SendRequest<Upload>, Failure> {
+    pub(super) async fn http2(&self, target: &Target) -> Result<Connection, Failure> {
         self.in_time(Box::pin(async {
             let stream = self.dial(target).await?;
             #[cfg(feature = "tls")]
@@ -201,30 +200,30 @@ where
         .handshake(TokioIo::new(stream))
         .await;
     let (sender, connection) = made.map_err(Failure::Broken)?;
-    let driver = tokio::spawn(async move {
+    let tasks = Tasks::default();
+    tasks.execute(async move {
         // Its error is the request's, too.
         let _ = connection.with_upgrades().await;
     });
-    Ok(Connection {
-        sender,
-        _driver: Driver(driver),
-    })
+    Ok(Connection::new(Sender::Http1(sender), tasks))
 }
 
-async fn http2_over<S>(stream: S) -> Result<http2::SendRequest<Upload>, Failure>
+async fn http2_over<S>(stream: S) -> Result<Connection, Failure>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let made = http2::Builder::new(TokioExecutor::new())
+    let tasks = Tasks::default();
+    let made = http2::Builder::new(tasks.clone())
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
         .max_header_list_size(MAX_HEAD_BYTES)
         .handshake(TokioIo::new(stream))
         .await;
     let (sender, connection) = made.map_err(Failure::Broken)?;
-    // It ends when all its streams and senders have.
-    tokio::spawn(connection);
-    Ok(sender)
+    tasks.execute(async move {
+        let _ = connection.await;
+    });
+    Ok(Connection::new(Sender::Http2(sender), tasks))
 }
 
 #[cfg(test)]

@@ -9,20 +9,9 @@ use std::{
     time::Duration,
 };
 
-use hyper::client::conn::{http1, http2};
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, sleep, timeout},
-};
+use tokio::time::{Instant, sleep};
 
-use super::{failure::Failure, target::Target, upload::Upload};
-
-/// How long a connection may take to be done with a request whose answer is complete: an owner that
-/// answered early may still read the body.
-const SETTLING_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Streams of one connection of HTTP/2. RFC 9113 (section 6.5.2) recommends that a server takes no fewer.
-const MAX_STREAMS: usize = 100;
+use super::{connection::Connection, failure::Failure, target::Target, upload::Progress};
 
 /// All connections of a layer. The machines that it keeps are those that requests are being carried to,
 /// or were a moment ago.
@@ -31,6 +20,18 @@ pub(super) struct Pool {
     owners: Mutex<HashMap<Target, Arc<Owner>>>,
     is_reaping: AtomicBool,
     limits: Limits,
+}
+
+/// The task that closes idle connections. It can end with its runtime before its work is done: the next
+/// connection that is kept then begins another.
+struct Reaping(Weak<Pool>);
+
+impl Drop for Reaping {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0.upgrade() {
+            pool.is_reaping.store(false, Ordering::Relaxed);
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,12 +44,11 @@ pub(super) struct Limits {
     pub(super) idle_timeout: Duration,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Owner {
+    target: Target,
     /// The newest is used first, so that those that are not needed grow old.
     idle: Mutex<Vec<Idle>>,
-    /// Locked while one is made, so that requests which come at once share it.
-    http2: tokio::sync::Mutex<Vec<Shared>>,
     carried: AtomicUsize,
 }
 
@@ -56,38 +56,6 @@ struct Owner {
 struct Idle {
     connection: Connection,
     since: Instant,
-}
-
-/// A connection of HTTP/1.1, which carries one request at a time. Dropped, it is closed at once.
-#[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) sender: http1::SendRequest<Upload>,
-    pub(super) _driver: Driver,
-}
-
-/// The task that reads and writes a connection; it ends with this.
-#[derive(Debug)]
-pub(super) struct Driver(pub(super) JoinHandle<()>);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-#[derive(Debug)]
-struct Shared {
-    sender: http2::SendRequest<Upload>,
-    /// One reference for each stream.
-    streams: Arc<()>,
-    used: Instant,
-}
-
-/// One stream of a connection of HTTP/2.
-#[derive(Debug)]
-pub(super) struct Stream {
-    pub(super) sender: http2::SendRequest<Upload>,
-    _counted: Arc<()>,
 }
 
 /// A request that is being carried to an owner.
@@ -99,7 +67,11 @@ pub(super) struct Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.owner.carried.fetch_sub(1, Ordering::Relaxed);
+        let is_last = self.owner.carried.fetch_sub(1, Ordering::Relaxed) == 1;
+        // One that could not be connected to leaves nothing that the reaper would find.
+        if is_last && lock(&self.owner.idle).is_empty() {
+            self.pool.forget(&self.owner);
+        }
     }
 }
 
@@ -115,10 +87,15 @@ impl Pool {
     /// Counts a request to this owner, or says that there are too many.
     pub(super) fn admit(self: &Arc<Self>, target: &Target) -> Result<Ticket, Failure> {
         let mut owners = lock(&self.owners);
-        let owner = match owners.get(target) {
-            Some(owner) => Arc::clone(owner),
-            None => Arc::clone(owners.entry(target.clone()).or_default()),
-        };
+        let owner = owners.get(target).cloned().unwrap_or_else(|| {
+            let owner = Arc::new(Owner {
+                target: target.clone(),
+                idle: Mutex::default(),
+                carried: AtomicUsize::new(0),
+            });
+            owners.insert(target.clone(), Arc::clone(&owner));
+            owner
+        });
         // Within the lock: an owner that is counted for is not removed.
         if owner.carried.fetch_add(1, Ordering::Relaxed) >= self.limits.carried {
             owner.carried.fetch_sub(1, Ordering::Relaxed);
@@ -129,20 +106,29 @@ impl Pool {
         Ok(Ticket { owner, pool })
     }
 
+    /// Removes an owner that has neither connections nor requests.
+    fn forget(&self, owner: &Arc<Owner>) {
+        let mut owners = lock(&self.owners);
+        let is_unused = |known: &Arc<Owner>| Arc::ptr_eq(known, owner) && !known.is_used();
+        if owners.get(&owner.target).is_some_and(is_unused) {
+            owners.remove(&owner.target);
+        }
+    }
+
     /// Begins to close connections that are idle for too long, unless that has begun.
     fn reap(self: &Arc<Self>) {
         if self.is_reaping.load(Ordering::Relaxed) || self.is_reaping.swap(true, Ordering::Relaxed)
         {
             return;
         }
-        let (pool, pause) = (Arc::downgrade(self), self.limits.idle_timeout / 2);
+        let (mut reaping, pause) = (Reaping(Arc::downgrade(self)), self.limits.idle_timeout / 2);
         tokio::spawn(async move {
             loop {
                 sleep(pause).await;
-                let Some(pool) = Weak::upgrade(&pool) else {
-                    return;
-                };
-                if pool.close_old() {
+                let is_done = reaping.0.upgrade().is_none_or(|pool| pool.close_old());
+                if is_done {
+                    // Another task may have begun.
+                    drop(std::mem::take(&mut reaping.0));
                     return;
                 }
             }
@@ -154,14 +140,8 @@ impl Pool {
         let mut owners = lock(&self.owners);
         let limit = self.limits.idle_timeout;
         owners.retain(|_, owner| {
-            let mut idle = lock(&owner.idle);
-            idle.retain(|idle| idle.is_usable(limit));
-            let Ok(mut shared) = owner.http2.try_lock() else {
-                return true;
-            };
-            shared.retain(|shared| !shared.sender.is_closed() && !shared.is_idle(limit));
-            let is_used = owner.carried.load(Ordering::Relaxed) > 0;
-            is_used || !idle.is_empty() || !shared.is_empty()
+            lock(&owner.idle).retain(|idle| idle.is_usable(limit));
+            owner.is_used()
         });
         let is_empty = owners.is_empty();
         if is_empty {
@@ -169,6 +149,13 @@ impl Pool {
             self.is_reaping.store(false, Ordering::Relaxed);
         }
         is_empty
+    }
+}
+
+impl Owner {
+    /// Whether there are requests or connections; within the pool's lock.
+    fn is_used(&self) -> bool {
+        self.carried.load(Ordering::Relaxed) > 0 || !lock(&self.idle).is_empty()
     }
 }
 
@@ -185,15 +172,19 @@ impl Ticket {
         None
     }
 
+    /// Closes what is idle: an owner that did not answer on one connection may be gone with all others.
+    pub(super) fn close_idle(&self) {
+        lock(&self.owner.idle).clear();
+    }
+
     /// Keeps the connection for the next request, as soon as it is done with this one.
-    pub(super) fn give_back(self, mut connection: Connection) {
-        if connection.sender.is_ready() {
+    pub(super) fn give_back(self, mut connection: Connection, upload: Option<Arc<Progress>>) {
+        if connection.is_ready() && upload.as_ref().is_none_or(|upload| upload.has_ended()) {
             self.keep(connection);
-        } else if !connection.sender.is_closed() {
+        } else if !connection.is_closed() {
             // The runtime is there: the answer came through it.
             tokio::spawn(async move {
-                let settled = timeout(SETTLING_TIMEOUT, connection.sender.ready()).await;
-                if let Ok(Ok(())) = settled {
+                if connection.settles(upload.as_deref()).await {
                     self.keep(connection);
                 }
             });
@@ -212,52 +203,48 @@ impl Ticket {
         drop(idle);
         self.pool.reap();
     }
-
-    /// A stream of a connection that is there, or of one that `connect` makes.
-    pub(super) async fn stream(
-        &self,
-        is_new: bool,
-        connect: impl Future<Output = Result<http2::SendRequest<Upload>, Failure>>,
-    ) -> Result<Stream, Failure> {
-        let mut shared = self.owner.http2.lock().await;
-        shared.retain(|shared| !shared.sender.is_closed());
-        let has_room = |shared: &&mut Shared| Arc::strong_count(&shared.streams) <= MAX_STREAMS;
-        if !is_new && let Some(shared) = shared.iter_mut().find(has_room) {
-            shared.used = Instant::now();
-            return Ok(shared.stream());
-        }
-        let made = Shared {
-            sender: connect.await?,
-            streams: Arc::default(),
-            used: Instant::now(),
-        };
-        let stream = made.stream();
-        shared.push(made);
-        drop(shared);
-        self.pool.reap();
-        Ok(stream)
-    }
 }
 
 impl Idle {
     fn is_usable(&self, limit: Duration) -> bool {
-        self.connection.sender.is_ready() && self.since.elapsed() < limit
-    }
-}
-
-impl Shared {
-    fn stream(&self) -> Stream {
-        Stream {
-            sender: self.sender.clone(),
-            _counted: Arc::clone(&self.streams),
-        }
-    }
-
-    fn is_idle(&self, limit: Duration) -> bool {
-        Arc::strong_count(&self.streams) == 1 && self.used.elapsed() >= limit
+        self.connection.is_ready() && self.since.elapsed() < limit
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Address;
+
+    fn pool() -> Arc<Pool> {
+        Pool::new(Limits {
+            carried: 10,
+            idle: 10,
+            idle_timeout: Duration::from_secs(1),
+        })
+    }
+
+    fn target(at: &str) -> Target {
+        Target::new(&at.parse::<Address>().unwrap(), false)
+    }
+
+    #[test]
+    fn an_owner_without_connections_and_requests_is_forgotten() {
+        let pool = pool();
+        let first = target("http://10.0.0.1:1");
+        let tickets = [(); 2].map(|()| pool.admit(&first).unwrap());
+        for ticket in tickets {
+            assert_eq!(lock(&pool.owners).len(), 1);
+            drop(ticket);
+        }
+        assert_eq!(lock(&pool.owners).len(), 0);
+        for port in 2..1_000 {
+            drop(pool.admit(&target(&format!("http://10.0.0.1:{port}"))));
+        }
+        assert_eq!(lock(&pool.owners).len(), 0);
+    }
 }

@@ -9,6 +9,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -16,8 +17,9 @@ use tower_service::Service;
 
 use super::{
     ForwardBody,
+    answer::Unanswered,
     body::Carried,
-    carrier::{Carrier, ForwardTo, Unanswered},
+    carrier::{Carrier, ForwardTo},
     upload::Upload,
 };
 use crate::{Head, future::has_to_be_read, policy::Policy};
@@ -76,6 +78,11 @@ where
             let failure = match by.carry(&to, head, body).await {
                 Ok(response) => return response,
                 Err(Unanswered::Failed(failure)) => failure,
+                Err(Unanswered::Client(status)) => {
+                    let mut response = Response::new(Carried::Ours(Bytes::new()));
+                    *response.status_mut() = status;
+                    return response;
+                }
                 Err(Unanswered::NotSent(unsent, failure)) => {
                     unsent.into_body().discard().await;
                     failure

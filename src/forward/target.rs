@@ -1,6 +1,8 @@
 //! Where a request is carried to.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+
+use http::uri::{Authority, InvalidUri};
 
 use super::InvalidForward;
 use crate::{Address, Handover, NotReplayable, replay::Template};
@@ -53,6 +55,16 @@ impl Destination {
 }
 
 impl Target {
+    /// The host that a request is for which names none.
+    pub(super) fn authority(&self) -> Result<Authority, InvalidUri> {
+        let port = self.port;
+        let text = match &self.host {
+            Host::Name(name) => format!("{name}:{port}"),
+            Host::Address(ip) => SocketAddr::new(*ip, port).to_string(),
+        };
+        Authority::try_from(text)
+    }
+
     pub(super) fn new(address: &Address, http2: bool) -> Self {
         let tls = address.scheme() == "https";
         let default_port = if tls { 443 } else { 80 };

@@ -13,7 +13,7 @@ use std::{
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Notify};
 
 use crate::future::{Discard, DiscardLimits};
 
@@ -26,6 +26,8 @@ pub(super) enum Upload {
     Stream {
         /// Until its end.
         body: Option<Boxed>,
+        /// How many bytes are still to come, where that is known.
+        left: Option<u64>,
         progress: Arc<Progress>,
         /// How much of it is read that the owner does not take.
         rest: Option<DiscardLimits>,
@@ -43,12 +45,14 @@ impl Upload {
         if body.is_end_stream() {
             return Self::Empty;
         }
+        let left = body.size_hint().exact();
         let body = body.map_frame(|frame| {
             // Bytes are handed on as they are, and others copied.
             frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
         });
         Self::Stream {
             body: Some(body.map_err(Into::into).boxed_unsync()),
+            left,
             progress: Arc::default(),
             rest,
         }
@@ -78,18 +82,49 @@ impl Upload {
     }
 }
 
-/// Whether the owner can be blamed for the time that passes.
+/// Whether the owner or the client can be blamed for the time that passes, or for a failure.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     waits_for_client: AtomicBool,
     has_moved: AtomicBool,
+    is_broken: AtomicBool,
+    has_ended: AtomicBool,
+    end: Notify,
 }
 
 impl Progress {
-    /// Whether the client is waited for, or the body has moved since this was asked last.
-    pub(super) fn excuses_the_owner(&self) -> bool {
+    pub(super) fn waits(&self, for_client: bool) {
+        self.waits_for_client.store(for_client, Ordering::Relaxed);
+    }
+
+    pub(super) fn waits_for_client(&self) -> bool {
+        self.waits_for_client.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn moves(&self) {
+        self.has_moved.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the body has moved since this was asked last.
+    pub(super) fn has_moved(&self) -> bool {
         self.has_moved.swap(false, Ordering::Relaxed)
-            || self.waits_for_client.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client's body ended with an error.
+    pub(super) fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection is done with the body.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// Waits for that; one task at a time.
+    pub(super) async fn ended(&self) {
+        if !self.has_ended() {
+            self.end.notified().await;
+        }
     }
 }
 
@@ -101,7 +136,13 @@ impl Body for Upload {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self::Stream { body, progress, .. } = self.get_mut() else {
+        let Self::Stream {
+            body,
+            left,
+            progress,
+            ..
+        } = self.get_mut()
+        else {
             return Poll::Ready(None);
         };
         let Some(stream) = body else {
@@ -109,11 +150,19 @@ impl Body for Upload {
         };
         let polled = Pin::new(stream).poll_frame(cx);
         let waits = polled.is_pending();
-        progress.waits_for_client.store(waits, Ordering::Relaxed);
+        progress.waits(waits);
         let frame = ready!(polled);
-        progress.has_moved.store(true, Ordering::Relaxed);
-        if !matches!(frame, Some(Ok(_))) {
-            *body = None;
+        progress.moves();
+        match &frame {
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                *left = left.map(|left| left.saturating_sub(length));
+            }
+            Some(Err(_)) => {
+                progress.is_broken.store(true, Ordering::Relaxed);
+                *body = None;
+            }
+            None => *body = None,
         }
         Poll::Ready(frame)
     }
@@ -127,11 +176,8 @@ impl Body for Upload {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Empty => SizeHint::with_exact(0),
-            Self::Stream { body, .. } => match body {
-                Some(body) => body.size_hint(),
-                None => SizeHint::with_exact(0),
-            },
+            Self::Empty | Self::Stream { body: None, .. } => SizeHint::with_exact(0),
+            Self::Stream { left, .. } => left.map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }
@@ -144,6 +190,10 @@ impl Drop for Upload {
             && let Ok(runtime) = Handle::try_current()
         {
             runtime.spawn(rest);
+        }
+        if let Self::Stream { progress, .. } = self {
+            progress.has_ended.store(true, Ordering::Release);
+            progress.end.notify_one();
         }
     }
 }

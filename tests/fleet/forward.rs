@@ -16,6 +16,8 @@ use crate::fleet::{OWNER, Server, WRONG, machine_id, new_session};
 
 mod bodies;
 mod calls;
+mod clients;
+mod connections;
 mod containers;
 mod failures;
 mod heads;
@@ -24,6 +26,7 @@ mod requests;
 mod streams;
 mod targets;
 mod tls;
+mod upgrades;
 
 /// Where the machines of these tests are.
 const HERE: [&str; 1] = ["127.0.0.0/8"];

@@ -129,3 +129,77 @@ async fn an_owner_that_is_down_is_unavailable() {
     let message = status.message();
     assert!(message.starts_with("owner-unreachable: "), "{message}");
 }
+
+type Bytes = axum::body::Bytes;
+type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, std::convert::Infallible>;
+
+/// Starts a call of a client with a connection of its own.
+async fn call(
+    addr: std::net::SocketAddr,
+    path: String,
+    body: Body,
+) -> http::Response<hyper::body::Incoming> {
+    let stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+    let (run, io) = (
+        hyper_util::rt::TokioExecutor::new(),
+        hyper_util::rt::TokioIo::new(stream),
+    );
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(run, io)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let call = http::Request::post(format!("http://{addr}{path}"))
+        .header("content-type", "application/grpc")
+        .body(body);
+    sender.send_request(call.unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_stalled_call_of_one_client_delays_no_other_client() {
+    use http_body_util::{BodyExt as _, Full, StreamBody};
+
+    let chunks = || {
+        let chunk = Bytes::from(vec![1; 65_536]);
+        futures_util::stream::repeat_with(move || Ok::<_, std::convert::Infallible>(chunk.clone()))
+    };
+    let pair = super::Pair::with(|router| {
+        // One reads no body, and one writes without end.
+        let hold = async |body: axum::body::Body| {
+            std::future::pending::<()>().await;
+            drop(body);
+        };
+        let flood = async move || axum::body::Body::from_stream(chunks());
+        let length = async |body: Bytes| body.len().to_string();
+        router
+            .route("/session/{id}/hold", axum::routing::post(hold))
+            .route("/session/{id}/flood", axum::routing::post(flood))
+            .route("/session/{id}/length", axum::routing::post(length))
+    })
+    .await;
+    let (session, addr) = (pair.session(), pair.wrong.server.addr);
+    let path = |rest| format!("/session/{session}/{rest}");
+    let full = |length| Full::new(Bytes::from(vec![1; length])).boxed_unsync();
+    let sent = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&sent);
+    let endless = StreamBody::new(chunks().map(move |chunk| {
+        counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        chunk.map(hyper::body::Frame::data)
+    }));
+    let held = tokio::spawn(call(addr, path("hold"), endless.boxed_unsync()));
+    let mut last = 0;
+    crate::support::until_async("the upload stalls", async || {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        let now = sent.load(std::sync::atomic::Ordering::SeqCst);
+        std::mem::replace(&mut last, now) == now && now > 0
+    })
+    .await;
+    let mut unread = Vec::new();
+    for _ in 0..4 {
+        unread.push(call(addr, path("flood"), full(5)).await);
+    }
+    let answer = timeout(SOON, call(addr, path("length"), full(5))).await;
+    let answer = answer.expect("it does not wait for other clients");
+    let body = answer.into_body().collect().await.unwrap();
+    assert_eq!(body.to_bytes(), "5");
+    held.abort();
+}
