@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -11,11 +11,13 @@ use tokio::net::TcpStream;
 ///
 /// A machine may answer an upload early and hang up. Its answer is then in our receive buffer, but
 /// the next write fails, and hyper would report that instead of reading on. So writes to a peer
-/// that is gone are swallowed; the end of reading tells the truth about the answer.
+/// that is gone are swallowed until all is read; the end of reading tells the truth about the answer.
+/// From then on a write fails, or a tunnel would take bytes for as long as its other side sends.
 #[derive(Debug)]
 pub(crate) struct KeepReading {
     stream: TcpStream,
     peer_gone: bool,
+    is_read: bool,
 }
 
 impl KeepReading {
@@ -23,6 +25,7 @@ impl KeepReading {
         Self {
             stream,
             peer_gone: false,
+            is_read: false,
         }
     }
 
@@ -34,7 +37,7 @@ impl KeepReading {
     /// `written` stands in for the failed write.
     fn swallow<T>(&mut self, result: Poll<io::Result<T>>, written: T) -> Poll<io::Result<T>> {
         match result {
-            Poll::Ready(Err(error)) if hung_up(&error) => {
+            Poll::Ready(Err(error)) if hung_up(&error) && !self.is_read => {
                 self.peer_gone = true;
                 Poll::Ready(Ok(written))
             }
@@ -59,7 +62,10 @@ impl AsyncRead for KeepReading {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        self.is_read = buf.filled().len() == before;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -69,7 +75,7 @@ impl AsyncWrite for KeepReading {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.peer_gone {
+        if self.peer_gone && !self.is_read {
             return Poll::Ready(Ok(data.len()));
         }
         let result = Pin::new(&mut self.stream).poll_write(cx, data);
@@ -82,7 +88,7 @@ impl AsyncWrite for KeepReading {
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let len = data.iter().map(|slice| slice.len()).sum();
-        if self.peer_gone {
+        if self.peer_gone && !self.is_read {
             return Poll::Ready(Ok(len));
         }
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, data);

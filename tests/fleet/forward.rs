@@ -26,6 +26,7 @@ mod requests;
 mod streams;
 mod targets;
 mod tls;
+mod tunnels;
 mod upgrades;
 
 /// Where the machines of these tests are.
