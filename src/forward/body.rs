@@ -55,29 +55,22 @@ pub(super) struct Over {
     pub(super) upload: Option<Arc<Progress>>,
 }
 
-impl Over {
-    fn give_back(self) {
-        self.ticket.give_back(self.connection, self.upload);
-    }
-}
-
 impl Download {
     pub(super) fn new(body: Incoming, over: Over) -> Self {
         let mut download = Self {
             body,
             over: Some(over),
         };
-        download.settle();
+        if download.body.is_end_stream() {
+            download.give_back();
+        }
         download
     }
 
-    /// Gives the connection back if the answer is complete.
-    fn settle(&mut self) {
-        if !self.body.is_end_stream() {
-            return;
-        }
+    /// Gives the connection back: the answer is complete.
+    fn give_back(&mut self) {
         if let Some(over) = self.over.take() {
-            over.give_back();
+            over.ticket.give_back(over.connection, over.upload);
         }
     }
 
@@ -87,14 +80,10 @@ impl Download {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         match &frame {
-            // A server may not ask again for what it knows is complete.
-            Some(Ok(_)) => self.settle(),
             Some(Err(_)) => self.over = None,
-            None => {
-                if let Some(over) = self.over.take() {
-                    over.give_back();
-                }
-            }
+            Some(Ok(_)) if !self.body.is_end_stream() => {}
+            // A server may not ask again for what it knows is complete.
+            Some(Ok(_)) | None => self.give_back(),
         }
         Poll::Ready(frame)
     }

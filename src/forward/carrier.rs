@@ -13,7 +13,6 @@ use super::{
     answer::{Unanswered, answer},
     body::{Carried, Download, Over},
     connect::Connector,
-    connection::Connection,
     failure::Failure,
     fields,
     pool::{Limits, Pool},
@@ -150,7 +149,7 @@ impl Carrier {
             let is_new = kept.is_none();
             let mut connection = match kept.take() {
                 Some(connection) => connection,
-                None => match self.connect(&to.target).await {
+                None => match self.connector.connect(&to.target).await {
                     Ok(connection) => connection,
                     Err(failure) => return Err(Unanswered::not_sent(request, failure)),
                 },
@@ -174,14 +173,6 @@ impl Carrier {
                     return Err(unanswered);
                 }
             }
-        }
-    }
-
-    async fn connect(&self, target: &Target) -> Result<Connection, Failure> {
-        if target.http2 {
-            self.connector.http2(target).await
-        } else {
-            self.connector.http1(target).await
         }
     }
 }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use hyper::{
     client::conn::{http1, http2},
     rt::Executor as _,
@@ -60,40 +61,20 @@ impl Connector {
         Self { settings, lookups }
     }
 
-    /// A connection of HTTP/1.1.
-    pub(super) async fn http1(&self, target: &Target) -> Result<Connection, Failure> {
-        // Boxed, since it is large, and most requests find a connection.
-        self.in_time(Box::pin(async {
-            let stream = self.dial(target).await?;
-            #[cfg(feature = "tls")]
-            if target.tls {
-                return http1_over(self.encrypted(target, stream).await?).await;
-            }
-            http1_over(stream).await
-        }))
-        .await
-    }
-
-    /// A connection of HTTP/2.
-    pub(super) async fn http2(&self, target: &Target) -> Result<Connection, Failure> {
-        self.in_time(Box::pin(async {
-            let stream = self.dial(target).await?;
-            #[cfg(feature = "tls")]
-            if target.tls {
-                return http2_over(self.encrypted(target, stream).await?).await;
-            }
-            http2_over(stream).await
-        }))
-        .await
-    }
-
-    async fn in_time<T>(
-        &self,
-        connect: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
+    /// A connection of the target's version of HTTP.
+    pub(super) async fn connect(&self, target: &Target) -> Result<Connection, Failure> {
         let limit = self.settings.connect_timeout;
+        // Boxed, since it is large, and most requests find a connection.
+        let made = Box::pin(async {
+            let stream = self.dial(target).await?;
+            #[cfg(feature = "tls")]
+            if target.tls {
+                return over(self.encrypted(target, stream).await?, target).await;
+            }
+            over(stream, target).await
+        });
         let late = |_| Err(Failure::NotConnectedWithin(limit));
-        timeout(limit, connect).await.unwrap_or_else(late)
+        timeout(limit, made).await.unwrap_or_else(late)
     }
 
     async fn dial(&self, target: &Target) -> Result<KeepReading, Failure> {
@@ -191,39 +172,30 @@ fn configure(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }
 
-async fn http1_over<S>(stream: S) -> Result<Connection, Failure>
+async fn over<S>(stream: S, target: &Target) -> Result<Connection, Failure>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let made = http1::Builder::new()
-        .max_headers(MAX_FIELDS)
-        .handshake(TokioIo::new(stream))
-        .await;
-    let (sender, connection) = made.map_err(Failure::Broken)?;
-    let tasks = Tasks::default();
-    tasks.execute(async move {
-        // Its error is the request's, too.
-        let _ = connection.with_upgrades().await;
-    });
-    Ok(Connection::new(Sender::Http1(sender), tasks))
-}
-
-async fn http2_over<S>(stream: S) -> Result<Connection, Failure>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let tasks = Tasks::default();
-    let made = http2::Builder::new(tasks.clone())
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PING_INTERVAL)
-        .max_header_list_size(MAX_HEAD_BYTES)
-        .handshake(TokioIo::new(stream))
-        .await;
-    let (sender, connection) = made.map_err(Failure::Broken)?;
-    tasks.execute(async move {
-        let _ = connection.await;
-    });
-    Ok(Connection::new(Sender::Http2(sender), tasks))
+    let (stream, tasks) = (TokioIo::new(stream), Tasks::default());
+    // The error of a connection is its request's, too.
+    let sender = if target.http2 {
+        let made = http2::Builder::new(tasks.clone())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_INTERVAL)
+            .max_header_list_size(MAX_HEAD_BYTES)
+            .handshake(stream)
+            .await;
+        let (sender, connection) = made.map_err(Failure::Broken)?;
+        tasks.execute(connection.map(drop));
+        Sender::Http2(sender)
+    } else {
+        let mut builder = http1::Builder::new();
+        let made = builder.max_headers(MAX_FIELDS).handshake(stream).await;
+        let (sender, connection) = made.map_err(Failure::Broken)?;
+        tasks.execute(connection.with_upgrades().map(drop));
+        Sender::Http1(sender)
+    };
+    Ok(Connection::new(sender, tasks))
 }
 
 #[cfg(test)]
