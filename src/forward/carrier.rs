@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     Handover, Head, MachineId, NotReplayable, RenderContext, Replay, RequestOrigin, SessionId,
-    hop_by_hop, replay::is_upgrade, tunnel,
+    hop_by_hop, policy::Policy, replay::is_upgrade, tunnel,
 };
 
 /// What a layer carries requests with.
@@ -88,20 +88,8 @@ impl Carrier {
         if fields::comes_from(head.headers, handover.machine) {
             return Err(NotReplayable::Circular);
         }
-        let address = self.settings.to.of(handover)?;
-        let has_no_path = ["", "/"].contains(&address.as_uri().path());
-        #[cfg(feature = "tls")]
-        let has_tls = self.settings.has_tls();
-        #[cfg(not(feature = "tls"))]
-        let has_tls = false;
-        if !has_no_path || (address.scheme() == "https" && !has_tls) {
-            return Err(NotReplayable::ForbiddenAddress);
-        }
         let http2 = !is_upgrade(head) && (self.settings.always_http2 || is_grpc(head));
-        let target = Target::new(&address, http2);
-        if !self.settings.allowed.allows(&address, &target) {
-            return Err(NotReplayable::ForbiddenAddress);
-        }
+        let target = self.target(handover, http2)?;
         let hops = handover.origin.hops().saturating_add(1);
         Ok(ForwardTo {
             target,
@@ -114,12 +102,41 @@ impl Carrier {
         })
     }
 
+    fn target(&self, handover: &Handover<'_>, http2: bool) -> Result<Target, NotReplayable> {
+        let address = self.settings.to.of(handover)?;
+        let has_no_path = ["", "/"].contains(&address.as_uri().path());
+        #[cfg(feature = "tls")]
+        let has_tls = self.settings.has_tls();
+        #[cfg(not(feature = "tls"))]
+        let has_tls = false;
+        if !has_no_path || (address.scheme() == "https" && !has_tls) {
+            return Err(NotReplayable::ForbiddenAddress);
+        }
+        let target = Target::new(&address, http2);
+        if !self.settings.allowed.allows(&address, &target) {
+            return Err(NotReplayable::ForbiddenAddress);
+        }
+        Ok(target)
+    }
+
+    /// Where the session is by now, if that is another place than `to`, and not this machine, whose
+    /// application was not made ready for the request.
+    async fn moved(&self, to: &ForwardTo, policy: &Policy) -> Option<Target> {
+        let session = policy.recheck(&to.session).await?;
+        let owner = session.owner().filter(|owner| **owner != policy.machine)?;
+        let handover = Handover::new(&session, owner, &policy.machine, &RequestOrigin::Direct);
+        let target = self.target(&handover, to.target.http2).ok()?;
+        // The scheme stands in the head of HTTP/2, which is made by now.
+        (target != to.target && target.tls == to.target.tls).then_some(target)
+    }
+
     /// Carries the request to its owner and the answer back. Dropped, it closes the connection.
     pub(super) async fn carry(
         &self,
         to: &ForwardTo,
         mut head: Parts,
         body: Upload,
+        policy: &Policy,
     ) -> Result<Response<Carried>, Unanswered> {
         let client = head.extensions.remove::<OnUpgrade>();
         let asks = client.is_some() && !to.target.http2;
@@ -140,7 +157,8 @@ impl Carrier {
         if Handle::try_current().is_err() {
             return Err(Unanswered::not_sent(request, Failure::NoRuntime));
         }
-        let ticket = match self.pool.admit(&to.target) {
+        let (mut target, mut may_move) = (to.target.clone(), true);
+        let mut ticket = match self.pool.admit(&target) {
             Ok(ticket) => ticket,
             Err(failure) => return Err(Unanswered::not_sent(request, failure)),
         };
@@ -149,8 +167,21 @@ impl Carrier {
             let is_new = kept.is_none();
             let mut connection = match kept.take() {
                 Some(connection) => connection,
-                None => match self.connector.connect(&to.target).await {
+                None => match self.connector.connect(&target).await {
                     Ok(connection) => connection,
+                    Err(failure) if may_move && failure.casts_doubt() => {
+                        may_move = false;
+                        let Some(moved) = Box::pin(self.moved(to, policy)).await else {
+                            return Err(Unanswered::not_sent(request, failure));
+                        };
+                        target = moved;
+                        ticket = match self.pool.admit(&target) {
+                            Ok(ticket) => ticket,
+                            Err(failure) => return Err(Unanswered::not_sent(request, failure)),
+                        };
+                        kept = ticket.idle();
+                        continue;
+                    }
                     Err(failure) => return Err(Unanswered::not_sent(request, failure)),
                 },
             };

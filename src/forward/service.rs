@@ -75,7 +75,7 @@ where
         let rest = has_to_be_read(&Head::from(&head)).then_some(policy.refused_bodies);
         let body = Upload::new(body, rest);
         let carried = Box::pin(async move {
-            let failure = match by.carry(&to, head, body).await {
+            let failure = match by.carry(&to, head, body, &policy).await {
                 Ok(response) => return response,
                 Err(Unanswered::Failed(failure)) => failure,
                 Err(Unanswered::Client(status)) => {

@@ -46,12 +46,14 @@ impl Policy {
     }
 
     /// Reads a session again whose owner could not be reached, unless that was done a moment ago: it may
-    /// have another owner, or be taken over. The next request goes by that.
-    pub(crate) async fn recheck(&self, session: &SessionId) {
+    /// have another owner, or be taken over.
+    pub(crate) async fn recheck(&self, session: &SessionId) -> Option<Session> {
         let cache = &self.sessions.cache;
-        if cache.get(session, cache.hit(session), true).is_none() {
-            cache.load(session, true).await;
-        }
+        let found = match cache.get(session, cache.hit(session), true) {
+            Some(found) => found,
+            None => cache.load(session, true).await,
+        };
+        found.session.ok()?
     }
 
     /// Answers a request that could not be carried to its owner: a second verdict, which corrects the

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tower_ownership::MemoryDirectory;
+use tower_ownership::{CachePolicy, MemoryDirectory};
 
-use super::{Alone, Machine, Pair, forward, impatient, listener, session_at};
+use super::{Alone, Machine, Pair, builder, forward, impatient, listener, session_at};
 use crate::fleet::{OWNER, WRONG, new_session};
 use crate::support::client::{Answer, get, request, send};
 use crate::support::relay::Relay;
@@ -198,6 +198,32 @@ async fn an_owner_that_does_not_answer_takes_only_so_many_connections() {
     for waits in waiting {
         waits.abort();
     }
+}
+
+#[tokio::test]
+async fn a_request_that_no_owner_took_is_carried_to_the_next_one() {
+    let sessions = MemoryDirectory::new();
+    let recheck = CachePolicy::new().recheck(std::time::Duration::ZERO);
+    let layer = builder(WRONG, &sessions).cache_policy(recheck);
+    let layer = layer.forward(forward()).build().unwrap();
+    let wrong = Machine::with(WRONG, layer, |router| router).await;
+    let mut before = Machine::start("before", &sessions, forward()).await;
+    let owner = Machine::start(OWNER, &sessions, forward()).await;
+    let session = new_session();
+    let at = |machine: &Machine| session_at(&session, machine.id, &machine.server.url(""));
+    let url = wrong.server.url(&format!("/session/{session}"));
+    sessions.insert(at(&before));
+    get(url.clone()).await.is_served_by("before");
+    before.server.stop().await;
+    sessions.insert(at(&owner));
+    // The first of these by what the machine remembers, the second by what was read again.
+    for _ in 0..2 {
+        let upload = request(Method::POST, format!("{url}/upload")).body(vec![0; 300_000]);
+        let answer = send(upload).await;
+        answer.is_served_by(OWNER);
+        assert_eq!(answer.json()["bytes"], 300_000);
+    }
+    assert_eq!(owner.application.served(&session), 2);
 }
 
 #[tokio::test]
