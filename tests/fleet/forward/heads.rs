@@ -10,10 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::requests::mirrored;
 use super::{Alone, Pair, forward, listener};
-use crate::support::client::{Answer, get, raw};
+use crate::support::client::{Answer, SOON, client, raw, send};
 
 /// The answer of an owner that answers with these bytes.
-async fn carried(answer: &'static str) -> Answer {
+async fn carried(client: reqwest::Client, answer: &'static str) -> Answer {
     let (listener, addr) = listener().await;
     let alone = Alone::before(addr, forward()).await;
     tokio::spawn(async move {
@@ -23,7 +23,12 @@ async fn carried(answer: &'static str) -> Answer {
         owner.write_all(answer.as_bytes()).await.unwrap();
         while owner.read(&mut read).await.is_ok_and(|read| read > 0) {}
     });
-    get(alone.url()).await
+    send(client.get(alone.url())).await
+}
+
+fn http2() -> reqwest::Client {
+    let http2 = reqwest::Client::builder().no_proxy().timeout(SOON);
+    http2.http2_prior_knowledge().build().unwrap()
 }
 
 #[tokio::test]
@@ -52,16 +57,16 @@ async fn a_client_cannot_name_fields_to_be_removed() {
 async fn cookies_of_http2_are_one_line_in_http1() {
     let pair = Pair::with(mirrored).await;
     let session = pair.session();
-    let client = reqwest::Client::builder().http2_prior_knowledge().build();
-    let request = client.unwrap().get(pair.url(&session, "/mirror"));
+    let request = http2().get(pair.url(&session, "/mirror"));
     let request = request.header("cookie", "a=1").header("cookie", "b=2");
-    let answer = Answer::of(request.send().await.unwrap()).await;
+    let answer = send(request).await;
     assert_eq!(answer.json()["headers"]["cookie"], "a=1; b=2");
 }
 
 #[tokio::test]
 async fn a_length_that_contradicts_the_chunks_is_removed() {
     let answer = carried(
+        client(),
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n\
          a\r\n0123456789\r\n0\r\n\r\n",
     )
@@ -72,14 +77,15 @@ async fn a_length_that_contradicts_the_chunks_is_removed() {
 
 #[tokio::test]
 async fn an_answer_that_requires_an_upgrade_says_to_what() {
-    let answer = carried(
-        "HTTP/1.1 426 Upgrade Required\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
-         content-length: 0\r\n\r\n",
-    )
-    .await;
+    let required = "HTTP/1.1 426 Upgrade Required\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+                    content-length: 0\r\n\r\n";
+    let answer = carried(client(), required).await;
     assert_eq!(answer.status, 426);
     assert_eq!(answer.header("upgrade"), Some("websocket"));
     assert_eq!(answer.header("connection"), Some("upgrade"));
+    // Which HTTP/2 has no fields for.
+    let answer = carried(http2(), required).await;
+    assert_eq!((answer.status, answer.header("upgrade")), (426, None));
 }
 
 /// An answer with 1,000 fields of 30 bytes each.
@@ -98,8 +104,8 @@ async fn an_answer_may_have_many_fields() {
     let route = |router: Router| router.route("/session/{id}/many", any(many));
     let pair = Pair::with(route).await;
     let session = pair.session();
-    let http2 = super::Machine::start("http2", &pair.sessions, forward().always_http2()).await;
-    for at in [&pair.wrong, &http2] {
+    let over_http2 = super::Machine::start("m3", &pair.sessions, forward().always_http2()).await;
+    for at in [&pair.wrong, &over_http2] {
         let head = format!("GET /session/{session}/many HTTP/1.1\r\nhost: app\r\n\r\n");
         let answer = raw(at.server.addr, head.as_bytes()).await;
         assert_eq!(answer.status, 200);
