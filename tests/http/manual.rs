@@ -171,8 +171,8 @@ fn defaults_of_forwarding_are_those_of_the_code() {
     tells(&format!("{forward}::connect_timeout"), "2 s");
     assert_eq!(Forward::DEFAULT_RESPONSE_TIMEOUT.as_secs(), 60);
     tells(&format!("{forward}::response_timeout"), "60 s");
-    assert_eq!(Forward::DEFAULT_IDLE_TIMEOUT.as_secs(), 30);
-    tells(&format!("{forward}::idle_timeout"), "30 s");
+    assert_eq!(Forward::DEFAULT_IDLE_TIMEOUT.as_secs(), 20);
+    tells(&format!("{forward}::idle_timeout"), "20 s");
     assert_eq!(Forward::DEFAULT_MAX_IDLE, 256);
     tells(&format!("{forward}::max_idle"), "256");
     assert_eq!(Forward::DEFAULT_MAX_REQUESTS, 2_048);
