@@ -155,9 +155,12 @@ impl ExtractNewSession for Location {
             return Ok(None);
         };
         let location = location.as_bytes();
-        let is_absolute =
-            location.starts_with(b"/") || location.windows(3).any(|part| part == b"://");
-        if !is_absolute {
+        // A query or a fragment may hold a URL as well, so what stands before `://` has to be a scheme.
+        let scheme = location.windows(3).position(|part| part == b"://");
+        let scheme = scheme.and_then(|end| location.get(..end));
+        let is_of_a_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+        let is_url = scheme.is_some_and(|scheme| scheme.iter().all(is_of_a_scheme));
+        if !is_url && !location.starts_with(b"/") {
             return Ok(None);
         }
         let location = Uri::try_from(location);
@@ -245,6 +248,12 @@ mod tests {
             (201, "https://app.example.com".to_owned(), None),
             (201, format!("session/{A}"), None),
             (201, "../elsewhere".to_owned(), None),
+            (201, "elsewhere?next=https://a.example/".to_owned(), None),
+            (
+                201,
+                format!("elsewhere#https://a.example/session/{A}"),
+                None,
+            ),
             (201, format!("/x/../session/{A}"), Some(id(A))),
         ] {
             let found = location.new_session(&response(status, &[("location", &value)]));

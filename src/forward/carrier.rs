@@ -245,9 +245,10 @@ impl Replay for Carrier {
         head: &Head<'_>,
         handover: &Handover<'_>,
     ) -> Result<Response<Bytes>, NotReplayable> {
+        // What no replay takes is carried, and has no answer before that.
         match &self.first {
             Some(first) => first.replay(head, handover),
-            None => self.preview(head, handover),
+            None => Err(NotReplayable::NoAddress),
         }
     }
 

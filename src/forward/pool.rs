@@ -13,6 +13,9 @@ use tokio::time::{Instant, sleep};
 
 use super::{connection::Connection, failure::Failure, target::Target, upload::Progress};
 
+/// Idle connections are looked for no more often than this.
+const LEAST_PAUSE: Duration = Duration::from_millis(100);
+
 /// All connections of a layer. The machines that it keeps are those that requests are being carried to,
 /// or were a moment ago.
 #[derive(Debug)]
@@ -121,7 +124,9 @@ impl Pool {
         {
             return;
         }
-        let (mut reaping, pause) = (Reaping(Arc::downgrade(self)), self.limits.idle_timeout / 2);
+        // A timeout of nothing is no reason to look all the time.
+        let pause = (self.limits.idle_timeout / 2).max(LEAST_PAUSE);
+        let mut reaping = Reaping(Arc::downgrade(self));
         tokio::spawn(async move {
             loop {
                 sleep(pause).await;
