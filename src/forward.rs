@@ -50,6 +50,10 @@
 //! an error to the client, too: an answer is never cut short in silence. If the client goes away,
 //! the connection to the owner is closed.
 //!
+//! A client that waits to be asked for its body (`Expect: 100-continue`, RFC 9110, section 10.1.1) is asked when
+//! the owner asks, or when the owner has said nothing for 5 s. Over HTTP/2 to the owner it is asked at
+//! once. Other interim responses, such as 103 (RFC 8297), end here.
+//!
 //! An owner whose host is lost is noticed by keepalives of TCP: after 60 s of silence, or, while bytes are
 //! on their way to it, when the system gives up sending them again (on Linux after about 15 minutes). A
 //! response may have 1,024 fields and, over HTTP/2, a head of 400 KiB. 64 names are resolved at a time.
@@ -68,6 +72,7 @@ mod body;
 mod carrier;
 mod connect;
 mod connection;
+mod expectation;
 mod failure;
 mod fields;
 mod pool;

@@ -13,6 +13,7 @@ use super::{
     answer::{Unanswered, answer},
     body::{Carried, Download, Over},
     connect::Connector,
+    expectation,
     failure::Failure,
     fields,
     pool::{Limits, Pool},
@@ -154,6 +155,10 @@ impl Carrier {
             protocols,
             host,
         );
+        // Servers of HTTP/2 do not ask.
+        if !to.target.http2 && expectation::waits(request.headers()) {
+            expectation::hold(&mut request);
+        }
         if Handle::try_current().is_err() {
             return Err(Unanswered::not_sent(request, Failure::NoRuntime));
         }

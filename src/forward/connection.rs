@@ -101,6 +101,10 @@ impl Connection {
     /// Waits until the upload has ended and another request can be sent.
     async fn ready(&mut self, upload: Option<&Progress>) -> bool {
         if let Some(upload) = upload {
+            // An owner that has answered asks for no body any more, and its client sends none.
+            if upload.is_held() {
+                return false;
+            }
             upload.ended().await;
         }
         match &mut self.sender {

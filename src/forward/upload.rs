@@ -15,6 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
 use tokio::{runtime::Handle, sync::Notify};
 
+use super::expectation::Asked;
 use crate::future::{Discard, DiscardLimits};
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -31,6 +32,8 @@ pub(super) enum Upload {
         progress: Arc<Progress>,
         /// How much of it is read that the owner does not take.
         rest: Option<DiscardLimits>,
+        /// Until the owner asks for it, if it has to.
+        asked: Option<Asked>,
     },
 }
 
@@ -55,7 +58,21 @@ impl Upload {
             left,
             progress: Arc::default(),
             rest,
+            asked: None,
         }
+    }
+
+    /// Keeps the body until then; `false` if there is none.
+    pub(super) fn hold(&mut self, until: Asked) -> bool {
+        let Self::Stream {
+            progress, asked, ..
+        } = self
+        else {
+            return false;
+        };
+        progress.is_held.store(true, Ordering::Relaxed);
+        *asked = Some(until);
+        true
     }
 
     /// Reads what no owner takes, before the answer, for which a client or proxy would not go on
@@ -88,6 +105,7 @@ pub(super) struct Progress {
     waits_for_client: AtomicBool,
     has_moved: AtomicBool,
     is_broken: AtomicBool,
+    is_held: AtomicBool,
     has_ended: AtomicBool,
     end: Notify,
 }
@@ -115,6 +133,11 @@ impl Progress {
         self.is_broken.load(Ordering::Relaxed)
     }
 
+    /// Whether the owner has not asked for the body, and has to.
+    pub(super) fn is_held(&self) -> bool {
+        self.is_held.load(Ordering::Relaxed)
+    }
+
     /// Whether the connection is done with the body.
     pub(super) fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::Acquire)
@@ -140,11 +163,17 @@ impl Body for Upload {
             body,
             left,
             progress,
+            asked,
             ..
         } = self.get_mut()
         else {
             return Poll::Ready(None);
         };
+        if let Some(until) = asked {
+            ready!(until.as_mut().poll(cx));
+            progress.is_held.store(false, Ordering::Relaxed);
+            *asked = None;
+        }
         let Some(stream) = body else {
             return Poll::Ready(None);
         };

@@ -19,6 +19,7 @@ mod calls;
 mod clients;
 mod connections;
 mod containers;
+mod expectations;
 mod failures;
 mod heads;
 mod hops;

@@ -188,31 +188,3 @@ async fn an_answer_comes_before_the_body_is_complete() {
     }
     assert!(read.starts_with(b"HTTP/1.1 413 "));
 }
-
-#[tokio::test]
-async fn a_client_that_asks_before_it_sends_is_answered() {
-    let pair = Pair::start().await;
-    let session = pair.session();
-    let mut client = tokio::net::TcpStream::connect(pair.wrong.server.addr)
-        .await
-        .unwrap();
-    let head = format!(
-        "POST /session/{session}/upload HTTP/1.1\r\nhost: app\r\nconnection: close\r\n\
-         content-length: 5\r\nexpect: 100-continue\r\n\r\n"
-    );
-    client.write_all(head.as_bytes()).await.unwrap();
-    let mut read = vec![0; 1024];
-    let length = timeout(SOON, client.read(&mut read))
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(read[..length].starts_with(b"HTTP/1.1 100 "));
-    client.write_all(b"hello").await.unwrap();
-    let mut answer = String::new();
-    timeout(SOON, client.read_to_string(&mut answer))
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert!(answer.contains(r#""bytes":5"#), "{answer}");
-}
