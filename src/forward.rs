@@ -21,9 +21,11 @@
 //! ```
 //!
 //! # What is carried
-//! Everything but CONNECT, which is refused with `not-replayable`: bodies of any length in both directions,
-//! as they come and with back-pressure; trailers, where the client takes them; event streams, and upgrades such as
-//! WebSockets, whose bytes are then carried both ways. gRPC calls are carried over HTTP/2
+//! Bodies of any length in both directions, as they come and with back-pressure; trailers, where the client
+//! takes them; event streams, and upgrades such as WebSockets, whose bytes are then carried both ways. WebSockets
+//! over HTTP/2 (extended CONNECT, RFC 8441) are carried over HTTP/2; an owner whose server does not take them
+//! (`enable_connect_protocol` of hyper, which axum's has set) is 503 `owner-unreachable`. A plain
+//! CONNECT, which asks for a tunnel to another host, is refused with `not-replayable`. gRPC calls are carried over HTTP/2
 //! without TLS (or with it), all other requests over HTTP/1.1, unless [said
 //! otherwise](Forward::always_http2). An answer that comes before the body has been read is passed
 //! on at once.
@@ -81,6 +83,7 @@ mod service;
 mod target;
 #[cfg(feature = "tls")]
 mod tls;
+mod tunnel;
 mod upload;
 
 pub use body::{ForwardBody, ForwardBodyError};

@@ -19,6 +19,7 @@ use super::{
     pool::{Limits, Pool},
     request::{host, is_grpc, protocols, request},
     target::Target,
+    tunnel::is_extended_connect,
     upload::Upload,
 };
 use crate::{
@@ -82,15 +83,17 @@ impl Carrier {
         head: &Head<'_>,
         handover: &Handover<'_>,
     ) -> Result<ForwardTo, NotReplayable> {
-        // A tunnel, or another protocol over HTTP/2 (RFC 8441), which HTTP/1.1 asks for otherwise.
-        if *head.method == Method::CONNECT {
+        let tunnels = is_extended_connect(head);
+        // To another host, where the client says.
+        if *head.method == Method::CONNECT && !tunnels {
             return Err(NotReplayable::Upgrade);
         }
         if fields::comes_from(head.headers, handover.machine) {
             return Err(NotReplayable::Circular);
         }
-        let http2 = !is_upgrade(head) && (self.settings.always_http2 || is_grpc(head));
-        let target = self.target(handover, http2)?;
+        let http2 = tunnels || !is_upgrade(head) && (self.settings.always_http2 || is_grpc(head));
+        let mut target = self.target(handover, http2)?;
+        target.tunnels = tunnels;
         let hops = handover.origin.hops().saturating_add(1);
         Ok(ForwardTo {
             target,
@@ -126,7 +129,8 @@ impl Carrier {
         let session = policy.recheck(&to.session).await?;
         let owner = session.owner().filter(|owner| **owner != policy.machine)?;
         let handover = Handover::new(&session, owner, &policy.machine, &RequestOrigin::Direct);
-        let target = self.target(&handover, to.target.http2).ok()?;
+        let mut target = self.target(&handover, to.target.http2).ok()?;
+        target.tunnels = to.target.tunnels;
         // The scheme stands in the head of HTTP/2, which is made by now.
         (target != to.target && target.tls == to.target.tls).then_some(target)
     }
@@ -142,7 +146,8 @@ impl Carrier {
         let client = head.extensions.remove::<OnUpgrade>();
         let asks = client.is_some() && !to.target.http2;
         let protocols = asks.then(|| protocols(&head.headers)).flatten();
-        let client = client.filter(|_| protocols.is_some());
+        let tunnels = to.target.tunnels;
+        let client = client.filter(|_| tunnels || protocols.is_some());
         let Ok(host) = host(&head, &to.target) else {
             return Err(Unanswered::Client(StatusCode::BAD_REQUEST));
         };
@@ -198,7 +203,7 @@ impl Carrier {
                         ticket,
                         upload,
                     };
-                    return switched_or_carried(response, over, client);
+                    return switched_or_carried(response, over, client, tunnels);
                 }
                 // The owner closed the connection while it was idle.
                 Err(Unanswered::NotSent(unsent, _)) if !is_new => request = *unsent,
@@ -218,17 +223,26 @@ fn switched_or_carried(
     mut response: Response<Incoming>,
     over: Over,
     client: Option<OnUpgrade>,
+    tunnels: bool,
 ) -> Result<Response<Carried>, Unanswered> {
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    let agrees = if tunnels {
+        StatusCode::OK
+    } else {
+        StatusCode::SWITCHING_PROTOCOLS
+    };
+    if response.status() != agrees {
         return Ok(carried(response, over));
     }
     let Some(client) = client else {
         return Err(Unanswered::Failed(Failure::Unasked));
     };
     let owner = hyper::upgrade::on(&mut response);
-    // Until both have switched, the connection holds the bytes.
-    let held = (over.connection, over.ticket);
-    tokio::spawn(tunnel::join(client, owner, held));
+    tokio::spawn(async move {
+        // The connection holds the bytes until both have switched.
+        tunnel::join(client, owner, ()).await;
+        // Over HTTP/2 also at the end, which its tasks have not sent yet.
+        over.ticket.give_back(over.connection, None);
+    });
     Ok(cleaned(response.map(|_| Carried::Ours(Bytes::new()))))
 }
 

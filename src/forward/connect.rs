@@ -27,6 +27,7 @@ use super::{
     connection::{Connection, Sender, Tasks},
     failure::Failure,
     target::{Host, Target},
+    tunnel,
 };
 use crate::keep_reading::KeepReading;
 
@@ -73,8 +74,13 @@ impl Connector {
             }
             over(stream, target).await
         });
-        let late = |_| Err(Failure::NotConnectedWithin(limit));
-        timeout(limit, made).await.unwrap_or_else(late)
+        timeout(limit, made).await.unwrap_or_else(|_| {
+            Err(if target.tunnels {
+                Failure::NoTunnelWithin(limit)
+            } else {
+                Failure::NotConnectedWithin(limit)
+            })
+        })
     }
 
     async fn dial(&self, target: &Target) -> Result<KeepReading, Failure> {
@@ -185,7 +191,10 @@ where
             .max_header_list_size(MAX_HEAD_BYTES)
             .handshake(stream)
             .await;
-        let (sender, connection) = made.map_err(Failure::Broken)?;
+        let (sender, mut connection) = made.map_err(Failure::Broken)?;
+        if target.tunnels {
+            tunnel::is_taken(&mut connection).await;
+        }
         tasks.execute(connection.map(drop));
         Sender::Http2(sender)
     } else {

@@ -20,6 +20,8 @@ pub(crate) enum Failure {
     /// The connection was made, and there was no answer.
     NoAnswerWithin(Duration),
     Broken(hyper::Error),
+    /// It did not say that streams of HTTP/2 may switch protocols.
+    NoTunnelWithin(Duration),
     /// It switched protocols, and was not asked to.
     Unasked,
 }
@@ -47,6 +49,10 @@ impl Failure {
             Self::NoAnswerWithin(limit) => {
                 format!("it was connected to, and did not answer within {limit:?} (timeout)").into()
             }
+            Self::NoTunnelWithin(limit) => format!(
+                "it did not say within {limit:?} that it takes other protocols over HTTP/2 (timeout)"
+            )
+            .into(),
             Self::Unasked => "it switched protocols, and was not asked to (reset)".into(),
             Self::Broken(error) if error.is_parse() => {
                 "it was connected to, and its answer is no HTTP (reset)".into()

@@ -6,6 +6,7 @@ use http::{
     uri::{Authority, InvalidUri, PathAndQuery, Scheme},
 };
 use http_body::Body as _;
+use hyper::ext::Protocol;
 
 use super::{fields, target::Target, upload::Upload};
 use crate::{
@@ -106,12 +107,16 @@ pub(super) fn request(
         head.version = Version::HTTP_11;
     }
     uri.path_and_query = Some(path);
+    let protocol = head.extensions.remove::<Protocol>();
     head.uri = Uri::from_parts(uri).unwrap_or_default();
     let mut request = Request::new(body);
     *request.method_mut() = head.method;
     *request.uri_mut() = head.uri;
     *request.version_mut() = head.version;
     *request.headers_mut() = head.headers;
+    if let Some(protocol) = protocol {
+        request.extensions_mut().insert(protocol);
+    }
     request
 }
 

@@ -21,6 +21,9 @@ pub(crate) struct Target {
     pub(super) port: u16,
     pub(super) tls: bool,
     pub(super) http2: bool,
+    /// Whether the request switches to another protocol over HTTP/2. The owner of such a connection
+    /// has said that it may.
+    pub(super) tunnels: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -78,6 +81,7 @@ impl Target {
             port: address.as_uri().port_u16().unwrap_or(default_port),
             tls,
             http2,
+            tunnels: false,
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::fleet::{OWNER, Server, WRONG, machine_id, new_session};
 mod bodies;
 mod calls;
 mod clients;
+mod connect;
 mod connections;
 mod containers;
 mod expectations;
