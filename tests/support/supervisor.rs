@@ -24,6 +24,7 @@ pub struct Supervisor {
     orders: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     dir: PathBuf,
+    pid: u32,
 }
 
 impl Supervisor {
@@ -59,6 +60,7 @@ impl Supervisor {
             answers: BufReader::new(shell.stdout.take().expect("piped")),
             shell,
             dir: dir.to_owned(),
+            pid: 0,
         }
     }
 
@@ -66,7 +68,13 @@ impl Supervisor {
     /// Returns its process id; it may still be loading.
     pub fn start(&mut self, more: &[&str]) -> u32 {
         let pid = self.order(&format!("start {}", more.join(" ")));
-        pid.parse().expect("a process id")
+        self.pid = pid.parse().expect("a process id");
+        self.pid
+    }
+
+    /// The process id of the server that was started last.
+    pub fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Sends `signal` to the server, which may have ended already, and returns its exit status when

@@ -19,11 +19,12 @@ use std::{
 use table::Table;
 
 /// Benchmarks in the order in which they are told.
-const BENCHES: [(&str, &str); 9] = [
+const BENCHES: [(&str, &str); 10] = [
     ("request", "A request in the layer"),
     ("peers-request", "Beside other middlewares"),
     ("instructions", "Instructions"),
     ("end_to_end", "A whole server"),
+    ("forward", "Carrying requests to their owner"),
     ("lookup", "Lookups in PostgreSQL"),
     ("cache", "The cache"),
     ("peers-tables", "Tables that could be behind it"),
