@@ -139,8 +139,8 @@ impl Forward {
     /// How many requests are carried to one owner at a time unless [said otherwise](Self::max_requests).
     pub const DEFAULT_MAX_REQUESTS: usize = 2_048;
 
-    /// Carries requests to the session's [`address`](crate::Session::address): what the owner wrote with its
-    /// heartbeat, where the directory keeps it. An address with a path is refused with
+    /// Carries requests to the [`owner_address`](crate::Session::owner_address): what the owner wrote with
+    /// its heartbeat, or else what is written with the session. An address with a path is refused with
     /// `directory-corrupt`, as one that is not on the list.
     pub fn to_owner_address<E: AsRef<str>>(
         allowed: impl IntoIterator<Item = E>,

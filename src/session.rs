@@ -61,10 +61,19 @@ const ENDLESS: u64 = u64::MAX;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 struct More {
-    address: Option<Address>,
+    /// Boxed, since most sessions have none.
+    addresses: Option<Box<Addresses>>,
     epoch: Option<u64>,
     released: Option<u64>,
     attributes: Attributes,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Addresses {
+    /// As it is written with the session.
+    session: Option<Address>,
+    /// As the owner wrote it with its heartbeat, if that is another one.
+    owner: Option<Address>,
 }
 
 impl Session {
@@ -103,10 +112,20 @@ impl Session {
         self
     }
 
-    /// Assigns the session to a machine.
+    /// Assigns the session to a machine. What is known of [where another owner is](Self::owner_address), is
+    /// forgotten.
     #[must_use]
     pub fn with_owner(mut self, owner: MachineId) -> Self {
-        self.facts.owner = Some(owner);
+        let before = self.facts.owner.replace(owner);
+        let is_another = before.is_some() && before != self.facts.owner;
+        if is_another
+            && self
+                .facts
+                .addresses()
+                .is_some_and(|all| all.owner.is_some())
+        {
+            self.addresses().owner = None;
+        }
         self
     }
 
@@ -115,8 +134,8 @@ impl Session {
     pub fn without_owner(mut self) -> Self {
         self.facts.owner = None;
         self.facts.presence = OwnerStatus::Unknown;
-        if self.address().is_some() {
-            self.more().address = None;
+        if self.facts.addresses().is_some() {
+            self.more().addresses = None;
         }
         self
     }
@@ -135,7 +154,16 @@ impl Session {
     /// Tells where the owner can be reached by a client.
     #[must_use]
     pub fn with_address(mut self, address: Address) -> Self {
-        self.more().address = Some(address);
+        self.addresses().session = Some(address);
+        self
+    }
+
+    /// Tells the address that the owner wrote with its [heartbeat](crate::NodeBuilder::address).
+    #[must_use]
+    pub fn with_owner_address(mut self, address: Address) -> Self {
+        if self.owner_address() != Some(&address) {
+            self.addresses().owner = Some(address);
+        }
         self
     }
 
@@ -172,6 +200,10 @@ impl Session {
         Arc::make_mut(self.facts.more.get_or_insert_default())
     }
 
+    fn addresses(&mut self) -> &mut Addresses {
+        self.more().addresses.get_or_insert_default()
+    }
+
     /// Its id.
     #[must_use]
     pub fn id(&self) -> &SessionId {
@@ -196,10 +228,24 @@ impl Session {
         self.facts.remaining().map(Duration::from_millis)
     }
 
-    /// Where a client can reach the owner, if the directory says so.
+    /// Where a client can reach the owner, if the directory says so: what was written with the session,
+    /// or else [what the owner wrote](Self::owner_address).
     #[must_use]
     pub fn address(&self) -> Option<&Address> {
-        self.facts.more.as_ref()?.address.as_ref()
+        let Addresses { session, owner } = self.facts.addresses()?;
+        session.as_ref().or(owner.as_ref())
+    }
+
+    /// Where another machine can reach the owner, if the directory says so: what the owner wrote with
+    /// its [heartbeat](crate::NodeBuilder::address), or else [the session's](Self::address).
+    // The owner's comes first, since it is the fresher one: the process that is registered as the owner
+    // wrote it when it started. What stands with the session was copied from the owner when it got the
+    // session, perhaps by a process before; or an orchestrator wrote it for clients; or it is that of an
+    // owner before, where only the owner was written.
+    #[must_use]
+    pub fn owner_address(&self) -> Option<&Address> {
+        let Addresses { session, owner } = self.facts.addresses()?;
+        owner.as_ref().or(session.as_ref())
     }
 
     /// The fencing token, if the directory keeps one.
@@ -246,7 +292,7 @@ impl Session {
         self.facts.serving_owner()
     }
 
-    /// About how many bytes its attributes and its address take.
+    /// About how many bytes its attributes and its addresses take.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.facts.heap_bytes()
     }
@@ -281,11 +327,15 @@ impl Facts {
         self.more.as_ref()?.epoch
     }
 
-    /// About how many bytes its attributes and its address take.
+    fn addresses(&self) -> Option<&Addresses> {
+        self.more.as_ref()?.addresses.as_deref()
+    }
+
+    /// About how many bytes its attributes and its addresses take.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.more.as_ref().map_or(0, |more| {
-            let address = more.address.as_ref().map_or(0, Address::heap_bytes);
-            address + more.attributes.heap_bytes()
+            let addresses = more.addresses.as_deref().map_or(0, Addresses::heap_bytes);
+            addresses + more.attributes.heap_bytes()
         })
     }
 
@@ -299,6 +349,13 @@ impl Facts {
         if let Some(owner) = &mut self.owner {
             *owner = share(owner);
         }
+    }
+}
+
+impl Addresses {
+    fn heap_bytes(&self) -> usize {
+        let addresses = self.session.iter().chain(&self.owner);
+        size_of::<Self>() + addresses.map(Address::heap_bytes).sum::<usize>()
     }
 }
 
@@ -335,5 +392,27 @@ mod tests {
         assert!(!brief.is_over(Duration::from_secs(4)));
         assert!(brief.is_over(Duration::from_secs(5)));
         assert!(Session::new(active.id().clone(), SessionStatus::Over).is_over(Duration::ZERO));
+    }
+
+    #[test]
+    fn an_owner_is_reached_where_it_says_and_a_client_where_the_session_says() {
+        let address = |host: &str| Address::parse(&format!("https://{host}.example")).unwrap();
+        let id = SessionId::parse(INCIDENT).unwrap();
+        let owned = |by: &str| Session::owned_by(id.clone(), by.parse().unwrap());
+        let of = |session: &Session| {
+            let host = |address: Option<&Address>| address.map(|one| one.host().to_owned());
+            [host(session.address()), host(session.owner_address())].map(Option::unwrap_or_default)
+        };
+        let row = owned("m1").with_address(address("row"));
+        assert_eq!(of(&row), ["row.example", "row.example"]);
+        let both = row.with_owner_address(address("m1"));
+        assert_eq!(of(&both), ["row.example", "m1.example"]);
+        let heartbeat = owned("m1").with_owner_address(address("m1"));
+        assert_eq!(of(&heartbeat), ["m1.example", "m1.example"]);
+        // Neither is where another owner is.
+        let moved = |session: Session| of(&session.with_owner("m2".parse().unwrap()));
+        assert_eq!(moved(both.clone()), ["row.example", "row.example"]);
+        assert_eq!(moved(heartbeat), ["", ""]);
+        assert_eq!(of(&both.without_owner()), ["", ""]);
     }
 }

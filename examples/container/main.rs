@@ -14,7 +14,7 @@
 //! | `OWNERSHIP_IDS` | which ids sessions have: `uuid`, or `text` for names (the column is then a `text`) | `uuid` |
 //! | `MACHINE_ID` | this machine | what the platform says |
 //! | `OWNERSHIP_HANDOVER` | how requests get to a session's owner: `fly`, `nginx` (`examples/nginx`), `redirect:https://{owner}.example.com`, or without any proxy: `forward` to the addresses that machines write, `forward:http://{owner}.example.internal:8080` to others (feature `forward`) | `fly` |
-//! | `OWNERSHIP_PEER` | where other machines reach this one, such as `http://10.0.0.7:8080`: what it writes for the sessions that it gets | nowhere |
+//! | `OWNERSHIP_PEER` | where other machines reach this one, such as `http://10.0.0.7:8080`: what it writes with its heartbeat | nowhere |
 //! | `OWNERSHIP_PEER_ALLOW` | for `forward`, which is refused without: the names and networks that requests may be carried to, such as `10.0.0.0/8,*.example.internal` | |
 //! | `OWNERSHIP_LIFE` | `beat`: it beats; `on`: it also claims sessions without an owner and takes over from lost owners. Either way it gives up what it owns when it is asked to stop, and the migration has to be applied | it only reads who the owner is |
 //! | `OWNERSHIP_FRESHNESS_MS` | F, the same for the whole fleet | 5000 |

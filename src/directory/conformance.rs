@@ -207,6 +207,7 @@ pub async fn all<H: Harness>() -> Vec<Failure> {
             a_machine_that_has_left_is_lost
             a_draining_machine_is_draining
             a_read_tells_a_process_of_its_successor
+            a_read_tells_the_address_of_the_owners_last_process
         }
         releases {
             a_release_frees_the_session_and_proves_it

@@ -33,7 +33,7 @@ pub struct MachineInfo {
     pub app: Option<String>,
     /// Where the machine is.
     pub region: Option<String>,
-    /// Where a client can reach it.
+    /// Where a client or another machine can reach it: a URL that [`Address`](crate::Address) reads.
     pub address: Option<String>,
     /// The version of the application.
     pub version: Option<String>,
@@ -112,6 +112,8 @@ impl Released {
 /// - A machine is lost if it was silent for [`lost_after`](Self::lost_after) while another one was
 ///   heard without a gap of half of that. Machines that are all silent are not lost: then the
 ///   directory was away.
+/// - A session that is read comes with the [address](MachineInfo::address) of its owner's row, as
+///   [`owner_address`](crate::Session::with_owner_address).
 /// - Every write may be made twice, and may land after its future was dropped.
 /// - `within` bounds the wait. The caller gives up after it; a directory that can should end the write
 ///   on its side, too.

@@ -174,7 +174,11 @@ impl MemoryDirectory {
     #[must_use]
     pub fn get(&self, id: &SessionId) -> Option<Session> {
         let memory = self.read();
-        let session = memory.sessions.get(id)?.read(memory.fleet.now());
+        let mut session = memory.sessions.get(id)?.read(memory.fleet.now());
+        let address = session.owner();
+        if let Some(address) = address.and_then(|owner| memory.fleet.address_of(owner)) {
+            session = session.with_owner_address(address);
+        }
         // What was inserted with a status of its owner keeps it.
         let (OwnerStatus::Unknown, Some(owner)) = (session.owner_status(), session.owner()) else {
             return Some(session);

@@ -23,6 +23,7 @@ pub(super) fn session_read(session: &Session, age: Duration, owned_here: bool) -
         "released": session.released(),
         "remainingMs": session.remaining().map(left),
         "address": session.address().map(Address::authority),
+        "ownerAddress": session.owner_address().map(Address::authority),
         // Their values are the application's.
         "attributes": session.attributes().keys().collect::<Vec<_>>(),
     })

@@ -46,7 +46,10 @@ impl Destination {
     pub(super) fn of(&self, handover: &Handover<'_>) -> Result<Address, NotReplayable> {
         let session = handover.session;
         match self {
-            Self::OwnerAddress => session.address().cloned().ok_or(NotReplayable::NoAddress),
+            Self::OwnerAddress => {
+                let address = session.owner_address().cloned();
+                address.ok_or(NotReplayable::NoAddress)
+            }
             Self::Template(template) if !template.holds(session.id()) => Err(NotReplayable::Other(
                 "The session's id cannot stand in the address that requests for it are sent to.",
             )),

@@ -47,11 +47,12 @@ pub(super) const FRAGMENTS: &[(&str, &str)] = &[
         "presence",
         r#"COALESCE((SELECT {machine_presence m} FROM {machines} AS m WHERE m.machine_id = $.owner COLLATE "C"), CASE WHEN $.owner IS NOT NULL AND (SELECT true FROM {machines} LIMIT 1) THEN 4 ELSE 0 END)::smallint"#,
     ),
-    // The same for the owner of a session's row, as a text with the boot id of the owner's process. In
-    // one value, because a second subquery would cost as much as the first.
+    // The same for the owner of a session's row, as a text with the boot id and the address of the
+    // owner's process. In one value, because a second subquery would cost as much as the first.
     (
         "seen",
-        "COALESCE((SELECT ({machine_presence m})::text || m.boot_id::text FROM {machines} AS m \
+        "COALESCE((SELECT ({machine_presence m})::text || m.boot_id::text || COALESCE(m.address, '') \
+             FROM {machines} AS m \
              WHERE m.machine_id = {owner_text $}), \
          CASE WHEN ({owner_text $}) IS NOT NULL AND (SELECT true FROM {machines} LIMIT 1) \
          THEN '4' ELSE '0' END)",

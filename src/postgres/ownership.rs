@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use uuid::Uuid;
+use uuid::{Uuid, fmt::Hyphenated};
 
 use crate::OwnerStatus;
 
@@ -116,22 +116,31 @@ pub(super) fn code_of(presence: OwnerStatus) -> i16 {
     }
 }
 
-/// How an owner is, and the boot id of the process that the table knows it by.
+/// How an owner is, the boot id of the process that the table knows it by, and that one's address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct Seen<'a> {
     pub(super) presence: OwnerStatus,
     pub(super) boot_id: Option<Uuid>,
+    pub(super) address: Option<&'a str>,
 }
 
-/// The fragment `seen` of a statement: a code of [`presence_of`] and a boot id. `None`: neither.
-pub(super) fn seen_of(text: &str) -> Option<Seen> {
-    let (code, boot_id) = text.split_at_checked(1)?;
-    let boot_id = match boot_id {
-        "" => None,
-        boot_id => Some(Uuid::try_parse(boot_id).ok()?),
-    };
+/// The fragment `seen` of a statement: a code of [`presence_of`], and, of a machine that is known, the boot
+/// id and the address, if there is one. `None`: it is none of that.
+pub(super) fn seen_of(text: &str) -> Option<Seen<'_>> {
+    let (code, machine) = text.split_at_checked(1)?;
     let presence = presence_of(code.parse().ok()?);
-    Some(Seen { presence, boot_id })
+    if machine.is_empty() {
+        return Some(Seen {
+            presence,
+            ..Seen::default()
+        });
+    }
+    let (boot_id, address) = machine.split_at_checked(Hyphenated::LENGTH)?;
+    Some(Seen {
+        presence,
+        boot_id: Some(Uuid::try_parse(boot_id).ok()?),
+        address: Some(address).filter(|address| !address.is_empty()),
+    })
 }
 
 /// The presence by its name, as a custom query returns it.
@@ -159,16 +168,35 @@ mod tests {
     #[test]
     fn what_is_seen_of_an_owner_is_read_back() {
         let boot_id = Some(Uuid::from_u128(7));
-        let seen = |presence, boot_id| Some(Seen { presence, boot_id });
+        let seen = |presence, boot_id, address| {
+            Some(Seen {
+                presence,
+                boot_id,
+                address,
+            })
+        };
         let text = format!("2{}", Uuid::from_u128(7));
-        assert_eq!(seen_of(&text), seen(OwnerStatus::Draining, boot_id));
-        assert_eq!(seen_of("4"), seen(OwnerStatus::NeverSeen, None));
-        assert_eq!(seen_of("0"), seen(OwnerStatus::Unknown, None));
+        assert_eq!(seen_of(&text), seen(OwnerStatus::Draining, boot_id, None));
+        let text = format!("1{}http://a", Uuid::from_u128(7));
+        let alive = seen(OwnerStatus::Alive, boot_id, Some("http://a"));
+        assert_eq!(seen_of(&text), alive);
+        assert_eq!(seen_of("4"), seen(OwnerStatus::NeverSeen, None, None));
+        assert_eq!(seen_of("0"), seen(OwnerStatus::Unknown, None, None));
     }
 
     #[test]
     fn what_is_never_said_of_an_owner_is_not_taken_for_something() {
-        for text in ["", "x", "1 ", "1x", "\u{e9}1", "11"] {
+        let without_boot_id = format!("1{:36}", "http://a");
+        for text in [
+            "",
+            "x",
+            "1 ",
+            "1x",
+            "\u{e9}1",
+            "11",
+            "1http://a",
+            &without_boot_id,
+        ] {
             assert_eq!(seen_of(text), None, "{text:?}");
         }
     }

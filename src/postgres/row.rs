@@ -24,7 +24,7 @@ pub(super) struct Facts<'a> {
     pub(super) address: Option<&'a str>,
     pub(super) remaining: Option<f64>,
     pub(super) epoch: Option<i64>,
-    pub(super) seen: Option<Seen>,
+    pub(super) seen: Option<Seen<'a>>,
     attributes: Option<Map<String, Value>>,
     released: Option<i64>,
     /// Whether the owner changed while the triggers were missing or disabled.
@@ -56,8 +56,10 @@ impl<'a> Facts<'a> {
                 (None, Some(name)) => {
                     let presence = presence_named(name);
                     let presence = presence.ok_or_else(|| LookupError::corrupt(seen))?;
-                    let boot_id = None;
-                    Some(Seen { presence, boot_id })
+                    Some(Seen {
+                        presence,
+                        ..Seen::default()
+                    })
                 }
             },
             attributes: match column(row, "attributes", NO_ATTRIBUTES)? {
@@ -118,6 +120,12 @@ impl<'a> Facts<'a> {
         }
         if let Some(seen) = self.seen {
             session = session.with_owner_status(seen.presence);
+            // A heartbeat writes no other text than an address. Where a hand wrote one, the owner goes on
+            // serving, and is not reached by it.
+            let address = seen.address.filter(|_| seen.address != self.address);
+            if let Some(address) = address.and_then(|address| Address::parse(address).ok()) {
+                session = session.with_owner_address(address);
+            }
         }
         Ok(match self.attributes {
             Some(attributes) => session.with_attributes(attributes),

@@ -21,7 +21,7 @@ const CODE: HeaderName = HeaderName::from_static("ownership-code");
 /// When nginx cannot, it asks a machine once more, with `X-Owner-Failed: <reason>`, which answers
 /// `owner-unreachable`.
 ///
-/// The owner is the host and port of the session's [`address`](crate::Session::address), as the
+/// The owner is the host and port of the session's [`owner_address`](crate::Session::owner_address), as the
 /// [heartbeat](crate::ownership::HeartbeatBuilder::address) or your orchestrator wrote it: an address that
 /// nginx can connect to. Its scheme is not used, as the configuration says how nginx speaks to machines; an
 /// address with a path is `directory-corrupt`. **The configuration's allow-list decides where nginx
@@ -56,7 +56,10 @@ impl Replay for NginxReplay {
         _head: &Head<'_>,
         handover: &Handover<'_>,
     ) -> Result<Response<Bytes>, NotReplayable> {
-        let address = handover.session.address().ok_or(NotReplayable::NoAddress)?;
+        let address = handover
+            .session
+            .owner_address()
+            .ok_or(NotReplayable::NoAddress)?;
         if !is_bare(address) {
             return Err(NotReplayable::ForbiddenAddress);
         }

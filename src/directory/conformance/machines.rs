@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Fleet, Harness, LOST_AFTER, Member, Outcome, expect, ok};
-use crate::{Beat, Membership, OwnerStatus, Registration};
+use crate::{Address, Beat, MachineInfo, Membership, OwnerStatus, Registration};
 
 pub(super) async fn the_first_ttl_is_the_fleets<H: Harness>(fleet: Fleet<H>) -> Outcome {
     let (one, other) = (fleet.process("one").await?, fleet.process("other").await?);
@@ -273,4 +273,47 @@ pub(super) async fn a_read_tells_a_process_of_its_successor<H: Harness>(
         young.status(&session).await?,
         OwnerStatus::Alive,
     )
+}
+
+pub(super) async fn a_read_tells_the_address_of_the_owners_last_process<H: Harness>(
+    fleet: Fleet<H>,
+) -> Outcome {
+    let reader = fleet.member("reader").await?;
+    let at = async |machine: &str, address: Option<&str>| {
+        let process = fleet.process(machine).await?;
+        let info = MachineInfo {
+            address: address.map(str::to_owned),
+            ..MachineInfo::default()
+        };
+        ok(process.directory.register(&process.me, &info).await)?;
+        Ok::<_, String>(process)
+    };
+    let one = at("one", Some("https://one.example")).await?;
+    at("other", Some("https://other.example")).await?;
+    at("silent", None).await?;
+    let told = async |session: &_| {
+        let read = reader.read(session).await?;
+        let host = |address: Option<&Address>| address.map(|found| found.host().to_owned());
+        let owner = host(read.owner_address());
+        Ok::<_, String>((owner, read.address().is_some()))
+    };
+    // One that was written by hand, and one that has got the address of its owner.
+    let written = fleet.session(Some("one")).await?;
+    let claimed = fleet.session(None).await?;
+    one.claim(reader.read(&claimed).await?).await?;
+    let expected = |host: &str| (Some(host.to_owned()), true);
+    for session in [&written, &claimed] {
+        let found = told(session).await?;
+        expect("the address", found, expected("one.example"))?;
+    }
+    at("one", Some("https://again.example")).await?;
+    for session in [&written, &claimed] {
+        let found = told(session).await?;
+        expect("after a restart", found, expected("again.example"))?;
+        fleet.assign(session, Some("other")).await?;
+        let found = told(session).await?;
+        expect("of another owner", found, expected("other.example"))?;
+    }
+    fleet.assign(&written, Some("silent")).await?;
+    expect("of one without", told(&written).await?, (None, false))
 }

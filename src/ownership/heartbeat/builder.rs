@@ -60,9 +60,10 @@ impl<D: Membership> HeartbeatBuilder<D> {
         self
     }
 
-    /// Where a client can reach the machine. Default: none. A session that this machine claims or
-    /// is assigned then gets it as its address; without one the session keeps what it has, which
-    /// is where its owner before could be reached, so [redirects](crate::Redirect) need it.
+    /// Where a client or another machine can reach the machine. Default: none. It is the
+    /// [`owner_address`](crate::Session::owner_address) of its sessions. A session that this machine claims or
+    /// is assigned also gets it as its [`address`](crate::Session::address); without one the session keeps what
+    /// it has, which is where its owner before could be reached, so [redirects](crate::Redirect) need it.
     pub fn address(mut self, address: &crate::Address) -> Self {
         self.info.address = Some(address.to_string());
         self

@@ -14,12 +14,13 @@ use crate::life::migrate;
 use crate::support::client::{Answer, SOON, client, get, request, send};
 use crate::support::container::Container;
 use crate::support::database::Database;
+use crate::support::incident::PreviewSession;
 use crate::support::until_async;
 
 const MB: usize = 1024 * 1024;
 
 struct Pair {
-    _database: Database,
+    database: Database,
     wrong: Container,
     owner: Container,
     /// Born at the owner.
@@ -56,7 +57,7 @@ impl Pair {
         assert_eq!(born.status, 201, "{born:?}");
         let session = born.json()["session"].as_str().unwrap().parse().unwrap();
         Self {
-            _database: database,
+            database,
             wrong,
             owner,
             session,
@@ -165,6 +166,25 @@ async fn a_session_is_carried_to_its_next_owner_when_its_owner_drains() {
     );
     pair.becomes(WRONG).await;
     assert_eq!(pair.owner.exit_status(), 0);
+}
+
+#[tokio::test]
+async fn a_session_whose_row_names_only_the_owner_is_carried() {
+    let pair = Pair::start().await;
+    let session = PreviewSession::owned_by(OWNER);
+    let session = pair.database.insert(&session).await;
+    let url = pair.wrong.url(&format!("/session/{session}"));
+    get(url).await.is_served_by(OWNER);
+}
+
+#[tokio::test]
+async fn a_session_is_carried_to_where_its_owner_runs_after_a_restart() {
+    let mut pair = Pair::start().await;
+    get(pair.url("")).await.is_served_by(OWNER);
+    pair.owner.kill();
+    // At another port, while the row has the address of the process before.
+    pair.owner = start(OWNER, &pair.database.url());
+    pair.becomes(OWNER).await;
 }
 
 #[tokio::test]

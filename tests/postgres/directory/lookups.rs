@@ -1,10 +1,13 @@
 //! What lookups read of a session's owner.
 
-use tower_ownership::{MachineId, OwnerStatus, PostgresLookup, SessionId, SessionLookup as _};
+use tower_ownership::{
+    Address, MachineId, OwnerStatus, PostgresLookup, SessionId, SessionLookup as _,
+};
 use uuid::Uuid;
 
 use super::{Process, builder, machine, migrated, owned_by, row, unowned};
 use crate::support::database::Database;
+use crate::support::incident::PreviewSession;
 
 /// One session for each state of its owner.
 async fn fleet(database: &Database) -> Vec<(Uuid, OwnerStatus)> {
@@ -54,6 +57,79 @@ async fn sessions_that_are_asked_for_together_do_too() {
         assert_eq!(found.unwrap().unwrap().owner_status(), *presence);
     }
     assert!(database.statements_with("= ANY($1)") > 0);
+}
+
+/// Where a client and where another machine reach the owner, also of a session that is asked for with
+/// others.
+async fn addresses(database: &Database, way: &str, ids: &[Uuid]) -> Vec<[Option<String>; 2]> {
+    let url = format!("{}{way}", database.url());
+    let lookup = PostgresLookup::builder(url).ownership().max_batches(1);
+    let lookup = lookup.build().unwrap();
+    let asked = ids.iter().map(|id| lookup.session(SessionId::new(*id)));
+    let found = futures_util::future::join_all(asked).await;
+    let text = |address: Option<&Address>| address.map(ToString::to_string);
+    let addresses = found.into_iter().map(|found| {
+        let session = found.unwrap().unwrap();
+        [text(session.address()), text(session.owner_address())]
+    });
+    addresses.collect()
+}
+
+const WAYS: [&str; 2] = ["", "?pgbouncer=true"];
+
+#[tokio::test]
+async fn an_owners_address_is_that_of_its_heartbeat_or_else_the_rows() {
+    let database = migrated().await;
+    machine(&database, "m1", 0.0, ", address = 'http://10.0.0.1:80/'").await;
+    // Written by hand, as no heartbeat does; it keeps no session from its owner.
+    machine(&database, "m2", 0.0, ", address = '10.0.0.2'").await;
+    machine(&database, "m3", 0.0, "").await;
+    let (mut ids, row) = (Vec::new(), "https://row.example/");
+    let machines = ["m1", "m2", "m3", "stranger"];
+    for (owner, url) in machines
+        .map(|owner| [(owner, None), (owner, Some(row))])
+        .as_flattened()
+    {
+        let session = PreviewSession {
+            container_url: url.map(str::to_owned),
+            ..PreviewSession::owned_by(owner)
+        };
+        ids.push(database.insert(&session).await);
+    }
+    let (heartbeat, row) = (Some("http://10.0.0.1:80/"), Some(row));
+    let expected = [
+        [heartbeat, heartbeat],
+        [row, heartbeat],
+        [None, None],
+        [row, row],
+        [None, None],
+        [row, row],
+        [None, None],
+        [row, row],
+    ];
+    let expected = expected.map(|both| both.map(|one| one.map(str::to_owned)));
+    for way in WAYS {
+        assert_eq!(addresses(&database, way, &ids).await, expected, "{way}");
+        for (id, expected) in ids.iter().zip(&expected) {
+            let found = addresses(&database, way, &[*id]).await;
+            assert_eq!(&found[0], expected, "{way}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_owners_address_needs_no_column_of_the_session() {
+    let database = migrated().await;
+    machine(&database, "m1", 0.0, ", address = 'http://10.0.0.1:80/'").await;
+    let id = owned_by(&database, "m1").await;
+    for way in WAYS {
+        let url = format!("{}{way}", database.url());
+        let lookup = PostgresLookup::builder(url).ownership();
+        let lookup = lookup.columns("address=".parse().unwrap()).build().unwrap();
+        let found = lookup.session(SessionId::new(id)).await.unwrap().unwrap();
+        let address = found.owner_address().unwrap();
+        assert_eq!(address.authority(), "10.0.0.1:80");
+    }
 }
 
 #[tokio::test]
