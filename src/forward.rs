@@ -47,7 +47,9 @@
 //! # What can go wrong
 //! An owner that cannot be connected to, does not answer or hangs up is 503 `owner-unreachable`, and the
 //! detail ends with `(connect)`, `(tls)`, `(timeout)`, `(reset)` or `(full)`. The session is then read again: if the owner could
-//! not be connected to and the session is somewhere else by now, the request is carried there, once. A
+//! not be connected to and the session is somewhere else by now, the request is carried there, once. It is
+//! read again, too, while an owner takes more than 1 s to begin its answer: an owner that is frozen and
+//! lost holds up the requests that wait for it, and none that come later. A
 //! request is sent again, once and on a new connection, only if no byte of it can have arrived. A response that breaks off is
 //! an error to the client, too: an answer is never cut short in silence. If the client goes away,
 //! the connection to the owner is closed.

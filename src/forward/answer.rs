@@ -2,6 +2,7 @@
 
 use std::{pin::pin, time::Duration};
 
+use futures_util::future::{Either, select};
 use http::{Request, StatusCode};
 use tokio::time::timeout;
 
@@ -12,6 +13,11 @@ use super::{
 
 /// How long a client may send nothing of its body before the answer has begun.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long an owner may take before it is doubted, and how often from then on. One that is frozen is
+/// lost long before its time is over, and the next requests should not wait for it.
+const DOUBT_AFTER: Duration = Duration::from_secs(1);
+const DOUBT_AGAIN: Duration = Duration::from_secs(5);
 
 /// A request that did not get a response.
 pub(super) enum Unanswered {
@@ -31,30 +37,21 @@ impl Unanswered {
 }
 
 /// Waits for the head of the answer, for as long as the body moves, or the one that is waited for has
-/// time: the owner for its answer, the client for its body.
-pub(super) async fn answer<T>(
+/// time: the owner for its answer, the client for its body. While the owner takes long, `doubt` is run
+/// now and then.
+pub(super) async fn answer<T, F: Future<Output = ()>>(
     sent: impl Future<Output = Result<T, TrySend>>,
     limit: Duration,
     upload: Option<&Progress>,
+    doubt: impl Fn() -> F,
 ) -> Result<T, Unanswered> {
     let mut sent = pin!(sent);
-    let mut still = Duration::ZERO;
+    let (mut still, mut doubt_at) = (Duration::ZERO, DOUBT_AFTER);
     loop {
-        let ends = [limit, CLIENT_TIMEOUT].into_iter();
+        let ends = [limit, CLIENT_TIMEOUT, doubt_at].into_iter();
         let end = ends.filter(|end| *end > still).min().unwrap_or(limit);
         match timeout(end.saturating_sub(still), sent.as_mut()).await {
-            Ok(Ok(response)) => return Ok(response),
-            Ok(Err(_)) if upload.is_some_and(Progress::is_broken) => {
-                return Err(Unanswered::Client(StatusCode::BAD_REQUEST));
-            }
-            Ok(Err(mut error)) => {
-                return Err(match error.take_message() {
-                    Some(request) => {
-                        Unanswered::not_sent(request, Failure::Broken(error.into_error()))
-                    }
-                    None => Unanswered::Failed(Failure::Broken(error.into_error())),
-                });
-            }
+            Ok(sent) => return told(sent, upload),
             Err(_) => still = end,
         }
         if upload.is_some_and(Progress::has_moved) {
@@ -63,21 +60,46 @@ pub(super) async fn answer<T>(
             if still >= limit {
                 return Err(Unanswered::Failed(Failure::NoAnswerWithin(limit)));
             }
+            if still >= doubt_at {
+                doubt_at = still + DOUBT_AGAIN;
+                if let Either::Left((sent, _)) = select(sent.as_mut(), pin!(doubt())).await {
+                    return told(sent, upload);
+                }
+            }
         } else if still >= CLIENT_TIMEOUT {
             return Err(Unanswered::Client(StatusCode::REQUEST_TIMEOUT));
         }
     }
 }
 
+/// What a request came to, and whose fault it is if that is no response.
+fn told<T>(sent: Result<T, TrySend>, upload: Option<&Progress>) -> Result<T, Unanswered> {
+    sent.map_err(|mut error| {
+        if upload.is_some_and(Progress::is_broken) {
+            return Unanswered::Client(StatusCode::BAD_REQUEST);
+        }
+        match error.take_message() {
+            Some(request) => Unanswered::not_sent(request, Failure::Broken(error.into_error())),
+            None => Unanswered::Failed(Failure::Broken(error.into_error())),
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use tokio::time::sleep;
+
     use super::*;
 
     async fn waits(limit: u64, upload: &Progress) -> (Duration, Unanswered) {
         let began = tokio::time::Instant::now();
         let limit = Duration::from_secs(limit);
         let sent = std::future::pending::<Result<(), TrySend>>();
-        let end = answer(sent, limit, Some(upload)).await.unwrap_err();
+        let end = answer(sent, limit, Some(upload), async || {})
+            .await
+            .unwrap_err();
         (began.elapsed(), end)
     }
 
@@ -96,6 +118,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_owner_that_takes_long_is_doubted() {
+        for waits_for_client in [false, true] {
+            let (upload, doubts) = (Progress::default(), Cell::new(0));
+            upload.waits(waits_for_client);
+            let sent = std::future::pending::<Result<(), TrySend>>();
+            // One that hangs holds up nothing.
+            let doubt = async || {
+                doubts.set(doubts.get() + 1);
+                if doubts.get() == 2 {
+                    sleep(Duration::from_secs(2)).await;
+                }
+            };
+            let limit = Duration::from_secs(14);
+            let end = answer(sent, limit, Some(&upload), doubt).await;
+            assert!(end.is_err());
+            // At 1, 6 and 11 s.
+            assert_eq!(doubts.get(), if waits_for_client { 0 } else { 3 });
+        }
+        let sent = async {
+            sleep(DOUBT_AFTER * 2).await;
+            Ok::<_, TrySend>(())
+        };
+        let hangs = || std::future::pending::<()>();
+        let limit = Duration::from_secs(14);
+        assert!(answer(sent, limit, None, hangs).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_owner_has_its_time_from_when_the_body_last_moved() {
         for limit in [1, 60, 200] {
             let upload = Progress::default();
@@ -108,6 +158,7 @@ mod tests {
         }
         let upload = Progress::default();
         upload.moves();
-        assert_eq!(waits(10, &upload).await.0, Duration::from_secs(20));
+        let time = DOUBT_AFTER + Duration::from_secs(10);
+        assert_eq!(waits(10, &upload).await.0, time);
     }
 }

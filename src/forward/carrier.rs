@@ -196,7 +196,10 @@ impl Carrier {
                 },
             };
             let limit = self.settings.response_timeout;
-            match answer(connection.send(request), limit, upload.as_deref()).await {
+            let doubt = || async {
+                Box::pin(policy.recheck(&to.session)).await;
+            };
+            match answer(connection.send(request), limit, upload.as_deref(), doubt).await {
                 Ok(response) => {
                     let over = Over {
                         connection,

@@ -107,14 +107,27 @@ impl Container {
 
     /// Asks it to stop, as a platform does, and does not wait.
     pub fn ask_to_stop(&self) {
-        let pid = Pid::from_raw(self.pid.try_into().unwrap());
-        kill(pid, Signal::SIGTERM).unwrap();
+        self.signal(Signal::SIGTERM);
     }
 
     /// Ends it without a word.
     pub fn kill(&self) {
+        self.signal(Signal::SIGKILL);
+    }
+
+    /// Stops it from running, as a host does that is out of memory or being moved.
+    pub fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it run on.
+    pub fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid.try_into().unwrap());
-        kill(pid, Signal::SIGKILL).unwrap();
+        kill(pid, signal).unwrap();
     }
 
     /// Waits until it has ended, and returns its exit status.

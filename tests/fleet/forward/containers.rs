@@ -1,88 +1,36 @@
 //! Two containers with one database, and no proxy.
 
-use std::time::{Duration, Instant};
-
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
 use reqwest::Method;
 use tokio::time::timeout;
-use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
-use uuid::Uuid;
 
 use crate::fleet::{OWNER, WRONG};
-use crate::life::migrate;
+use crate::pair::{
+    Pair, Variables, a_frozen_owner_serves_nothing_late, a_kill_breaks_streams,
+    a_move_ends_streams, becomes, echoes, open,
+};
 use crate::support::client::{Answer, SOON, client, get, request, send};
 use crate::support::container::Container;
 use crate::support::database::Database;
 use crate::support::incident::PreviewSession;
-use crate::support::until_async;
+use crate::support::until;
 
 const MB: usize = 1024 * 1024;
 
-struct Pair {
-    database: Database,
-    wrong: Container,
-    owner: Container,
-    /// Born at the owner.
-    session: Uuid,
+const FORWARD: Variables<'_> = &[
+    ("OWNERSHIP_HANDOVER", "forward"),
+    ("OWNERSHIP_PEER_ALLOW", "127.0.0.1"),
+];
+
+async fn pair() -> Pair {
+    Pair::start(FORWARD).await
 }
 
-fn start(machine: &str, url: &str) -> Container {
-    Container::start(&[
-        ("MACHINE_ID", machine),
-        ("DATABASE_URL", url),
-        ("OWNERSHIP_LIFE", "on"),
-        ("OWNERSHIP_FRESHNESS_MS", "1000"),
-        ("OWNERSHIP_BEAT_MS", "250"),
-        ("OWNERSHIP_LOST_AFTER_MS", "1500"),
-        ("OWNERSHIP_HANDOVER", "forward"),
-        ("OWNERSHIP_PEER", "http://127.0.0.1:{PORT}"),
-        ("OWNERSHIP_PEER_ALLOW", "127.0.0.1"),
-    ])
-}
-
-impl Pair {
-    async fn start() -> Self {
-        let database = Database::fresh().await;
-        migrate(&database).await;
-        let url = database.url();
-        let (wrong, owner) = (start(WRONG, &url), start(OWNER, &url));
-        for container in [&wrong, &owner] {
-            until_async("it is ready", async || {
-                get(container.url("/health/ready")).await.status == 200
-            })
-            .await;
-        }
-        let born = send(request(Method::POST, owner.url("/session"))).await;
-        assert_eq!(born.status, 201, "{born:?}");
-        let session = born.json()["session"].as_str().unwrap().parse().unwrap();
-        Self {
-            database,
-            wrong,
-            owner,
-            session,
-        }
-    }
-
-    /// At the container that does not own the session.
-    fn url(&self, rest: &str) -> String {
-        self.wrong.url(&format!("/session/{}{rest}", self.session))
-    }
-
-    /// Asks until this machine serves; every other answer has to say when to ask again.
-    async fn becomes(&self, machine: &str) -> Vec<Answer> {
-        let (began, mut refused) = (Instant::now(), Vec::new());
-        loop {
-            let answer = get(self.url("")).await;
-            if answer.status == 200 && answer.json()["machine"] == machine {
-                return refused;
-            }
-            let is_fine = answer.status == 200 || answer.header("retry-after").is_some();
-            assert!(is_fine && began.elapsed() < SOON, "{answer:?}");
-            refused.push(answer);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
+/// At the container that does not own the session.
+fn url(pair: &Pair, rest: &str) -> String {
+    pair.wrong.url(&pair.path(rest))
 }
 
 /// Bytes that the process has in memory.
@@ -93,45 +41,40 @@ fn resident(container: &Container) -> usize {
     pages * 4096
 }
 
+fn descriptors(container: &Container) -> usize {
+    let path = format!("/proc/{}/fd", container.pid);
+    std::fs::read_dir(path).unwrap().count()
+}
+
 #[tokio::test]
 async fn either_container_serves_every_request_of_a_session() {
-    let pair = Pair::start().await;
-    get(pair.url("/x")).await.is_served_by(OWNER);
-    let head = send(request(Method::HEAD, pair.url("/x"))).await;
-    assert_eq!((head.status, head.text.as_str()), (200, ""));
-
-    let socket = pair.url("/ws").replace("http:", "ws:");
-    let (mut socket, _) = connect_async(socket).await.unwrap();
-    socket.send(Message::text("hello")).await.unwrap();
-    let echo = timeout(SOON, socket.next()).await.unwrap().unwrap();
-    assert_eq!(echo.unwrap(), Message::text("hello"));
-
-    let events = get(pair.url("/events")).await;
-    assert_eq!(events.text.matches("data: ").count(), 5, "{events:?}");
+    let pair = pair().await;
+    for container in [&pair.wrong, &pair.owner] {
+        let url = |rest: &str| container.url(&pair.path(rest));
+        get(url("/x")).await.is_served_by(OWNER);
+        let head = send(request(Method::HEAD, url("/x"))).await;
+        assert_eq!((head.status, head.text.as_str()), (200, ""));
+        echoes(&mut open(&url("/ws")).await).await;
+        let events = get(url("/events")).await;
+        assert_eq!(events.text.matches("data: ").count(), 5, "{events:?}");
+    }
 }
 
 #[tokio::test]
 async fn a_hundred_megabytes_take_no_more_memory_than_one() {
-    let pair = Pair::start().await;
+    let pair = pair().await;
     // Chunked, by a client that is slow to send and one that is slow to read.
     let upload = async |length: usize| {
         let parts = (0..length / MB).map(|_| Ok::<_, std::io::Error>(vec![7; MB]));
         let body = reqwest::Body::wrap_stream(futures_util::stream::iter(parts));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let answer = Answer::of(
-            client
-                .post(pair.url("/upload"))
-                .body(body)
-                .send()
-                .await
-                .unwrap(),
-        );
-        let answer = answer.await;
+        let upload = client.post(url(&pair, "/upload")).body(body).send();
+        let answer = Answer::of(upload.await.unwrap()).await;
         answer.is_served_by(OWNER);
         assert_eq!(answer.json()["bytes"], length);
     };
     let download = async |length: usize| {
-        let url = pair.url(&format!("/download?bytes={length}"));
+        let url = url(&pair, &format!("/download?bytes={length}"));
         let response = client().get(url).send().await.unwrap();
         assert_eq!(response.content_length(), Some(length as u64));
         let (mut body, mut read) = (response.bytes_stream(), 0);
@@ -153,24 +96,70 @@ async fn a_hundred_megabytes_take_no_more_memory_than_one() {
 }
 
 #[tokio::test]
+async fn a_thousand_websockets_are_carried_at_once() {
+    const COUNT: usize = 1_000;
+    let pair = pair().await;
+    let url = url(&pair, "/ws");
+    echoes(&mut open(&url).await).await;
+    let at_rest = (resident(&pair.wrong), descriptors(&pair.wrong));
+    let mut sockets = Vec::new();
+    for _ in 0..COUNT / 50 {
+        sockets.extend(join_all((0..50).map(|_| open(&url))).await);
+    }
+    join_all(sockets.iter_mut().map(echoes)).await;
+    let open = descriptors(&pair.wrong) - at_rest.1;
+    assert!((2 * COUNT - 10..2 * COUNT + 20).contains(&open), "{open}");
+    let each = resident(&pair.wrong).saturating_sub(at_rest.0) / COUNT;
+    assert!(each < 64 * 1024, "{each} bytes each");
+    // Again, since each was held by its client while the others were opened.
+    join_all(sockets.iter_mut().map(echoes)).await;
+    let closed = sockets.into_iter().map(async |mut socket| {
+        socket.close(None).await.unwrap();
+        let answer = timeout(SOON, socket.next()).await.expect("an answer");
+        assert!(matches!(answer, Some(Ok(Message::Close(_)))), "{answer:?}");
+    });
+    join_all(closed).await;
+    until("the descriptors are closed", || {
+        descriptors(&pair.wrong) < at_rest.1 + 20
+    });
+}
+
+#[tokio::test]
+async fn streams_of_a_session_that_moves_end_and_the_next_reach_its_new_owner() {
+    let pair = pair().await;
+    a_move_ends_streams(&pair, |rest| url(&pair, rest)).await;
+}
+
+#[tokio::test]
+async fn streams_of_a_killed_owner_break() {
+    let pair = pair().await;
+    a_kill_breaks_streams(&pair, |rest| url(&pair, rest)).await;
+}
+
+#[tokio::test]
+async fn a_frozen_owner_serves_nothing_when_it_goes_on() {
+    let pair = pair().await;
+    a_frozen_owner_serves_nothing_late(&pair, |rest| url(&pair, rest)).await;
+}
+
+#[tokio::test]
 async fn a_session_is_carried_to_its_next_owner_when_its_owner_drains() {
-    let pair = Pair::start().await;
-    get(pair.url("")).await.is_served_by(OWNER);
-    let socket = pair.url("/ws").replace("http:", "ws:");
-    let (mut socket, _) = connect_async(socket).await.unwrap();
+    let pair = pair().await;
+    get(url(&pair, "")).await.is_served_by(OWNER);
+    let mut socket = open(&url(&pair, "/ws")).await;
     pair.owner.ask_to_stop();
     let goodbye = timeout(SOON, socket.next()).await.unwrap().unwrap();
     assert!(
         matches!(goodbye, Ok(Message::Close(Some(_)))),
         "{goodbye:?}"
     );
-    pair.becomes(WRONG).await;
+    becomes(&url(&pair, ""), WRONG).await;
     assert_eq!(pair.owner.exit_status(), 0);
 }
 
 #[tokio::test]
 async fn a_session_whose_row_names_only_the_owner_is_carried() {
-    let pair = Pair::start().await;
+    let pair = pair().await;
     let session = PreviewSession::owned_by(OWNER);
     let session = pair.database.insert(&session).await;
     let url = pair.wrong.url(&format!("/session/{session}"));
@@ -179,22 +168,51 @@ async fn a_session_whose_row_names_only_the_owner_is_carried() {
 
 #[tokio::test]
 async fn a_session_is_carried_to_where_its_owner_runs_after_a_restart() {
-    let mut pair = Pair::start().await;
-    get(pair.url("")).await.is_served_by(OWNER);
+    let mut pair = pair().await;
+    get(url(&pair, "")).await.is_served_by(OWNER);
     pair.owner.kill();
     // At another port, while the row has the address of the process before.
-    pair.owner = start(OWNER, &pair.database.url());
-    pair.becomes(OWNER).await;
+    pair.owner = pair.start_container(OWNER).await;
+    becomes(&url(&pair, ""), OWNER).await;
 }
 
 #[tokio::test]
 async fn a_session_is_taken_over_when_its_owner_is_killed() {
-    let pair = Pair::start().await;
-    get(pair.url("")).await.is_served_by(OWNER);
+    let pair = pair().await;
+    get(url(&pair, "")).await.is_served_by(OWNER);
     pair.owner.kill();
-    let refused = pair.becomes(WRONG).await;
-    let codes: Vec<_> = refused.iter().filter_map(Answer::code).collect();
-    assert!(codes.contains(&"owner-unreachable"), "{codes:?}");
+    let codes = becomes(&url(&pair, ""), WRONG).await;
+    let unreachable = codes.iter().any(|code| code == "owner-unreachable");
+    assert!(unreachable, "{codes:?}");
+}
+
+#[tokio::test]
+async fn containers_whose_tables_contradict_each_other_end_in_a_refusal() {
+    let session = PreviewSession::owned_by(OWNER);
+    let tables = [Database::fresh().await, Database::fresh().await];
+    let containers: Vec<_> = [WRONG, OWNER]
+        .iter()
+        .zip(&tables)
+        .map(|(machine, table)| {
+            let url = table.url();
+            let mut variables = vec![("MACHINE_ID", *machine), ("DATABASE_URL", url.as_str())];
+            variables.extend(FORWARD);
+            Container::start(&variables)
+        })
+        .collect();
+    for (at, owner) in [(0, OWNER), (1, WRONG)] {
+        tables[at].incident_table().await;
+        let row = PreviewSession {
+            container_id: Some(owner.to_owned()),
+            container_url: Some(containers[1 - at].url("")),
+            ..session.clone()
+        };
+        tables[at].insert(&row).await;
+    }
+    for container in &containers {
+        let answer = get(container.url(&format!("/session/{}", session.id))).await;
+        answer.is_refused(508, "replay-loop");
+    }
 }
 
 #[tokio::test]

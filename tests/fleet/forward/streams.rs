@@ -42,22 +42,6 @@ async fn a_websocket_is_carried_both_ways() {
 }
 
 #[tokio::test]
-async fn a_hundred_websockets_stand_at_once() {
-    let pair = Pair::start().await;
-    let session = pair.session();
-    let url = pair.url(&session, "/ws").replace("http:", "ws:");
-    let sockets = (0..100).map(|_| async {
-        let (mut socket, _) = connect_async(&url).await.unwrap();
-        socket.send(Message::text("hello")).await.unwrap();
-        let answer = timeout(SOON, socket.next()).await.unwrap().unwrap();
-        assert_eq!(answer.unwrap(), Message::text(format!("{OWNER}: hello")));
-        socket
-    });
-    let sockets = futures_util::future::join_all(sockets).await;
-    assert_eq!(sockets.len(), 100);
-}
-
-#[tokio::test]
 async fn events_arrive_as_they_are_sent() {
     let pair = Pair::start().await;
     let session = pair.session();
