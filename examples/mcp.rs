@@ -3,7 +3,8 @@
 //!
 //! With `DATABASE_URL` (a table as in the example `node`), each process is one replica:
 //! `MACHINE=a PORT=3000 cargo run --example mcp --features testing`. With `ADDRESS=http://10.0.0.11:3000`, at which
-//! nginx reaches it, it expects `examples/nginx` in front.
+//! nginx reaches it, it expects `examples/nginx` in front. With `FORWARD_TO=10.0.0.0/8` beside that (and the feature
+//! `forward`), it needs no proxy: it carries requests to the replicas in that network itself.
 
 use std::{
     env,
@@ -21,8 +22,12 @@ use rmcp::{Peer, RoleServer, model::ResourceUpdatedNotificationParam, tool, tool
 use tokio::net::TcpListener;
 use tower_ownership::{
     Address, CachePolicy, FlyReplay, Header, MachineId, MemoryDirectory, NginxReplay, Node,
-    PostgresLookup, Replay, SessionAbsent, extract::ResponseHeader, node::NodeDirectory,
-    render::McpRenderer, shutdown_signal, testing::FlyEdge,
+    OwnershipLayer, PostgresLookup, SessionAbsent,
+    extract::ResponseHeader,
+    node::{NodeDirectory, RunningNode},
+    render::McpRenderer,
+    shutdown_signal,
+    testing::FlyEdge,
 };
 
 type Ended = Result<(), Box<dyn Error + Send + Sync>>;
@@ -51,17 +56,37 @@ impl Counter {
     }
 }
 
+/// How requests get to the replica that holds their session.
+enum Handover {
+    Fly,
+    Nginx(Address),
+    #[cfg(feature = "forward")]
+    Forward(Address, Box<tower_ownership::forward::Forward>),
+}
+
+impl Handover {
+    fn read() -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let Ok(address) = env::var("ADDRESS") else {
+            return Ok(Self::Fly);
+        };
+        let address = address.parse()?;
+        #[cfg(feature = "forward")]
+        if let Ok(allowed) = env::var("FORWARD_TO") {
+            let allowed = allowed.split(',');
+            let forward = tower_ownership::forward::Forward::to_owner_address(allowed)?;
+            return Ok(Self::Forward(address, Box::new(forward)));
+        }
+        Ok(Self::Nginx(address))
+    }
+}
+
 async fn replica<D: NodeDirectory>(
     directory: D,
     machine: String,
     lost_after: Duration,
     listener: TcpListener,
-    behind_nginx: Option<Address>,
+    handover: Handover,
 ) -> Ended {
-    let replay: Arc<dyn Replay> = match behind_nginx {
-        Some(_) => Arc::new(NginxReplay::new()),
-        None => Arc::new(FlyReplay::new()),
-    };
     let node = Node::builder(directory)
         .machine(machine.parse::<MachineId>()?) // left out, the platform is asked
         .session(Header::mcp_session_id())
@@ -69,15 +94,32 @@ async fn replica<D: NodeDirectory>(
         .layer(|layer| layer.ends_streams().render(McpRenderer::new()))
         .layer(|layer| layer.cache_policy(CachePolicy::new().owned(lost_after / 3)))
         .heartbeat(|heartbeat| heartbeat.interval(lost_after / 5))
-        .heartbeat(|heartbeat| match &behind_nginx {
-            Some(address) => heartbeat.address(address),
-            None => heartbeat,
-        })
-        .replay(replay)
         .volatile() // a session ends with its process, and its client starts over
-        .linger(Duration::from_secs(1))
-        .start()
-        .await?;
+        .linger(Duration::from_secs(1));
+    match handover {
+        Handover::Fly => {
+            let node = node.replay(FlyReplay::new()).start().await?;
+            serve(node, Router::layer, machine, listener).await
+        }
+        Handover::Nginx(address) => {
+            let node = node.address(&address).replay(NginxReplay::new());
+            serve(node.start().await?, Router::layer, machine, listener).await
+        }
+        #[cfg(feature = "forward")]
+        Handover::Forward(address, forward) => {
+            let node = node.address(&address).forward(*forward);
+            serve(node.start().await?, Router::layer, machine, listener).await
+        }
+    }
+}
+
+/// `around`: the type of a layer says whether it carries requests itself.
+async fn serve<D: NodeDirectory, F: Clone>(
+    node: RunningNode<D, F>,
+    around: fn(Router, OwnershipLayer<F>) -> Router,
+    machine: String,
+    listener: TcpListener,
+) -> Ended {
     let counter = move || {
         let (machine, count) = (machine.clone(), AtomicU64::new(0));
         Ok(Counter { machine, count })
@@ -85,16 +127,16 @@ async fn replica<D: NodeDirectory>(
     let sessions = Arc::new(LocalSessionManager::default());
     // Once deployed, the configuration has to allow the hosts that clients name.
     let mcp = StreamableHttpService::new(counter, sessions, StreamableHttpServerConfig::default());
-    let app = Router::new()
-        .route_service("/mcp", mcp)
-        .layer(map_response(async |mut response: Response| {
+    let app = Router::new().route_service("/mcp", mcp).layer(map_response(
+        async |mut response: Response| {
             // rmcp does not hold the session, as after a restart.
             if response.status() == StatusCode::NOT_FOUND {
                 response.extensions_mut().insert(SessionAbsent);
             }
             response
-        }))
-        .layer(node.layer());
+        },
+    ));
+    let app = around(app, node.layer());
     println!("{} serving {}", node.machine(), listener.local_addr()?);
     let server = axum::serve(listener, app);
     let drained = node.drained_on(shutdown_signal());
@@ -110,16 +152,8 @@ async fn main() -> Ended {
         let lookup = PostgresLookup::builder(url).ownership();
         let directory = lookup.lost_after(lost_after).build()?.directory()?;
         let listener = TcpListener::bind(format!("[::]:{}", env::var("PORT")?)).await?;
-        let address = env::var("ADDRESS").ok();
-        let address = address.map(|text| text.parse()).transpose()?;
-        return replica(
-            directory,
-            env::var("MACHINE")?,
-            lost_after,
-            listener,
-            address,
-        )
-        .await;
+        let machine = env::var("MACHINE")?;
+        return replica(directory, machine, lost_after, listener, Handover::read()?).await;
     }
     let at = ([127, 0, 0, 1], 4000).into();
     let edge = FlyEdge::builder().listen(at).start().await?;
@@ -129,7 +163,8 @@ async fn main() -> Ended {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         edge.add(machine, listener.local_addr()?);
         let directory = directory.another_process();
-        replica(directory, machine.to_owned(), lost_after, listener, None).await
+        let machine = machine.to_owned();
+        replica(directory, machine, lost_after, listener, Handover::Fly).await
     };
     tokio::try_join!(start("a"), start("b"))?;
     Ok(())

@@ -83,6 +83,12 @@ impl McpClient {
         self.command(json!({ "do": "connect", "url": url })).await
     }
 
+    /// The same, but each request goes to the next one of these.
+    pub async fn connect_in_turn(&mut self, urls: &[String]) -> Result<Value, McpError> {
+        let command = json!({ "do": "connect", "url": urls[0], "turns": urls });
+        self.command(command).await
+    }
+
     /// Begins as the SDK does by default, by asking which revision the server speaks (Python).
     pub async fn connect_by_discovery(&mut self, url: &str) -> Result<Value, McpError> {
         let command = json!({ "do": "connect", "url": url, "mode": "auto" });

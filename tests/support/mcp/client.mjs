@@ -16,8 +16,11 @@ const write = (kind, what) => console.log(JSON.stringify({ [kind]: what }));
 let client, transport;
 
 const commands = {
-    async connect({ url }) {
-        const to = new StreamableHTTPClientTransport(new URL(url));
+    async connect({ url, turns = [url] }) {
+        let turn = 0;
+        const to = new StreamableHTTPClientTransport(new URL(url), {
+            fetch: (_, init) => fetch(turns[turn++ % turns.length], init),
+        });
         const made = new Client({ name: 'test', version: '1.0.0' });
         made.onerror = (error) => write('event', { log: error.message });
         made.fallbackNotificationHandler = async ({ method, params }) =>

@@ -4,13 +4,17 @@ It writes one line {"answer": ...} per command, and {"event": ...} for what happ
 with its input.
 """
 
+import itertools
 import json
 import logging
 import os
 import sys
 
 import anyio
+import httpx2
 from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.shared.exceptions import MCPError
 
 
@@ -32,12 +36,26 @@ async def message(received):
         write("event", {"notification": method, "uri": params.get("uri")})
 
 
+def in_turn(urls):
+    """A client of HTTP that sends each request to the next one of these."""
+    turns = itertools.cycle(map(httpx2.URL, urls))
+
+    async def turn(request):
+        request.url = next(turns)
+        request.headers["host"] = request.url.netloc.decode()
+
+    client = create_mcp_http_client()
+    client.event_hooks = {"request": [turn]}
+    return client
+
+
 class Clients:
     client = None
 
-    async def connect(self, url, mode="legacy"):
+    async def connect(self, url, mode="legacy", turns=None):
+        to = streamable_http_client(url, http_client=in_turn(turns)) if turns else url
         # It stays entered until `close`, in the same task.
-        client = Client(url, mode=mode, message_handler=message, read_timeout_seconds=30)
+        client = Client(to, mode=mode, message_handler=message, read_timeout_seconds=30)
         await client.__aenter__()
         self.client = client
         return {"protocol": client.session.protocol_version}
