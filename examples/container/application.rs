@@ -1,6 +1,6 @@
 //! The application: what a session does, on the machine that owns it.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, future::ready, time::Duration};
 
 use axum::{
     Json, Router,
@@ -9,7 +9,8 @@ use axum::{
         Extension, Request, State, WebSocketUpgrade,
         ws::{CloseFrame, Message},
     },
-    http::{StatusCode, Uri, header},
+    http::{HeaderValue, StatusCode, Uri, header},
+    middleware::map_response,
     response::{IntoResponse, Response, Sse, sse::Event},
     routing::{any, get, post},
 };
@@ -28,11 +29,13 @@ pub struct Application {
     /// Another one for every process that is this machine.
     pub process: Uuid,
     pub states: Option<States>,
+    /// Whether answers name the machine.
+    pub is_shown: bool,
 }
 
 impl Application {
     pub fn router(self) -> Router {
-        Router::new()
+        let router = Router::new()
             .route(
                 "/session/{id}",
                 get(anything).post(anything).put(anything).patch(anything),
@@ -44,16 +47,30 @@ impl Application {
             .route("/session/{id}/events", get(events))
             .route("/session/{id}/download", get(download))
             // Where the path does not name the session.
-            .fallback(anywhere)
-            .with_state(self)
+            .fallback(anywhere);
+        self.names(router).with_state(self)
     }
 
     /// The same for requests that name the session in a header.
     pub fn router_by_header(self) -> Router {
-        Router::new()
+        let router = Router::new()
             .route("/by-header/{*rest}", any(anything))
-            .route("/by-header/write", post(write))
-            .with_state(self)
+            .route("/by-header/write", post(write));
+        self.names(router).with_state(self)
+    }
+
+    /// Has each answer name the machine, as its refusals do: one that is carried comes from another
+    /// machine than the client has reached.
+    fn names(&self, router: Router<Self>) -> Router<Self> {
+        let name = HeaderValue::from_str(self.machine.as_str());
+        let Some(name) = name.ok().filter(|_| self.is_shown) else {
+            return router;
+        };
+        router.layer(map_response(move |mut response: Response| {
+            let headers = response.headers_mut();
+            headers.insert("ownership-machine", name.clone());
+            ready(response)
+        }))
     }
 
     /// Who serves, and by what right.

@@ -16,6 +16,7 @@
 //! | `OWNERSHIP_HANDOVER` | how requests get to a session's owner: `fly`, `nginx` (`examples/nginx`), `redirect:https://{owner}.example.com`, or without any proxy: `forward` to the addresses that machines write, `forward:http://{owner}.example.internal:8080` to others (feature `forward`) | `fly` |
 //! | `OWNERSHIP_PEER` | where other machines reach this one, such as `http://10.0.0.7:8080`: what it writes with its heartbeat | nowhere |
 //! | `OWNERSHIP_PEER_ALLOW` | for `forward`, which is refused without: the names and networks that requests may be carried to, such as `10.0.0.0/8,*.example.internal` | |
+//! | `OWNERSHIP_PEER_TIMEOUT_MS` | for `forward`: how long an owner may take to begin its answer | 60000 |
 //! | `OWNERSHIP_LIFE` | `beat`: it beats; `on`: it also claims sessions without an owner and takes over from lost owners. Either way it gives up what it owns when it is asked to stop, and the migration has to be applied | it only reads who the owner is |
 //! | `OWNERSHIP_FRESHNESS_MS` | F, the same for the whole fleet | 5000 |
 //! | `OWNERSHIP_BEAT_MS`, `OWNERSHIP_LOST_AFTER_MS` | how often it beats, and after what silence others take it for lost | 3000, 15000 |
@@ -27,7 +28,7 @@
 //! | `OWNERSHIP_PROBE_URL`, `OWNERSHIP_PROBE_SESSION` | it probes `https://app.example.com/session/{session}`, the public address, for this session; `/health/` shows what became of it | it does not probe |
 //! | `OWNERSHIP_PROBE_HEADER` | a header of the probe, such as `cookie: sid={session}` | none |
 //! | `OWNERSHIP_PROBE_MS` | how often | 60000 |
-//! | `OWNERSHIP_SHOW_INTERNALS` | `on`: refusals name the machine and the owner | they do not |
+//! | `OWNERSHIP_SHOW_INTERNALS` | `on`: refusals name the machine and the owner, and all answers the machine in `Ownership-Machine` | they do not |
 //! | `OWNERSHIP_DEBUG_TOKEN` | lets a client that sends it as `Authorization: Bearer …` ask `/debug/explain?path=/session/…` what would become of a request | no client may |
 //! | `RUST_LOG` | what is logged | `info` |
 //!
@@ -115,6 +116,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         machine: settings.machine.clone(),
         process: Uuid::new_v4(),
         states,
+        is_shown: settings.expose_internals,
     };
     let mut app = Router::new()
         .route("/healthz", get(is_up))

@@ -159,6 +159,9 @@ fn forward(template: Option<&str>) -> Result<Handover, Box<dyn Error>> {
         None => Forward::to_owner_address(allowed),
     };
     let forward = forward.map_err(|error| format!("OWNERSHIP_PEER_ALLOW: {error}"))?;
+    let timeout = Forward::DEFAULT_RESPONSE_TIMEOUT.as_millis().try_into()?;
+    let timeout = milliseconds("OWNERSHIP_PEER_TIMEOUT_MS", timeout)?;
+    let forward = forward.response_timeout(timeout);
     Ok(Handover::Forward(Box::new(forward)))
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use uuid::Uuid;
@@ -12,7 +13,6 @@ use crate::clock::At;
 use crate::fault::Name;
 use crate::fleet::Fleet;
 use crate::history::{Kind, Outcome, Pass, Request};
-use crate::recorder::RequestId;
 
 /// After which a client takes it that nothing comes any more; longer than anything that is allowed.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -101,9 +101,9 @@ impl Client {
             Layer::ByHeader => request.header(BY_HEADER, session.to_string()),
         };
         let sent = At::now();
-        let (outcome, id) = match request.send().await {
+        let (outcome, seen) = match request.send().await {
             Ok(response) => outcome(response).await,
-            Err(error) => (failure(&error), None),
+            Err(error) => (failure(&error), Seen::default()),
         };
         let request = Request {
             is_direct: machine.is_some(),
@@ -111,13 +111,13 @@ impl Client {
             way: machine.into_iter().cloned().collect(),
             ..asked(session, kind, sent, outcome.clone())
         };
-        self.fleet.recorder.request(request, id);
+        self.fleet.recorder.request(request, seen);
         outcome
     }
 
-    pub fn record(&self, session: Uuid, kind: Kind, sent: At, outcome: Outcome, id: RequestId) {
+    pub fn record(&self, session: Uuid, kind: Kind, sent: At, outcome: Outcome, seen: Seen) {
         let request = asked(session, kind, sent, outcome);
-        self.fleet.recorder.request(request, id);
+        self.fleet.recorder.request(request, seen);
     }
 
     pub fn fleet(&self) -> &Arc<Fleet> {
@@ -145,10 +145,10 @@ fn asked(session: Uuid, kind: Kind, sent: At, outcome: Outcome) -> Request {
 }
 
 /// Reads an answer to its end.
-async fn outcome(response: Response) -> (Outcome, RequestId) {
-    let id = text(&response, "fly-request-id");
+async fn outcome(response: Response) -> (Outcome, Seen) {
+    let seen = Seen::of(response.headers());
     if let Some(refused) = refusal(&response) {
-        return (refused, id);
+        return (refused, seen);
     }
     let status = response.status();
     let outcome = match response.text().await {
@@ -162,18 +162,44 @@ async fn outcome(response: Response) -> (Outcome, RequestId) {
             text,
         },
     };
-    (outcome, id)
+    (outcome, seen)
 }
 
 /// What the layer says in the application's place.
 pub fn refusal(response: &Response) -> Option<Outcome> {
-    let code = text(response, "ownership-code")?;
+    let code = text(response.headers(), "ownership-code")?;
     let status = response.status().as_u16();
     Some(Outcome::Refused { status, code })
 }
 
-pub fn text(response: &Response, name: &str) -> Option<String> {
-    let value = response.headers().get(name)?;
+/// What the head of an answer says of its way.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// By which the edge knows the request.
+    pub id: Option<String>,
+    /// The machine whose answer it is, where machines carry requests.
+    pub answered: Option<Name>,
+}
+
+impl Seen {
+    pub fn of(headers: &HeaderMap) -> Self {
+        Self {
+            id: text(headers, "fly-request-id"),
+            answered: text(headers, "ownership-machine"),
+        }
+    }
+
+    /// Adds the machine that answered to those that the request came to before.
+    pub fn ends(&self, way: &mut Vec<Name>) {
+        let another = self.answered.clone();
+        if let Some(answered) = another.filter(|name| way.last() != Some(name)) {
+            way.push(answered);
+        }
+    }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get(name)?;
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 

@@ -10,7 +10,8 @@ use crate::run::Run;
 /// Writes all of it below Cargo's directory for what tests leave, and says where.
 pub fn keep(run: &Run, violations: &[Violation]) -> PathBuf {
     let history = &run.history;
-    let dir = format!("chaos-{}", history.settings.seed);
+    let settings = &history.settings;
+    let dir = format!("chaos-{}-{}", settings.handover.name(), settings.seed);
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(dir);
     fs::create_dir_all(&dir).expect("a directory");
     let write = |name: &str, text: String| fs::write(dir.join(name), text).expect("a file");

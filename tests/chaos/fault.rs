@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::settings::Settings;
+
 /// A machine's name. Those that are dead keep theirs.
 pub type Name = String;
 
@@ -71,9 +73,14 @@ pub enum Fault {
     Standby,
     /// The migration is applied while all machines run, after its triggers were dropped or not.
     Migrate,
+    /// Connections from other machines to a machine end, and new ones are refused.
+    PeersRefused,
+    /// Packets between other machines and a machine are lost.
+    PeersSilent,
 }
 
 impl Fault {
+    /// Those of every run.
     pub const ALL: [Self; 26] = [
         Self::Start,
         Self::Drain,
@@ -102,6 +109,17 @@ impl Fault {
         Self::Standby,
         Self::Migrate,
     ];
+
+    /// Those of the ways between machines, which only forwarding uses.
+    const OF_PEERS: [Self; 2] = [Self::PeersRefused, Self::PeersSilent];
+
+    pub fn of(settings: &Settings) -> Vec<Self> {
+        let mut faults = Self::ALL.to_vec();
+        if settings.forwards() {
+            faults.extend(Self::OF_PEERS);
+        }
+        faults
+    }
 }
 
 /// How the table of sessions is stored.
@@ -136,7 +154,7 @@ pub enum Shutdown {
     Immediate,
 }
 
-/// How a machine is cut off the database.
+/// How a machine is cut off the database, or off other machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     Refused,
@@ -176,6 +194,9 @@ pub enum Action {
     ContinueElder(Name),
     Cut(Name, Cut),
     Heal(Name),
+    /// Cuts the ways of other machines to the machine.
+    CutPeers(Name, Cut),
+    HealPeers(Name),
     StopDatabase(Shutdown),
     StartDatabase,
     /// Looks closely at the machine, by sessions of its that are chosen by `choice`.
@@ -234,6 +255,8 @@ impl Action {
             | Self::StopReading(name)
             | Self::LeadToStandby(name)
             | Self::LeadToPrimary(name)
+            | Self::CutPeers(name, _)
+            | Self::HealPeers(name)
             | Self::Heal(name) => name.clone(),
             Self::Move { from, .. } => from.clone(),
             Self::Lock(number, _) | Self::Unlock(number) => format!("lock {number}"),

@@ -9,7 +9,7 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tower_ownership::testing::FlyEdge;
 use uuid::Uuid;
 
-use crate::fault::{Action, Locked, Name, Shape, Shutdown, Step, To};
+use crate::fault::{Action, Cut, Locked, Name, Shape, Shutdown, Step, To};
 use crate::ground::Ground;
 use crate::locks::Locks;
 use crate::machine::Machine;
@@ -141,16 +141,14 @@ impl Fleet {
             }
             Action::Cut(name, cut) => {
                 let machine = self.machine(&name).await;
-                let mut machine = machine.lock().await;
-                machine.trouble(self, Trouble::Cut);
-                machine.cut(cut).await;
+                machine.lock().await.cut(self, cut).await;
             }
             Action::Heal(name) => {
                 let machine = self.machine(&name).await;
-                let mut machine = machine.lock().await;
-                machine.heal().await;
-                machine.over(self, Trouble::Cut);
+                machine.lock().await.heal(self).await;
             }
+            Action::CutPeers(name, cut) => self.peers(&name, Some(cut)).await,
+            Action::HealPeers(name) => self.peers(&name, None).await,
             Action::Follow(name, choice) => {
                 let machine = self.machine(&name).await;
                 machine.lock().await.follow(self, choice).await;
@@ -195,6 +193,16 @@ impl Fleet {
                 choice,
                 to,
             } => self.assign(sessions, choice, to).await,
+        }
+    }
+
+    /// Cuts the ways of other machines to this one, or heals them.
+    async fn peers(&self, name: &str, cut: Option<Cut>) {
+        let machine = self.machine(name).await;
+        let mut machine = machine.lock().await;
+        match cut {
+            Some(cut) => machine.cut_peers(self, cut).await,
+            None => machine.heal_peers(self).await,
         }
     }
 

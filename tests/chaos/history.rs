@@ -40,13 +40,13 @@ pub struct History {
 pub struct Request {
     pub session: Uuid,
     pub kind: Kind,
-    /// Whether it was sent to a machine past the edge, which so cannot have it replayed.
+    /// Whether it was sent to a machine past the edge, which so cannot replay it.
     pub is_direct: bool,
     pub layer: Layer,
     pub sent: At,
     pub done: At,
     pub outcome: Outcome,
-    /// The machines that saw it, in order, as the edge tells.
+    /// The machines that saw it, in order, as the edge tells, and the one that answered.
     pub way: Vec<Name>,
     /// What the edge itself had to say about it.
     pub edge_error: Option<String>,

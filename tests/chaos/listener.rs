@@ -10,10 +10,9 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tower_ownership::ownership::LossReason;
 use uuid::Uuid;
 
-use crate::client::{Client, failure, refusal, text};
+use crate::client::{Client, Seen, failure, refusal};
 use crate::clock::At;
 use crate::history::{Kind, Outcome};
-use crate::recorder::RequestId;
 use crate::stream::{Stream, StreamEnd, StreamKind};
 
 /// A stream on which nothing came for so long does not end.
@@ -27,19 +26,22 @@ pub async fn events(client: Client, session: Uuid, listens: Duration) {
     let sent = At::now();
     let response = match request.send().await {
         Ok(response) => response,
-        Err(error) => return client.record(session, Kind::Events, sent, failure(&error), None),
+        Err(error) => {
+            let seen = Seen::default();
+            return client.record(session, Kind::Events, sent, failure(&error), seen);
+        }
     };
-    let (id, status) = (text(&response, "fly-request-id"), response.status());
+    let (seen, status) = (Seen::of(response.headers()), response.status());
     if let Some(refused) = refusal(&response) {
-        return client.record(session, Kind::Events, sent, refused, id);
+        return client.record(session, Kind::Events, sent, refused, seen);
     }
     if status.is_server_error() {
         let status = status.as_u16();
-        return client.record(session, Kind::Events, sent, Outcome::Edge { status }, id);
+        return client.record(session, Kind::Events, sent, Outcome::Edge { status }, seen);
     }
     assert_eq!(status, 200);
-    client.record(session, Kind::Events, sent, Outcome::Opened, id.clone());
-    let mut heard = Heard::new(&client, session, StreamKind::Events, id);
+    client.record(session, Kind::Events, sent, Outcome::Opened, seen.clone());
+    let mut heard = Heard::new(&client, session, StreamKind::Events, seen);
     let mut body = response.bytes_stream();
     let until = Instant::now() + listens;
     let mut said = String::new();
@@ -75,10 +77,6 @@ pub async fn socket(client: Client, session: Uuid, listens: Duration) {
         connect_async(format!("ws://{edge}/session/{session}/ws")),
     )
     .await;
-    let id = |response: &http::Response<Option<Vec<u8>>>| {
-        let id = response.headers().get("fly-request-id")?;
-        Some(String::from_utf8_lossy(id.as_bytes()).into_owned())
-    };
     let (mut socket, response) = match opened {
         Ok(Ok(opened)) => opened,
         Ok(Err(Error::Http(response))) => {
@@ -89,16 +87,26 @@ pub async fn socket(client: Client, session: Uuid, listens: Duration) {
                 Some(code) => Outcome::Refused { status, code },
                 None => Outcome::Edge { status },
             };
-            return client.record(session, Kind::Socket, sent, outcome, id(&response));
+            return client.record(
+                session,
+                Kind::Socket,
+                sent,
+                outcome,
+                Seen::of(response.headers()),
+            );
         }
         Ok(Err(error)) => {
             let broken = Outcome::Broken(format!("{error:?}"));
-            return client.record(session, Kind::Socket, sent, broken, None);
+            return client.record(session, Kind::Socket, sent, broken, Seen::default());
         }
-        Err(_) => return client.record(session, Kind::Socket, sent, Outcome::Nothing, None),
+        Err(_) => {
+            let seen = Seen::default();
+            return client.record(session, Kind::Socket, sent, Outcome::Nothing, seen);
+        }
     };
-    client.record(session, Kind::Socket, sent, Outcome::Opened, id(&response));
-    let mut heard = Heard::new(&client, session, StreamKind::Socket, id(&response));
+    let seen = Seen::of(response.headers());
+    client.record(session, Kind::Socket, sent, Outcome::Opened, seen.clone());
+    let mut heard = Heard::new(&client, session, StreamKind::Socket, seen);
     let until = Instant::now() + listens;
     let end = loop {
         if Instant::now() > until {
@@ -150,17 +158,18 @@ async fn say(socket: &mut Socket, heard: &mut Heard) -> Option<StreamEnd> {
 struct Heard {
     client: Client,
     stream: Stream,
-    id: RequestId,
+    seen: Seen,
 }
 
 impl Heard {
-    fn new(client: &Client, session: Uuid, kind: StreamKind, id: RequestId) -> Self {
+    fn new(client: &Client, session: Uuid, kind: StreamKind, seen: Seen) -> Self {
         let now = At::now();
         let stream = Stream {
             session,
             kind,
             // The edge tells, in the end.
             machine: String::new(),
+            carrier: None,
             opened: now,
             heard: now,
             ended: At::NEVER,
@@ -169,7 +178,7 @@ impl Heard {
         Self {
             client: client.clone(),
             stream,
-            id,
+            seen,
         }
     }
 
@@ -181,6 +190,6 @@ impl Heard {
         self.stream.ended = At::now();
         self.stream.end = end;
         let recorder = &self.client.fleet().recorder;
-        recorder.lock().streams.push((self.stream, self.id));
+        recorder.lock().streams.push((self.stream, self.seen));
     }
 }

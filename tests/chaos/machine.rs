@@ -66,19 +66,37 @@ impl Machine {
     }
 
     /// Cuts it off the database.
-    pub async fn cut(&self, cut: Cut) {
+    pub async fn cut(&mut self, fleet: &Fleet, cut: Cut) {
+        self.trouble(fleet, Trouble::Cut);
         for relay in self.ways() {
-            match cut {
-                Cut::Refused => relay.cut().await,
-                Cut::Silent => relay.black_hole().await,
-            }
+            close(relay, cut).await;
         }
     }
 
-    pub async fn heal(&self) {
+    /// Cuts the ways of other machines to it.
+    pub async fn cut_peers(&mut self, fleet: &Fleet, cut: Cut) {
+        self.trouble(fleet, Trouble::PeersCut);
+        if let Some(relay) = self.peers() {
+            close(relay, cut).await;
+        }
+    }
+
+    pub async fn heal_peers(&mut self, fleet: &Fleet) {
+        if let Some(relay) = self.peers() {
+            relay.restore().await;
+        }
+        self.over(fleet, Trouble::PeersCut);
+    }
+
+    fn peers(&self) -> Option<&Relay> {
+        self.current.as_ref()?.peers.as_ref()
+    }
+
+    pub async fn heal(&mut self, fleet: &Fleet) {
         for relay in self.ways() {
             relay.restore().await;
         }
+        self.over(fleet, Trouble::Cut);
     }
 
     /// Its connections end, and new ones reach the standby, which lags from now on.
@@ -106,7 +124,12 @@ impl Machine {
         self.trouble(fleet, Trouble::SlowReaders);
         let owned = self.some_of_its_own(fleet, choice).await;
         if let Some(addr) = self.addr() {
-            self.slow = Some(SlowReaders::of(fleet, &self.name, addr, &owned));
+            let mut ways = vec![addr];
+            if fleet.settings.forwards() {
+                // Most of what comes by it is carried, and its reader is as slow.
+                ways.push(fleet.edge.addr());
+            }
+            self.slow = Some(SlowReaders::of(fleet, &self.name, &ways, &owned));
         }
     }
 
@@ -154,7 +177,13 @@ impl Machine {
 
     async fn run(&mut self, fleet: &Fleet) {
         let index = fleet.recorder.process_starts(&self.name);
-        let variables = self.variables(fleet);
+        let peers = if fleet.settings.forwards() {
+            // Until the process has a port, they reach none.
+            Some(Relay::to(0).await)
+        } else {
+            None
+        };
+        let variables = self.variables(fleet, peers.as_ref());
         let container = spawn_blocking(move || {
             let variables = variables.iter();
             let variables: Vec<_> = variables
@@ -163,6 +192,9 @@ impl Machine {
             Container::start(&variables)
         });
         let container = container.await.expect("a container");
+        if let Some(peers) = &peers {
+            peers.lead_to(container.addr.port());
+        }
         let health = health(container.addr)
             .await
             .expect("a container that listens is healthy");
@@ -174,14 +206,18 @@ impl Machine {
             .recorder
             .process(index, |process| process.id = Some(id));
         fleet.edge.add(self.name.clone(), container.addr);
-        self.current = Some(Running { container, index });
+        self.current = Some(Running {
+            container,
+            peers,
+            index,
+        });
     }
 
-    fn variables(&self, fleet: &Fleet) -> Vec<(&'static str, String)> {
+    fn variables(&self, fleet: &Fleet, peers: Option<&Relay>) -> Vec<(&'static str, String)> {
         let settings = &fleet.settings;
         let ms = |duration: Duration| duration.as_millis().to_string();
         let through = |relay: &Relay| fleet.ground.database.url_through(relay.port());
-        vec![
+        let mut variables = vec![
             ("MACHINE_ID", self.name.clone()),
             ("DATABASE_URL", through(&self.relay)),
             ("OWNERSHIP_WATCH_URL", through(&self.watch)),
@@ -192,7 +228,19 @@ impl Machine {
             ("OWNERSHIP_DRAIN_MS", ms(settings.drain)),
             ("OWNERSHIP_LINGER_MS", ms(settings.linger)),
             ("OWNERSHIP_HEADER", BY_HEADER.to_owned()),
-        ]
+        ];
+        if let Some(peers) = peers {
+            let peer = format!("http://127.0.0.1:{}", peers.port());
+            variables.extend([
+                ("OWNERSHIP_HANDOVER", "forward".to_owned()),
+                ("OWNERSHIP_PEER", peer),
+                ("OWNERSHIP_PEER_ALLOW", "127.0.0.1/32".to_owned()),
+                ("OWNERSHIP_PEER_TIMEOUT_MS", ms(settings.replay)),
+                // By which an answer says whose it is.
+                ("OWNERSHIP_SHOW_INTERNALS", "on".to_owned()),
+            ]);
+        }
+        variables
     }
 
     async fn until_ready(&mut self, fleet: &Fleet) {
@@ -335,5 +383,12 @@ impl Machine {
             running.exit_status(fleet).await;
             fleet.recorder.process(index, |process| process.end = end);
         }
+    }
+}
+
+async fn close(relay: &Relay, cut: Cut) {
+    match cut {
+        Cut::Refused => relay.cut().await,
+        Cut::Silent => relay.black_hole().await,
     }
 }

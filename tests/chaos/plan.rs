@@ -39,11 +39,12 @@ impl Plan {
     pub fn of(settings: &Settings) -> Self {
         let mut planner = Planner::new(settings);
         planner.now = QUIET;
+        let kinds = Fault::of(settings);
         let mut deck: Vec<Fault> = Vec::new();
         while planner.now < planner.end {
             // Every kind comes about as often as any other, in an order that is never the same.
-            if deck.len() < Fault::ALL.len() {
-                let mut more = Fault::ALL;
+            if deck.len() < kinds.len() {
+                let mut more = kinds.clone();
                 planner.dice.shuffle(&mut more);
                 deck.extend(more);
             }

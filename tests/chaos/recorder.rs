@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
+use crate::client::Seen;
 use crate::clock::At;
 use crate::fault::Name;
 use crate::history::{Process, ProcessEnd, Request, Sample};
@@ -15,8 +16,8 @@ pub struct Recorder(Mutex<Record>);
 
 #[derive(Debug, Default)]
 pub struct Record {
-    pub requests: Vec<(Request, RequestId)>,
-    pub streams: Vec<(Stream, RequestId)>,
+    pub requests: Vec<(Request, Seen)>,
+    pub streams: Vec<(Stream, Seen)>,
     pub samples: Vec<Sample>,
     pub processes: Vec<Process>,
     pub troubles: Troubles,
@@ -28,9 +29,6 @@ pub struct Record {
     pub notes: Vec<(At, String)>,
 }
 
-/// By which the edge knows it, if it was told.
-pub type RequestId = Option<String>;
-
 /// A process that is running.
 #[derive(Clone, Copy, Debug)]
 pub struct ProcessIndex(usize);
@@ -40,8 +38,8 @@ impl Recorder {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn request(&self, request: Request, id: RequestId) {
-        self.lock().requests.push((request, id));
+    pub fn request(&self, request: Request, seen: Seen) {
+        self.lock().requests.push((request, seen));
     }
 
     pub fn note(&self, note: String) {

@@ -65,6 +65,9 @@ pub fn report(history: &History, plan: &Plan, violations: &[Violation]) -> Strin
         written(false)
     );
     line(&mut text, "passes", &of_passes);
+    if settings.forwards() {
+        line(&mut text, "carried", &carried(history));
+    }
     line(&mut text, "ownerships", &ownerships(history));
     let streams = history.streams.iter().map(|stream| {
         let end = match &stream.end {
@@ -147,6 +150,21 @@ fn outcome(request: &Request) -> String {
         Outcome::Broken(_) => "broken".to_owned(),
         Outcome::Nothing => "nothing".to_owned(),
     }
+}
+
+/// What was answered by another machine than it came to.
+fn carried(history: &History) -> String {
+    let requests = history.requests.iter();
+    let carried = requests.filter(|request| request.way.len() > 1);
+    let carriers = history
+        .streams
+        .iter()
+        .filter_map(|one| one.carrier.as_ref());
+    format!(
+        "{}; {} streams",
+        counts(carried.map(outcome)),
+        carriers.count()
+    )
 }
 
 fn ownerships(history: &History) -> String {

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::time::{Instant, sleep};
-use tower_ownership::testing::EdgeErrorKind;
+use tower_ownership::testing::{EdgeErrorKind, HopKind};
 use uuid::Uuid;
 
-use crate::client::{Client, Layer, health};
+use crate::client::{Client, Layer, Seen, health};
 use crate::clock::At;
 use crate::fault::{Action, Name};
 use crate::fleet::Fleet;
@@ -53,16 +53,23 @@ impl Run {
         let (rows, writes) = fleet.ground.notes(wall).await;
         let record = std::mem::take(&mut *fleet.recorder.lock());
         let ways = Ways::of(fleet);
-        let requests = record.requests.into_iter().map(|(mut request, id)| {
-            if let Some(id) = id.filter(|_| !request.is_direct) {
-                request.way = ways.machines.get(&id).cloned().unwrap_or_default();
-                request.edge_error = ways.errors.get(&id).cloned();
+        let requests = record.requests.into_iter().map(|(mut request, seen)| {
+            if !request.is_direct {
+                request.way = ways.to(&seen);
+                let error = seen.id.as_ref().and_then(|id| ways.errors.get(id));
+                request.edge_error = error.cloned();
             }
+            seen.ends(&mut request.way);
             request
         });
-        let streams = record.streams.into_iter().map(|(mut stream, id)| {
-            let way = id.and_then(|id| ways.machines.get(&id));
-            stream.machine = way.and_then(|way| way.last()).cloned().unwrap_or_default();
+        let streams = record.streams.into_iter().map(|(mut stream, seen)| {
+            let landed = ways.to(&seen).pop().unwrap_or_default();
+            if let Some(answered) = seen.answered.filter(|name| *name != landed) {
+                stream.machine = answered;
+                stream.carrier = Some(landed);
+            } else {
+                stream.machine = landed;
+            }
             stream
         });
         let history = History {
@@ -96,6 +103,8 @@ impl Ways {
     fn of(fleet: &Fleet) -> Self {
         let mut machines: HashMap<String, Vec<Name>> = HashMap::new();
         for hop in fleet.edge.hops() {
+            let replayed = hop.replay.is_some() || hop.kind == HopKind::Replayed;
+            assert!(!(replayed && fleet.settings.forwards()), "{hop:?}");
             machines
                 .entry(hop.request_id)
                 .or_default()
@@ -107,6 +116,12 @@ impl Ways {
             errors.insert(event.request_id, format!("{known:?}: {}", event.detail));
         }
         Self { machines, errors }
+    }
+
+    /// The machines to which the edge gave a request.
+    fn to(&self, seen: &Seen) -> Vec<Name> {
+        let way = seen.id.as_ref().and_then(|id| self.machines.get(id));
+        way.cloned().unwrap_or_default()
     }
 }
 

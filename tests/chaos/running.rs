@@ -11,10 +11,14 @@ use crate::fleet::Fleet;
 use crate::history::ProcessEnd;
 use crate::recorder::ProcessIndex;
 use crate::support::container::Container;
+use crate::support::relay::Relay;
 
 /// A process that was started, and where it is written down.
 pub struct Running {
     pub container: Container,
+    /// The way of other machines to it. Each process has another address, as with most platforms, and
+    /// takes its own away when it ends.
+    pub peers: Option<Relay>,
     pub index: ProcessIndex,
 }
 
@@ -40,11 +44,16 @@ impl Running {
 
     /// Waits until it has ended.
     pub async fn exit_status(self, fleet: &Fleet) -> i32 {
-        let Self { container, index } = self;
+        let Self {
+            container,
+            peers,
+            index,
+        } = self;
         while !container.has_ended() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let now = At::now();
+        drop(peers);
         let mut machine = String::new();
         fleet.recorder.process(index, |process| {
             process.ended = now;

@@ -8,15 +8,37 @@ use crate::clock::At;
 const SECONDS: &str = "CHAOS_SECONDS";
 const SEED: &str = "CHAOS_SEED";
 const SEEDS: &str = "CHAOS_SEEDS";
+const HANDOVER: &str = "CHAOS_HANDOVER";
 
 /// How long a run is by default, and at the least.
 const DEFAULT_SECONDS: u64 = 120;
 const LEAST_SECONDS: u64 = 20;
 
+/// How a request gets from the machine that it lands on to the session's owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handover {
+    /// The edge replays it.
+    Edge,
+    /// The machine carries it. The edge lets requests land on machines, and no more.
+    Forward,
+}
+
+impl Handover {
+    const ALL: [Self; 2] = [Self::Edge, Self::Forward];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Edge => "edge",
+            Self::Forward => "forward",
+        }
+    }
+}
+
 /// What a run is configured with, the bounds that follow from it, and what a busy host may add.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub seed: u64,
+    pub handover: Handover,
     /// From the first request to the last fault.
     pub length: Duration,
     /// F.
@@ -29,7 +51,8 @@ pub struct Settings {
     pub linger: Duration,
     /// The layer's time limit of a lookup, and of a claim.
     pub lookup: Duration,
-    /// How long the edge tries to reach the target of a replay: what `FlyReplay` writes.
+    /// How long the edge tries to reach the target of a replay: what `FlyReplay` writes. Or how long a
+    /// machine waits for the owner's answer.
     pub replay: Duration,
     /// How long an "elsewhere" hint is relied on.
     pub hint: Duration,
@@ -42,6 +65,7 @@ impl Settings {
     pub fn new(seed: u64, length: Duration) -> Self {
         Self {
             seed,
+            handover: Handover::Edge,
             length,
             freshness: Duration::from_secs(1),
             beat: Duration::from_millis(500),
@@ -55,7 +79,8 @@ impl Settings {
         }
     }
 
-    /// Reads `CHAOS_SECONDS`, and either `CHAOS_SEED` or a range of seeds in `CHAOS_SEEDS`.
+    /// Reads `CHAOS_SECONDS`, either `CHAOS_SEED` or a range of seeds in `CHAOS_SEEDS`, and
+    /// `CHAOS_HANDOVER`, without which each seed runs with each of them.
     pub fn from_environment() -> Vec<Self> {
         let seconds = number(SECONDS).unwrap_or(DEFAULT_SECONDS);
         assert!(
@@ -63,18 +88,36 @@ impl Settings {
             "{SECONDS} is {seconds}: in less than {LEAST_SECONDS} too little happens to show anything"
         );
         let length = Duration::from_secs(seconds);
-        let of = |seed| Self::new(seed, length);
-        match (text(SEEDS), number(SEED)) {
+        let seeds = match (text(SEEDS), number(SEED)) {
             (Some(_), Some(_)) => panic!("set either {SEED} or {SEEDS}"),
-            (Some(seeds), None) => range(&seeds).map(of).collect(),
-            (None, seed) => vec![of(seed.unwrap_or_else(|| At::now().0))],
-        }
+            (Some(seeds), None) => range(&seeds),
+            (None, seed) => {
+                let seed = seed.unwrap_or_else(|| At::now().0);
+                seed..=seed
+            }
+        };
+        let handovers = handovers();
+        let of = |seed| {
+            let each = handovers.iter();
+            each.map(move |handover| Self::new(seed, length).with(*handover))
+        };
+        seeds.flat_map(of).collect()
+    }
+
+    pub fn with(self, handover: Handover) -> Self {
+        Self { handover, ..self }
+    }
+
+    /// Whether machines carry requests to owners.
+    pub fn forwards(&self) -> bool {
+        self.handover == Handover::Forward
     }
 
     /// How to see this run again, as far as real time allows.
     pub fn command(&self) -> String {
         format!(
-            "{SEED}={} {SECONDS}={} cargo test --all-features --test chaos",
+            "{HANDOVER}={} {SEED}={} {SECONDS}={} cargo test --all-features --test chaos no_fault",
+            self.handover.name(),
             self.seed,
             self.length.as_secs()
         )
@@ -108,6 +151,14 @@ impl Settings {
     pub fn notices_a_twin_within(&self) -> Duration {
         2 * self.beat + Duration::from_secs(2)
     }
+}
+
+fn handovers() -> Vec<Handover> {
+    let Some(name) = text(HANDOVER) else {
+        return Handover::ALL.to_vec();
+    };
+    let named = Handover::ALL.into_iter().find(|one| one.name() == name);
+    vec![named.unwrap_or_else(|| panic!("{HANDOVER} is {name:?}, neither edge nor forward"))]
 }
 
 fn number(name: &str) -> Option<u64> {

@@ -30,11 +30,13 @@ pub struct SlowReaders {
 }
 
 impl SlowReaders {
-    pub fn of(fleet: &Arc<Fleet>, machine: &str, addr: SocketAddr, sessions: &[Uuid]) -> Self {
+    pub fn of(fleet: &Arc<Fleet>, machine: &str, ways: &[SocketAddr], sessions: &[Uuid]) -> Self {
         let freshness = fleet.settings.freshness;
         let mut tasks = JoinSet::new();
-        for (at, session) in sessions.iter().cycle().take(READERS).enumerate() {
-            let session = *session;
+        let ways = ways.iter().cycle();
+        let readers = sessions.iter().cycle().zip(ways).take(READERS);
+        for (at, (session, addr)) in readers.enumerate() {
+            let (session, addr) = (*session, *addr);
             let mut dice = Rng::with_seed(fleet.settings.seed ^ u64::from(addr.port()) ^ at as u64);
             tasks.spawn(async move {
                 // A session that has moved on is refused, or its stream ends.

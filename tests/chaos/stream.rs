@@ -10,7 +10,10 @@ use crate::fault::Name;
 pub struct Stream {
     pub session: Uuid,
     pub kind: StreamKind,
+    /// The machine whose stream it is.
     pub machine: Name,
+    /// The machine that carries it, if it is not that one.
+    pub carrier: Option<Name>,
     pub opened: At,
     /// When something came by it last, other than its end.
     pub heard: At,

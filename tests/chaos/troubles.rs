@@ -37,6 +37,8 @@ pub enum Trouble {
     Standby,
     /// Clients read its answers slowly, or not at all. That excuses nothing.
     SlowReaders,
+    /// Other machines do not reach it, or it does not reach them with what it answers.
+    PeersCut,
 }
 
 impl Trouble {

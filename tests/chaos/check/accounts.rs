@@ -7,9 +7,10 @@ use crate::history::{History, Outcome, ProcessEnd, Request};
 use crate::troubles::Trouble;
 
 /// What keeps a request waiting while it lasts.
-const HOLDS_UP: [Trouble; 5] = [
+const HOLDS_UP: [Trouble; 6] = [
     Trouble::Stopped,
     Trouble::Cut,
+    Trouble::PeersCut,
     Trouble::NoDatabase,
     Trouble::Unwritable,
     Trouble::Unreadable,
@@ -31,8 +32,16 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
                 let what = format!("broke, and no process was killed: {request:?}");
                 findings.add(Rule::NothingIsLost, what);
             }
+            Outcome::Passed(pass) if request.way.last() != Some(&pass.machine) => {
+                let what = format!("served by a machine that it did not come to: {request:?}");
+                findings.add(Rule::NothingIsLost, what);
+            }
             _ => {}
         }
+    }
+    if history.settings.forwards() && !history.requests.iter().any(is_carried) {
+        let what = "no request was carried".to_owned();
+        findings.add(Rule::NothingIsLost, what);
     }
     for process in &history.processes {
         let in_time = match process.end {
@@ -58,6 +67,11 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
     }
 }
 
+/// Whether another machine served it than it came to.
+fn is_carried(request: &Request) -> bool {
+    matches!(request.outcome, Outcome::Passed(_)) && request.way.len() > 1
+}
+
 fn bound(history: &History, request: &Request) -> Duration {
     let held_up = history
         .troubles
@@ -66,7 +80,8 @@ fn bound(history: &History, request: &Request) -> Duration {
     history.settings.answers_within() + held_up + stalled
 }
 
-/// An answer that has begun breaks when its machine dies, and only then: the edge does not.
+/// An answer that has begun breaks when a machine on its way dies, and only then: the edge does not; or if
+/// it is carried and the ways to the machine whose it is are cut.
 fn may_break(history: &History, request: &Request) -> bool {
     // The edge knows which machine is gone; a request past the edge finds out by asking again.
     let after = if request.is_direct {
@@ -75,12 +90,16 @@ fn may_break(history: &History, request: &Request) -> bool {
         Duration::ZERO
     };
     let machines: Vec<&str> = request.way.iter().map(String::as_str).collect();
-    history.troubles.explain(
+    let during = (request.sent, request.done);
+    let explains = |troubles: &[Trouble], machines: &[&str]| {
+        let troubles_of = &history.troubles;
+        troubles_of.explain(troubles, Some(machines), during, after)
+    };
+    let carried = machines.get(1..).unwrap_or_default();
+    explains(
         &[Trouble::Dead, Trouble::Draining, Trouble::Twin],
-        Some(&machines),
-        (request.sent, request.done),
-        after,
-    )
+        &machines,
+    ) || explains(&[Trouble::PeersCut], carried)
 }
 
 #[cfg(test)]
@@ -89,6 +108,7 @@ mod tests {
     use super::super::sample::*;
     use super::*;
     use crate::clock::At;
+    use crate::settings::Handover;
 
     #[test]
     fn a_request_without_an_answer_is_found() {
@@ -119,6 +139,39 @@ mod tests {
         breaks(NothingIsLost, |history| {
             let broken = Outcome::Broken("reset".to_owned());
             history.requests.push(request(6_000, 6_001, "c", broken));
+        });
+    }
+
+    #[test]
+    fn a_carried_answer_may_break_with_its_carrier_or_the_way_between() {
+        let broke = |history: &mut History, trouble, machine: &str| {
+            let broken = Outcome::Broken("reset".to_owned());
+            let broken = request(11_000, 11_001, "c", broken);
+            history.requests.push(carried("d", broken));
+            let (from, to) = (At::ms(10_900), At::ms(11_500));
+            history.troubles.add(trouble, Some(machine), from, to);
+        };
+        is_fine(|history| broke(history, Trouble::Dead, "d"));
+        is_fine(|history| broke(history, Trouble::PeersCut, "c"));
+        breaks(NothingIsLost, |history| {
+            broke(history, Trouble::PeersCut, "d");
+        });
+        breaks(NothingIsLost, |history| broke(history, Trouble::Dead, "b"));
+    }
+
+    #[test]
+    fn a_run_in_which_nothing_is_carried_shows_nothing() {
+        breaks(NothingIsLost, |history| {
+            history.settings.handover = Handover::Forward;
+        });
+    }
+
+    #[test]
+    fn an_answer_that_is_not_its_machines_is_found() {
+        breaks(NothingIsLost, |history| {
+            let mut served = passed("c", 4, 12_500, 400);
+            served.way.push("d".to_owned());
+            history.requests.push(served);
         });
     }
 

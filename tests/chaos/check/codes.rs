@@ -10,8 +10,8 @@ use crate::clock::At;
 use crate::fault::is_deaf;
 use crate::history::{History, Kind, Outcome, Pass, Request, Row};
 use crate::troubles::Trouble::{
-    self, Ahead, Cut, Dead, Draining, NoDatabase, RowsLocked, RowsMove, Standby, Starting, Stopped,
-    Twin, Unreadable, Unwritable,
+    self, Ahead, Cut, Dead, Draining, NoDatabase, PeersCut, RowsLocked, RowsMove, Standby,
+    Starting, Stopped, Twin, Unreadable, Unwritable,
 };
 
 /// The statuses that go with the listed codes; whatever else the layer can say has no place here.
@@ -79,6 +79,7 @@ impl Reasons<'_> {
                 self.is_gone(&owners, request)
                     || self.trouble(&troubles, &owners, request, recovers)
             }
+            "owner-unreachable" if self.is_cut_off(&owners, request) => true,
             "owner-unreachable" => {
                 // Who hears of no change may go by who was the owner a while ago, once.
                 let last_known = if here.iter().any(|name| is_deaf(name)) {
@@ -105,10 +106,18 @@ impl Reasons<'_> {
             }
             "duplicate-identity" => self.trouble(&[Twin], &owners, request, heals),
             "replay-loop" => self.changed_during(request),
-            "replay-not-honoured" => request.is_direct,
+            // Nor does a machine that carries requests need an edge.
+            "replay-not-honoured" => request.is_direct && !settings.forwards(),
             _ => false,
         };
         (!is_explained).then_some("has no reason")
+    }
+
+    /// Whether the ways to one of the machines were cut. The next connection finds them whole.
+    fn is_cut_off(&self, machines: &[&str], request: &Request) -> bool {
+        let during = (request.sent, request.done);
+        let troubles = &self.history.troubles;
+        troubles.explain(&[PeersCut], Some(machines), during, Duration::ZERO)
     }
 
     fn against_edge(&self, request: &Request, status: u16) -> Option<&'static str> {

@@ -80,6 +80,7 @@ pub fn good() -> History {
             session: SESSION,
             kind: StreamKind::Events,
             machine: "c".to_owned(),
+            carrier: None,
             opened: At::ms(11_000),
             heard: At::ms(12_100),
             ended: At::ms(12_110),
@@ -138,6 +139,12 @@ pub fn passed(machine: &str, epoch: u64, at: u64, proved_ms: u64) -> Request {
         written: None,
     };
     request(at - 1, at + 1, machine, Outcome::Passed(pass))
+}
+
+/// The same, carried by another machine.
+pub fn carried(by: &str, mut request: Request) -> Request {
+    request.way.insert(0, by.to_owned());
+    request
 }
 
 pub fn wrote(machine: &str, epoch: u64, at: u64, proved_ms: u64, written: bool) -> Request {

@@ -53,13 +53,20 @@ fn lost(rows: &BTreeMap<Uuid, Vec<&Row>>, stream: &Stream) -> Option<At> {
 }
 
 /// By when it has to have ended: its last read counts for F, and a machine that is stopped ends
-/// nothing.
+/// nothing. Nor does one get through that is carried, while its carrier is stopped or the way between them
+/// is cut.
 fn limit(history: &History, stream: &Stream, lost: At) -> At {
     let within = history.settings.freshness + LATE;
     let mut limit = lost + within;
     for interval in history.troubles.iter() {
-        let holds = interval.trouble == Trouble::Stopped
-            && interval.machine.as_ref() == Some(&stream.machine);
+        let machine = interval.machine.as_ref();
+        let is_its = machine == Some(&stream.machine);
+        let is_carriers = stream.carrier.is_some() && machine == stream.carrier.as_ref();
+        let holds = match interval.trouble {
+            Trouble::Stopped => is_its || is_carriers,
+            Trouble::PeersCut => is_its && stream.carrier.is_some(),
+            _ => false,
+        };
         if holds && interval.from <= limit && interval.to > lost {
             limit = limit.max(interval.to + within);
         }
@@ -95,13 +102,19 @@ fn is_over_for_a_reason(
         )
 }
 
+/// Whether its machine died, or, if it is carried, its carrier did or the way between them was cut.
 fn broke_for_a_reason(history: &History, stream: &Stream) -> bool {
-    history.troubles.explain(
-        &[Trouble::Dead, Trouble::Draining, Trouble::Twin],
-        Some(&[&stream.machine]),
-        (stream.ended - LATE, stream.ended),
-        LATE,
-    )
+    let explains = |troubles: &[Trouble], machine: &str| {
+        let during = (stream.ended - LATE, stream.ended);
+        let troubles_of = &history.troubles;
+        troubles_of.explain(troubles, Some(&[machine]), during, LATE)
+    };
+    let deaths = [Trouble::Dead, Trouble::Draining, Trouble::Twin];
+    let carrier = stream.carrier.as_ref();
+    explains(&deaths, &stream.machine)
+        || carrier.is_some_and(|carrier| {
+            explains(&deaths, carrier) || explains(&[Trouble::PeersCut], &stream.machine)
+        })
 }
 
 #[cfg(test)]
@@ -119,6 +132,45 @@ mod tests {
             let (from, to) = (At::ms(12_105), At::ms(12_200));
             history.troubles.add(Trouble::Dead, Some("c"), from, to);
         });
+    }
+
+    #[test]
+    fn a_carried_stream_ends_with_its_carrier_or_the_way_between() {
+        let broken = |history: &mut History, trouble, machine: &str, carrier: Option<&str>| {
+            history.streams[0].end = StreamEnd::Broken("reset".to_owned());
+            history.streams[0].carrier = carrier.map(ToOwned::to_owned);
+            let (from, to) = (At::ms(12_105), At::ms(12_200));
+            history.troubles.add(trouble, Some(machine), from, to);
+        };
+        is_fine(|history| broken(history, Trouble::Dead, "d", Some("d")));
+        is_fine(|history| broken(history, Trouble::PeersCut, "c", Some("d")));
+        for (trouble, machine, carrier) in [
+            (Trouble::Dead, "d", None),
+            (Trouble::Dead, "e", Some("d")),
+            (Trouble::PeersCut, "c", None),
+            (Trouble::PeersCut, "d", Some("d")),
+        ] {
+            breaks(StreamsEnd, |history| {
+                broken(history, trouble, machine, carrier);
+            });
+        }
+    }
+
+    #[test]
+    fn a_carried_stream_may_stand_still_with_its_carrier_or_the_way_between() {
+        let late = |history: &mut History, trouble, machine: &str, ended| {
+            history.streams[0].carrier = Some("d".to_owned());
+            history.streams[0].ended = At::ms(ended);
+            let (from, to) = (At::ms(11_900), At::ms(18_000));
+            history.troubles.add(trouble, Some(machine), from, to);
+        };
+        for (trouble, machine) in [(Trouble::Stopped, "d"), (Trouble::PeersCut, "c")] {
+            is_fine(|history| late(history, trouble, machine, 18_500));
+            breaks(StreamsEnd, |history| {
+                late(history, trouble, machine, 21_000);
+            });
+            breaks(StreamsEnd, |history| late(history, trouble, "e", 18_500));
+        }
     }
 
     #[test]

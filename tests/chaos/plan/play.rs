@@ -56,6 +56,8 @@ impl Planner {
             Fault::Migrate => self.migrate(),
             Fault::CutRefused => self.cut(Cut::Refused),
             Fault::CutSilent => self.cut(Cut::Silent),
+            Fault::PeersRefused => self.cut_peers(Cut::Refused),
+            Fault::PeersSilent => self.cut_peers(Cut::Silent),
             Fault::AssignToMachine => {
                 // Whatever state it is in: who assigns may not know.
                 let to = self.dice.choice(&self.machines)?.name.clone();
@@ -132,6 +134,17 @@ impl Planner {
         let name = self.target(length, false)?;
         self.then(0, Action::Cut(name.clone(), cut));
         self.then(length, Action::Heal(name));
+        Some(())
+    }
+
+    /// The machine goes on beating, so it keeps its sessions.
+    fn cut_peers(&mut self, cut: Cut) -> Option<()> {
+        // Around how long its answer is waited for.
+        let length = self.dice.u64(500..ms(self.settings.replay) + 2_500);
+        let name = self.target(FOLLOWED + length, false)?;
+        self.follow(&name);
+        self.then(FOLLOWED, Action::CutPeers(name.clone(), cut));
+        self.then(FOLLOWED + length, Action::HealPeers(name));
         Some(())
     }
 

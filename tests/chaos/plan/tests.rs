@@ -1,8 +1,17 @@
 use super::*;
 use crate::fault::Action;
+use crate::settings::Handover;
+
+fn settings() -> impl Iterator<Item = Settings> {
+    let of = |seed| {
+        let settings = Settings::new(seed, Duration::from_secs(120));
+        [settings.clone(), settings.with(Handover::Forward)]
+    };
+    (0..200).flat_map(of)
+}
 
 fn plans() -> impl Iterator<Item = Plan> {
-    (0..200).map(|seed| Plan::of(&Settings::new(seed, Duration::from_secs(120))))
+    settings().map(|settings| Plan::of(&settings))
 }
 
 #[test]
@@ -14,9 +23,10 @@ fn a_seed_is_a_plan() {
 
 #[test]
 fn two_minutes_hold_every_kind_of_fault() {
-    for plan in plans() {
+    for settings in settings() {
+        let plan = Plan::of(&settings);
         assert!(plan.faults.len() >= 30, "{:?}", plan.faults);
-        for kind in Fault::ALL {
+        for kind in Fault::of(&settings) {
             let comes = plan.faults.iter().any(|(_, fault)| *fault == kind);
             assert!(comes, "no {kind:?} in {:?}", plan.faults);
         }
@@ -34,6 +44,7 @@ fn what_is_stopped_goes_on_and_what_is_cut_heals_before_the_end() {
                         || later(&Action::ContinueElder(name.clone()))
                 }
                 Action::Cut(name, _) => later(&Action::Heal(name.clone())),
+                Action::CutPeers(name, _) => later(&Action::HealPeers(name.clone())),
                 Action::StartTwin(name) => later(&Action::KillElder(name.clone())),
                 Action::StopDatabase(_) => later(&Action::StartDatabase),
                 Action::Lock(number, _) => later(&Action::Unlock(*number)),

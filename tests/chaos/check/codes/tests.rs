@@ -3,6 +3,7 @@ use super::super::sample::*;
 use super::*;
 use crate::client::Layer;
 use crate::history::ProcessEnd;
+use crate::settings::Handover;
 
 /// When everything has long been quiet.
 const LATER: u64 = 60_000;
@@ -215,5 +216,43 @@ fn an_application_fails_only_when_it_writes_and_cannot() {
     is_fine(|history| {
         fail(history, Kind::Write);
         cut(history);
+    });
+}
+
+/// A run in which machines carry requests.
+fn forwarded(history: &mut History) {
+    history.settings.handover = Handover::Forward;
+    history
+        .requests
+        .push(carried("b", passed("c", 4, 12_500, 400)));
+}
+
+#[test]
+fn a_machine_that_carries_requests_blames_no_edge() {
+    breaks(RefusalsHaveReasons, |history| {
+        forwarded(history);
+        history.requests.push(Request {
+            is_direct: true,
+            ..refused("c", 12_100, 409, "replay-not-honoured")
+        });
+    });
+}
+
+#[test]
+fn an_owner_is_out_of_reach_while_the_ways_to_it_are_cut() {
+    let cut = |history: &mut History, machine: &str, from, to| {
+        forwarded(history);
+        let unreachable = refused("c", LATER, 503, "owner-unreachable");
+        history.requests.push(unreachable);
+        let troubles = &mut history.troubles;
+        troubles.add(PeersCut, Some(machine), At::ms(from), At::ms(to));
+    };
+    is_fine(|history| cut(history, "d", LATER - 500, LATER + 500));
+    // Another machine's, or too early.
+    breaks(RefusalsHaveReasons, |history| {
+        cut(history, "c", LATER - 500, LATER + 500);
+    });
+    breaks(RefusalsHaveReasons, |history| {
+        cut(history, "d", LATER - 500, LATER - 1);
     });
 }
