@@ -129,6 +129,49 @@ async fn a_proxy_that_knows_no_replays_can_be_had_too() {
     assert_eq!(edge.end(Signal::SIGTERM).await, Some(0));
 }
 
+#[tokio::test]
+async fn replays_are_remembered_by_session_as_fly_toml_says() {
+    let machines = machines().await.map(|(id, addr)| format!("{id}={addr}"));
+    let mut edge = Running::start(&[
+        "edge",
+        "--json",
+        "--listen=127.0.0.1:0",
+        "--land-on",
+        LANDED,
+        "--session-cache",
+        "header:mcp-session-id,path_prefix=/mcp,ttl_seconds=3600,allow_bypass=true",
+        "--session-cache=cookie:sid",
+        "--machine",
+        &machines[0],
+        "--machine",
+        &machines[1],
+    ]);
+    let url = edge.document().await["url"].as_str().unwrap().to_owned();
+    let client = reqwest::Client::new();
+    // The same value of another place, or below another path, is another session.
+    for (path, name, value, hops) in [
+        ("/mcp", "mcp-session-id", "a", &["landed", "replayed"][..]),
+        ("/mcp/x", "mcp-session-id", "a", &["cache-hit"]),
+        ("/mcp", "mcp-session-id", "b", &["landed", "replayed"]),
+        ("/app", "mcp-session-id", "a", &["landed", "replayed"]),
+        ("/app", "cookie", "sid=a", &["landed", "replayed"]),
+        ("/", "cookie", "other=b; sid=a", &["cache-hit"]),
+    ] {
+        let asked = client.get(format!("{url}{path}")).header(name, value);
+        assert_eq!(asked.send().await.unwrap().status(), 200);
+        for kind in hops {
+            let hop = edge.document().await;
+            assert_eq!(hop["kind"], *kind, "{path} {name}: {value}");
+        }
+    }
+    let skips = client.get(format!("{url}/mcp"));
+    let skips = skips.header("mcp-session-id", "a");
+    let skips = skips.header("fly-replay-cache-control", "skip");
+    skips.send().await.unwrap();
+    assert_eq!(edge.document().await["kind"], "landed");
+    assert_eq!(edge.end(Signal::SIGINT).await, Some(0));
+}
+
 /// A gRPC server behind the layer, which says of itself that it does serve, or does not.
 async fn grpc(machine: &str, sessions: MemoryDirectory, status: ServingStatus) -> SocketAddr {
     let layer = OwnershipLayer::builder(sessions)
@@ -207,6 +250,56 @@ async fn what_the_edge_cannot_do_is_told_with_the_right_status() {
         (
             2,
             &["edge", "--machine", "m1=127.0.0.1:1", "--land-on", "m2"],
+        ),
+        (
+            2,
+            &[
+                "edge",
+                "--session-cache",
+                "path:/x",
+                "--machine",
+                "a=127.0.0.1:1",
+            ],
+        ),
+        (
+            2,
+            &[
+                "edge",
+                "--session-cache",
+                "header:",
+                "--machine",
+                "a=127.0.0.1:1",
+            ],
+        ),
+        (
+            2,
+            &[
+                "edge",
+                "--session-cache",
+                "header:no header",
+                "--machine",
+                "a=127.0.0.1:1",
+            ],
+        ),
+        (
+            2,
+            &[
+                "edge",
+                "--session-cache",
+                "cookie:a,ttl_seconds=9",
+                "--machine",
+                "a=127.0.0.1:1",
+            ],
+        ),
+        (
+            2,
+            &[
+                "edge",
+                "--session-cache",
+                "cookie:a,ttl=60",
+                "--machine",
+                "a=127.0.0.1:1",
+            ],
         ),
         // An address of the documentation's, which nobody has.
         (

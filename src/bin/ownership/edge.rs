@@ -1,10 +1,14 @@
 //! `ownership edge`.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs as _},
+    time::Duration,
+};
 
 use clap::Args;
 use serde_json::{Value, json};
-use tower_ownership::testing::{EdgeMachine, EdgeRecord, FlyEdge, Hop, HopKind};
+use tower_ownership::testing::{EdgeMachine, EdgeRecord, EdgeSessionCache, FlyEdge, Hop, HopKind};
 
 use crate::{
     end::asked_to_end,
@@ -45,6 +49,12 @@ pub struct Edge {
     #[arg(long, value_name = "CODE", default_value = "iad")]
     region: String,
 
+    /// Remember replays by session, as [[http_service.http_options.replay_cache]] in fly.toml has it:
+    /// header:NAME or cookie:NAME, and after commas path_prefix=/PATH, ttl_seconds=NUMBER and
+    /// allow_bypass=true; may be given several times
+    #[arg(long, value_name = "PLACE:NAME", value_parser = session_cache)]
+    session_cache: Vec<EdgeSessionCache>,
+
     /// Behave as a proxy that knows nothing of replays
     #[arg(long)]
     ignore_replays: bool,
@@ -75,10 +85,19 @@ impl Edge {
         if let Some(id) = self.land_on {
             edge = edge.land_on(id);
         }
+        for cache in self.session_cache {
+            edge = edge.session_cache(cache);
+        }
         let mut end = std::pin::pin!(asked_to_end());
-        let edge = edge.start().await.map_err(|error| Failure {
-            exit: Exit::Unknown,
-            text: format!("cannot listen on {}: {error}", self.listen),
+        let edge = edge.start().await.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => Failure {
+                exit: Exit::Usage,
+                text: format!("--session-cache: {error}"),
+            },
+            _ => Failure {
+                exit: Exit::Unknown,
+                text: format!("cannot listen on {}: {error}", self.listen),
+            },
         })?;
         for machine in self.machine {
             let registered = EdgeMachine::new(machine.id, machine.address);
@@ -191,4 +210,32 @@ fn machine(text: &str) -> Result<Machine, String> {
         address,
         speaks_h2,
     })
+}
+
+fn session_cache(text: &str) -> Result<EdgeSessionCache, String> {
+    let mut parts = text.split(',');
+    let place = parts.next().unwrap_or_default();
+    let mut cache = match place.split_once(':') {
+        Some(("header", name)) if !name.is_empty() => EdgeSessionCache::by_header(name),
+        Some(("cookie", name)) if !name.is_empty() => EdgeSessionCache::by_cookie(name),
+        _ => return Err(format!("{place:?} is neither header:NAME nor cookie:NAME")),
+    };
+    for part in parts {
+        cache = match part.split_once('=') {
+            Some(("path_prefix", prefix)) => cache.path_prefix(prefix),
+            Some(("ttl_seconds", seconds)) => {
+                let seconds = seconds.parse();
+                let seconds = seconds.map_err(|error| format!("{part:?}: {error}"))?;
+                cache.ttl(Duration::from_secs(seconds))
+            }
+            Some(("allow_bypass", "true")) => cache.allow_bypass(true),
+            Some(("allow_bypass", "false")) => cache.allow_bypass(false),
+            _ => {
+                return Err(format!(
+                    "{part:?} is none of path_prefix=/PATH, ttl_seconds=NUMBER and allow_bypass=true"
+                ));
+            }
+        };
+    }
+    Ok(cache)
 }
