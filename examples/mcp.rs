@@ -138,9 +138,10 @@ async fn serve<D: NodeDirectory, F: Clone>(
     ));
     let app = around(app, node.layer());
     println!("{} serving {}", node.machine(), listener.local_addr()?);
-    let server = axum::serve(listener, app);
-    let drained = node.drained_on(shutdown_signal());
-    Ok(server.with_graceful_shutdown(drained).await?)
+    let served = node.serve(shutdown_signal(), |drained| {
+        axum::serve(listener, app).with_graceful_shutdown(drained)
+    });
+    Ok(served.await?)
 }
 
 #[tokio::main]

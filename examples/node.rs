@@ -48,8 +48,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = env::var("PORT").unwrap_or_else(|_| "3000".to_owned());
     let listener = tokio::net::TcpListener::bind(format!("[::]:{port}")).await?;
     println!("{} serving on port {port}", node.machine());
-    axum::serve(listener, app)
-        .with_graceful_shutdown(node.drained_on(shutdown_signal()))
-        .await?;
+    node.serve(shutdown_signal(), |drained| {
+        axum::serve(listener, app).with_graceful_shutdown(drained)
+    })
+    .await?;
     Ok(())
 }

@@ -23,12 +23,14 @@ use crate::{
 
 mod builder;
 mod directory;
+mod serve;
 #[cfg(unix)]
 mod signals;
 mod start;
 
 pub use builder::NodeBuilder;
 pub use directory::{NodeDirectory, Unfit};
+pub use serve::GracefulShutdown;
 
 use start::State;
 
@@ -120,10 +122,9 @@ impl<D: NodeDirectory, F: Clone> RunningNode<D, F> {
     ///
     /// The next process of this machine then serves at once.
     ///
-    /// A server's graceful shutdown goes on to wait for open responses, without a bound. Streams of services that
-    /// know nothing of sessions end with the drain if the layer
-    /// [ends them](crate::OwnershipLayerBuilder::ends_streams). Streams of no session have to end by themselves, when
-    /// `signal` completes.
+    /// A server's graceful shutdown goes on to wait for open responses, without a bound, which
+    /// [`serve`](Self::serve) puts on it. Streams of sessions end as soon as the drain begins, if they
+    /// [ask](crate::Owned::lost) for that or the layer [ends them](crate::OwnershipLayerBuilder::ends_streams).
     pub fn drained_on(
         &self,
         signal: impl Future<Output = ()> + Send + 'static,

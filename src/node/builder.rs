@@ -127,7 +127,8 @@ impl<D: NodeDirectory, F> NodeBuilder<D, F> {
         self
     }
 
-    /// How long giving up all sessions may take; 20 s by default.
+    /// How long giving up all sessions may take, and open responses, where
+    /// [`serve`](RunningNode::serve) runs the server; 20 s by default.
     pub fn drain_limit(mut self, limit: Duration) -> Self {
         self.drain_limit = limit;
         self

@@ -43,6 +43,7 @@ mod nesting;
 mod nginx;
 mod nginx_containers;
 mod nginx_uploads;
+mod open_responses;
 mod pair;
 mod probe;
 mod probe_tls;
