@@ -22,6 +22,7 @@ mod connections;
 mod containers;
 mod expectations;
 mod failures;
+mod grpc_web;
 mod grpcio;
 mod heads;
 mod hops;
