@@ -50,11 +50,11 @@ pub(crate) use warnings::{Say, Warnings};
 /// | level | what |
 /// | --- | --- |
 /// | `TRACE` | requests for no session |
-/// | `DEBUG` | requests that pass; refusals that are held back |
-/// | `INFO` | replays, and refusals that a client brings upon itself or has to wait out |
+/// | `DEBUG` | requests that pass or are handed over; refusals that are held back |
+/// | `INFO` | refusals that a client brings upon itself or has to wait out |
 /// | `WARN` | refusals that an operator has to mend: `session-unassigned`, `owner-lost`, `owner-never-seen`, `duplicate-identity`, `owner-unreachable`, `replay-loop`, `session-absent`, `directory-corrupt` and `lookup-unavailable` |
 ///
-/// Requests that pass are said to a subscriber of `tracing` alone: where its feature `log` takes the place of
+/// Requests that pass or are handed over are said to a subscriber of `tracing` alone: where its feature `log` takes the place of
 /// one, the logger gets everything but them.
 ///
 /// At WARN each code is said once in

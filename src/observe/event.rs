@@ -37,7 +37,8 @@ impl Observed<'_> {
             // Never the last word on a request.
             Verdict::Claim => event!(debug, "the session is claimed"),
             Verdict::Pass => event!(debug, "the session is served here"),
-            Verdict::Replay => event!(info, "the request is handed to the session's owner"),
+            // As frequent as what is served, where the balancer knows nothing of sessions.
+            Verdict::Replay => event!(debug, "the request is handed to the session's owner"),
             Verdict::Reject(code) if code.entry().operator => match say(code) {
                 Say::Aloud { held_back } => {
                     event!(warn, "the request is refused", held.back = held_back);

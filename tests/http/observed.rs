@@ -88,7 +88,7 @@ fn every_request_is_one_event_and_one_call() {
         ),
         (
             sent(owned_by("other"), &session, 1),
-            "INFO",
+            "DEBUG",
             "owner=\"other\"",
             "(Some(\"other\"), 1, true, (false, false))",
         ),
