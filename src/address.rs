@@ -9,7 +9,7 @@ use http::{Uri, uri::Authority};
 /// It comes from a database row, so it is parsed before it can get near a header. That it is
 /// well-formed says nothing about whether a client may be sent there:
 /// [`Redirect`](crate::Redirect) asks its allow-list.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Address(Uri);
 
 impl Address {

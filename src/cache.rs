@@ -1,20 +1,19 @@
 //! What is known of sessions for the moment, and who is asking for what is not.
 //!
-//! Two tables of [`quick_cache`], which keep what is used and make room for what is new: one for
-//! sessions, and a smaller one for ids that are unknown, so that made-up ids can push out each
-//! other and nothing else. A hit takes one shard's read lock for the length of a hash probe.
+//! Sessions are in a [table of our own](table), which is read without a lock, as long as they are
+//! [plain], and in `quick_cache` else; [`known`] hides which. Ids that are unknown have a smaller table, so
+//! that made-up ids can push out each other and nothing else.
 //!
-//! Why `quick_cache`: beside moka it was measured (`benches/RESULTS.md`) at a sixth of the time for
-//! a hit on one thread and a quarter of the memory for an entry; what is as fast, such as papaya or
-//! a sharded map, has no bound. What it lacks is built here: an expiry (a stamp in the value,
-//! compared on reading), and single flight in which a failure reaches all who waited at once (its
-//! own lets waiters try one after the other).
+//! Why `quick_cache` for the rest: beside moka it was measured (`benches/RESULTS.md`) at a sixth of the time
+//! for a hit on one thread and a quarter of the memory for an entry; what is as fast, such as papaya or
+//! a sharded map, has no bound. What both tables lack is built here: an expiry (a stamp in the value,
+//! compared on reading), and single flight in which a failure reaches all who waited at once
+//! (that of `quick_cache` lets waiters try one after the other).
 
 use std::{
-    collections::HashSet,
     fmt,
     sync::{
-        Arc, RwLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -29,7 +28,7 @@ use crate::{
     clock::{Clock, Tick},
     directory::lookup::{DynLookup, Refresh},
     meter,
-    session::{Facts, SessionKey},
+    session::SessionKey,
 };
 
 mod apart;
@@ -38,22 +37,29 @@ mod found;
 mod freshness;
 mod hold_down;
 mod kept;
+mod known;
 mod listeners;
 mod lookups;
+mod owners;
 mod pending;
+mod plain;
 mod reached;
 mod single_flight;
+mod sync;
+mod table;
 
 pub(crate) use apart::Remembered;
 pub use found::CacheStatus;
-pub(crate) use found::{Found, Hit};
+pub(crate) use found::{Found, Glance, Hit};
 pub use freshness::CachePolicy;
 pub(crate) use freshness::Stamp;
 pub(crate) use pending::Pending;
+pub(crate) use plain::Usual;
 pub(crate) use single_flight::{Answer, Call, Caller, Flight, Join, SingleFlight};
 
-use budget::{Budget, Weight};
+use budget::Budget;
 use hold_down::HoldDown;
+use known::{Entry, Known};
 use listeners::{Listeners, Listening};
 use reached::Reached;
 
@@ -67,6 +73,10 @@ const NO_REFRESH: u64 = 1_000;
 pub(crate) trait OnRead: Send + Sync {
     /// The read was sent at `read_at` and completed `now`.
     fn on_read(&self, session: &Session, read_at: Tick, now: Tick);
+
+    /// Whether this machine owns the session, and may serve it by this read without a wait for the owner
+    /// before it. It does not begin such a wait, and says nothing about how long the read may be used.
+    fn serves_at_once(&self, session: &Session, read_at: Tick) -> bool;
 }
 
 /// What a layer's cache is made of.
@@ -83,7 +93,7 @@ pub(crate) struct Cache {
     timeout: Duration,
     lookup: DynLookup,
     clock: Clock,
-    known: Table<SessionKey, Entry, Weight>,
+    known: Known,
     budget: Budget,
     unknown: Table<SessionKey, Stamp>,
     lookups: SingleFlight,
@@ -92,14 +102,7 @@ pub(crate) struct Cache {
     on_read: Box<dyn OnRead>,
     listeners: Arc<Listeners>,
     no_refresh_before: AtomicU64,
-    owners: RwLock<HashSet<MachineId>>,
     pub(crate) meter: meter::Lookups,
-}
-
-#[derive(Clone)]
-struct Entry {
-    facts: Facts,
-    stamp: Stamp,
 }
 
 impl Cache {
@@ -114,13 +117,12 @@ impl Cache {
         let known = part.capacity.saturating_sub(unknown).max(1);
         let budget = Budget::new(part.freshness.max_attribute_bytes);
         Self {
-            owners: RwLock::new(HashSet::from([me.clone()])),
             me,
             freshness: part.freshness,
             timeout: part.timeout,
             lookup: part.lookup,
             clock,
-            known: budget.table(known),
+            known: Known::new(known, &budget),
             budget,
             unknown: Table::new(unknown),
             lookups: SingleFlight::default(),
@@ -133,17 +135,33 @@ impl Cache {
         }
     }
 
-    /// What is known of a session that is there, if it is fresh enough to be used.
+    /// What is known of most sessions that are there, if it is fresh enough to be used. It writes nothing
+    /// that another thread reads, and waits for nothing.
     #[inline]
+    pub(crate) fn glance(&self, id: &SessionId) -> Option<Glance> {
+        let (plain, stamp) = self.known.glance(id)?;
+        Glance::of(plain, stamp, self.clock.now())
+    }
+
+    /// The session that was glanced at.
+    pub(crate) fn session(&self, id: &SessionId, glance: &Glance) -> Session {
+        Session::from_facts(id.clone(), self.known.facts(glance.plain))
+    }
+
+    /// The number of the session's owner, as it is [glanced](Self::glance) at.
+    pub(crate) fn owner_number(&self, session: &Session) -> Option<u16> {
+        self.known.owner_number(session.facts())
+    }
+
+    /// What is known of a session that is there, if it is fresh enough to be used.
     pub(crate) fn hit(&self, id: &SessionId) -> Option<Hit> {
         let Entry { facts, stamp } = self.known.get(id)?;
-        let (age, bound) = (self.clock.now().since(stamp.asked_at()), stamp.bound());
-        (age < bound).then(|| Hit {
+        let age = self.clock.now().since(stamp.asked_at());
+        stamp.is_fresh(age).then(|| Hit {
             session: Session::from_facts(id.clone(), facts),
             asked_at: stamp.asked_at(),
             age: Duration::from_millis(age),
-            // Read again while it may still be used, so that a busy session never waits for it.
-            ageing: age >= bound - bound / 5,
+            ageing: stamp.is_ageing(age),
         })
     }
 
@@ -301,5 +319,7 @@ impl Cache {
     }
 }
 
+#[cfg(test)]
+mod table_tests;
 #[cfg(test)]
 mod tests;

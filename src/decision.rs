@@ -222,23 +222,6 @@ pub(crate) fn decide(lookup: Lookup, local: &Local<'_>, origin: &RequestOrigin) 
     }
 }
 
-/// Whether a request for this session, which the guard allows, is served here. It says what [`decide`]
-/// says, and takes nothing by value: most requests need no more.
-#[inline]
-pub(crate) fn serves(
-    session: &Session,
-    age: Duration,
-    machine: &MachineId,
-    state: NodeState,
-    lease: Lease,
-) -> bool {
-    state == NodeState::Serving
-        && lease.is_valid()
-        && session.serving_owner() == Some(machine)
-        && session.owner_status() != OwnerStatus::Superseded
-        && !session.is_over(age)
-}
-
 /// Whether a read that tells of another process was made before this one had registered: then the
 /// other is the one before, and this one is no duplicate.
 fn is_before_joining(state: NodeState, lease: Lease) -> bool {

@@ -18,7 +18,7 @@ use crate::{
     Head, ResponseBody,
     cache::Pending,
     observe::RequestSpan,
-    policy::{Policy, Question, Unsettled},
+    policy::{Question, SharedPolicy, Unsettled},
 };
 
 mod discard;
@@ -103,7 +103,7 @@ impl<S, F, T, E, B: Body> State<S, F, T, E, B> {
         }
     }
 
-    fn answer(response: Response<Bytes>, head: &Head<'_>, body: B, policy: &Policy) -> Self {
+    fn answer(response: Response<Bytes>, head: &Head<'_>, body: B, policy: &SharedPolicy) -> Self {
         Self::Answer {
             response: Some(response),
             unread: Discard::begin(head, body, policy.refused_bodies),
@@ -119,12 +119,41 @@ impl<S: Service<Request<B>>, B: Body> ResponseFuture<S, B> {
         }
     }
 
+    /// Passes on what the inner service answers, whatever that is.
+    #[inline]
+    pub(crate) fn plain(inner: S::Future) -> Self {
+        Self {
+            state: State::Plain { inner },
+        }
+    }
+
+    /// Passes on what the inner service answers to a request for a session of this machine.
+    #[inline]
+    pub(crate) fn serve(inner: S::Future, served: Served) -> Self {
+        Self {
+            state: State::Pass {
+                inner,
+                passed: Some(Passed::Served(served)),
+            },
+        }
+    }
+
+    /// Answers a request that has no body.
+    pub(crate) fn ready(response: Response<Bytes>) -> Self {
+        Self {
+            state: State::Answer {
+                response: Some(response),
+                unread: None,
+            },
+        }
+    }
+
     /// Answers a request, whose body is of no use then.
     pub(crate) fn answer(
         response: Response<Bytes>,
         head: &Head<'_>,
         body: B,
-        policy: &Policy,
+        policy: &SharedPolicy,
     ) -> Self {
         Self {
             state: State::answer(response, head, body, policy),
@@ -137,7 +166,7 @@ impl<S: Service<Request<B>>, B: Body> ResponseFuture<S, B> {
         service: S,
         head: Parts,
         body: B,
-        policy: &Arc<Policy>,
+        policy: &Arc<SharedPolicy>,
         question: Question,
         span: RequestSpan,
     ) -> Self {
@@ -164,7 +193,7 @@ impl<S: Service<Request<B>>, B: Body> ResponseFuture<S, B> {
         service: S,
         head: Parts,
         body: B,
-        policy: &Arc<Policy>,
+        policy: &Arc<SharedPolicy>,
     ) -> Self {
         let settling = Settling::new(unsettled, service, head, body, policy);
         Self {
@@ -176,7 +205,7 @@ impl<S: Service<Request<B>>, B: Body> ResponseFuture<S, B> {
     pub(crate) fn call(
         service: &mut S,
         request: Request<B>,
-        policy: &Arc<Policy>,
+        policy: &Arc<SharedPolicy>,
         pass: Pass,
     ) -> Self {
         Self {
@@ -189,7 +218,7 @@ impl<S: Service<Request<B>>, B: Body> ResponseFuture<S, B> {
     pub(crate) fn make_ready(
         service: S,
         request: Request<B>,
-        policy: &Arc<Policy>,
+        policy: &Arc<SharedPolicy>,
         pass: Pass,
     ) -> Self {
         let readying = Readying::new(service, request, Arc::clone(policy), pass);
@@ -212,6 +241,11 @@ impl<S: Service<Request<B>>, B: Body> ResponseFuture<S, B> {
 #[cfg(feature = "forward")]
 fn carry<S: Service<Request<B>>, B: Body>(mut service: S, request: Request<B>) -> Next<S, B> {
     State::pass(service.call(request), None)
+}
+
+#[inline]
+fn unchanged<R>(response: Response<R>) -> Response<ResponseBody<R>> {
+    response.map(ResponseBody::inner)
 }
 
 /// What becomes of a response that is not just passed on: the layer's answer in its place, a stream
@@ -286,22 +320,20 @@ where
                         .take()
                         .map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
                 }
-                StateProj::Plain { inner } => {
-                    let response = ready!(inner.poll(cx))?;
-                    return Poll::Ready(Ok(response.map(ResponseBody::inner)));
-                }
+                StateProj::Plain { inner } => return inner.poll(cx).map_ok(unchanged),
                 StateProj::Pass { inner, passed } => {
                     let polled = match passed.as_ref().and_then(Passed::span) {
                         None => inner.poll(cx),
                         Some(span) => span.in_scope(|| inner.poll(cx)),
                     };
-                    let response = ready!(polled)?;
-                    let plain = !asks_for_answer(response.extensions())
-                        && !passed.as_ref().is_some_and(Passed::needs_attention);
-                    if plain {
-                        return Poll::Ready(Ok(response.map(ResponseBody::inner)));
+                    // Looked at in place: to take it out and put it back would copy it twice.
+                    if let Poll::Ready(Ok(response)) = &polled
+                        && !asks_for_answer(response.extensions())
+                        && !passed.as_ref().is_some_and(Passed::needs_attention)
+                    {
+                        return polled.map_ok(unchanged);
                     }
-                    match attended(response, passed) {
+                    match attended(ready!(polled)?, passed) {
                         Ok(response) => return Poll::Ready(Ok(response)),
                         Err(held) => State::Holds { held: Some(held) },
                     }

@@ -5,8 +5,10 @@ use std::{fmt, sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 use crate::{
-    CacheHandle, MachineId, Node, Ownership, SessionLookup, directory::lookup::DynLookup,
-    ownership::Registrar, policy::Policy,
+    CacheHandle, MachineId, Node, Ownership, SessionLookup,
+    directory::lookup::DynLookup,
+    ownership::Registrar,
+    policy::{Policy, SharedPolicy},
 };
 
 mod builder;
@@ -28,7 +30,7 @@ pub use forward::ForwardingLayerBuilder;
 /// proxy in front takes them there as its [`replay`](OwnershipLayerBuilder::replay) says.
 #[derive(Clone)]
 pub struct OwnershipLayer<F = ()> {
-    policy: Arc<Policy>,
+    policy: Arc<SharedPolicy>,
     #[cfg_attr(
         not(feature = "forward"),
         expect(dead_code, reason = "only a layer that forwards has a use for it")
@@ -88,7 +90,7 @@ impl<F> OwnershipLayer<F> {
     }
 
     pub(crate) fn policy(&self) -> &Arc<Policy> {
-        &self.policy
+        self.policy.policy()
     }
 
     /// This machine, as the layer knows it.

@@ -140,6 +140,7 @@ mod meter;
 pub mod metrics;
 #[cfg(feature = "membership")]
 pub mod node;
+mod numbered;
 pub mod observe;
 mod origin;
 pub mod ownership;

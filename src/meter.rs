@@ -44,6 +44,9 @@ pub(crate) use postgres::{audited, queried};
 
 use kept::{Counter, Each, Gauge};
 
+/// Whether anything is counted. What only a count needs to know is not found out otherwise.
+pub(crate) const COUNTS: bool = cfg!(feature = "metrics");
+
 /// What became of requests.
 pub(crate) struct Verdicts {
     /// By verdict, and then by cache status. `None` for what does not occur.

@@ -23,9 +23,12 @@ mod confirm;
 mod forward;
 mod hand_over;
 mod pass;
+#[cfg(test)]
+mod pass_tests;
 mod refuse;
 mod refused;
 mod settle;
+mod shared;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -35,9 +38,11 @@ mod volatile;
 pub(crate) use refuse::expiring;
 pub(crate) use refused::{Answer, Read, Refused, Unsettled, Why};
 pub(crate) use settle::{ROUNDS, Settled};
+pub(crate) use shared::{Keeper, SharedPolicy};
 
 pub(crate) use births::Births;
-pub(crate) use hand_over::WriteHandover;
+pub(crate) use hand_over::{KeptHandovers, WriteHandover};
+pub(crate) use pass::AtOnce;
 
 /// Says whether this request may come near this session.
 pub(crate) type Guard = dyn Fn(&Head<'_>, &Session) -> bool + Send + Sync;
@@ -62,6 +67,7 @@ pub(crate) struct Policy {
     pub(crate) claims: Rule,
     pub(crate) takes_over: Rule,
     pub(crate) replay: Box<dyn Replay>,
+    pub(crate) handovers: KeptHandovers,
     /// There if the service within the layer is a forwarder.
     #[cfg(feature = "forward")]
     pub(crate) forward: Option<Arc<crate::forward::Carrier>>,
@@ -111,18 +117,32 @@ impl Policy {
         self.hosts_untrusted || self.births.are_looked_for()
     }
 
+    /// Whether a request that passes, or its response, takes more than to be passed on.
+    #[inline]
+    pub(crate) fn looks_at_what_passes(&self) -> bool {
+        self.ends_streams || self.births.tells_registrar || self.attends_every_response()
+    }
+
     /// The session that the request names; `None` if it is for no session.
     #[inline]
     pub(crate) fn named(&self, head: &Head<'_>) -> Result<Option<SessionId>, MalformedSession> {
-        let Some(id) = self.extract.session(head)? else {
-            return Ok(None);
-        };
-        self.searches.found();
-        if self.ids.holds(&id) {
-            return Ok(Some(id));
+        let named = self.extract.session(head);
+        if let Ok(Some(id)) = &named {
+            self.searches.found();
+            if !self.ids.holds(id) {
+                return self.admitted(named);
+            }
         }
-        let id = self.ids.admit(id).ok_or(MalformedSession::NotAnId)?;
-        Ok(Some(id))
+        named
+    }
+
+    #[cold]
+    fn admitted(
+        &self,
+        named: Result<Option<SessionId>, MalformedSession>,
+    ) -> Result<Option<SessionId>, MalformedSession> {
+        let admit = |id| self.ids.admit(id).ok_or(MalformedSession::NotAnId);
+        named?.map(admit).transpose()
     }
 
     /// What the request asks for.

@@ -79,6 +79,11 @@ pub enum ResponseFormat {
     Events,
 }
 
+impl ResponseFormat {
+    /// How many there are.
+    pub(crate) const COUNT: usize = Self::Events as usize + 1;
+}
+
 impl RenderContext {
     /// Reads the head of a request, without allocating: this runs before it is known whether
     /// there will be anything to refuse.

@@ -42,6 +42,17 @@ pub trait Replay: Send + Sync + 'static {
     /// Reads how the request came here.
     fn origin(&self, head: &Head<'_>) -> RequestOrigin;
 
+    /// Whether the request arrived [directly](RequestOrigin::Direct), and [`replay`](Self::replay) writes the
+    /// same answer to it as to every other request of which this is true and whose session has the
+    /// same owner and address. The layer then keeps the answer, without its extensions, and does not ask
+    /// again. It is asked for each request, so it should cost less than what it spares.
+    ///
+    /// False by default.
+    fn answers_alike(&self, head: &Head<'_>) -> bool {
+        let _ = head;
+        false
+    }
+
     /// Writes the same answer for an explanation: whatever
     /// [`replay`](Self::replay) would change or count stays as it is.
     fn preview(
@@ -86,6 +97,10 @@ impl<R: Replay + ?Sized> Replay for Arc<R> {
 
     fn origin(&self, head: &Head<'_>) -> RequestOrigin {
         R::origin(self, head)
+    }
+
+    fn answers_alike(&self, head: &Head<'_>) -> bool {
+        R::answers_alike(self, head)
     }
 
     fn preview(

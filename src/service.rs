@@ -15,7 +15,7 @@ use crate::{
     cache::Pending,
     future::{Pass, Passed, Served},
     observe::RequestSpan,
-    policy::{Act, Answer, Policy, Question},
+    policy::{Act, Answer, AtOnce, Question, SharedPolicy},
 };
 
 /// A service that serves requests only for sessions that this machine owns.
@@ -40,11 +40,11 @@ use crate::{
 #[derive(Clone)]
 pub struct Ownership<S> {
     inner: S,
-    policy: Arc<Policy>,
+    policy: Arc<SharedPolicy>,
 }
 
 impl<S> Ownership<S> {
-    pub(crate) fn new(inner: S, policy: Arc<Policy>) -> Self {
+    pub(crate) fn new(inner: S, policy: Arc<SharedPolicy>) -> Self {
         Self { inner, policy }
     }
 
@@ -79,6 +79,9 @@ where
             }
             Ok(None) => {
                 return match self.poll_inner() {
+                    Poll::Ready(Ok(())) if self.policy.passes_unseen() => {
+                        ResponseFuture::plain(self.inner.call(request))
+                    }
                     Poll::Ready(Ok(())) => {
                         let passed = Passed::without_session(&self.policy, &mut request);
                         ResponseFuture::pass(self.inner.call(request), passed)
@@ -88,21 +91,24 @@ where
             }
             Err(malformed) => return self.malformed(request, malformed),
         };
-        let hit = match self.policy.sessions.cache.hit(&id) {
-            Some(hit) if self.policy.passes_at_once(&head, &hit) => {
+        match self.policy.at_once(&head, &id) {
+            AtOnce::Passes(glance) => {
                 return match self.poll_inner() {
                     Poll::Ready(Ok(())) => {
-                        let served = Served::new(&self.policy, &mut request, hit.into());
-                        ResponseFuture::pass(self.inner.call(request), Some(served.into()))
+                        let served = Served::at_once(&self.policy, &mut request, id, &glance);
+                        ResponseFuture::serve(self.inner.call(request), served)
                     }
                     polled => {
-                        let pass = Pass::For(hit.into(), RequestSpan::default());
-                        self.make_ready(polled, request, pass)
+                        let grant = self.policy.grant(&id, &glance);
+                        self.make_ready(polled, request, Pass::For(grant, RequestSpan::default()))
                     }
                 };
             }
-            hit => hit,
-        };
+            // Only requests without a body are.
+            AtOnce::Answered(response) => return ResponseFuture::ready(response),
+            AtOnce::No => {}
+        }
+        let hit = self.policy.sessions.cache.hit(&id);
         let question = self.policy.question(&head, id);
         let span = self.policy.span(&question);
         let found = self.policy.known(&question, hit);

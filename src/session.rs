@@ -1,7 +1,6 @@
 //! What the directory knows of a session.
 
 use std::{
-    fmt,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -13,12 +12,14 @@ use crate::{Address, MachineId};
 
 mod absent;
 mod attributes;
+mod facts;
 mod id;
 mod ids;
 mod key;
 mod owner_status;
 
 pub use absent::SessionAbsent;
+pub(crate) use facts::{Addresses, Facts};
 pub use id::{MalformedSession, SessionId, ShortSessionId};
 pub use ids::SessionIds;
 pub(crate) use key::SessionKey;
@@ -45,37 +46,6 @@ pub struct Session {
     facts: Facts,
 }
 
-/// A session without its id, laid out to be kept by the million.
-#[derive(Clone, PartialEq)]
-pub(crate) struct Facts {
-    owner: Option<MachineId>,
-    /// In milliseconds; [`ENDLESS`] without an end.
-    remaining: u64,
-    /// What most sessions do not have.
-    more: Option<Arc<More>>,
-    status: SessionStatus,
-    presence: OwnerStatus,
-}
-
-const ENDLESS: u64 = u64::MAX;
-
-#[derive(Clone, Debug, Default, PartialEq)]
-struct More {
-    /// Boxed, since most sessions have none.
-    addresses: Option<Box<Addresses>>,
-    epoch: Option<u64>,
-    released: Option<u64>,
-    attributes: Attributes,
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Addresses {
-    /// As it is written with the session.
-    session: Option<Address>,
-    /// As the owner wrote it with its heartbeat, if that is another one.
-    owner: Option<Address>,
-}
-
 impl Session {
     /// A session in this state, with no owner, no end, no address, no epoch and no attributes, of
     /// whose owner's presence nothing is known.
@@ -83,18 +53,16 @@ impl Session {
     pub fn new(id: SessionId, status: SessionStatus) -> Self {
         Self {
             id,
-            facts: Facts {
-                owner: None,
-                remaining: ENDLESS,
-                more: None,
-                status,
-                presence: OwnerStatus::Unknown,
-            },
+            facts: Facts::new(status),
         }
     }
 
     pub(crate) fn from_facts(id: SessionId, facts: Facts) -> Self {
         Self { id, facts }
+    }
+
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.facts
     }
 
     pub(crate) fn into_facts(self) -> Facts {
@@ -118,13 +86,9 @@ impl Session {
     pub fn with_owner(mut self, owner: MachineId) -> Self {
         let before = self.facts.owner.replace(owner);
         let is_another = before.is_some() && before != self.facts.owner;
-        if is_another
-            && self
-                .facts
-                .addresses()
-                .is_some_and(|all| all.owner.is_some())
-        {
-            self.addresses().owner = None;
+        let addresses = self.facts.addresses.as_ref();
+        if is_another && addresses.is_some_and(|all| all.owner.is_some()) {
+            self.facts.addresses_mut().owner = None;
         }
         self
     }
@@ -134,9 +98,7 @@ impl Session {
     pub fn without_owner(mut self) -> Self {
         self.facts.owner = None;
         self.facts.presence = OwnerStatus::Unknown;
-        if self.facts.addresses().is_some() {
-            self.more().addresses = None;
-        }
+        self.facts.addresses = None;
         self
     }
 
@@ -146,15 +108,15 @@ impl Session {
     /// no machine's wall clock needs to agree with it.
     #[must_use]
     pub fn with_remaining(mut self, remaining: Duration) -> Self {
-        let milliseconds = u64::try_from(remaining.as_millis()).unwrap_or(ENDLESS);
-        self.facts.remaining = milliseconds;
+        let milliseconds = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
+        self.facts.set_remaining(milliseconds);
         self
     }
 
     /// Tells where the owner can be reached by a client.
     #[must_use]
     pub fn with_address(mut self, address: Address) -> Self {
-        self.addresses().session = Some(address);
+        self.facts.addresses_mut().session = Some(address);
         self
     }
 
@@ -162,7 +124,7 @@ impl Session {
     #[must_use]
     pub fn with_owner_address(mut self, address: Address) -> Self {
         if self.owner_address() != Some(&address) {
-            self.addresses().owner = Some(address);
+            self.facts.addresses_mut().owner = Some(address);
         }
         self
     }
@@ -170,7 +132,7 @@ impl Session {
     /// Sets the fencing token: a number that rises with every change of owner.
     #[must_use]
     pub fn with_epoch(mut self, epoch: u64) -> Self {
-        self.more().epoch = Some(epoch);
+        self.facts.set_epoch(epoch);
         self
     }
 
@@ -178,7 +140,7 @@ impl Session {
     /// this epoch.
     #[must_use]
     pub fn with_released(mut self, epoch: u64) -> Self {
-        self.more().released = Some(epoch);
+        self.facts.set_released(epoch);
         self
     }
 
@@ -192,16 +154,9 @@ impl Session {
     /// Sets what else the application wants to know of the session.
     #[must_use]
     pub fn with_attributes(mut self, attributes: Map<String, Value>) -> Self {
-        self.more().attributes = Attributes::new(attributes);
+        self.facts.attributes =
+            (!attributes.is_empty()).then(|| Arc::new(Attributes::new(attributes)));
         self
-    }
-
-    fn more(&mut self) -> &mut More {
-        Arc::make_mut(self.facts.more.get_or_insert_default())
-    }
-
-    fn addresses(&mut self) -> &mut Addresses {
-        self.more().addresses.get_or_insert_default()
     }
 
     /// Its id.
@@ -232,7 +187,7 @@ impl Session {
     /// or else [what the owner wrote](Self::owner_address).
     #[must_use]
     pub fn address(&self) -> Option<&Address> {
-        let Addresses { session, owner } = self.facts.addresses()?;
+        let Addresses { session, owner } = self.facts.addresses.as_deref()?;
         session.as_ref().or(owner.as_ref())
     }
 
@@ -244,21 +199,21 @@ impl Session {
     // owner before, where only the owner was written.
     #[must_use]
     pub fn owner_address(&self) -> Option<&Address> {
-        let Addresses { session, owner } = self.facts.addresses()?;
+        let Addresses { session, owner } = self.facts.addresses.as_deref()?;
         owner.as_ref().or(session.as_ref())
     }
 
     /// The fencing token, if the directory keeps one.
     #[must_use]
     pub fn epoch(&self) -> Option<u64> {
-        self.facts.more.as_ref()?.epoch
+        self.facts.epoch()
     }
 
     /// The epoch that was made by an owner that proved its release, if the directory keeps one. It
     /// is a proof only for the epoch right after it.
     #[must_use]
     pub fn released(&self) -> Option<u64> {
-        self.facts.more.as_ref()?.released
+        self.facts.released()
     }
 
     /// The epoch of a session that has an owner: a row without an epoch is at its first.
@@ -277,9 +232,9 @@ impl Session {
     pub fn attributes(&self) -> &Map<String, Value> {
         static NONE: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
         self.facts
-            .more
+            .attributes
             .as_ref()
-            .map_or(&NONE, |more| more.attributes.map())
+            .map_or(&NONE, |attributes| attributes.map())
     }
 
     /// The attributes as a type of the application's.
@@ -306,75 +261,6 @@ impl Session {
     pub(crate) fn is_over(&self, age: Duration) -> bool {
         self.facts.status == SessionStatus::Over
             || self.remaining().is_some_and(|remaining| remaining <= age)
-    }
-}
-
-impl Facts {
-    pub(crate) fn serving_owner(&self) -> Option<&MachineId> {
-        let active = self.status == SessionStatus::Active;
-        self.owner.as_ref().filter(|_| active)
-    }
-
-    pub(crate) fn status(&self) -> SessionStatus {
-        self.status
-    }
-
-    pub(crate) fn owner_status(&self) -> OwnerStatus {
-        self.presence
-    }
-
-    pub(crate) fn epoch(&self) -> Option<u64> {
-        self.more.as_ref()?.epoch
-    }
-
-    fn addresses(&self) -> Option<&Addresses> {
-        self.more.as_ref()?.addresses.as_deref()
-    }
-
-    /// About how many bytes its attributes and its addresses take.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        self.more.as_ref().map_or(0, |more| {
-            let addresses = more.addresses.as_deref().map_or(0, Addresses::heap_bytes);
-            addresses + more.attributes.heap_bytes()
-        })
-    }
-
-    /// How many milliseconds it had to live when it was read; `None` without an end.
-    pub(crate) fn remaining(&self) -> Option<u64> {
-        (self.remaining != ENDLESS).then_some(self.remaining)
-    }
-
-    /// Replaces the owner by an equal one that is shared with other sessions.
-    pub(crate) fn share_owner(&mut self, share: impl FnOnce(&MachineId) -> MachineId) {
-        if let Some(owner) = &mut self.owner {
-            *owner = share(owner);
-        }
-    }
-}
-
-impl Addresses {
-    fn heap_bytes(&self) -> usize {
-        let addresses = self.session.iter().chain(&self.owner);
-        size_of::<Self>() + addresses.map(Address::heap_bytes).sum::<usize>()
-    }
-}
-
-impl fmt::Debug for Facts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut facts = f.debug_struct("Facts");
-        facts
-            .field("status", &self.status)
-            .field("owner", &self.owner);
-        if self.remaining != ENDLESS {
-            facts.field("remaining_ms", &self.remaining);
-        }
-        if self.presence != OwnerStatus::Unknown {
-            facts.field("presence", &self.presence);
-        }
-        if let Some(more) = &self.more {
-            facts.field("more", more);
-        }
-        facts.finish()
     }
 }
 

@@ -71,11 +71,31 @@ pub fn hello<B>(_: Request<B>) -> Ready<Result<Response<Full<Bytes>>, Infallible
     ready(Ok(Response::new(Full::new(Bytes::from_static(b"hello")))))
 }
 
-/// What a request needs in order to be for a session, and no more.
+/// What a browser sends along with a request, in eight fields.
+const FIELDS: [(&str, &str); 8] = [
+    ("host", "previews.example.com"),
+    (
+        "user-agent",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    ),
+    (
+        "accept",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    ),
+    ("accept-language", "en-GB,en;q=0.5"),
+    ("accept-encoding", "gzip, deflate, br, zstd"),
+    ("cookie", "theme=dark"),
+    ("x-forwarded-for", "203.0.113.7"),
+    ("x-request-id", "01JDV7K2M4ZQ6Y"),
+];
+
+/// A browser's request for a session.
 pub fn plain_request(id: &SessionId) -> Request<Full<Bytes>> {
-    Request::get(format!("/session/{id}/files/main.rs?v=1"))
-        .body(Full::default())
-        .expect("a request")
+    let mut request = Request::get(format!("/session/{id}/files/main.rs?v=1"));
+    for (name, value) in FIELDS {
+        request = request.header(name, value);
+    }
+    request.body(Full::default()).expect("a request")
 }
 
 /// Calls a service that has nothing to wait for.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use quick_cache::{Weighter, sync::Cache as Table};
 use tracing::warn;
 
-use super::Entry;
+use super::known::Entry;
 use crate::{
     Session,
     session::{Facts, SessionKey},

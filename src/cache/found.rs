@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use super::{
+    Stamp,
+    plain::{Plain, Usual},
+};
 use crate::{LookupError, Session, clock::Tick};
 
 /// What is known of a session, one way or another.
@@ -16,6 +20,51 @@ pub(crate) struct Found {
     pub(crate) cache_status: CacheStatus,
     /// How long the request waited for it, if it did.
     pub(crate) waited: Option<Duration>,
+}
+
+/// What the cache holds of a session, without the session.
+#[derive(Clone, Copy)]
+pub(crate) struct Glance {
+    pub(super) plain: Plain,
+    pub(crate) asked_at: Tick,
+    pub(crate) now: Tick,
+    /// Whether it is time to read it again.
+    pub(crate) ageing: bool,
+}
+
+impl Glance {
+    #[inline]
+    pub(super) fn of(plain: Plain, stamp: Stamp, now: Tick) -> Option<Self> {
+        let asked_at = stamp.asked_at();
+        let age = now.since(asked_at);
+        stamp.is_fresh(age).then(|| Self {
+            plain,
+            asked_at,
+            now,
+            ageing: stamp.is_ageing(age),
+        })
+    }
+
+    #[inline]
+    pub(crate) fn usual(&self) -> Usual {
+        self.plain.usual()
+    }
+
+    /// The number of the session's owner, which means the same owner and address each time.
+    #[inline]
+    pub(crate) fn owner(&self) -> u16 {
+        self.plain.owner()
+    }
+
+    /// Whether the read may be relied on for no longer than the lease.
+    #[inline]
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.plain.has_epoch()
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        Duration::from_millis(self.now.since(self.asked_at))
+    }
 }
 
 /// A session that is in the cache, and fresh enough.

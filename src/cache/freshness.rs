@@ -128,15 +128,13 @@ impl CachePolicy {
 
     /// The bound for what was read, in milliseconds.
     pub(crate) fn of(&self, facts: &Facts, me: &MachineId) -> u32 {
-        let over = facts.status() == SessionStatus::Over || facts.remaining() == Some(0);
+        let over = facts.status == SessionStatus::Over || facts.remaining() == Some(0);
         let bound = match facts.serving_owner() {
             _ if over => return self.owned,
             None => self.unknown,
             Some(owner) if owner == me => self.owned,
             // The owner may come back, or another machine may take the session over.
-            Some(_) if was_away(facts) || facts.owner_status() == OwnerStatus::Silent => {
-                self.unknown
-            }
+            Some(_) if was_away(facts) || facts.presence == OwnerStatus::Silent => self.unknown,
             Some(_) => self.elsewhere,
         };
         // A request after the end of its life reads whether that was put off meanwhile.
@@ -157,10 +155,7 @@ impl CachePolicy {
 
 /// Whether its owner could not have been sent a request.
 fn was_away(facts: &Facts) -> bool {
-    matches!(
-        facts.owner_status(),
-        OwnerStatus::Lost | OwnerStatus::NeverSeen
-    )
+    matches!(facts.presence, OwnerStatus::Lost | OwnerStatus::NeverSeen)
 }
 
 impl Default for CachePolicy {
@@ -192,12 +187,33 @@ impl Stamp {
         Self(asked_at.0 << 20 | (u64::from(bound) - shorter))
     }
 
+    pub(super) fn of_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The larger, the later it was asked for.
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+
     pub(crate) fn asked_at(self) -> crate::clock::Tick {
         crate::clock::Tick(self.0 >> 20)
     }
 
     pub(crate) fn bound(self) -> u64 {
         self.0 & u64::from(MAX)
+    }
+
+    #[inline]
+    pub(super) fn is_fresh(self, age: u64) -> bool {
+        age < self.bound()
+    }
+
+    /// Whether it is time to read the session again: while it may still be used, so that requests for a
+    /// busy one never wait for it.
+    #[inline]
+    pub(super) fn is_ageing(self, age: u64) -> bool {
+        age >= self.bound() - self.bound() / 5
     }
 }
 

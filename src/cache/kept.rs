@@ -1,12 +1,9 @@
 //! What is kept of what lookups come back with.
 
-use std::sync::PoisonError;
+use std::time::Duration;
 
-use super::{Answer, Cache, Entry, Stamp};
-use crate::{Session, SessionId};
-
-/// How many machine ids are kept to be shared; beyond that, sessions have their own copies.
-const SHARED_OWNERS: usize = 16_384;
+use super::{Answer, Cache, Stamp, known::Entry, plain::Usual};
+use crate::{OwnerStatus, Session, SessionId, clock::Tick};
 
 impl Cache {
     /// Keeps what a call came back with, except for failures, which are only for the requests that
@@ -24,7 +21,8 @@ impl Cache {
                 self.unknown.remove(id);
                 if bound > 0 && self.budget.has_room(&facts) {
                     let stamp = Stamp::new(id, answer.asked_at, bound);
-                    self.known.insert(id.into(), Entry { facts, stamp });
+                    let usual = self.usual(session, answer.asked_at);
+                    self.known.insert(id, Entry { facts, stamp }, usual);
                 } else {
                     // It may not be used again, or is too large, and what it replaces is outdated.
                     self.known.remove(id);
@@ -52,27 +50,13 @@ impl Cache {
         known.is_some_and(|known| Some((known.serving_owner(), known.epoch())) != read)
     }
 
-    /// Lets sessions of one owner share its id, in memory.
-    pub(super) fn share_owner(&self, session: Session) -> Session {
-        let id = session.id().clone();
-        let mut facts = session.into_facts();
-        facts.share_owner(|owner| {
-            let shared = self
-                .owners
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(owner)
-                .cloned();
-            shared.unwrap_or_else(|| {
-                let mut owners = self.owners.write().unwrap_or_else(PoisonError::into_inner);
-                if owners.len() >= SHARED_OWNERS {
-                    owners.clear();
-                    owners.insert(self.me.clone());
-                }
-                owners.insert(owner.clone());
-                owner.clone()
-            })
-        });
-        Session::from_facts(id, facts)
+    fn usual(&self, session: &Session, read_at: Tick) -> Usual {
+        let is_away = [OwnerStatus::Lost, OwnerStatus::NeverSeen].contains(&session.owner_status());
+        let is_over = session.is_over(Duration::ZERO);
+        match session.serving_owner().filter(|_| !is_over) {
+            Some(owner) if *owner != self.me && !is_away => Usual::HandsOver,
+            Some(_) if self.on_read.serves_at_once(session, read_at) => Usual::Serves,
+            _ => Usual::Neither,
+        }
     }
 }

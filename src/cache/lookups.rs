@@ -36,9 +36,8 @@ impl Cache {
     }
 
     /// Notes what was read, before a request sees it.
-    pub(crate) fn note_read(&self, answer: &mut Answer, now: Tick) {
-        if let Ok(Some(session)) = &mut answer.session {
-            *session = self.share_owner(session.clone());
+    pub(crate) fn note_read(&self, answer: &Answer, now: Tick) {
+        if let Ok(Some(session)) = &answer.session {
             self.on_read.on_read(session, answer.asked_at, now);
             self.budget.check(session);
         }

@@ -713,6 +713,6 @@ fn futures_block_on<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn an_entry_is_small() {
-    assert!(size_of::<Entry>() <= 40, "{}", size_of::<Entry>());
-    assert!(size_of::<Session>() <= 72, "{}", size_of::<Session>());
+    assert!(size_of::<Entry>() <= 64, "{}", size_of::<Entry>());
+    assert!(size_of::<Session>() <= 96, "{}", size_of::<Session>());
 }

@@ -140,16 +140,11 @@ fn known(session: &Session, age: Duration, allowed: bool, lease: Lease) -> Looku
 
 /// What is decided, with data that has to be that of the question.
 fn verdict(lookup: Lookup, local: &Local<'_>, origin: &RequestOrigin) -> Verdict {
-    let (asked, is_served) = match &lookup {
-        Lookup::Known(known) => {
-            let (session, machine) = (&known.session, local.machine);
-            let is_served = serves(session, known.age, machine, local.state, known.lease);
-            (Some(session.clone()), known.allowed && is_served)
-        }
-        Lookup::Failed(_) | Lookup::Unknown => (None, false),
+    let asked = match &lookup {
+        Lookup::Known(known) => Some(known.session.clone()),
+        Lookup::Failed(_) | Lookup::Unknown => None,
     };
     let decision = decide(lookup, local, origin);
-    assert_eq!(is_served, matches!(decision, Decision::Serve { .. }));
     let session = match &decision {
         Decision::Serve { session }
         | Decision::Claim { seen: session }

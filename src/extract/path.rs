@@ -59,26 +59,6 @@ impl PathSegment {
         ))
     }
 
-    /// Reads a path that all servers read alike: the common case, without allocation.
-    #[inline]
-    fn in_plain(&self, path: &str) -> Result<Option<SessionId>, MalformedSession> {
-        let Some(rest) = path.strip_prefix(&*self.prefix) else {
-            return Ok(None);
-        };
-        let rest = rest.as_bytes();
-        // The end of a UUID need not be searched for.
-        if let Some((id, after)) = rest.split_first_chunk()
-            && matches!(after.first(), None | Some(b'/'))
-            && let Some(id) = SessionId::canonical_uuid(id)
-        {
-            return Ok(Some(id));
-        }
-        match rest.split(|&byte| byte == b'/').next() {
-            None | Some(b"") => Ok(None),
-            Some(id) => SessionId::parse_bytes(id).map(Some),
-        }
-    }
-
     /// Reads a path in every way that an application may.
     #[cold]
     fn in_any_reading(&self, path: &str) -> Result<Option<SessionId>, MalformedSession> {
@@ -156,10 +136,28 @@ impl PathSegment {
     /// Reads a path.
     #[inline]
     pub(super) fn in_path(&self, path: &str) -> Result<Option<SessionId>, MalformedSession> {
-        if reads_alike(path.as_bytes()) {
-            self.in_plain(path)
-        } else {
-            self.in_any_reading(path)
+        let bytes = path.as_bytes();
+        let Some(rest) = bytes.strip_prefix(self.prefix.as_bytes()) else {
+            return if reads_alike(bytes) {
+                Ok(None)
+            } else {
+                self.in_any_reading(path)
+            };
+        };
+        // Neither the prefix nor a UUID can be read in several ways, so only the rest has to be looked
+        // through. Nor has the end of a UUID to be searched for.
+        if let Some((id, after)) = rest.split_first_chunk()
+            && (after.is_empty() || reads_alike(after))
+            && let Some(id) = SessionId::canonical_uuid(id)
+        {
+            return Ok(Some(id));
+        }
+        if !reads_alike(bytes) {
+            return self.in_any_reading(path);
+        }
+        match rest.split(|&byte| byte == b'/').next() {
+            None | Some(b"") => Ok(None),
+            Some(id) => SessionId::parse_bytes(id).map(Some),
         }
     }
 
@@ -241,17 +239,19 @@ fn reads_alike(path: &[u8]) -> bool {
         }
         any
     };
-    match (before.last_chunk(), rest.last_chunk()) {
-        (Some(before), Some(bytes_at_end)) => {
-            let blocks = befores.iter().zip(bytes);
-            !(blocks.fold(false, |found, (before, bytes)| found | any(before, bytes))
-                | any(before, bytes_at_end))
-        }
-        _ => !before
-            .iter()
-            .zip(rest)
-            .any(|(&before, &byte)| odd(before, byte)),
+    if let (Some(before), Some(bytes_at_end)) = (before.last_chunk(), rest.last_chunk()) {
+        let blocks = befores.iter().zip(bytes);
+        let found = blocks.fold(false, |found, (before, bytes)| found | any(before, bytes));
+        return !(found | any(before, bytes_at_end));
     }
+    // A short path in a block of its own, filled up with what is never odd.
+    let mut block = [0; 17];
+    for (to, byte) in block.iter_mut().zip(path) {
+        *to = *byte;
+    }
+    let [before @ .., _] = block;
+    let [_, bytes @ ..] = block;
+    !any(&before, &bytes)
 }
 
 /// RFC 3986's `pchar` without percent-encoding, and no dot segment.

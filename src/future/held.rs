@@ -65,15 +65,10 @@ impl Passed {
                 }));
             }
         }
-        let Self::Served(Served {
-            session,
-            after: Some(after),
-            ..
-        }) = self
-        else {
+        let Self::Served(Served { session, more, .. }) = self else {
             return None;
         };
-        let epoch = after.ends_at?;
+        let epoch = more?.after?.ends_at?;
         if !head.status.is_success() {
             return None;
         }

@@ -10,9 +10,10 @@ use tracing::Span;
 use crate::axum::OwnedRejection;
 use crate::{
     Head, Owned, RenderContext, SessionAbsent, SessionId,
+    cache::Glance,
     observe::RequestSpan,
     ownership::Grant,
-    policy::{Policy, Refused},
+    policy::{Keeper, Refused, SharedPolicy},
 };
 
 /// What it takes to answer in the application's place, should its response ask for that.
@@ -25,49 +26,102 @@ pub(crate) enum Passed {
         not(feature = "axum"),
         allow(dead_code, reason = "only an extractor asks what was refused")
     )]
-    WithoutSession(Arc<Policy>, RenderContext, Option<Box<Refused>>),
+    WithoutSession(Arc<Keeper>, RenderContext, Option<Box<Refused>>),
 }
 
 /// A request for a session of this machine.
 pub(crate) struct Served {
-    pub(super) policy: Arc<Policy>,
+    pub(super) policy: Arc<Keeper>,
     pub(super) session: SessionId,
-    /// What makes the client forget it. `None` where nothing does, which is cheaper than an empty
-    /// list.
-    pub(super) expiry: Option<Box<[HeaderValue]>>,
     pub(super) context: RenderContext,
+    /// Boxed, since it is large, and few requests have a use for it.
+    pub(super) more: Option<Box<More>>,
+}
+
+/// What is kept of some requests.
+pub(crate) struct More {
+    /// What makes the client forget the session.
+    pub(super) expiry: Box<[HeaderValue]>,
     pub(super) span: RequestSpan,
-    /// Boxed, since it is large, and few layers have a use for it.
-    pub(super) after: Option<Box<After>>,
+    pub(super) after: Option<After>,
 }
 
 impl Served {
     /// Puts what a handler learns of its session into the request, and keeps what the answer to it
     /// takes.
-    #[inline]
-    pub(crate) fn new<B>(policy: &Arc<Policy>, request: &mut Request<B>, grant: Grant) -> Self {
-        let head = Head::from(&*request);
-        let served = Self {
-            policy: Arc::clone(policy),
-            session: grant.session.id().clone(),
-            expiry: match policy.extract.expiry(&head) {
-                [] => None,
-                lines => Some(lines.into()),
-            },
-            context: RenderContext::of(&head),
-            span: RequestSpan::default(),
-            after: After::of(policy, &head, &grant),
-        };
-        policy.tell_registrar(request);
+    pub(crate) fn new<B>(
+        policy: &SharedPolicy,
+        request: &mut Request<B>,
+        grant: Grant,
+        span: RequestSpan,
+    ) -> Self {
+        let (after, session) = (
+            After::of(policy, request, &grant),
+            grant.session.id().clone(),
+        );
         if policy.tells_owned {
-            let owned = grant.owned(&policy.sessions);
-            request.extensions_mut().insert(owned);
+            request
+                .extensions_mut()
+                .insert(grant.owned(&policy.sessions));
         }
-        served
+        policy.tell_registrar(request);
+        let head = Head::from(&*request);
+        Self {
+            policy: policy.keeper(),
+            session,
+            context: RenderContext::of(&head),
+            more: More::of(policy, &head, span, after),
+        }
     }
 
-    pub(super) fn in_span(self, span: RequestSpan) -> Self {
-        Self { span, ..self }
+    /// The same for a request that passes at once.
+    #[inline]
+    pub(crate) fn at_once<B>(
+        policy: &SharedPolicy,
+        request: &mut Request<B>,
+        id: SessionId,
+        glance: &Glance,
+    ) -> Self {
+        if policy.looks_at_what_passes() {
+            let grant = policy.grant(&id, glance);
+            return Self::new(policy, request, grant, RequestSpan::default());
+        }
+        if policy.tells_owned {
+            let owned = policy.grant(&id, glance).owned(&policy.sessions);
+            request.extensions_mut().insert(owned);
+        }
+        let head = Head::from(&*request);
+        Self {
+            policy: policy.keeper(),
+            session: id,
+            context: RenderContext::of(&head),
+            more: More::of(policy, &head, RequestSpan::default(), None),
+        }
+    }
+
+    fn after(&self) -> Option<&After> {
+        self.more.as_ref()?.after.as_ref()
+    }
+}
+
+impl More {
+    #[inline]
+    fn of(
+        policy: &SharedPolicy,
+        head: &Head<'_>,
+        span: RequestSpan,
+        after: Option<After>,
+    ) -> Option<Box<Self>> {
+        let expiry = policy.extract.expiry(head);
+        if expiry.is_empty() && after.is_none() && span.get().is_none() {
+            return None;
+        }
+        let expiry = expiry.into();
+        Some(Box::new(Self {
+            expiry,
+            span,
+            after,
+        }))
     }
 }
 
@@ -96,18 +150,17 @@ fn stands(head: &Head<'_>) -> bool {
 impl After {
     /// `None`: nothing.
     #[inline]
-    pub(super) fn of(policy: &Policy, head: &Head<'_>, grant: &Grant) -> Option<Box<Self>> {
+    fn of<B>(policy: &SharedPolicy, request: &Request<B>, grant: &Grant) -> Option<Self> {
         if !policy.ends_streams && !policy.attends_every_response() {
             return None;
         }
-        Some(Box::new(Self {
-            watched: (policy.ends_streams && stands(head))
+        let head = Head::from(request);
+        let epoch = grant.session.owned_epoch();
+        Some(Self {
+            ends_at: policy.births.ends(&head).then_some(epoch),
+            watched: (policy.ends_streams && stands(&head))
                 .then(|| grant.clone().owned(&policy.sessions)),
-            ends_at: policy
-                .births
-                .ends(head)
-                .then(|| grant.session.owned_epoch()),
-        }))
+        })
     }
 }
 
@@ -126,14 +179,14 @@ impl Passed {
     /// the reference count, which all cores share, is left alone.
     #[inline]
     pub(crate) fn without_session<B>(
-        policy: &Arc<Policy>,
+        policy: &SharedPolicy,
         request: &mut Request<B>,
     ) -> Option<Self> {
         let head = Head::from(&*request);
         policy.note_pass_without_session(&head);
         let passed = if cfg!(feature = "axum") || policy.attends_every_response() {
             let context = RenderContext::of(&head);
-            Some(Self::WithoutSession(Arc::clone(policy), context, None))
+            Some(Self::WithoutSession(policy.keeper(), context, None))
         } else {
             None
         };
@@ -153,12 +206,12 @@ impl Passed {
     #[inline]
     pub(super) fn needs_attention(&self) -> bool {
         match self {
-            Self::Served(served) => served.after.is_some(),
+            Self::Served(served) => served.after().is_some(),
             Self::WithoutSession(policy, ..) => policy.attends_every_response(),
         }
     }
 
-    pub(super) fn policy(&self) -> &Arc<Policy> {
+    pub(super) fn policy(&self) -> &Arc<Keeper> {
         match self {
             Self::Served(served) => &served.policy,
             Self::WithoutSession(policy, ..) => policy,
@@ -175,7 +228,7 @@ impl Passed {
     /// Whose loss ends the response, if it streams.
     pub(super) fn take_watched(&mut self) -> Option<Owned> {
         match self {
-            Self::Served(served) => served.after.as_mut()?.watched.take(),
+            Self::Served(served) => served.more.as_mut()?.after.as_mut()?.watched.take(),
             Self::WithoutSession(..) => None,
         }
     }
@@ -190,7 +243,7 @@ impl Passed {
 
     pub(super) fn span(&self) -> Option<&Span> {
         match self {
-            Self::Served(served) => served.span.get(),
+            Self::Served(served) => served.more.as_ref()?.span.get(),
             Self::WithoutSession(..) => None,
         }
     }
@@ -213,12 +266,13 @@ impl Passed {
                 let Served {
                     policy,
                     session,
-                    expiry,
                     context,
-                    span,
-                    ..
+                    more,
                 } = served;
-                policy.absent(&session, &expiry.unwrap_or_default(), &span, context)
+                let (expiry, span) = more
+                    .map(|more| (more.expiry, more.span))
+                    .unwrap_or_default();
+                policy.absent(&session, &expiry, &span, context)
             }),
             Self::WithoutSession(..) => None,
         }

@@ -14,7 +14,7 @@ use crate::{
     Head, RenderContext,
     observe::RequestSpan,
     ownership::Grant,
-    policy::{Policy, Refused},
+    policy::{Refused, SharedPolicy},
 };
 
 /// As what a request passes.
@@ -29,12 +29,17 @@ pub(crate) enum Pass {
 pub(super) struct Readying<S, B> {
     service: S,
     request: Request<B>,
-    policy: Arc<Policy>,
+    policy: Arc<SharedPolicy>,
     pass: Pass,
 }
 
 impl<S: Service<Request<B>>, B: Body> Readying<S, B> {
-    pub(super) fn new(service: S, request: Request<B>, policy: Arc<Policy>, pass: Pass) -> Self {
+    pub(super) fn new(
+        service: S,
+        request: Request<B>,
+        policy: Arc<SharedPolicy>,
+        pass: Pass,
+    ) -> Self {
         Self {
             service,
             request,
@@ -69,7 +74,7 @@ impl<S: Service<Request<B>>, B: Body> Readying<S, B> {
 pub(super) fn call<S: Service<Request<B>>, B: Body>(
     service: &mut S,
     mut request: Request<B>,
-    policy: &Arc<Policy>,
+    policy: &Arc<SharedPolicy>,
     pass: Pass,
 ) -> Next<S, B> {
     let (grant, span) = match pass {
@@ -91,6 +96,6 @@ pub(super) fn call<S: Service<Request<B>>, B: Body>(
         let response = policy.lapsed(&refusal, &grant.session, &span, context);
         return State::answer(response, &head, body, policy);
     }
-    let served = Served::new(policy, &mut request, grant).in_span(span);
+    let served = Served::new(policy, &mut request, grant, span);
     State::pass(service.call(request), Some(served.into()))
 }

@@ -13,14 +13,14 @@ use tower_service::Service;
 
 use super::{Next, Pass, Readying, State};
 use crate::Head;
-use crate::policy::{Policy, Settled, Unsettled};
+use crate::policy::{Settled, SharedPolicy, Unsettled};
 
 /// The request, and the service that it may pass to.
 pub(super) struct Settling<S, B> {
     settled: Pin<Box<dyn Future<Output = (Parts, Settled)> + Send>>,
     body: B,
     service: S,
-    policy: Arc<Policy>,
+    policy: Arc<SharedPolicy>,
 }
 
 impl<S: Service<Request<B>>, B: Body> Settling<S, B> {
@@ -29,10 +29,10 @@ impl<S: Service<Request<B>>, B: Body> Settling<S, B> {
         service: S,
         head: Parts,
         body: B,
-        policy: &Arc<Policy>,
+        policy: &Arc<SharedPolicy>,
     ) -> Self {
         Self {
-            settled: Box::pin(Arc::clone(policy).settle(head, unsettled)),
+            settled: Box::pin(Arc::clone(policy.policy()).settle(head, unsettled)),
             body,
             service,
             policy: Arc::clone(policy),

@@ -17,7 +17,7 @@ use crate::{
     cache::Pending,
     observe::RequestSpan,
     ownership::Grant,
-    policy::{Act, Answer, Policy, Question},
+    policy::{Act, Answer, Question, SharedPolicy},
 };
 
 /// The request, the service that it may pass to, and what judges it.
@@ -26,7 +26,7 @@ pub(super) struct Waiting<S, B> {
     pub(super) head: Parts,
     pub(super) body: B,
     pub(super) service: S,
-    pub(super) policy: Arc<Policy>,
+    pub(super) policy: Arc<SharedPolicy>,
     pub(super) question: Question,
     pub(super) span: RequestSpan,
 }

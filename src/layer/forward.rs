@@ -52,7 +52,7 @@ impl<S> Layer<S> for OwnershipLayer<Forwarding> {
     type Service = Ownership<Forwarder<S>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let (policy, carrier) = (Arc::clone(&self.policy), Arc::clone(&self.forward.0));
+        let (policy, carrier) = (Arc::clone(self.policy()), Arc::clone(&self.forward.0));
         let forwarder = Forwarder::new(inner, policy, carrier);
         Ownership::new(forwarder, Arc::clone(&self.policy))
     }

@@ -28,10 +28,16 @@ const MANY: u32 = 100;
 const LONGEST_PATH: usize = 200;
 
 impl Searches {
+    /// Whether a session was found, or the warning was given.
+    #[inline]
+    pub(crate) fn are_over(&self) -> bool {
+        self.without.load(Ordering::Relaxed) == SETTLED
+    }
+
     /// A request names a session.
     #[inline]
     pub(crate) fn found(&self) {
-        if self.without.load(Ordering::Relaxed) != SETTLED {
+        if !self.are_over() {
             self.without.store(SETTLED, Ordering::Relaxed);
         }
     }
@@ -39,7 +45,7 @@ impl Searches {
     /// A request names none.
     #[inline]
     pub(crate) fn missed(&self, head: &Head<'_>, extract: &dyn ExtractSession) {
-        if self.without.load(Ordering::Relaxed) != SETTLED {
+        if !self.are_over() {
             self.count(head, extract);
         }
     }

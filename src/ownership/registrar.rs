@@ -184,13 +184,13 @@ impl Sessions {
     /// Keeps what a write returned, as a read would.
     fn learn(&self, session: Session, asked_at: crate::clock::Tick) -> Session {
         let id = session.id().clone();
-        let mut answer = Answer {
+        let answer = Answer {
             session: Ok(Some(session.clone())),
             asked_at,
         };
         let now = self.cache.clock().exact();
         self.cache.note_answer(&answer.session, now);
-        self.cache.note_read(&mut answer, now);
+        self.cache.note_read(&answer, now);
         if self.cache.replace(&id, &answer) {
             self.cache.notify(&id);
         }

@@ -1,21 +1,88 @@
 //! The answer that hands a request over.
 
-use std::mem;
+use std::{mem, sync::OnceLock};
 
 use bytes::Bytes;
-use http::{Response, header};
+use http::{HeaderMap, Response, StatusCode, header};
+use tracing::Level;
 
 use super::{Policy, refuse::finish};
 use crate::{
     Handover, Head, MachineId, NotReplayable, Rejection, RenderContext, Replay, RequestOrigin,
-    Session, replay::Verbatim,
+    Session, cache::Glance, numbered::Numbered, render::ResponseFormat, replay::Verbatim,
 };
 
 /// Writes a handover's answer; one of the two ways in which a [`Replay`] does.
 pub(crate) type WriteHandover =
     fn(&dyn Replay, &Head<'_>, &Handover<'_>) -> Result<Response<Bytes>, NotReplayable>;
 
+/// Answers that hand requests over, each for all requests in whose place it may stand: by owner, and by
+/// the form that the client reads if no proxy acts on it.
+pub(crate) type KeptHandovers = Numbered<[OnceLock<KeptHandover>; ResponseFormat::COUNT]>;
+
+/// Without its extensions, of which there are none.
+pub(crate) struct KeptHandover {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
 impl Policy {
+    /// The answer that hands the request over, if it is one of many that have the same.
+    #[inline]
+    pub(super) fn kept_handover(
+        &self,
+        head: &Head<'_>,
+        glance: &Glance,
+    ) -> Option<Response<Bytes>> {
+        if !self.hands_over_alike() || !self.replay.answers_alike(head) {
+            return None;
+        }
+        let format = RenderContext::of(head).format;
+        let kept = self
+            .handovers
+            .get(glance.owner())?
+            .get(format as usize)?
+            .get()?;
+        let mut answer = Response::new(kept.body.clone());
+        *answer.status_mut() = kept.status;
+        *answer.headers_mut() = kept.headers.clone();
+        Some(answer)
+    }
+
+    /// Keeps an answer for other requests for sessions of the same owner.
+    fn keep_handover(&self, head: &Head<'_>, session: &Session, answer: &Response<Bytes>) {
+        // Where something listens, no kept answer is looked for.
+        if self.has_listener(Level::DEBUG)
+            || !self.hands_over_alike()
+            || !self.replay.answers_alike(head)
+        {
+            return;
+        }
+        let number = self.sessions.cache.owner_number(session);
+        let Some(of_owner) = number.and_then(|number| self.handovers.place(number)) else {
+            return;
+        };
+        let format = RenderContext::of(head).format;
+        if let Some(form) = of_owner.get_or_init(Default::default).get(format as usize) {
+            form.get_or_init(|| KeptHandover {
+                status: answer.status(),
+                headers: answer.headers().clone(),
+                body: answer.body().clone(),
+            });
+        }
+    }
+
+    /// Whether nothing but the owner and the request decides on the answer.
+    #[inline]
+    fn hands_over_alike(&self) -> bool {
+        #[cfg(feature = "forward")]
+        if self.forward.is_some() {
+            return false;
+        }
+        self.guard.is_none()
+    }
+
     pub(crate) fn hand_over(
         &self,
         head: &Head<'_>,
@@ -37,7 +104,9 @@ impl Policy {
         }
         let rejection = Rejection::not_honoured(machine.clone(), replay.status());
         if let Some(unread) = self.render.unread(&rejection, context) {
-            return Ok(finish(beside(replay, unread), context));
+            let answer = finish(beside(replay, unread), context);
+            self.keep_handover(head, session, &answer);
+            return Ok(answer);
         }
         let rejection = rejection.for_session(session.id().clone(), Some(owner));
         let answer = self.render.render(&rejection, context);

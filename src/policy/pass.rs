@@ -1,50 +1,114 @@
-//! Requests that pass at once.
+//! Requests that pass, or are handed over, at once.
 
+use bytes::Bytes;
+use http::Response;
 use tracing::Level;
 
 use super::Policy;
-use crate::{CacheStatus, Head, RequestOrigin, Verdict, cache::Hit, decision, ownership::Grant};
+use crate::{
+    CacheStatus, Head, RequestOrigin, SessionId, Verdict,
+    cache::{Glance, Usual},
+    meter,
+    ownership::Grant,
+};
+
+/// What becomes of a request by what the cache and the node say, if nothing listens for its verdict: what
+/// most requests come to. All others go the long way, which gathers all reasons.
+pub(crate) enum AtOnce {
+    Passes(Glance),
+    Answered(Response<Bytes>),
+    No,
+}
 
 impl Policy {
-    /// Whether the request passes by what the cache and the node say, and its verdict has no listener:
-    /// what most requests come to. All others go the long way, which gathers all reasons.
+    /// It writes nothing that another core reads, and allocates nothing for a request that passes.
     #[inline]
-    pub(crate) fn passes_at_once(&self, head: &Head<'_>, hit: &Hit) -> bool {
-        let (node, session) = (&self.sessions.node, &hit.session);
-        let lease = node.lease(session, hit.asked_at, CacheStatus::Hit);
-        let passes = decision::serves(session, hit.age, &self.machine, node.state(), lease)
-            && !self.has_listener(Level::DEBUG)
-            // A replay casts doubt on what is cached.
-            && self.replay.origin(head) == RequestOrigin::Direct
-            // A guard is the application's, and may take longer than the read can be relied on.
-            && self.guard.as_ref().is_none_or(|guard| {
-                guard(head, session) && node.still_serves(hit.asked_at)
-            });
+    pub(crate) fn at_once(&self, head: &Head<'_>, id: &SessionId) -> AtOnce {
+        let Some(glance) = self.sessions.cache.glance(id) else {
+            return AtOnce::No;
+        };
+        if self.has_listener(Level::DEBUG) {
+            return AtOnce::No;
+        }
+        match glance.usual() {
+            Usual::Serves if self.passes(head, id, &glance) => AtOnce::Passes(glance),
+            Usual::HandsOver => match self.kept_handover(head, &glance) {
+                Some(answer) => {
+                    self.note(Verdict::Replay, id, &glance, || RequestOrigin::Direct);
+                    AtOnce::Answered(answer)
+                }
+                None => AtOnce::No,
+            },
+            Usual::Serves | Usual::Neither => AtOnce::No,
+        }
+    }
+
+    /// Whether a request for no session passes without anything that notes it, and without anything that its
+    /// response could ask for.
+    #[inline]
+    pub(crate) fn passes_unseen(&self) -> bool {
+        !cfg!(feature = "axum")
+            && !meter::COUNTS
+            && !self.looks_at_what_passes()
+            && self.searches.are_over()
+            && !self.has_listener(Level::TRACE)
+    }
+
+    /// How the request came here is not asked: a replay casts doubt on where a request has to go, so that
+    /// two machines do not pass it back and forth, and not on a read that allows this machine to serve.
+    #[inline]
+    fn passes(&self, head: &Head<'_>, id: &SessionId, glance: &Glance) -> bool {
+        let node = &self.sessions.node;
+        let passes = node.serves_by(glance.asked_at, glance.now, glance.is_bounded())
+            && (!self.asks_of_sessions() || self.allows(head, id, glance));
         if passes {
-            self.note_pass(hit);
+            self.note(Verdict::Pass, id, glance, || self.replay.origin(head));
         }
         passes
     }
 
+    /// Whether what passes depends on more than the owner.
     #[inline]
-    fn note_pass(&self, hit: &Hit) {
-        if hit.ageing {
-            self.sessions.cache.refresh(hit.session.id());
-        }
-        if let (Some(sliding), Some(registrar)) = (&self.sliding, &self.births.registrar) {
-            sliding.passed(&self.sessions, registrar, &hit.session, hit.age);
-        }
-        let hit = Some(CacheStatus::Hit);
-        self.meter
-            .reached(Verdict::Pass, hit, &RequestOrigin::Direct);
+    fn asks_of_sessions(&self) -> bool {
+        self.guard.is_some() || self.sliding.is_some()
     }
-}
 
-impl From<Hit> for Grant {
-    fn from(hit: Hit) -> Self {
-        Self {
-            session: hit.session,
-            read_at: hit.asked_at,
+    fn allows(&self, head: &Head<'_>, id: &SessionId, glance: &Glance) -> bool {
+        let session = self.sessions.cache.session(id, glance);
+        let allows = self.guard.as_ref().is_none_or(|guard| {
+            // It is the application's, and may take longer than the read can be relied on.
+            guard(head, &session) && self.sessions.node.still_serves(glance.asked_at)
+        });
+        if allows && let (Some(sliding), Some(registrar)) = (&self.sliding, &self.births.registrar)
+        {
+            sliding.passed(&self.sessions, registrar, &session, glance.age());
+        }
+        allows
+    }
+
+    #[inline]
+    fn note(
+        &self,
+        verdict: Verdict,
+        id: &SessionId,
+        glance: &Glance,
+        origin: impl FnOnce() -> RequestOrigin,
+    ) {
+        if glance.ageing {
+            self.sessions.cache.refresh(id);
+        }
+        if meter::COUNTS {
+            self.meter
+                .reached(verdict, Some(CacheStatus::Hit), &origin());
+        }
+    }
+
+    /// What lets the request pass.
+    #[inline]
+    pub(crate) fn grant(&self, id: &SessionId, glance: &Glance) -> Grant {
+        Grant {
+            session: self.sessions.cache.session(id, glance),
+            read_at: glance.asked_at,
             cache_status: CacheStatus::Hit,
         }
     }

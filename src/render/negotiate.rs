@@ -1,18 +1,34 @@
 //! The form that a client reads best, from `Content-Type` and `Accept` (RFC 9110, section 12.5.1).
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::Head;
 
 use super::ResponseFormat;
 
+#[inline]
 pub(super) fn format(head: &Head<'_>) -> ResponseFormat {
     // gRPC is always a POST, which spares every other method one look at the headers.
     if head.method == Method::POST
         && let Some(grpc) = grpc(head.headers)
     {
-        grpc
-    } else if head.method == Method::GET && reads_events(head.headers) {
+        return grpc;
+    }
+    // Clients send it among the first fields. To compare names up to there costs less than to hash one.
+    match head
+        .headers
+        .iter()
+        .find(|(name, _)| *name == header::ACCEPT)
+    {
+        None => ResponseFormat::Problem,
+        // A browser's list on its way to a page, of which the rest decides nothing.
+        Some((_, first)) if first.as_bytes().starts_with(b"text/html,") => ResponseFormat::Html,
+        Some((_, first)) => accepted(head, first),
+    }
+}
+
+fn accepted(head: &Head<'_>, first: &HeaderValue) -> ResponseFormat {
+    if head.method == Method::GET && names_events(first) {
         ResponseFormat::Events
     } else if prefers_page(head.headers) {
         ResponseFormat::Html
@@ -35,9 +51,9 @@ fn grpc(headers: &HeaderMap) -> Option<ResponseFormat> {
 }
 
 /// Whether events are what the client names first: `EventSource` names nothing else.
-fn reads_events(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(header::ACCEPT).map(http::HeaderValue::as_bytes);
-    let after = accepted.and_then(|list| rest(list.trim_ascii_start(), b"text/event-stream"));
+fn names_events(first: &HeaderValue) -> bool {
+    let list = first.as_bytes().trim_ascii_start();
+    let after = rest(list, b"text/event-stream");
     after.is_some_and(|after| matches!(after.first(), None | Some(b',' | b';' | b' ' | b'\t')))
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::{Handover, InvalidReplay, NotReplayable, Replay, body::check_length, is_upgrade};
 use crate::{Head, RequestOrigin, SessionId};
@@ -245,6 +245,10 @@ impl Replay for FlyReplay {
 
     fn origin(&self, head: &Head<'_>) -> RequestOrigin {
         headers::origin(head.headers, self.cache.is_some())
+    }
+
+    fn answers_alike(&self, head: &Head<'_>) -> bool {
+        self.cache.is_none() && *head.method == Method::GET && headers::are_plain(head.headers)
     }
 
     fn validate(&self) -> Result<(), InvalidReplay> {

@@ -12,7 +12,7 @@ use crate::{
     meter,
     observe::Warnings,
     ownership::{Registrar, Sessions, SlidingExpiry},
-    policy::Policy,
+    policy::{KeptHandovers, Policy, SharedPolicy},
 };
 
 impl OwnershipLayerBuilder {
@@ -28,7 +28,7 @@ impl OwnershipLayerBuilder {
         })
     }
 
-    pub(in crate::layer) fn policy(self, clock: Clock) -> Result<Arc<Policy>, BuildError> {
+    pub(in crate::layer) fn policy(self, clock: Clock) -> Result<Arc<SharedPolicy>, BuildError> {
         let replay = self.replay.ok_or(BuildError::NoReplay)?;
         replay.validate()?;
         let claims = self.claims.needs_directory() || self.takes_over.needs_directory();
@@ -103,6 +103,7 @@ impl OwnershipLayerBuilder {
             claims: self.claims,
             takes_over: self.takes_over,
             replay,
+            handovers: KeptHandovers::default(),
             #[cfg(feature = "forward")]
             forward: self.forward,
             max_hops: self.max_hops,
@@ -115,6 +116,6 @@ impl OwnershipLayerBuilder {
             warnings: Warnings::every(self.warn_interval),
             meter: meter::Verdicts::new(),
         };
-        Ok(Arc::new(policy))
+        Ok(Arc::new(SharedPolicy::new(policy)))
     }
 }

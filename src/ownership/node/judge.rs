@@ -92,6 +92,17 @@ impl Node {
             && self.ttl().is_clear_of(self.now().since(read_at), 0)
     }
 
+    /// Whether this machine serves by a read that [allowed it](OnRead::serves_at_once) to. `is_bounded`: the
+    /// directory keeps epochs. Where it says no, [`lease`](Self::lease) decides.
+    #[inline]
+    pub(crate) fn serves_by(&self, read_at: Tick, now: Tick, is_bounded: bool) -> bool {
+        self.state() == NodeState::Serving
+            && self.0.clock.is_after_cut(read_at)
+            && self.0.releases.is_empty()
+            && self.0.alone_from.load(Ordering::Acquire) <= read_at.0
+            && (!is_bounded || self.ttl().is_clear_of(now.since(read_at), 0))
+    }
+
     /// For how many milliseconds a read that was sent at `read_at` still proves anything.
     pub(crate) fn proves_for(&self, read_at: Tick) -> u64 {
         if !self.is_trusted(read_at) {
@@ -140,5 +151,21 @@ impl OnRead for Node {
         if session.owner_status() == OwnerStatus::Superseded {
             self.superseded(read_at);
         }
+    }
+
+    fn serves_at_once(&self, session: &Session, read_at: Tick) -> bool {
+        let away = [OwnerStatus::NeverSeen, OwnerStatus::Superseded];
+        if !self.is_me(session.serving_owner()) || away.contains(&session.owner_status()) {
+            return false;
+        }
+        let Some(epoch) = session.epoch() else {
+            return true;
+        };
+        let begun = |epoch| self.0.terms.get(session.id(), epoch);
+        !previous_owner_may_serve(epoch, session.released())
+            || begun(epoch).is_some_and(|term| {
+                let wait = self.ttl().longest_wait();
+                term.named_at.saturating_add(wait) <= read_at.0
+            })
     }
 }

@@ -49,6 +49,22 @@ pub(super) fn origin(headers: &HeaderMap, caching: bool) -> RequestOrigin {
     RequestOrigin::Direct
 }
 
+/// Whether a GET with these arrived directly, has no body, and asks for no other protocol.
+pub(super) fn are_plain(headers: &HeaderMap) -> bool {
+    let concerns_us = |name: &HeaderName| {
+        let name = name.as_str();
+        // By the first letter, because most names need no more.
+        match name.as_bytes().first() {
+            Some(b'f') => name.starts_with("fly-replay") || name.starts_with("fly-preferred"),
+            Some(b'c') => name == "content-length",
+            Some(b't') => name == "transfer-encoding",
+            Some(b'u') => name == "upgrade",
+            _ => false,
+        }
+    };
+    !headers.keys().any(concerns_us)
+}
+
 /// Whether a request came through the proxy. It adds these to every request ("Request headers" in
 /// Fly's reference).
 ///
