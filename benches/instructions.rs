@@ -1,8 +1,8 @@
 //! Requests to count the instructions of; `benches/instructions` (the script) does so.
 //!
 //! `instructions KIND COUNT` sends COUNT requests of a kind: `bare`, `none`, `owned`, `text`
-//! (an id that is no UUID), `told`, `elsewhere`. Instructions hardly vary, where nanoseconds do, so a change that makes a request
-//! dearer shows on any machine.
+//! (an id that is no UUID), `told`, `elsewhere`, `unknown`. Instructions hardly vary, where nanoseconds do, so
+//! a change that makes a request dearer shows on any machine.
 
 #![allow(
     clippy::expect_used,
@@ -15,7 +15,7 @@ use std::{convert::Infallible, env, hint::black_box};
 
 use bytes::Bytes;
 use common::setup::{
-    ME, OTHER, all_owned_by, call, hello, layer, named_sessions, plain_request, sessions,
+    ME, OTHER, all_owned_by, call, hello, layer, named_sessions, none, plain_request, sessions,
 };
 use http::Request;
 use http_body_util::Full;
@@ -32,6 +32,7 @@ fn main() {
     let count = count.and_then(|count| count.parse().ok()).unwrap_or(0);
     let owned = |tell| layer(all_owned_by(ME), |builder| builder.insert_owned(tell));
     let elsewhere = || layer(all_owned_by(OTHER), |builder| builder);
+    let unknown = || layer(none(), |builder| builder);
     match kind.as_str() {
         "bare" => run(service_fn(hello), "/session", count),
         "none" => run(owned(true).layer(service_fn(hello)), "/assets", count),
@@ -44,6 +45,7 @@ fn main() {
         "owned" => run(owned(false).layer(service_fn(hello)), "/session", count),
         "told" => run(owned(true).layer(service_fn(hello)), "/session", count),
         "elsewhere" => run(elsewhere().layer(service_fn(hello)), "/session", count),
+        "unknown" => run(unknown().layer(service_fn(hello)), "/session", count),
         // `cargo bench` runs every benchmark, with arguments of its own.
         _ => println!("run by benches/instructions, which counts"),
     }

@@ -53,6 +53,11 @@ pub fn all_owned_by(owner: &str) -> impl SessionLookup {
     })
 }
 
+/// A directory that knows no session.
+pub fn none() -> impl SessionLookup {
+    lookup_fn(|_| ready(Ok::<_, LookupError>(None)))
+}
+
 /// So many sessions, the same in every run.
 pub fn sessions(count: u32) -> Vec<SessionId> {
     let mut dice = Dice::new(count.into());

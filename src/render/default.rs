@@ -90,7 +90,7 @@ pub struct DefaultRenderer {
     expose_internals: bool,
     /// The answers that go along with replays, by form, each with the status it was asked for;
     /// written when first needed.
-    unread: [OnceLock<(StatusCode, Response<Bytes>)>; ResponseFormat::COUNT],
+    unread: [OnceLock<(StatusCode, Response<Bytes>)>; 6],
 }
 
 impl DefaultRenderer {
@@ -100,7 +100,7 @@ impl DefaultRenderer {
         Self {
             problem_base: Cow::Borrowed(PROBLEM_BASE),
             expose_internals: false,
-            unread: [const { OnceLock::new() }; ResponseFormat::COUNT],
+            unread: [const { OnceLock::new() }; 6],
         }
     }
 
@@ -124,7 +124,7 @@ impl DefaultRenderer {
         let escaped = utf8_percent_encode(base.as_ref(), NOT_IN_A_URI).to_string();
         self.problem_base = Cow::Owned(escaped);
         // A clone of a renderer that was used brings what it was written with.
-        self.unread = [const { OnceLock::new() }; ResponseFormat::COUNT];
+        self.unread = [const { OnceLock::new() }; 6];
         self
     }
 
