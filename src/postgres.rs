@@ -8,6 +8,7 @@ mod batch;
 mod births;
 mod bounds;
 mod builder;
+mod change_log;
 mod column;
 mod config_error;
 mod connection_string;

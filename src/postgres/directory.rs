@@ -88,8 +88,8 @@ pub use sessions::{ListedSession, SessionFilter};
 ///   or disabled. Reading such a session is an error, unless it is over, until the migration is
 ///   applied again.
 ///
-/// They also notify, as those of [`PostgresFeed`] do, whose migration
-/// need not be applied as well, and may be. A row that is deleted and inserted again under the same
+/// They also tell of changes, by a [change log](PostgresFeed#the-change-log) where those of [`PostgresFeed`]
+/// notify. The migration of the latter need not be applied as well. If it is, each commit notifies again. A row that is deleted and inserted again under the same
 /// id begins anew at its first epoch, and its fencing token falls: use ids once, or set
 /// [`reusable_ids`](super::PostgresLookupBuilder::reusable_ids), with which an inserted row begins at the
 /// time in microseconds. [`reap`](Self::reap) says how long an id has to rest.

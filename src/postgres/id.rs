@@ -52,8 +52,8 @@ impl PostgresIdType {
     pub(super) fn notified(self) -> &'static str {
         match self {
             // As text, bytes depend on a setting of the session.
-            Self::Bytea => "encode($.{id}, 'hex')",
-            _ => "$.{id}::text",
+            Self::Bytea => "pg_catalog.encode($.{id}, 'hex')",
+            _ => "$.{id}::pg_catalog.text",
         }
     }
 

@@ -1,6 +1,7 @@
 //! The SQL that makes the database tell of changes.
 
 use super::{
+    change_log,
     directory::missing_triggers,
     identifier::Identifier,
     sql::{Sql, sql_file},
@@ -9,9 +10,10 @@ use super::{
 
 /// Writes the migration for a table; the one for the default table is the file `notify.sql`.
 ///
-/// `UPDATE OF` and `WHEN` are both needed. The first decides once a statement, so a writer of other
-/// columns pays nothing; the second keeps a writer that names every column from notifying of
-/// changes that are none. A commit that notifies waits for the other commits that do.
+/// `UPDATE OF` decides once a statement, so a writer of other columns pays nothing. The function keeps a
+/// writer that names every column from notifying of changes that are none: as a `WHEN` of the trigger,
+/// the same condition costs three times as much. A commit that notifies waits for the other commits that
+/// do.
 pub(super) fn migration(table: &Table, channel: &Identifier) -> String {
     sql(table, channel).document(sql_file!("migration/notify"))
 }
@@ -20,15 +22,21 @@ pub(super) fn migration(table: &Table, channel: &Identifier) -> String {
 pub(super) fn sql(table: &Table, channel: &Identifier) -> Sql {
     let columns = columns(table);
     let list: Vec<String> = columns.iter().map(ToString::to_string).collect();
-    let changed: Vec<String> = columns
+    // `IS NOT DISTINCT FROM` would take an operator from the `search_path`.
+    let unchanged: Vec<String> = columns
         .iter()
-        .map(|column| format!("OLD.{column} IS DISTINCT FROM NEW.{column}"))
+        .map(|column| {
+            format!(
+                "(OLD.{column} OPERATOR(pg_catalog.=) NEW.{column} \
+                 OR OLD.{column} IS NULL AND NEW.{column} IS NULL)"
+            )
+        })
         .collect();
     let sql = Sql::of(table, None)
         .text("notify_function", function(table))
         .text("channel", literal(channel.name()))
         .text("notify_columns", list.join(", "))
-        .text("notify_changed", changed.join("\n        OR "));
+        .text("unchanged", unchanged.join("\n            AND "));
     let body = quoted(&body(&sql));
     sql.text("notify_body", body)
         .template("notify_sql", sql_file!("migration/notify_triggers"))
@@ -61,8 +69,8 @@ fn tag(body: &str) -> String {
     format!("${tag}$")
 }
 
-/// Asks whether a trigger of the table seems to notify the channel: one row if so. Where one of ours
-/// is there, all of them have to be.
+/// Asks whether a trigger of the table seems to notify the channel, where one of ours is there, all of them
+/// have to be; and whether this role may read its change log.
 pub(super) fn is_installed(table: &Table, channel: &Identifier) -> String {
     let ours = missing_triggers(table, &function(table), &NOTIFY_TRIGGERS);
     let names: Vec<String> = NOTIFY_TRIGGERS.iter().map(|name| literal(name)).collect();
@@ -72,10 +80,11 @@ pub(super) fn is_installed(table: &Table, channel: &Identifier) -> String {
              WHERE t.tgrelid = to_regclass({}) AND NOT t.tgisinternal \
              AND t.tgenabled IN ('O', 'A') \
              AND strpos(p.prosrc, 'pg_notify') > 0 AND strpos(p.prosrc, {}) > 0\
-         ) SELECT 1 FROM found WHERE tgname NOT IN ({}) OR NOT EXISTS (SELECT FROM missing) LIMIT 1",
+         ) SELECT EXISTS (SELECT FROM found WHERE tgname NOT IN ({}) OR NOT EXISTS (SELECT FROM missing)), {}",
         literal(&table.qualified()),
         literal(&literal(channel.name())),
         names.join(", "),
+        change_log::is_readable(table, channel),
     )
 }
 

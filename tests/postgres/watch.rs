@@ -9,6 +9,7 @@ mod channel;
 mod counted;
 mod end;
 mod health;
+mod log;
 mod loss;
 mod migration;
 mod pooler;

@@ -1,6 +1,7 @@
 //! The SQL that makes the database keep ownership.
 
 use crate::postgres::{
+    change_log,
     identifier::Identifier,
     migration::{literal, qualified, quoted, sql as notifying},
     ownership::Ownership,
@@ -54,7 +55,7 @@ pub(super) fn migration(
 
 /// What the files in `sql/migration` are filled from.
 pub(super) fn sql(table: &Table, ownership: &Ownership, channel: &Identifier) -> Sql {
-    let sql = notifying(table, channel)
+    let sql = change_log::add(notifying(table, channel), table)
         .text("epochs_function", epoch_function(table))
         .text("epoch_literal", literal(ownership.epoch.name()))
         .template(

@@ -7,6 +7,7 @@ use crate::{
     CacheHandle, Feed, FeedBuildError,
     postgres::{
         PostgresConfigError, PostgresIdType, PostgresLookupBuilder, PostgresSource,
+        change_log::read_function,
         id::Ids,
         identifier::Identifier,
         migration::{is_installed, migration},
@@ -158,6 +159,10 @@ impl PostgresFeedBuilder {
             .table
             .as_ref()
             .map(|table| is_installed(table, &channel).into());
+        let reads = self
+            .table
+            .as_ref()
+            .map(|table| format!("SELECT {}($1, $2, $3)", read_function(table)).into());
         let server = self.server.connect_timeout(self.connect_timeout);
         let server = server.server("tower-ownership feed")?;
         Ok(PostgresFeed {
@@ -172,6 +177,7 @@ impl PostgresFeedBuilder {
             answer_timeout: self.answer_timeout.min(DAY),
             send_timeout: self.send_timeout,
             is_installed,
+            reads,
             look_interval: self.look_interval.min(DAY),
         })
     }

@@ -13,10 +13,10 @@ use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Notification;
 
 use super::{
-    PostgresFeed,
+    Found, PostgresFeed,
     channel::Channel,
-    covered,
     payload::Payload,
+    reader::Reader,
     wire::{Wire, lost, silent},
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// A statement whose answer is awaited beside the notifications.
-type Asked<T> = Pin<Box<dyn Future<Output = Result<T, tokio_postgres::Error>> + Send>>;
+pub(super) type Asked<T> = Pin<Box<dyn Future<Output = Result<T, tokio_postgres::Error>> + Send>>;
 
 /// A connection of a [`PostgresFeed`].
 pub struct PostgresChanges {
@@ -39,25 +39,50 @@ pub struct PostgresChanges {
     look_at: Instant,
     beat: Option<Asked<()>>,
     /// With until when the answer has to be there.
-    look: Option<(Asked<bool>, Instant)>,
+    look: Option<(Asked<Found>, Instant)>,
+    reader: Reader,
+    /// Of a batch, what was not returned yet.
+    heard: Vec<Change>,
 }
 
 impl Changes for PostgresChanges {
     async fn next(&mut self) -> Result<Change, FeedError> {
         loop {
+            if let Some(change) = self.heard.pop() {
+                return Ok(change);
+            }
             self.begin_to_look();
-            let wake_at = self.look.as_ref().map_or(self.look_at, |(_, until)| *until);
+            self.reader.begin(&self.wire, self.answer_timeout);
+            let look_at = self.look.as_ref().map_or(self.look_at, |(_, until)| *until);
+            let wake_at = look_at.min(self.reader.wake_at());
             let heard = poll_fn(|cx| self.poll(cx));
-            match timeout_at(wake_at, heard).await {
-                Ok(heard) => match self.channel.read(&heard?) {
-                    Some(Ok(Payload::Session(id))) => return Ok(Change::Session(id)),
-                    Some(Ok(Payload::All)) => return Ok(Change::All),
-                    Some(Ok(Payload::Beat(_))) => return Ok(Change::KeepAlive),
-                    Some(Err(length)) => return Ok(Change::Unreadable(length)),
-                    None => {}
-                },
-                Err(_) if self.look.is_some() => return Err(silent()),
-                Err(_) => {}
+            let Ok(heard) = timeout_at(wake_at, heard).await else {
+                let now = Instant::now();
+                let is_late = self.look.as_ref().is_some_and(|(_, until)| *until <= now);
+                if is_late || self.reader.is_silent(now) {
+                    return Err(silent());
+                }
+                continue;
+            };
+            let Some(heard) = heard? else {
+                continue;
+            };
+            match self.channel.read(&heard) {
+                Some(Ok(Payload::Session(id))) => return Ok(Change::Session(id)),
+                Some(Ok(Payload::Sessions(ids, unreadable))) => {
+                    self.reader.heard();
+                    self.heard.extend(ids.into_iter().map(Change::Session));
+                    self.heard
+                        .extend(unreadable.into_iter().map(Change::Unreadable));
+                }
+                Some(Ok(Payload::All)) => return Ok(Change::All),
+                Some(Ok(Payload::Reader)) => {
+                    self.reader.heard();
+                    return Ok(Change::KeepAlive);
+                }
+                Some(Ok(Payload::Beat(_))) => return Ok(Change::KeepAlive),
+                Some(Err(length)) => return Ok(Change::Unreadable(length)),
+                None => {}
             }
         }
     }
@@ -74,17 +99,19 @@ impl Changes for PostgresChanges {
 }
 
 impl PostgresChanges {
-    pub(super) fn new(feed: &PostgresFeed, wire: Wire, coverage: Coverage) -> Self {
+    pub(super) fn new(feed: &PostgresFeed, wire: Wire, found: Found) -> Self {
         Self {
             wire,
             channel: feed.channel.clone(),
             answer_timeout: feed.answer_timeout,
             is_installed: feed.is_installed.clone(),
-            coverage,
+            coverage: found.coverage(),
             look_interval: feed.look_interval,
             look_at: Instant::now() + jittered(feed.look_interval),
             beat: None,
             look: None,
+            reader: Reader::new(feed.reads.clone(), found.readable),
+            heard: Vec::new(),
         }
     }
 
@@ -96,13 +123,14 @@ impl PostgresChanges {
         self.look_at = now + jittered(self.look_interval);
         if let Some(sql) = &self.is_installed {
             let (sql, client) = (Arc::clone(sql), self.wire.client());
-            let asked = async move { Ok(!client.query_typed(&sql, &[]).await?.is_empty()) };
+            let asked = async move { Found::of(&client.query_typed(&sql, &[]).await?) };
             self.look = Some((Box::pin(asked), now + self.answer_timeout));
         }
     }
 
-    /// The statements come before the wire, because their first poll is what sends them.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Notification, FeedError>> {
+    /// The statements come before the wire, because their first poll is what sends them. `None`: an answer
+    /// came, and what is to be done next may come sooner than was known.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Notification>, FeedError>> {
         if let Some(Poll::Ready(sent)) = self.beat.as_mut().map(|beat| beat.as_mut().poll(cx)) {
             self.beat = None;
             if let Err(error) = sent {
@@ -113,9 +141,16 @@ impl PostgresChanges {
             && let Poll::Ready(found) = look.as_mut().poll(cx)
         {
             self.look = None;
-            self.coverage = covered(found.ok());
+            let found = found.unwrap_or_default();
+            self.coverage = found.coverage();
+            self.reader.may_read(found.readable);
         }
-        self.wire.poll_next(cx)
+        match self.reader.poll(cx) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Ok(None)),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(lost(error))),
+            Poll::Pending => {}
+        }
+        self.wire.poll_next(cx).map_ok(Some)
     }
 }
 

@@ -353,7 +353,9 @@ async fn one_machine_audits_at_a_time() {
     let process = Process::of("m1", &database);
     audit(&process, 10).await;
     let statements = database.statements();
-    let asked = statements.iter().find(|sql| sql.contains("advisory"));
+    let asked = statements
+        .iter()
+        .find(|sql| sql.contains("mine AS MATERIALIZED"));
     let elsewhere = database.client().await;
     elsewhere.batch_execute("BEGIN").await.unwrap();
     let asked = asked.unwrap().replace("$1", "10");

@@ -120,6 +120,7 @@ async fn who_uses_the_table_for_long_fails_it_and_nothing_else() {
         [
             "columns of the sessions' table",
             "triggers that raise epochs",
+            "change log",
             "triggers that notify",
             "table of machines",
             "table of the fleet",

@@ -15,7 +15,7 @@ async fn garbage_is_counted_and_changes_nothing() {
         "''".to_owned(),
         "'*'".to_owned(),
         format!("'{id}'"),
-        format!("'2 {id}'"),
+        format!("'3 {id}'"),
         format!("'1 {id} and more'"),
         "'1 807efe44-d63e-4a24-88f5'".to_owned(),
         "repeat('x', 7999)".to_owned(),

@@ -11,6 +11,7 @@ use crate::{
     LookupError,
     postgres::{
         Inner, PostgresDirectory,
+        change_log::{self, Bodies, READ_PARAMETERS, read_function},
         identifier::Identifier,
         migration::{self, NOTIFY_TRIGGERS, function, literal},
         ownership::Ownership,
@@ -97,8 +98,21 @@ impl PostgresDirectory {
                 sql: sql.document(sql_file!("migration/epochs")),
             });
         }
-        let (function_, body) = (function(table), migration::body(&sql));
-        if !self.runs(&function_, &body, &NOTIFY_TRIGGERS).await?
+        let Bodies { append, read, home } = change_log::bodies(&sql, table);
+        let notifies = function(table);
+        let reads = read_function(table);
+        if !self.is(&format!("{notifies}()"), &append, &home).await?
+            || !self
+                .is(&format!("{reads}{READ_PARAMETERS}"), &read, &home)
+                .await?
+            || !self.has_log(table).await?
+        {
+            steps.push(Step {
+                what: "change log",
+                sql: sql.document(sql_file!("migration/log")),
+            });
+        }
+        if !self.has_triggers(&notifies, &NOTIFY_TRIGGERS).await?
             || !self.notifies_of_all(table).await?
         {
             steps.push(Step {
@@ -160,12 +174,37 @@ impl PostgresDirectory {
 
     /// Whether the function is the one of this version, and all of these triggers run it.
     async fn runs(&self, function: &str, body: &str, names: &[&str]) -> Result<bool, LookupError> {
-        let sql = "SELECT FROM pg_proc WHERE oid = to_regprocedure($1 || '()') AND prosrc = $2";
-        if self.catalog(sql, &[&function, &body]).await?.is_empty() {
-            return Ok(false);
-        }
+        Ok(self.is(&format!("{function}()"), body, "").await?
+            && self.has_triggers(function, names).await?)
+    }
+
+    /// Whether a function is there with this body, in which `home`, if it is not empty, stands for the
+    /// table's schema.
+    async fn is(&self, function: &str, body: &str, home: &str) -> Result<bool, LookupError> {
+        let sql = "SELECT FROM pg_proc AS p CROSS JOIN pg_class AS c \
+             JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+             WHERE p.oid = to_regprocedure($1) AND c.oid = to_regclass($4) \
+             AND p.prosrc = replace($2, $3, quote_ident(n.nspname))";
+        let place = self.table.qualified();
+        let parameters = [&function, &body, &home, &place.as_str()];
+        Ok(!self.catalog(sql, &parameters).await?.is_empty())
+    }
+
+    async fn has_triggers(&self, function: &str, names: &[&str]) -> Result<bool, LookupError> {
         let sql = missing_triggers(&self.table, function, names);
         Ok(self.catalog(&sql, &[]).await?.is_empty())
+    }
+
+    async fn has_log(&self, table: &Table) -> Result<bool, LookupError> {
+        let [log0, log1, log2, lease] = &change_log::relations(table);
+        let parameters = [log0, log1, log2, lease].map(String::as_str);
+        let [log0, log1, log2, lease] = &parameters;
+        let sql = "SELECT WHERE to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL \
+             AND to_regclass($3) IS NOT NULL AND to_regclass($4) IS NOT NULL";
+        Ok(!self
+            .catalog(sql, &[log0, log1, log2, lease])
+            .await?
+            .is_empty())
     }
 
     /// Whether the trigger that notifies of an UPDATE looks at all columns that a verdict depends on.

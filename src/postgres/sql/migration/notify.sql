@@ -8,4 +8,10 @@
 -- of the triggers:
 --     DROP FUNCTION {notify_function} CASCADE;
 
+-- No `SET search_path`, which costs each call more than the rest of it. Every operator and function that is
+-- used exists in pg_catalog for exactly these types.
+CREATE OR REPLACE FUNCTION {notify_function}() RETURNS trigger
+    LANGUAGE plpgsql
+AS {notify_body};
+
 {notify_sql}

@@ -1,6 +1,6 @@
 -- Says who may serve a session: an epoch that rises with every change of owner, a proof that an
 -- owner stopped before it gave the session up, and which machines are alive. And tells every
--- listening machine which session changed, when the change commits.
+-- listening machine which session changed, soon after the change commits.
 --
 -- May be applied again and again; needs PostgreSQL 14. Apply it in one transaction, as the owner of
 -- the table. It locks the table against readers and writers until that transaction ends, and waits for
@@ -16,6 +16,7 @@
 
 {columns_sql}
 {epochs_sql}
+{log_sql}
 {notify_sql}
 -- A machine's row is updated every few seconds: room in the page, and no index on the time, let
 -- the server do that in place.
