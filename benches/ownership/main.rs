@@ -4,6 +4,10 @@
 //! - Claims a second, beside the bare `UPDATE` as written by hand: prepared, on a
 //!   table without triggers and on one with those of the migration, and sent in the transaction
 //!   that a claim is sent in. Every session is claimed once.
+//! - Changes of owner by `pgbench` (left out if it is not installed), on a table without triggers, with those
+//!   of which each commit notifies, and with those of the ownership level: how many a second, what one
+//!   costs the server with one listener and with 101, and how soon a machine forgets. Here the server waits
+//!   for its disk.
 //! - A drain of a machine with one session, and with many.
 //! - Lookups that nothing has cached, with the owner's presence and without, in pairs of runs:
 //!   prepared, and unprepared as behind a pooler.
@@ -15,10 +19,10 @@
 //!   them: how long until the last one is served, what it costs the server, and whether requests
 //!   for healthy sessions are refused. All machines are in this process, without a network.
 //!
-//! More or fewer rounds: `ROUNDS=15` for the first three, `KILLS=10`, `KILLS_BY_DEFAULT=3` and
+//! More or fewer rounds: `ROUNDS=15` for the first four, `CHANGES=500`, `KILLS=10`, `KILLS_BY_DEFAULT=3` and
 //! `DRAINS=20` for the fourth, `DEATHS=3` and `DEATHS_OF_AT_MOST=200000` sessions for the last. The
-//! parts `claims`, `releases`, `misses`, `moves` and `deaths` run alone if they are named, as in
-//! `cargo bench --bench ownership -- deaths`. The server does not wait for its disk.
+//! parts `claims`, `changes`, `releases`, `misses`, `moves` and `deaths` run alone if they are named, as in
+//! `cargo bench --bench ownership -- deaths`. But for changes, the server does not wait for its disk.
 
 #![allow(
     clippy::expect_used,
@@ -27,6 +31,7 @@
 )]
 #![allow(clippy::cast_precision_loss, reason = "counts of a few million")]
 
+mod changes;
 mod claims;
 #[path = "../common/mod.rs"]
 mod common;
@@ -35,6 +40,8 @@ mod deaths;
 mod fleet;
 mod misses;
 mod moves;
+#[path = "../common/pgbench.rs"]
+mod pgbench;
 mod releases;
 mod server;
 #[path = "../../tests/support/mod.rs"]
@@ -66,6 +73,9 @@ fn main() {
     runtime.block_on(async {
         if measures("claims") {
             claims::measure(&cluster).await.publish();
+        }
+        if measures("changes") {
+            changes::measure().await;
         }
         if measures("releases") {
             releases::measure(&cluster).await.publish();
