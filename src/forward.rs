@@ -72,6 +72,7 @@ use crate::InvalidRedirect;
 
 mod allow;
 mod answer;
+mod asker;
 mod body;
 mod carrier;
 mod connect;

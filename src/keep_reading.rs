@@ -91,7 +91,11 @@ impl AsyncWrite for KeepReading {
         if self.peer_gone && !self.is_read {
             return Poll::Ready(Ok(len));
         }
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, data);
+        // A request without a body is one slice, and `send` costs less than `writev`.
+        let result = match data {
+            [data] => Pin::new(&mut self.stream).poll_write(cx, data),
+            data => Pin::new(&mut self.stream).poll_write_vectored(cx, data),
+        };
         self.swallow(result, len)
     }
 

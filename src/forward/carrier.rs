@@ -1,9 +1,13 @@
 //! Carries one request to its owner, and the answer back.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, Version, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request::Parts};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use tokio::runtime::Handle;
 use tracing::Span;
@@ -11,6 +15,7 @@ use tracing::Span;
 use super::{
     Forward,
     answer::{Unanswered, answer},
+    asker::Asker,
     body::{Carried, Download, Over},
     connect::Connector,
     expectation,
@@ -20,11 +25,11 @@ use super::{
     request::{host, is_grpc, protocols, request},
     target::Target,
     tunnel::is_extended_connect,
-    upload::Upload,
+    upload::{Progress, Upload},
 };
 use crate::{
-    Handover, Head, MachineId, NotReplayable, RenderContext, Replay, RequestOrigin, SessionId,
-    hop_by_hop, policy::Policy, replay::is_upgrade, tunnel,
+    Handover, Head, MachineId, NotReplayable, Replay, RequestOrigin, SessionId, hop_by_hop,
+    policy::Policy, replay::is_upgrade, tunnel,
 };
 
 /// What a layer carries requests with.
@@ -34,6 +39,16 @@ pub(crate) struct Carrier {
     first: Option<Box<dyn Replay>>,
     connector: Connector,
     pool: Arc<Pool>,
+    /// What most requests are given: this machine is the first that carries them.
+    first_hop: OnceLock<HeaderValue>,
+}
+
+/// A request as the owner gets it.
+pub(super) struct Outgoing {
+    request: Request<Upload>,
+    /// The client's connection, should the owner switch protocols.
+    client: Option<OnUpgrade>,
+    upload: Option<Arc<Progress>>,
 }
 
 /// In the extensions of a request that is to be carried, between the layer and its forwarder.
@@ -44,7 +59,7 @@ pub(crate) struct ForwardTo {
     /// What is known of the request, should it have to be refused.
     pub(crate) session: SessionId,
     pub(crate) owner: MachineId,
-    pub(crate) context: RenderContext,
+    pub(crate) asker: Asker,
     pub(crate) span: Option<Span>,
 }
 
@@ -68,6 +83,7 @@ impl Carrier {
             first,
             connector,
             pool,
+            first_hop: OnceLock::new(),
         })
     }
 
@@ -88,22 +104,35 @@ impl Carrier {
         if *head.method == Method::CONNECT && !tunnels {
             return Err(NotReplayable::Upgrade);
         }
-        if fields::comes_from(head.headers, handover.machine) {
+        let is_carried = *handover.origin != RequestOrigin::Direct;
+        if is_carried && fields::comes_from(head.headers, handover.machine) {
             return Err(NotReplayable::Circular);
         }
         let http2 = tunnels || !is_upgrade(head) && (self.settings.always_http2 || is_grpc(head));
         let mut target = self.target(handover, http2)?;
         target.tunnels = tunnels;
-        let hops = handover.origin.hops().saturating_add(1);
         Ok(ForwardTo {
             target,
-            forwarded: fields::forwarded(hops, handover.machine)
+            forwarded: self
+                .forwarded(handover)
                 .ok_or(NotReplayable::ForbiddenAddress)?,
             session: handover.session.id().clone(),
             owner: handover.owner.clone(),
-            context: RenderContext::of(head),
+            asker: Asker::of(head),
             span: None,
         })
+    }
+
+    fn forwarded(&self, handover: &Handover<'_>) -> Option<HeaderValue> {
+        let hops = handover.origin.hops().saturating_add(1);
+        if hops > 1 {
+            return fields::forwarded(hops, handover.machine);
+        }
+        if let Some(first) = self.first_hop.get() {
+            return Some(first.clone());
+        }
+        let first = fields::forwarded(hops, handover.machine)?;
+        Some(self.first_hop.get_or_init(|| first).clone())
     }
 
     fn target(&self, handover: &Handover<'_>, http2: bool) -> Result<Target, NotReplayable> {
@@ -135,14 +164,12 @@ impl Carrier {
         (target != to.target && target.tls == to.target.tls).then_some(target)
     }
 
-    /// Carries the request to its owner and the answer back. Dropped, it closes the connection.
-    pub(super) async fn carry(
-        &self,
+    /// Makes of a request what the owner gets.
+    pub(super) fn prepare(
         to: &ForwardTo,
         mut head: Parts,
         body: Upload,
-        policy: &Policy,
-    ) -> Result<Response<Carried>, Unanswered> {
+    ) -> Result<Outgoing, Unanswered> {
         let client = head.extensions.remove::<OnUpgrade>();
         let asks = client.is_some() && !to.target.http2;
         let protocols = asks.then(|| protocols(&head.headers)).flatten();
@@ -161,9 +188,28 @@ impl Carrier {
             host,
         );
         // Servers of HTTP/2 do not ask.
-        if !to.target.http2 && expectation::waits(request.headers()) {
+        if upload.is_some() && !to.target.http2 && expectation::waits(request.headers()) {
             expectation::hold(&mut request);
         }
+        Ok(Outgoing {
+            request,
+            client,
+            upload,
+        })
+    }
+
+    /// Carries the request to its owner and the answer back. Dropped, it closes the connection.
+    pub(super) async fn carry(
+        &self,
+        to: &ForwardTo,
+        outgoing: Outgoing,
+        policy: &Policy,
+    ) -> Result<Response<Carried>, Unanswered> {
+        let Outgoing {
+            mut request,
+            client,
+            upload,
+        } = outgoing;
         if Handle::try_current().is_err() {
             return Err(Unanswered::not_sent(request, Failure::NoRuntime));
         }
@@ -206,7 +252,7 @@ impl Carrier {
                         ticket,
                         upload,
                     };
-                    return switched_or_carried(response, over, client, tunnels);
+                    return switched_or_carried(response, over, client, to.target.tunnels);
                 }
                 // The owner closed the connection while it was idle.
                 Err(Unanswered::NotSent(unsent, _)) if !is_new => request = *unsent,

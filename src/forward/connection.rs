@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::Either;
 use http::{Request, Response};
 use hyper::{
     body::Incoming,
@@ -73,14 +74,15 @@ impl Connection {
         }
     }
 
-    /// Sends a request, and waits for the head of its answer.
-    pub(super) async fn send(
+    /// Sends a request; completes with the head of its answer.
+    pub(super) fn send(
         &mut self,
         request: Request<Upload>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Upload>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload>>>> + use<>
+    {
         match &mut self.sender {
-            Sender::Http1(sender) => sender.try_send_request(request).await,
-            Sender::Http2(sender) => sender.try_send_request(request).await,
+            Sender::Http1(sender) => Either::Left(sender.try_send_request(request)),
+            Sender::Http2(sender) => Either::Right(sender.try_send_request(request)),
         }
     }
 

@@ -52,7 +52,7 @@ mod tests {
     async fn an_owner_that_says_nothing_gets_the_body_after_a_while() {
         let frame = Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"hello")));
         let body = StreamBody::new(futures_util::stream::iter([frame]));
-        let mut request = Request::new(Upload::new(body, None));
+        let mut request = Request::new(Upload::new(body, || None));
         hold(&mut request);
         let (mut body, began) = (request.into_body(), Instant::now());
         let progress = body.progress().unwrap();

@@ -1,7 +1,7 @@
 //! The request as the owner gets it.
 
 use http::{
-    HeaderMap, HeaderValue, Request, Uri, Version, header,
+    Extensions, HeaderMap, HeaderValue, Request, Uri, Version, header,
     request::Parts,
     uri::{Authority, InvalidUri, PathAndQuery, Scheme},
 };
@@ -74,10 +74,9 @@ pub(super) fn request(
     host: Option<Authority>,
 ) -> Request<Upload> {
     let headers = &mut head.headers;
-    let trailers = hop_by_hop::takes_trailers(headers);
     // What `Connection` names is kept: a client could name the field of its session, or one that a proxy
     // in front has added.
-    hop_by_hop::remove(headers);
+    let trailers = hop_by_hop::remove(headers);
     frame(headers, &body, target);
     if trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -89,16 +88,11 @@ pub(super) fn request(
         hop_by_hop::upgrade_to(headers, protocols);
     }
     headers.insert(fields::FORWARDED, forwarded);
-    let path = head.uri.path_and_query().cloned();
-    let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let mut uri = http::uri::Parts::default();
     if target.http2 {
         headers.remove(header::HOST);
-        uri.authority = host;
-        let tls = target.tls;
-        uri.scheme = Some(if tls { Scheme::HTTPS } else { Scheme::HTTP });
         head.version = Version::HTTP_2;
     } else {
+        let host = host.as_ref();
         let host = host.and_then(|host| HeaderValue::from_str(host.as_str()).ok());
         if let Some(host) = host {
             headers.insert(header::HOST, host);
@@ -106,18 +100,30 @@ pub(super) fn request(
         hop_by_hop::join_cookies(headers);
         head.version = Version::HTTP_11;
     }
-    uri.path_and_query = Some(path);
-    let protocol = head.extensions.remove::<Protocol>();
-    head.uri = Uri::from_parts(uri).unwrap_or_default();
-    let mut request = Request::new(body);
-    *request.method_mut() = head.method;
-    *request.uri_mut() = head.uri;
-    *request.version_mut() = head.version;
-    *request.headers_mut() = head.headers;
-    if let Some(protocol) = protocol {
-        request.extensions_mut().insert(protocol);
+    let is_origin_form = head.uri.scheme().is_none() && head.uri.authority().is_none();
+    if target.http2 || !is_origin_form {
+        head.uri = uri(&head.uri, target, host);
     }
-    request
+    // What the extensions hold is this machine's, but for the protocol of an extended CONNECT.
+    let protocol = head.extensions.remove::<Protocol>();
+    head.extensions = Extensions::new();
+    if let Some(protocol) = protocol {
+        head.extensions.insert(protocol);
+    }
+    Request::from_parts(head, body)
+}
+
+/// Origin form for HTTP/1.1, and what is split into pseudo-fields for HTTP/2.
+fn uri(of: &Uri, target: &Target, host: Option<Authority>) -> Uri {
+    let path = of.path_and_query().cloned();
+    let mut uri = http::uri::Parts::default();
+    uri.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    if target.http2 {
+        uri.authority = host;
+        let tls = target.tls;
+        uri.scheme = Some(if tls { Scheme::HTTPS } else { Scheme::HTTP });
+    }
+    Uri::from_parts(uri).unwrap_or_default()
 }
 
 /// Whether the call needs HTTP/2 up to the owner: its status comes in trailers.

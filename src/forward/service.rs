@@ -72,10 +72,17 @@ where
         };
         let (policy, by) = (Arc::clone(&self.policy), Arc::clone(&self.carrier));
         let (head, body) = request.into_parts();
-        let rest = has_to_be_read(&Head::from(&head)).then_some(policy.refused_bodies);
-        let body = Upload::new(body, rest);
+        let body = Upload::new(body, || {
+            has_to_be_read(&Head::from(&head)).then_some(policy.refused_bodies)
+        });
+        // Before the future is made, which would be larger by the request's head, and move it once more.
+        let outgoing = Carrier::prepare(&to, head, body);
         let carried = Box::pin(async move {
-            let failure = match by.carry(&to, head, body, &policy).await {
+            let answer = match outgoing {
+                Ok(outgoing) => by.carry(&to, outgoing, &policy).await,
+                Err(unanswered) => Err(unanswered),
+            };
+            let failure = match answer {
                 Ok(response) => return response,
                 Err(Unanswered::Failed(failure)) => failure,
                 Err(Unanswered::Client(status)) => {

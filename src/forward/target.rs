@@ -1,6 +1,9 @@
 //! Where a request is carried to.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr, SocketAddrV4},
+};
 
 use http::uri::{Authority, InvalidUri};
 
@@ -43,11 +46,14 @@ impl Destination {
         Ok(Self::Template(parsed))
     }
 
-    pub(super) fn of(&self, handover: &Handover<'_>) -> Result<Address, NotReplayable> {
+    pub(super) fn of<'a>(
+        &self,
+        handover: &Handover<'a>,
+    ) -> Result<Cow<'a, Address>, NotReplayable> {
         let session = handover.session;
         match self {
             Self::OwnerAddress => {
-                let address = session.owner_address().cloned();
+                let address = session.owner_address().map(Cow::Borrowed);
                 address.ok_or(NotReplayable::NoAddress)
             }
             Self::Template(template) if !template.holds(session.id()) => Err(NotReplayable::Other(
@@ -55,6 +61,7 @@ impl Destination {
             )),
             Self::Template(template) => template
                 .fill(handover.owner, session.id())
+                .map(Cow::Owned)
                 .ok_or(NotReplayable::ForbiddenAddress),
         }
     }
@@ -73,18 +80,53 @@ impl Target {
 
     pub(super) fn new(address: &Address, http2: bool) -> Self {
         let tls = address.scheme() == "https";
-        let default_port = if tls { 443 } else { 80 };
-        let host = address.host();
-        let literal = host.trim_start_matches('[').trim_end_matches(']').parse();
+        let (host, port) = host_and_port(address, tls);
         Self {
-            host: match literal {
-                Ok(literal) => Host::Address(literal),
-                Err(_) => Host::Name(host.to_ascii_lowercase().into()),
-            },
-            port: address.as_uri().port_u16().unwrap_or(default_port),
+            host,
+            port,
             tls,
             http2,
             tunnels: false,
+        }
+    }
+}
+
+fn host_and_port(address: &Address, tls: bool) -> (Host, u16) {
+    // What most addresses are, read in one go: this runs for every request.
+    if let Ok(socket) = address.authority().parse::<SocketAddrV4>() {
+        return (Host::Address((*socket.ip()).into()), socket.port());
+    }
+    let default_port = if tls { 443 } else { 80 };
+    let host = address.host();
+    let literal = host.trim_start_matches('[').trim_end_matches(']').parse();
+    let host = match literal {
+        Ok(literal) => Host::Address(literal),
+        Err(_) => Host::Name(host.to_ascii_lowercase().into()),
+    };
+    (host, address.as_uri().port_u16().unwrap_or(default_port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_and_port_are_read_of_every_kind_of_address() {
+        let ip = |text: &str| Host::Address(text.parse().unwrap());
+        let name = |text: &str| Host::Name(text.into());
+        for (at, host, port) in [
+            ("http://10.0.0.1:8080", ip("10.0.0.1"), 8080),
+            ("http://10.0.0.1:0080", ip("10.0.0.1"), 80),
+            ("http://10.0.0.1", ip("10.0.0.1"), 80),
+            ("https://10.0.0.1", ip("10.0.0.1"), 443),
+            ("https://10.0.0.1:8443/", ip("10.0.0.1"), 8443),
+            ("http://[fdaa::1]:8080", ip("fdaa::1"), 8080),
+            ("https://[fdaa::1]", ip("fdaa::1"), 443),
+            ("http://Pod.example:8080", name("pod.example"), 8080),
+            ("http://010.0.0.1:8080", name("010.0.0.1"), 8080),
+        ] {
+            let target = Target::new(&at.parse().unwrap(), false);
+            assert_eq!((target.host, target.port), (host, port), "{at}");
         }
     }
 }

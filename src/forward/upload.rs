@@ -39,7 +39,7 @@ pub(super) enum Upload {
 
 impl Upload {
     /// `rest`: how much is read of what the owner does not take, if anything.
-    pub(super) fn new<B>(body: B, rest: Option<DiscardLimits>) -> Self
+    pub(super) fn new<B>(body: B, rest: impl FnOnce() -> Option<DiscardLimits>) -> Self
     where
         B: Body + Send + 'static,
         B::Data: Send,
@@ -57,7 +57,7 @@ impl Upload {
             body: Some(body.map_err(Into::into).boxed_unsync()),
             left,
             progress: Arc::default(),
-            rest,
+            rest: rest(),
             asked: None,
         }
     }

@@ -30,7 +30,6 @@ impl Policy {
         if carrier.is_replayed(&read, &handover) {
             return None;
         }
-        let context = RenderContext::of(&read);
         Some(match carrier.plan(&read, &handover) {
             Ok(to) => {
                 self.tell(seen, span);
@@ -39,6 +38,7 @@ impl Policy {
                 Act::Carry
             }
             Err(why) => {
+                let context = RenderContext::of(&read);
                 let rejection = Rejection::not_replayable(self.machine.clone(), why);
                 Act::Answer(Ok(self.refuse(rejection, seen, span, context)))
             }
@@ -75,6 +75,6 @@ impl Policy {
             ..self.saw(Verdict::Reject(rejection.code()))
         };
         let span = RequestSpan::of(to.span.clone());
-        self.refuse(rejection, &seen, &span, to.context)
+        self.refuse(rejection, &seen, &span, to.asker.context())
     }
 }
