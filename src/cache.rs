@@ -44,6 +44,7 @@ mod owners;
 mod pending;
 mod plain;
 mod reached;
+mod set;
 mod single_flight;
 mod sync;
 mod table;
