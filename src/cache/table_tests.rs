@@ -127,7 +127,7 @@ fn nothing_is_evicted_below_seven_tenths_of_the_capacity() {
 
 #[test]
 fn a_full_table_keeps_what_is_new() {
-    let capacity = 100_000;
+    let capacity = 30_000;
     let table = Table::new(capacity);
     for number in 0..capacity as u64 {
         table.insert(key(number), value(key(number), number));

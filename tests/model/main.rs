@@ -40,6 +40,7 @@
 //! | `liveness` | a session is served again, and within which time |
 //! | `plain` | what is left out to keep the model finite is not missed |
 //! | `twins` | two processes under one id |
+//! | `table` | the threads of one process: what a reader of the cache's table finds beside a writer |
 #![allow(clippy::unwrap_used)] // Helpers are tests, too.
 
 mod action;
@@ -62,6 +63,9 @@ mod share;
 mod state;
 mod step;
 mod stories;
+mod table;
 mod twins;
 mod view;
 mod world;
+
+use table::random;
