@@ -43,7 +43,7 @@ impl OwnershipLayer {
     pub const DEFAULT_LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
     /// How many sessions are remembered unless [said otherwise](OwnershipLayerBuilder::cache_capacity):
-    /// about ten megabytes of them, without attributes.
+    /// about five megabytes of them, without attributes.
     pub const DEFAULT_CACHE_CAPACITY: usize = 100_000;
 
     /// How often one request is replayed at most, unless

@@ -341,9 +341,10 @@ impl OwnershipLayerBuilder {
     }
 
     /// How many sessions are remembered;
-    /// [100,000](OwnershipLayer::DEFAULT_CACHE_CAPACITY) by default, at some 90 bytes each. An
-    /// eighth of them is for unknown ids. What attributes and addresses take comes on top, and
-    /// is bounded [in bytes](CachePolicy::max_attribute_bytes).
+    /// [100,000](OwnershipLayer::DEFAULT_CACHE_CAPACITY) by default, at some 45 bytes each. An
+    /// eighth of them is for unknown ids. As many sessions with attributes are remembered on top, at some
+    /// 120 bytes each and what the attributes take, which is bounded
+    /// [in bytes](CachePolicy::max_attribute_bytes).
     ///
     /// It has to cover the sessions that requests reach this machine for within
     /// [the bounds](CachePolicy), and those that this machine took over from another one: as many

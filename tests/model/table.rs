@@ -78,8 +78,9 @@ pub(crate) mod random {
 mod set;
 #[allow(
     dead_code,
+    clippy::modulo_one,
     clippy::module_inception,
-    reason = "a part of it is for the cache"
+    reason = "a part of it is for the cache, and segments hold one set here"
 )]
 #[path = "../../src/cache/table.rs"]
 mod table;
