@@ -12,7 +12,7 @@ use super::{
 ///
 /// `UPDATE OF` decides once a statement, so a writer of other columns pays nothing. The function keeps a
 /// writer that names every column from notifying of changes that are none: as a `WHEN` of the trigger,
-/// the same condition costs three times as much. A commit that notifies waits for the other commits that
+/// the server would parse the same condition anew for each statement. A commit that notifies waits for the other commits that
 /// do.
 pub(super) fn migration(table: &Table, channel: &Identifier) -> String {
     sql(table, channel).document(sql_file!("migration/notify"))
