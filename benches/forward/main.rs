@@ -13,6 +13,15 @@
 //! All of them run in turns, every other round in the opposite order; ratios are taken within a round. What
 //! is not installed is a row that says so: `benches/run forward` installs it. The parts `requests`,
 //! `bodies` and `websockets` run alone if they are named. More or fewer rounds: `ROUNDS=20`.
+//!
+//! # Where the CPU of a short request goes
+//! As profiled on 2026-11-27, not by this program:
+//! - System calls by `strace -c`, 32 connections: 2 reads, 2 writes and 0.10 `epoll_wait` a request; HAProxy 2, 2
+//!   and 0.06. (Before a request without a body was sent by `send` in the place of `writev`.)
+//! - Instructions outside of the kernel by callgrind, one connection: 42,951 a request. 12,754 of them are the
+//!   layer's and the forwarder's, with what they call; 13,330 the task of hyper's client connection; the rest is
+//!   hyper's server and tokio. 3,800 of all copy memory. HAProxy's were not counted, so that the
+//!   difference lies there is a guess from the system calls being alike.
 
 #![allow(
     clippy::expect_used,

