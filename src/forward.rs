@@ -54,6 +54,9 @@
 //! an error to the client, too: an answer is never cut short in silence. If the client goes away,
 //! the connection to the owner is closed.
 //!
+//! A machine that drains goes on carrying what is open, for as long as its server lets it:
+//! [`RunningNode::serve`](crate::RunningNode::serve) puts a bound on that.
+//!
 //! A client that waits to be asked for its body (`Expect: 100-continue`, RFC 9110, section 10.1.1) is asked when
 //! the owner asks, or when the owner has said nothing for 5 s. Over HTTP/2 to the owner it is asked at
 //! once. Other interim responses, such as 103 (RFC 8297), end here.

@@ -20,7 +20,7 @@
 //! | `OWNERSHIP_LIFE` | `beat`: it beats; `on`: it also claims sessions without an owner and takes over from lost owners. Either way it gives up what it owns when it is asked to stop, and the migration has to be applied | it only reads who the owner is |
 //! | `OWNERSHIP_FRESHNESS_MS` | F, the same for the whole fleet | 5000 |
 //! | `OWNERSHIP_BEAT_MS`, `OWNERSHIP_LOST_AFTER_MS` | how often it beats, and after what silence others take it for lost | 3000, 15000 |
-//! | `OWNERSHIP_DRAIN_MS` | how long giving up may take | 10000 |
+//! | `OWNERSHIP_DRAIN_MS` | how long giving up may take, and open responses | 10000 |
 //! | `OWNERSHIP_LINGER_MS` | how long it goes on answering after the signal to stop, while its proxy still sends requests | 5000 |
 //! | `OWNERSHIP_HEADER` | a second layer serves `/by-header/…` and finds the session in this header | one layer, by the path |
 //! | `OWNERSHIP_AUDIT_MS` | how often a machine that beats looks for what is wrong with the fleet; 0: never | 60000 |
@@ -58,6 +58,7 @@ mod state;
 use std::{
     env,
     error::Error,
+    future::{IntoFuture as _, pending},
     io,
     net::{Ipv4Addr, Ipv6Addr},
     process::ExitCode,
@@ -65,7 +66,11 @@ use std::{
 
 use axum::{Json, Router, extract::State, routing::get};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, time::sleep};
+use tokio::{
+    net::TcpListener,
+    sync::oneshot,
+    time::{Instant, sleep, sleep_until},
+};
 use tower_ownership::shutdown_signal;
 use uuid::Uuid;
 
@@ -134,19 +139,32 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     let app = probing::layered(app, &layer, &settings)?;
     tracing::info!(machine = %settings.machine, address = %listener.local_addr()?, "serving");
-    axum::serve(listener, app)
-        .with_graceful_shutdown(async move {
-            shutdown_signal().await;
-            tracing::info!("asked to stop: finishing what is under way");
-            // It goes on answering meanwhile: with where to go, and with what it still owns.
-            let ends = async {
-                if let Some(life) = life {
-                    life.end().await;
-                }
-            };
-            tokio::join!(ends, sleep(settings.linger));
-        })
-        .await?;
+    let (drains, drained) = oneshot::channel();
+    let server = axum::serve(listener, app).with_graceful_shutdown(async move {
+        shutdown_signal().await;
+        tracing::info!("asked to stop: finishing what is under way");
+        let limit = Instant::now() + settings.drain.max(settings.linger);
+        // It goes on answering meanwhile: with where to go, and with what it still owns.
+        let ends = async {
+            if let Some(life) = life {
+                life.end().await;
+            }
+        };
+        tokio::join!(ends, sleep(settings.linger));
+        let _ = drains.send(limit);
+    });
+    // What `RunningNode::serve` does for a `Node`: a graceful shutdown alone waits for each open stream, those
+    // that are carried to other machines among them.
+    let limit = async {
+        match drained.await {
+            Ok(limit) => sleep_until(limit).await,
+            Err(_) => pending().await,
+        }
+    };
+    tokio::select! {
+        served = server.into_future() => served?,
+        () = limit => tracing::warn!("responses are still open; they end with this process"),
+    }
     Ok(())
 }
 

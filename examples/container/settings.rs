@@ -31,6 +31,8 @@ pub struct Settings {
     pub freshness: CachePolicy,
     /// For how long the listener outlives the signal to stop.
     pub linger: Duration,
+    /// For how long responses may be open after it.
+    pub drain: Duration,
     /// The header by which a second layer finds its sessions.
     pub header: Option<String>,
     /// Whether it takes part in the life of ownerships, beyond reading who the owner is.
@@ -95,11 +97,12 @@ impl Settings {
         };
         let lives = variable("OWNERSHIP_LIFE");
         let port = parsed("PORT", 8080)?;
+        let drain = milliseconds("OWNERSHIP_DRAIN_MS", 10_000)?;
         let life = Life {
             claims: lives.as_deref() == Some("on"),
             beat: milliseconds("OWNERSHIP_BEAT_MS", 3_000)?,
             lost_after: milliseconds("OWNERSHIP_LOST_AFTER_MS", 15_000)?,
-            drain: milliseconds("OWNERSHIP_DRAIN_MS", 10_000)?,
+            drain,
             audit: Some(milliseconds("OWNERSHIP_AUDIT_MS", 60_000)?)
                 .filter(|pause| !pause.is_zero()),
             peer: match variable("OWNERSHIP_PEER") {
@@ -122,6 +125,7 @@ impl Settings {
             freshness: CachePolicy::new().owned(milliseconds("OWNERSHIP_FRESHNESS_MS", 5_000)?),
             header: variable("OWNERSHIP_HEADER"),
             linger: milliseconds("OWNERSHIP_LINGER_MS", 5_000)?,
+            drain,
             life: matches!(lives.as_deref(), Some("on" | "beat")).then_some(life),
             probing: probing()?,
             expose_internals: variable("OWNERSHIP_SHOW_INTERNALS").as_deref() == Some("on"),

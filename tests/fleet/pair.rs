@@ -128,7 +128,7 @@ async fn next<T, E>(body: &mut (impl Stream<Item = Result<T, E>> + Unpin)) -> Op
 }
 
 /// Reads a body that ends with an error, and not as if it were complete.
-async fn breaks<T, E>(mut body: impl Stream<Item = Result<T, E>> + Unpin) {
+pub async fn breaks<T, E>(mut body: impl Stream<Item = Result<T, E>> + Unpin) {
     let end = async {
         loop {
             match body.next().await {

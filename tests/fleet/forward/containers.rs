@@ -1,5 +1,7 @@
 //! Two containers with one database, and no proxy.
 
+use std::time::{Duration, Instant};
+
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -9,7 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::fleet::{OWNER, WRONG};
 use crate::pair::{
     Pair, Variables, a_frozen_owner_serves_nothing_late, a_kill_breaks_streams,
-    a_move_ends_streams, becomes, echoes, open,
+    a_move_ends_streams, becomes, breaks, echoes, open,
 };
 use crate::support::client::{Answer, SOON, client, get, request, send};
 use crate::support::container::Container;
@@ -155,6 +157,35 @@ async fn a_session_is_carried_to_its_next_owner_when_its_owner_drains() {
     );
     becomes(&url(&pair, ""), WRONG).await;
     assert_eq!(pair.owner.exit_status(), 0);
+}
+
+#[tokio::test]
+async fn streams_that_a_container_carries_hold_up_its_drain_for_its_limit_alone() {
+    const LIMIT: Duration = Duration::from_secs(1);
+    let pair = Pair::start(&[
+        ("OWNERSHIP_HANDOVER", "forward"),
+        ("OWNERSHIP_PEER_ALLOW", "127.0.0.1"),
+        ("OWNERSHIP_DRAIN_MS", "1000"),
+    ])
+    .await;
+    let events = client().get(url(&pair, "/events?count=1000")).send();
+    let mut events = events.await.unwrap().bytes_stream();
+    events.next().await.unwrap().unwrap();
+    let mut socket = open(&url(&pair, "/ws")).await;
+    echoes(&mut socket).await;
+    let began = Instant::now();
+    pair.wrong.ask_to_stop();
+    // They go on meanwhile: their owner does not drain.
+    events.next().await.unwrap().unwrap();
+    echoes(&mut socket).await;
+    breaks(events).await;
+    let took = began.elapsed();
+    assert!(took >= LIMIT && took < LIMIT * 5, "{took:?}");
+    let end = timeout(SOON, socket.next()).await.expect("it ends");
+    assert!(!matches!(end, Some(Ok(_))), "{end:?}");
+    let url = pair.owner.url(&pair.path(""));
+    get(url).await.is_served_by(OWNER);
+    assert_eq!(pair.wrong.exit_status(), 0);
 }
 
 #[tokio::test]
