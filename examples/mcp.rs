@@ -137,8 +137,9 @@ async fn serve<D: NodeDirectory, F: Clone>(
         },
     ));
     let app = around(app, node.layer());
+    let stop = shutdown_signal();
     println!("{} serving {}", node.machine(), listener.local_addr()?);
-    let served = node.serve(shutdown_signal(), |drained| {
+    let served = node.serve(stop, |drained| {
         axum::serve(listener, app).with_graceful_shutdown(drained)
     });
     Ok(served.await?)

@@ -47,8 +47,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .nest_service("/health", node.health().build());
     let port = env::var("PORT").unwrap_or_else(|_| "3000".to_owned());
     let listener = tokio::net::TcpListener::bind(format!("[::]:{port}")).await?;
+    let stop = shutdown_signal();
     println!("{} serving on port {port}", node.machine());
-    node.serve(shutdown_signal(), |drained| {
+    node.serve(stop, |drained| {
         axum::serve(listener, app).with_graceful_shutdown(drained)
     })
     .await?;

@@ -190,18 +190,31 @@ impl<D, F> fmt::Debug for RunningNode<D, F> {
 ///
 /// On Unix a second signal of these ends the process at once, whatever is still under way, as the first
 /// would have done without this: with status 128 and the signal's number. No session is given up then that was
-/// not given up before. Needs a tokio runtime with its drivers enabled.
-pub async fn shutdown_signal() {
+/// not given up before.
+///
+/// Signals count from the call on, or, if that is outside of a tokio runtime, from the first poll. Needs
+/// a tokio runtime with its drivers enabled.
+pub fn shutdown_signal() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
-    if let Ok(mut signals) = signals::Signals::listen() {
-        signals.next().await;
-        tokio::spawn(async move {
-            let status = 128 + signals.next().await;
-            warn!(target: TARGET, "asked to end once more: ending without what is still under way");
-            std::process::exit(status);
-        });
-        return;
+    let listening = tokio::runtime::Handle::try_current().ok();
+    #[cfg(unix)]
+    let listening = listening.map(|_| signals::Signals::listen());
+    async move {
+        #[cfg(unix)]
+        if let Ok(mut signals) = listening.unwrap_or_else(signals::Signals::listen) {
+            signals.next().await;
+            tokio::spawn(async move {
+                let status = 128 + signals.next().await;
+                warn!(target: TARGET, "asked to end once more: ending without what is still under way");
+                std::process::exit(status);
+            });
+            return;
+        }
+        ended_by_ctrl_c().await;
     }
+}
+
+async fn ended_by_ctrl_c() {
     if tokio::signal::ctrl_c().await.is_err() {
         warn!(target: TARGET, "signals cannot be heard, so the node does not drain when it is ended");
         std::future::pending::<()>().await;

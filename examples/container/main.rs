@@ -138,10 +138,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
         app = app.merge(explain::router(token.clone(), layer.clone()));
     }
     let app = probing::layered(app, &layer, &settings)?;
+    let stop = shutdown_signal();
     tracing::info!(machine = %settings.machine, address = %listener.local_addr()?, "serving");
     let (drains, drained) = oneshot::channel();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {
-        shutdown_signal().await;
+        stop.await;
         tracing::info!("asked to stop: finishing what is under way");
         let limit = Instant::now() + settings.drain.max(settings.linger);
         // It goes on answering meanwhile: with where to go, and with what it still owns.
@@ -162,7 +163,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         }
     };
     tokio::select! {
-        served = server.into_future() => served?,
+        ended = server.into_future() => ended?,
         () = limit => tracing::warn!("responses are still open; they end with this process"),
     }
     Ok(())
