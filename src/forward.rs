@@ -44,6 +44,10 @@
 //! costs a lookup, within the [limits of rechecks](crate::CachePolicy::recheck), or is refused
 //! with 508 `replay-loop`.
 //!
+//! # When this machine drains
+//! It goes on carrying until the process ends. Requests that are under way are finished, as the application's
+//! own are; event streams and gRPC calls end [5 s](Forward::stream_grace) after the drain has begun.
+//!
 //! # What can go wrong
 //! An owner that cannot be connected to, does not answer or hangs up is 503 `owner-unreachable`, and the
 //! detail ends with `(connect)`, `(tls)`, `(timeout)`, `(reset)` or `(full)`. The session is then read again: if the owner could
@@ -83,6 +87,7 @@ mod connection;
 mod expectation;
 mod failure;
 mod fields;
+mod leaving;
 mod pool;
 mod request;
 mod service;
@@ -122,6 +127,7 @@ pub struct Forward {
     connect_timeout: Duration,
     response_timeout: Duration,
     idle_timeout: Duration,
+    stream_grace: Duration,
     max_idle: usize,
     max_requests: usize,
     always_http2: bool,
@@ -138,6 +144,10 @@ impl Forward {
 
     /// How long a connection may be idle unless [said otherwise](Self::idle_timeout).
     pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+    /// How long a stream that is carried goes on while this machine drains, unless [said
+    /// otherwise](Self::stream_grace).
+    pub const DEFAULT_STREAM_GRACE: Duration = Duration::from_secs(5);
 
     /// How many idle connections to one owner are kept unless [said otherwise](Self::max_idle).
     pub const DEFAULT_MAX_IDLE: usize = 256;
@@ -172,6 +182,7 @@ impl Forward {
             connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
             response_timeout: Self::DEFAULT_RESPONSE_TIMEOUT,
             idle_timeout: Self::DEFAULT_IDLE_TIMEOUT,
+            stream_grace: Self::DEFAULT_STREAM_GRACE,
             max_idle: Self::DEFAULT_MAX_IDLE,
             max_requests: Self::DEFAULT_MAX_REQUESTS,
             always_http2: false,
@@ -202,6 +213,19 @@ impl Forward {
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = at_least(timeout);
+        self
+    }
+
+    /// How long an event stream, a gRPC call or another [stream](crate::OwnershipLayerBuilder::ends_streams) that
+    /// is carried goes on once this machine [drains](crate::NodeState::Draining), or from its begin if that is
+    /// later; [5 s](Self::DEFAULT_STREAM_GRACE) by default. It ends with an error, or `UNAVAILABLE`, and its client
+    /// connects again: the machine could not end for as long as the client listens. Longer than requests are
+    /// sent here after the drain has begun.
+    ///
+    /// Other responses are carried to their ends, and tunnels for as long as the process runs.
+    #[must_use]
+    pub fn stream_grace(mut self, grace: Duration) -> Self {
+        self.stream_grace = grace;
         self
     }
 

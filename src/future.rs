@@ -37,9 +37,13 @@ use held::Held;
 pub(crate) use passed::Passed;
 pub(crate) use passed::Served;
 use passed::asks_for_answer;
+#[cfg(feature = "forward")]
+pub(crate) use passed::stands;
 pub(crate) use readying::Pass;
 use readying::Readying;
 use settling::Settling;
+#[cfg(feature = "forward")]
+pub(crate) use streamed::Stream;
 use streamed::delivered;
 use waiting::Waiting;
 

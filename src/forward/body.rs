@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
-use super::{connection::Connection, pool::Ticket, upload::Progress};
+use super::{connection::Connection, leaving::Leaving, pool::Ticket, upload::Progress};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -46,6 +46,8 @@ pub(super) enum Carried {
 pub(super) struct Download {
     body: Incoming,
     over: Option<Over>,
+    /// What ends it before the owner does; `None` where only the owner does, as most often.
+    leaving: Option<Leaving>,
 }
 
 /// What the answer comes by, until it is complete.
@@ -60,6 +62,7 @@ impl Download {
         let mut download = Self {
             body,
             over: Some(over),
+            leaving: None,
         };
         if download.body.is_end_stream() {
             download.give_back();
@@ -67,8 +70,15 @@ impl Download {
         download
     }
 
+    /// Ends it when this machine leaves.
+    pub(super) fn until(self, leaving: Leaving) -> Self {
+        let leaving = Some(leaving).filter(|_| self.over.is_some());
+        Self { leaving, ..self }
+    }
+
     /// Gives the connection back: the answer is complete.
     fn give_back(&mut self) {
+        self.leaving = None;
         if let Some(over) = self.over.take() {
             over.ticket.give_back(over.connection, over.upload);
         }
@@ -77,15 +87,21 @@ impl Download {
     fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, ForwardBodyError>>> {
+        if let Some(leaving) = &mut self.leaving
+            && let Poll::Ready(last) = leaving.poll(cx)
+        {
+            (self.leaving, self.over) = (None, None);
+            return Poll::Ready(Some(last.ok_or_else(ForwardBodyError::draining)));
+        }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         match &frame {
-            Some(Err(_)) => self.over = None,
+            Some(Err(_)) => (self.leaving, self.over) = (None, None),
             Some(Ok(_)) if !self.body.is_end_stream() => {}
             // A server may not ask again for what it knows is complete.
             Some(Ok(_)) | None => self.give_back(),
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(ForwardBodyError::broken)))
     }
 }
 
@@ -126,10 +142,8 @@ where
         Poll::Ready(match carried {
             Carried::Ours(bytes) if bytes.is_empty() => None,
             Carried::Ours(bytes) => Some(Ok(Frame::data(std::mem::take(bytes).into()))),
-            Carried::Owners(download) => ready!(download.poll_frame(cx)).map(|frame| {
-                let frame = frame.map_err(ForwardBodyError::broken)?;
-                Ok(frame.map_data(Into::into))
-            }),
+            Carried::Owners(download) => ready!(download.poll_frame(cx))
+                .map(|frame| frame.map(|frame| frame.map_data(Into::into))),
         })
     }
 
@@ -169,7 +183,8 @@ impl<B> fmt::Debug for ForwardBody<B> {
     }
 }
 
-/// Why a [`ForwardBody`] ends before it is complete. Its source is the application's error, or hyper's.
+/// Why a [`ForwardBody`] ends before it is complete. Its source is the application's error, hyper's, or that this
+/// machine drains.
 #[derive(thiserror::Error)]
 #[error("{what}")]
 pub struct ForwardBodyError {
@@ -195,7 +210,15 @@ impl ForwardBodyError {
         }
     }
 
-    /// Whether the connection to the owner broke; otherwise the error is the application's.
+    fn draining() -> Self {
+        Self {
+            what: "a stream that this machine carries was ended",
+            source: "the machine is draining".into(),
+            is_owners: true,
+        }
+    }
+
+    /// Whether the response was an owner's; otherwise the error is the application's.
     #[must_use]
     pub fn is_owners(&self) -> bool {
         self.is_owners

@@ -21,6 +21,7 @@ use super::{
     expectation,
     failure::Failure,
     fields,
+    leaving::Leaving,
     pool::{Limits, Pool},
     request::{host, is_grpc, protocols, request},
     target::Target,
@@ -28,8 +29,8 @@ use super::{
     upload::{Progress, Upload},
 };
 use crate::{
-    Handover, Head, MachineId, NotReplayable, Replay, RequestOrigin, SessionId, hop_by_hop,
-    policy::Policy, replay::is_upgrade, tunnel,
+    Handover, Head, MachineId, NotReplayable, Replay, RequestOrigin, SessionId, future::Stream,
+    hop_by_hop, policy::Policy, replay::is_upgrade, tunnel,
 };
 
 /// What a layer carries requests with.
@@ -162,6 +163,26 @@ impl Carrier {
         target.tunnels = to.target.tunnels;
         // The scheme stands in the head of HTTP/2, which is made by now.
         (target != to.target && target.tls == to.target.tls).then_some(target)
+    }
+
+    /// Ends the response when this machine drains, if it is a stream.
+    pub(super) fn until_leaving(
+        &self,
+        response: Response<Carried>,
+        policy: Arc<Policy>,
+        session: &SessionId,
+    ) -> Response<Carried> {
+        let Some(stream) = Stream::of(response.headers()) else {
+            return response;
+        };
+        response.map(|body| match body {
+            Carried::Owners(body) => {
+                let grace = self.settings.stream_grace;
+                let leaving = Leaving::new(policy, session.clone(), stream, grace);
+                Carried::Owners(body.until(leaving))
+            }
+            ours @ Carried::Ours(_) => ours,
+        })
     }
 
     /// Makes of a request what the owner gets.

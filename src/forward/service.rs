@@ -22,7 +22,11 @@ use super::{
     carrier::{Carrier, ForwardTo},
     upload::Upload,
 };
-use crate::{Head, future::has_to_be_read, policy::Policy};
+use crate::{
+    Head,
+    future::{has_to_be_read, stands},
+    policy::Policy,
+};
 
 /// Carries the requests that the layer around it hands over, and passes all others to the application.
 ///
@@ -72,6 +76,7 @@ where
         };
         let (policy, by) = (Arc::clone(&self.policy), Arc::clone(&self.carrier));
         let (head, body) = request.into_parts();
+        let stands = stands(&Head::from(&head));
         let body = Upload::new(body, || {
             has_to_be_read(&Head::from(&head)).then_some(policy.refused_bodies)
         });
@@ -83,6 +88,7 @@ where
                 Err(unanswered) => Err(unanswered),
             };
             let failure = match answer {
+                Ok(response) if stands => return by.until_leaving(response, policy, &to.session),
                 Ok(response) => return response,
                 Err(Unanswered::Failed(failure)) => failure,
                 Err(Unanswered::Client(status)) => {

@@ -142,7 +142,7 @@ pub(crate) struct After {
 
 /// Whether a stream that answers the request stands open until one side ends it. What answers a POST
 /// ends by itself, but for gRPC, and a call that is under way should not be cut off by a drain.
-fn stands(head: &Head<'_>) -> bool {
+pub(crate) fn stands(head: &Head<'_>) -> bool {
     let is_grpc = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/grpc");
     head.method.is_safe() || head.headers.get(header::CONTENT_TYPE).is_some_and(is_grpc)
 }

@@ -6,7 +6,7 @@ use crate::{Owned, ResponseBody};
 
 /// What a response that streams for as long as its client listens says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stream {
+pub(crate) enum Stream {
     Events,
     Grpc,
     Other,
@@ -14,7 +14,7 @@ enum Stream {
 
 impl Stream {
     /// By the content type: a download of unknown length ends by itself.
-    fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let is = |essence: &str| {
             let kind = headers
                 .get(header::CONTENT_TYPE)

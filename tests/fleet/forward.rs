@@ -20,6 +20,7 @@ mod clients;
 mod connect;
 mod connections;
 mod containers;
+mod draining;
 mod expectations;
 mod failures;
 mod grpc_web;

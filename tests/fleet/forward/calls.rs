@@ -1,5 +1,7 @@
 //! gRPC calls, over HTTP/2 from end to end.
 
+use std::time::Duration;
+
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -10,7 +12,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus as Answered;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::server::{HealthReporter, health_reporter};
-use tower_ownership::{Header, MemoryDirectory, SessionId};
+use tower_ownership::{Header, MemoryDirectory, Node, NodeState, SessionId};
 
 use super::{builder, forward, session_at};
 use crate::fleet::{OWNER, Server, WRONG, new_session};
@@ -18,6 +20,8 @@ use crate::support::client::SOON;
 
 struct Pair {
     wrong: Server,
+    /// The node of the machine that carries.
+    carrier: Node,
     owner: Server,
     health: HealthReporter,
     session: SessionId,
@@ -27,14 +31,15 @@ async fn grpc(
     machine: &str,
     sessions: &MemoryDirectory,
     status: ServingStatus,
-) -> (Server, HealthReporter) {
+) -> (Server, HealthReporter, Node) {
     let (health, service) = health_reporter();
     health.set_service_status("app", status).await;
     let layer = builder(machine, sessions)
         .session(Header::named("x-session-id").unwrap())
-        .forward(forward())
+        .forward(forward().stream_grace(Duration::from_millis(100)))
         .build()
         .unwrap();
+    let node = layer.node().clone();
     let server = Server::with(async move |listener| {
         GrpcServer::builder()
             .layer(layer)
@@ -44,17 +49,18 @@ async fn grpc(
             .unwrap();
     })
     .await;
-    (server, health)
+    (server, health, node)
 }
 
 impl Pair {
     async fn start() -> Self {
         let (sessions, session) = (MemoryDirectory::new(), new_session());
-        let (wrong, _) = grpc(WRONG, &sessions, ServingStatus::NotServing).await;
-        let (owner, health) = grpc(OWNER, &sessions, ServingStatus::Serving).await;
+        let (wrong, _, carrier) = grpc(WRONG, &sessions, ServingStatus::NotServing).await;
+        let (owner, health, _) = grpc(OWNER, &sessions, ServingStatus::Serving).await;
         sessions.insert(session_at(&session, OWNER, &owner.url("")));
         Self {
             wrong,
+            carrier,
             owner,
             health,
             session,
@@ -188,7 +194,7 @@ async fn a_stalled_call_of_one_client_delays_no_other_client() {
     let held = tokio::spawn(call(addr, path("hold"), endless.boxed_unsync()));
     let mut last = 0;
     crate::support::until_async("the upload stalls", async || {
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
         let now = sent.load(std::sync::atomic::Ordering::SeqCst);
         std::mem::replace(&mut last, now) == now && now > 0
     })
@@ -202,4 +208,16 @@ async fn a_stalled_call_of_one_client_delays_no_other_client() {
     let body = answer.into_body().collect().await.unwrap();
     assert_eq!(body.to_bytes(), "5");
     held.abort();
+}
+
+#[tokio::test]
+async fn a_stream_that_a_draining_machine_carries_ends_as_unavailable() {
+    let pair = Pair::start().await;
+    let watch = pair.client().await.watch(pair.asking()).await;
+    let mut watch = watch.unwrap().into_inner();
+    let first = timeout(SOON, watch.next()).await.unwrap().unwrap();
+    assert_eq!(first.unwrap().status(), Answered::Serving);
+    pair.carrier.advance(NodeState::Draining);
+    let end = timeout(SOON, watch.next()).await.unwrap().unwrap();
+    assert_eq!(end.unwrap_err().code(), Code::Unavailable);
 }

@@ -208,6 +208,33 @@ async fn a_session_is_carried_to_where_its_owner_runs_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_container_that_is_asked_to_stop_finishes_what_it_carries() {
+    let pair = pair().await;
+    // Nor does a client that goes on listening keep it.
+    let events = client().get(url(&pair, "/events?count=1000"));
+    let mut events = events.send().await.unwrap().bytes_stream();
+    let (parts, body) = tokio::sync::mpsc::channel(1);
+    let body = reqwest::Body::wrap_stream(tokio_stream::wrappers::ReceiverStream::new(body));
+    let upload = tokio::spawn(client().post(url(&pair, "/upload")).body(body).send());
+    let part = || Ok::<_, std::io::Error>(vec![7; MB]);
+    parts.send(part()).await.unwrap();
+    pair.wrong.ask_to_stop();
+    until("it is draining", || {
+        pair.wrong.log().contains("asked to stop")
+    });
+    parts.send(part()).await.unwrap();
+    drop(parts);
+    let answer = Answer::of(upload.await.unwrap().unwrap()).await;
+    answer.is_served_by(OWNER);
+    assert_eq!(answer.json()["bytes"], 2 * MB);
+    let end = timeout(SOON, async {
+        while let Some(Ok(_)) = events.next().await {}
+    });
+    end.await.expect("the stream ends");
+    assert_eq!(pair.wrong.exit_status(), 0);
+}
+
+#[tokio::test]
 async fn a_session_is_taken_over_when_its_owner_is_killed() {
     let pair = pair().await;
     get(url(&pair, "")).await.is_served_by(OWNER);
