@@ -92,7 +92,7 @@ impl Reasons<'_> {
                     &owners,
                     request,
                     heals + last_known,
-                ) || self.is_gone(&owners, request) && !self.unjudged(request, recovers).is_zero()
+                ) || self.is_gone(&owners, request) && self.is_unjudged(request)
             }
             "owner-never-seen" => self.trouble(&[Ahead, Starting], &owners, request, recovers),
             "lookup-unavailable" => {
@@ -178,6 +178,15 @@ impl Reasons<'_> {
             }
         }
         unjudged
+    }
+
+    /// Whether a machine that is gone may not have been found lost again after all machines were silent:
+    /// another one has to beat first, and then for long enough.
+    fn is_unjudged(&self, request: &Request) -> bool {
+        let settings = &self.history.settings;
+        let before = settings.recovers_within() + settings.judges_again_within();
+        let before = before + self.lost(request, before);
+        !self.unjudged(request, before).is_zero()
     }
 
     /// Whether another transaction held the session's row, so that nothing could be written.

@@ -101,6 +101,22 @@ fn a_dead_owner_is_found_later_after_an_outage() {
 }
 
 #[test]
+fn an_owner_that_died_long_before_an_outage_is_found_again_after_it() {
+    let unreachable = |history: &mut History, ended| {
+        let unreachable = refused("c", LATER, 503, "owner-unreachable");
+        history.requests.push(unreachable);
+        history.processes[3] = process("d", 7_000, 13_500, ProcessEnd::Killed);
+        let outage = (At::ms(LATER - 12_000), At::ms(ended));
+        history.troubles.add(NoDatabase, None, outage.0, outage.1);
+    };
+    // Another machine reaches the database, and then is heard for as long as after which one is lost.
+    is_fine(|history| unreachable(history, LATER - 5_000));
+    breaks(RefusalsHaveReasons, |history| {
+        unreachable(history, LATER - 9_000);
+    });
+}
+
+#[test]
 fn a_locked_row_excuses_the_lookup_of_its_session_alone() {
     let unavailable = |history: &mut History, session: Uuid| {
         let unavailable = refused("d", LATER, 503, "lookup-unavailable");
