@@ -80,6 +80,7 @@ impl Reasons<'_> {
                     || self.trouble(&troubles, &owners, request, recovers)
             }
             "owner-unreachable" if self.is_cut_off(&owners, request) => true,
+            "owner-unreachable" if self.has_old_address(&here, request) => true,
             "owner-unreachable" => {
                 // Who hears of no change may go by who was the owner a while ago, once.
                 let last_known = if here.iter().any(|name| is_deaf(name)) {
@@ -118,6 +119,23 @@ impl Reasons<'_> {
         let during = (request.sent, request.done);
         let troubles = &self.history.troubles;
         troubles.explain(&[PeersCut], Some(machines), during, Duration::ZERO)
+    }
+
+    /// Whether the machine carries requests, and what it knew last of the session may be where a process
+    /// was that has ended: it goes by that while it cannot read, and no edge finds the machine by its id.
+    fn has_old_address(&self, here: &[&str], request: &Request) -> bool {
+        let settings = &self.history.settings;
+        let unread = [NoDatabase, Unreadable, Cut, Standby, Stopped, Starting];
+        let rows = self.rows_of(request).iter();
+        let mut before = rows.filter(|row| row.committed <= request.done);
+        settings.forwards()
+            && self.trouble(&unread, here, request, settings.recovers_within())
+            && before.any(|row| {
+                let mut processes = self.history.processes.iter();
+                processes.any(|one| {
+                    row.owner.as_ref() == Some(&one.machine) && one.ended <= request.sent
+                })
+            })
     }
 
     fn against_edge(&self, request: &Request, status: u16) -> Option<&'static str> {

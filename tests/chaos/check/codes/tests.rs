@@ -272,3 +272,31 @@ fn an_owner_is_out_of_reach_while_the_ways_to_it_are_cut() {
         cut(history, "d", LATER - 500, LATER - 1);
     });
 }
+
+#[test]
+fn a_machine_that_cannot_read_carries_to_where_an_owner_was() {
+    let unreachable = |history: &mut History, cut: &str| {
+        let unreachable = refused("c", LATER, 503, "owner-unreachable");
+        history.requests.push(unreachable);
+        let (from, to) = (At::ms(LATER - 500), At::ms(LATER + 500));
+        history.troubles.add(Cut, Some(cut), from, to);
+    };
+    // The process of `b` has ended.
+    is_fine(|history| {
+        forwarded(history);
+        unreachable(history, "c");
+    });
+    breaks(RefusalsHaveReasons, |history| {
+        forwarded(history);
+        unreachable(history, "d");
+    });
+    // An edge finds the machine.
+    breaks(RefusalsHaveReasons, |history| unreachable(history, "c"));
+    breaks(RefusalsHaveReasons, |history| {
+        forwarded(history);
+        unreachable(history, "c");
+        for process in &mut history.processes {
+            process.ended = At::NEVER;
+        }
+    });
+}
