@@ -55,8 +55,14 @@ fn may_be_lost(history: &History, machine: &str, at: At) -> bool {
     })
 }
 
-/// Whether it was draining, which ends with its leave, and no process of it has come since.
+/// Whether it was draining, which ends with its leave, and no process of it has come since. One that is still
+/// starting may not have registered.
 fn has_left(history: &History, machine: &str, at: At) -> bool {
+    let is_starting = history.troubles.iter().any(|interval| {
+        interval.trouble == Trouble::Starting
+            && interval.machine.as_deref() == Some(machine)
+            && (interval.from..=interval.to).contains(&at)
+    });
     let mut drains = history.troubles.iter().filter(|interval| {
         interval.trouble == Trouble::Draining
             && interval.machine.as_deref() == Some(machine)
@@ -64,9 +70,10 @@ fn has_left(history: &History, machine: &str, at: At) -> bool {
     });
     drains.any(|drain| {
         let mut processes = history.processes.iter();
-        !processes.any(|process| {
-            process.machine == machine && process.started > drain.from && process.started <= at
-        })
+        is_starting
+            || !processes.any(|process| {
+                process.machine == machine && process.started > drain.from && process.started <= at
+            })
     })
 }
 

@@ -25,7 +25,7 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
                     findings.add(Rule::StreamsEnd, what);
                 }
             }
-            _ if broke_for_a_reason(history, stream) => {}
+            _ if broke_for_a_reason(history, &rows, stream) => {}
             _ => findings.add(Rule::StreamsEnd, format!("without a farewell: {stream:?}")),
         }
         let Some(lost) = lost(&rows, stream) else {
@@ -103,7 +103,11 @@ fn is_over_for_a_reason(
 }
 
 /// Whether its machine died, or, if it is carried, its carrier did or the way between them was cut.
-fn broke_for_a_reason(history: &History, stream: &Stream) -> bool {
+fn broke_for_a_reason(
+    history: &History,
+    rows: &BTreeMap<Uuid, Vec<&Row>>,
+    stream: &Stream,
+) -> bool {
     let explains = |troubles: &[Trouble], machine: &str| {
         let during = (stream.ended - LATE, stream.ended);
         let troubles_of = &history.troubles;
@@ -113,8 +117,25 @@ fn broke_for_a_reason(history: &History, stream: &Stream) -> bool {
     let carrier = stream.carrier.as_ref();
     explains(&deaths, &stream.machine)
         || carrier.is_some_and(|carrier| {
-            explains(&deaths, carrier) || explains(&[Trouble::PeersCut], &stream.machine)
+            explains(&deaths, carrier)
+                || explains(&[Trouble::PeersCut], &stream.machine)
+                || owners_before(history, rows, stream)
+                    .any(|owner| explains(&deaths, owner) || explains(&[Trouble::PeersCut], owner))
         })
+}
+
+/// The owners before, by which a carrier goes that does not know better, and which carry on what they get.
+fn owners_before<'a>(
+    history: &'a History,
+    rows: &'a BTreeMap<Uuid, Vec<&'a Row>>,
+    stream: &'a Stream,
+) -> impl Iterator<Item = &'a str> {
+    let rows = rows.get(&stream.session).map_or(&[][..], Vec::as_slice);
+    let replaced = rows.iter().zip(rows.iter().skip(1));
+    let lately = replaced.filter(|(_, next)| {
+        next.committed <= stream.opened && next.committed + history.settings.hint >= stream.opened
+    });
+    lately.filter_map(|(row, _)| row.owner.as_deref())
 }
 
 #[cfg(test)]
@@ -154,6 +175,22 @@ mod tests {
                 broken(history, trouble, machine, carrier);
             });
         }
+    }
+
+    #[test]
+    fn a_carried_stream_ends_with_an_owner_before_that_carries_it_on() {
+        let broken = |history: &mut History, machine: &str, carrier: Option<&str>| {
+            history.streams[0].end = StreamEnd::Silent;
+            history.streams[0].carrier = carrier.map(ToOwned::to_owned);
+            let (from, to) = (At::ms(12_105), At::ms(12_200));
+            history
+                .troubles
+                .add(Trouble::Draining, Some(machine), from, to);
+        };
+        // `c` took the session from `b`.
+        is_fine(|history| broken(history, "b", Some("e")));
+        breaks(StreamsEnd, |history| broken(history, "f", Some("e")));
+        breaks(StreamsEnd, |history| broken(history, "b", None));
     }
 
     #[test]
