@@ -11,8 +11,8 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    Head, MalformedSession, RenderContext, ResponseBody, ResponseFuture,
-    cache::Pending,
+    Head, MalformedSession, RenderContext, ResponseBody, ResponseFuture, SessionId,
+    cache::{Glance, Pending},
     future::{Pass, Passed, Served},
     observe::RequestSpan,
     policy::{Act, Answer, AtOnce, Question, SharedPolicy},
@@ -68,42 +68,15 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let head = Head::from(&request);
         let id = match self.policy.named(&head) {
             Ok(Some(id)) => id,
-            Ok(None) if self.policy.searches.are_required => {
-                let response = self.policy.missing(RenderContext::of(&head));
-                let (head, body) = request.into_parts();
-                return ResponseFuture::answer(response, &Head::from(&head), body, &self.policy);
-            }
-            Ok(None) => {
-                return match self.poll_inner() {
-                    Poll::Ready(Ok(())) if self.policy.passes_unseen() => {
-                        ResponseFuture::plain(self.inner.call(request))
-                    }
-                    Poll::Ready(Ok(())) => {
-                        let passed = Passed::without_session(&self.policy, &mut request);
-                        ResponseFuture::pass(self.inner.call(request), passed)
-                    }
-                    polled => self.make_ready(polled, request, Pass::WithoutSession(None)),
-                };
-            }
+            Ok(None) => return self.without_session(request),
             Err(malformed) => return self.malformed(request, malformed),
         };
         match self.policy.at_once(&head, &id) {
-            AtOnce::Passes(glance) => {
-                return match self.poll_inner() {
-                    Poll::Ready(Ok(())) => {
-                        let served = Served::at_once(&self.policy, &mut request, id, &glance);
-                        ResponseFuture::serve(self.inner.call(request), served)
-                    }
-                    polled => {
-                        let grant = self.policy.grant(&id, &glance);
-                        self.make_ready(polled, request, Pass::For(grant, RequestSpan::default()))
-                    }
-                };
-            }
+            AtOnce::Passes(glance) => return self.pass_at_once(request, id, &glance),
             // Only requests without a body are.
             AtOnce::Answered(response) => return ResponseFuture::ready(response),
             AtOnce::No => {}
@@ -149,6 +122,56 @@ impl<S: Clone> Ownership<S> {
     {
         self.inner
             .poll_ready(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// A request that names no session.
+    #[inline]
+    fn without_session<B>(&mut self, mut request: Request<B>) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+        B: Body,
+    {
+        if self.policy.searches.are_required {
+            let response = self
+                .policy
+                .missing(RenderContext::of(&Head::from(&request)));
+            let (head, body) = request.into_parts();
+            return ResponseFuture::answer(response, &Head::from(&head), body, &self.policy);
+        }
+        match self.poll_inner() {
+            Poll::Ready(Ok(())) if self.policy.passes_unseen() => {
+                ResponseFuture::plain(self.inner.call(request))
+            }
+            Poll::Ready(Ok(())) => {
+                let passed = Passed::without_session(&self.policy, &mut request);
+                ResponseFuture::pass(self.inner.call(request), passed)
+            }
+            polled => self.make_ready(polled, request, Pass::WithoutSession(None)),
+        }
+    }
+
+    /// A request for a session that the cache allows this machine to serve.
+    #[inline]
+    fn pass_at_once<B>(
+        &mut self,
+        mut request: Request<B>,
+        id: SessionId,
+        glance: &Glance,
+    ) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+        B: Body,
+    {
+        match self.poll_inner() {
+            Poll::Ready(Ok(())) => {
+                let served = Served::at_once(&self.policy, &mut request, id, glance);
+                ResponseFuture::serve(self.inner.call(request), served)
+            }
+            polled => {
+                let grant = self.policy.grant(&id, glance);
+                self.make_ready(polled, request, Pass::For(grant, RequestSpan::default()))
+            }
+        }
     }
 
     /// Leaves the request waiting until the wrapped service is ready. What was polled waits, and takes
