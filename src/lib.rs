@@ -149,7 +149,6 @@ mod policy;
 pub mod postgres;
 #[cfg(feature = "probe")]
 pub mod probe;
-#[cfg(feature = "membership")]
 mod random;
 mod rejection;
 pub mod render;

@@ -1,9 +1,8 @@
 //! Random numbers, and waits that differ.
 
-use std::{
-    hash::{BuildHasher as _, Hasher as _, RandomState},
-    time::Duration,
-};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+#[cfg(feature = "membership")]
+use std::time::Duration;
 
 /// A number that no other process has.
 pub(crate) fn number() -> u64 {
@@ -11,6 +10,7 @@ pub(crate) fn number() -> u64 {
 }
 
 /// Between a half and the whole of it.
+#[cfg(feature = "membership")]
 pub(crate) fn jittered(most: Duration) -> Duration {
     let half = most / 2;
     // The upper bits, so that the product fits.
@@ -18,7 +18,7 @@ pub(crate) fn jittered(most: Duration) -> Duration {
     half + half.saturating_mul(part) / (1 << 16)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "membership"))]
 mod tests {
     use super::*;
 
