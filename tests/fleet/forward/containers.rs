@@ -217,7 +217,10 @@ async fn a_container_that_is_asked_to_stop_finishes_what_it_carries() {
     let body = reqwest::Body::wrap_stream(tokio_stream::wrappers::ReceiverStream::new(body));
     let upload = tokio::spawn(client().post(url(&pair, "/upload")).body(body).send());
     let part = || Ok::<_, std::io::Error>(vec![7; MB]);
-    parts.send(part()).await.unwrap();
+    // More than the sockets on the way hold, so that the container has begun to carry it.
+    for _ in 0..16 {
+        parts.send(part()).await.unwrap();
+    }
     pair.wrong.ask_to_stop();
     until("it is draining", || {
         pair.wrong.log().contains("asked to stop")
@@ -226,7 +229,7 @@ async fn a_container_that_is_asked_to_stop_finishes_what_it_carries() {
     drop(parts);
     let answer = Answer::of(upload.await.unwrap().unwrap()).await;
     answer.is_served_by(OWNER);
-    assert_eq!(answer.json()["bytes"], 2 * MB);
+    assert_eq!(answer.json()["bytes"], 17 * MB);
     let end = timeout(SOON, async {
         while let Some(Ok(_)) = events.next().await {}
     });
