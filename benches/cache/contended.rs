@@ -24,16 +24,15 @@ use crate::{
     },
 };
 
-const BUSY: u32 = 1_024;
-const ROUNDS: u32 = 40;
+const ROUNDS: u32 = 320;
 /// Requests of a thread in a round: enough that the threads meet, few enough that the requests
-/// themselves stay in a CPU's cache.
-const BATCH: u32 = 8_192;
+/// themselves, at some 2 KB each, stay in a CPU's cache.
+const BATCH: u32 = 1_024;
 
 #[derive(Clone, Copy)]
 enum Order {
-    /// A few in rotation.
-    Busy,
+    /// Any of so many.
+    Busy(u32),
     /// All alike.
     Any,
     /// Few are busy.
@@ -60,7 +59,8 @@ pub(crate) fn table() -> Table {
     );
     let ids = Arc::new(sessions(MANY));
     let rows = [
-        ("1024 busy sessions", Order::Busy, CAPACITY),
+        ("one session", Order::Busy(1), CAPACITY),
+        ("1024 busy sessions", Order::Busy(1_024), CAPACITY),
         ("any of 1,000,000", Order::Any, CAPACITY),
         ("1,000,000, few of them busy (zipf)", Order::Zipf, CAPACITY),
         (
@@ -106,7 +106,7 @@ where
     S: Service<http::Request<Body>, Error = std::convert::Infallible>,
 {
     let all = match order {
-        Order::Busy => &ids[..BUSY as usize],
+        Order::Busy(count) => &ids[..count as usize],
         Order::Any | Order::Zipf => ids,
     };
     for id in all {
@@ -184,7 +184,7 @@ impl<'a> Requests<'a> {
 
     fn next(&mut self) -> http::Request<Body> {
         let at = match self.order {
-            Order::Busy => self.dice.below(BUSY),
+            Order::Busy(count) => self.dice.below(count),
             Order::Any => self.dice.below(MANY),
             Order::Zipf => self.zipf.draw(&mut self.dice),
         };
