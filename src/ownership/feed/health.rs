@@ -57,7 +57,7 @@ impl FeedState {
 pub struct FeedHealth {
     /// What it is about.
     pub state: FeedState,
-    /// How many changes it was told of.
+    /// How many changes it has received.
     pub changes: u64,
     /// How many deliveries it could not read. They change nothing. If there are many, something else
     /// uses the directory's channel, or triggers of a later version do.

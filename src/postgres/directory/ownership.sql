@@ -147,7 +147,7 @@ BEGIN
 -- this one returned true, and was committed. `says`: listeners have to hear of a reader. False: another one reads.
 --
 -- What is announced is deleted. So each change is announced once it can be seen, however late it is
--- committed, and whoever reads. No position is kept that a late commit could fall behind.
+-- committed, and whichever machine reads. No position is kept that a late commit could fall behind.
 DECLARE
     logs text[] := ARRAY[$tower_name$@schema@."preview_sessions_tower_ownership_log0"$tower_name$, $tower_name$@schema@."preview_sessions_tower_ownership_log1"$tower_name$, $tower_name$@schema@."preview_sessions_tower_ownership_log2"$tower_name$];
     lease bigint;

@@ -2,7 +2,7 @@
 -- this one returned true, and was committed. `says`: listeners have to hear of a reader. False: another one reads.
 --
 -- What is announced is deleted. So each change is announced once it can be seen, however late it is
--- committed, and whoever reads. No position is kept that a late commit could fall behind.
+-- committed, and whichever machine reads. No position is kept that a late commit could fall behind.
 DECLARE
     logs text[] := ARRAY[{log0_place}, {log1_place}, {log2_place}];
     lease bigint;
