@@ -25,7 +25,7 @@ const ROWS: u32 = 100_000;
 const CLIENTS: [u32; 2] = [8, 32];
 const LISTENERS: [usize; 2] = [0, 100];
 
-/// How changes are told of.
+/// How changes are announced.
 struct Level {
     name: &'static str,
     database: Database,

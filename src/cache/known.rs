@@ -1,7 +1,5 @@
 //! The sessions that are known.
 
-use std::hash::{BuildHasher, RandomState};
-
 use quick_cache::sync::Cache as WholeTable;
 use siphasher::sip128::SipHasher13;
 
@@ -13,7 +11,7 @@ use super::{
     table::{Key, Table, Value},
 };
 use crate::{
-    SessionId,
+    SessionId, random,
     session::{Facts, SessionKey},
 };
 
@@ -38,12 +36,11 @@ pub(super) struct Entry {
 
 impl Known {
     pub(super) fn new(sessions: usize, budget: &Budget) -> Self {
-        let secret = RandomState::new();
         Self {
             plain: Table::new(sessions),
             whole: budget.table(sessions),
             owners: Owners::new(),
-            hasher: SipHasher13::new_with_keys(secret.hash_one(0), secret.hash_one(1)),
+            hasher: SipHasher13::new_with_keys(random::number(), random::number()),
         }
     }
 

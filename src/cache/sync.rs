@@ -8,7 +8,7 @@ pub(super) use std::{
     },
 };
 
-/// Tries of one read. A set is being written for some 20 ns, less than a try and its pause.
+/// Tries of one read: a writer that is descheduled in the middle of a write delays no reader for longer.
 pub(super) const TRIES: usize = 8;
 /// Sets that are allocated together: 7 KiB.
 pub(super) const SEGMENT: usize = 16;

@@ -342,9 +342,8 @@ impl OwnershipLayerBuilder {
 
     /// How many sessions are remembered;
     /// [100,000](OwnershipLayer::DEFAULT_CACHE_CAPACITY) by default, at some 45 bytes each. An
-    /// eighth of them is for unknown ids. As many sessions with attributes are remembered on top, at some
-    /// 120 bytes each and what the attributes take, which is bounded
-    /// [in bytes](CachePolicy::max_attribute_bytes).
+    /// eighth of them is for unknown ids. As many sessions with attributes are remembered on top, which take
+    /// more; what the attributes themselves take is bounded [in bytes](CachePolicy::max_attribute_bytes).
     ///
     /// It has to cover the sessions that requests reach this machine for within
     /// [the bounds](CachePolicy), and those that this machine took over from another one: as many

@@ -18,7 +18,9 @@ pub(crate) type WriteHandover =
 
 /// Answers that hand requests over, each for all requests in whose place it may stand: by owner, and by
 /// the form that the client reads if no proxy acts on it.
-pub(crate) type KeptHandovers = Numbered<[OnceLock<KeptHandover>; ResponseFormat::COUNT]>;
+///
+/// Boxed, since the places of 256 owners are made at once.
+pub(crate) type KeptHandovers = Numbered<Box<[OnceLock<KeptHandover>; ResponseFormat::COUNT]>>;
 
 /// Without its extensions, of which there are none.
 pub(crate) struct KeptHandover {

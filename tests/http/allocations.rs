@@ -16,11 +16,10 @@ use tower_ownership::{LookupError, OwnershipLayerBuilder, Session, SessionLookup
 
 /// The first extension of a request, and the map that holds it.
 const TOLD: u64 = 3;
-/// An answer's headers, the owner's name and the hop count in them, and a body that says what to
-/// do if nobody acts on them.
-const ELSEWHERE: u64 = 6;
-/// An answer's headers, and a body that says why.
-const UNKNOWN: u64 = 13;
+/// The headers of an answer that is kept.
+const ELSEWHERE: u64 = 2;
+/// An answer's headers, a page that says why, and the rejection in its extensions.
+const UNKNOWN: u64 = 12;
 
 type Builder = OwnershipLayerBuilder;
 
