@@ -24,8 +24,8 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    PostgresConfigError, PostgresLookup, PostgresLookupBuilder, SessionId, SessionIds,
-    SessionLookup, directory::lookup::DynLookup,
+    PostgresConfigError, PostgresLookup, PostgresLookupBuilder, SessionId, SessionLookup,
+    directory::lookup::DynLookup,
 };
 
 mod check;
@@ -36,6 +36,7 @@ mod facts;
 mod fleet;
 mod fly_api;
 mod judge;
+mod part;
 mod request;
 mod url;
 mod words;
@@ -77,46 +78,13 @@ enum Source {
     },
 }
 
-/// What is shorter could be a part of too many ids.
-const SHORTEST_PART: usize = 3;
-
 impl Source {
     /// The session that a text names: by its id, or by the beginning or the end of it, as a log shows it.
     /// The error says why it names none.
     async fn find(&self, text: &str) -> Result<Option<SessionId>, String> {
-        let text = text.trim_matches('…');
-        let ids = self.session_ids();
-        let whole = SessionId::parse(text).ok().and_then(|id| ids.admit(id));
-        let Self::Postgres { lookup, .. } = self else {
-            return Ok(whole);
-        };
-        if let Some(id) = &whole
-            && (id.as_uuid().is_some() || !matches!(lookup.session(id.clone()).await, Ok(None)))
-        {
-            return Ok(whole);
-        }
-        if text.chars().count() < SHORTEST_PART {
-            return Ok(whole);
-        }
-        // A directory that cannot be asked is found out about with the id.
-        let found = lookup.find(text).await.unwrap_or_default();
-        match found.as_slice() {
-            [] => Ok(whole),
-            [one] => Ok(Some(one.clone())),
-            several => {
-                let several: Vec<_> = several.iter().map(ToString::to_string).collect();
-                let several = several.join(", ");
-                Err(format!(
-                    "{text:?} is a part of several session ids: {several}"
-                ))
-            }
-        }
-    }
-
-    fn session_ids(&self) -> SessionIds {
         match self {
-            Self::Any(lookup) => lookup.session_ids(),
-            Self::Postgres { lookup, .. } => lookup.session_ids(),
+            Self::Any(lookup) => Ok(part::whole(text, lookup.session_ids())),
+            Self::Postgres { lookup, .. } => part::find(lookup, text).await,
         }
     }
 }

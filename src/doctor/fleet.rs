@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{directory::settle, facts::Kept};
+use super::{directory::settle, facts::Kept, part};
 use crate::{
     AuditFinding, Finding, ListedSession, LookupError, MachineStatus, OwnerStatus,
     PostgresConfigError, PostgresDirectory, PostgresLookup, PostgresLookupBuilder,
-    PostgresVerifyError, SessionFilter,
+    PostgresVerifyError, SessionFilter, SessionId,
     postgres::{PlainFilter, PlainSession},
 };
 
@@ -38,6 +38,21 @@ pub enum FleetError {
          `ownership migrate`"
     )]
     NotKept,
+    /// Without the rest of the migration a change of owner may raise no epoch.
+    #[error(
+        "the ownership migration is applied only in part (there is no {missing}), so a change of \
+         owner is not safe: apply it first, `ownership migrate --run`"
+    )]
+    Partly {
+        /// What is missing.
+        missing: String,
+    },
+    /// A text names no session, or more than one.
+    #[error("{why}")]
+    NoSession {
+        /// Which, and why not.
+        why: String,
+    },
     /// Another connection audits the same table at this moment.
     #[error("another audit of the same table is under way")]
     Busy,
@@ -84,7 +99,7 @@ impl Fleet {
 
     /// All machines that are known.
     pub async fn machines(&self) -> Result<Vec<MachineStatus>, FleetError> {
-        let directory = self.directory().await?.ok_or(FleetError::NotKept)?;
+        let directory = self.readable().await?.ok_or(FleetError::NotKept)?;
         Ok(directory.machines().await?)
     }
 
@@ -95,7 +110,7 @@ impl Fleet {
         limit: usize,
     ) -> Result<FleetSessions, FleetError> {
         let limit = limit.min(MOST);
-        let directory = self.directory().await?;
+        let directory = self.readable().await?;
         let ownership_kept = directory.is_some();
         // One more tells that there are more.
         let mut sessions = match &directory {
@@ -113,7 +128,7 @@ impl Fleet {
 
     /// What is wrong, of each kind at most `limit`.
     pub async fn audit(&self, limit: usize) -> Result<FleetAudit, FleetError> {
-        if let Some(directory) = self.directory().await? {
+        if let Some(directory) = self.readable().await? {
             let audit = directory.audit(limit).await?.ok_or(FleetError::Busy)?;
             return Ok(FleetAudit {
                 ownership_kept: true,
@@ -175,8 +190,31 @@ impl Fleet {
         Ok(listed.map(session).collect())
     }
 
+    /// The session that a text names: by its id, or by the beginning or the end of it, as logs show it.
+    /// For a part of an id the whole table is read, within 10 s.
+    pub async fn session_id(&self, text: &str) -> Result<SessionId, FleetError> {
+        match part::find(&self.plain, text).await {
+            Ok(Some(id)) => Ok(id),
+            Ok(None) => Err(FleetError::NoSession {
+                why: format!("{text:?} is neither a session id nor a part of one"),
+            }),
+            Err(why) => Err(FleetError::NoSession { why }),
+        }
+    }
+
+    /// The directory, to change who owns what: only where all of the ownership migration is applied.
+    pub async fn directory(&self) -> Result<PostgresDirectory, FleetError> {
+        match settle(&self.lookup, Some(&self.plain)).await?.kept {
+            Kept::Yes => self.lookup.directory().map_err(|_| FleetError::NotKept),
+            Kept::Partly(missing) => Err(FleetError::Partly {
+                missing: missing.join(", no "),
+            }),
+            Kept::No | Kept::Unknown => Err(FleetError::NotKept),
+        }
+    }
+
     /// `None`: it is not kept here, or not all of it.
-    async fn directory(&self) -> Result<Option<PostgresDirectory>, FleetError> {
+    async fn readable(&self) -> Result<Option<PostgresDirectory>, FleetError> {
         let settled = settle(&self.lookup, Some(&self.plain)).await?;
         // Without its triggers a table can be read as well.
         let readable = match &settled.kept {

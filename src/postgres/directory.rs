@@ -35,6 +35,7 @@ mod reap;
 mod release;
 mod sessions;
 mod touch;
+mod unassign;
 mod writes;
 
 pub use assign::{AssignError, Assigned};
@@ -132,6 +133,7 @@ pub struct PostgresDirectory {
     statements: Arc<Statements>,
     births: Arc<Births>,
     channel: Arc<str>,
+    rehearses: bool,
 }
 
 impl PostgresDirectory {
@@ -164,7 +166,20 @@ impl PostgresDirectory {
             table: Arc::new(table),
             ownership: Arc::new(ownership),
             channel: PostgresFeed::DEFAULT_CHANNEL.into(),
+            rehearses: false,
         })
+    }
+
+    /// Rolls back what an operator writes: [`declare_gone`](Self::declare_gone),
+    /// [`readmit`](Self::readmit), [`assign`](Self::assign), [`unassign`](Self::unassign),
+    /// [`end`](crate::SessionDirectory::end) and [`reap`](Self::reap) run their statements, return what
+    /// they would have done, and change nothing. Rows stay locked for as long as the statement takes.
+    ///
+    /// Nothing else of this directory heeds it.
+    #[must_use]
+    pub fn rehearsal(mut self) -> Self {
+        self.rehearses = true;
+        self
     }
 
     /// The channel that the triggers of the [`migration`](Self::migration) notify. Default:
@@ -205,6 +220,14 @@ impl PostgresDirectory {
 
     pub(super) fn statements(&self) -> &Statements {
         &self.statements
+    }
+
+    /// A write of an operator's.
+    fn by_hand(&self, mode: Mode) -> Mode {
+        Mode {
+            is_rehearsal: self.rehearses,
+            ..mode
+        }
     }
 
     fn statuses(&self) -> Option<&Statuses> {

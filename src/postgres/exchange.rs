@@ -62,7 +62,7 @@ pub(super) async fn run(
         let (started, rows, ended) = join3(
             client.batch_execute(&start),
             join_all(queries),
-            client.batch_execute("COMMIT"),
+            client.batch_execute(mode.ending()),
         )
         .await;
         // In this order the first failure is the one that caused the others.

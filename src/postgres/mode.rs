@@ -33,6 +33,8 @@ pub(super) struct Mode {
     pub(super) is_lossy: bool,
     /// Whether it is more than one statement, without parameters.
     pub(super) is_script: bool,
+    /// Whether it is rolled back in place of committed.
+    pub(super) is_rehearsal: bool,
 }
 
 /// Each duty has its own connections: lookups one half of the pool, all that requests write the other
@@ -71,6 +73,7 @@ impl Mode {
         lock: None,
         is_lossy: false,
         is_script: false,
+        is_rehearsal: false,
     };
 
     /// What an operator reads.
@@ -148,6 +151,15 @@ impl Mode {
         is_lossy: true,
         ..Self::WRITE_MACHINE
     };
+
+    /// What ends the transaction of the statement.
+    pub(super) fn ending(self) -> &'static str {
+        if self.is_rehearsal {
+            "ROLLBACK"
+        } else {
+            "COMMIT"
+        }
+    }
 
     /// What the transaction of the statement is opened with.
     ///

@@ -360,6 +360,7 @@ mod tests {
                 sql_file!("audit"),
                 sql_file!("reap_machines"),
                 sql_file!("held"),
+                sql_file!("lease_ttl"),
                 sql_file!("see_machine"),
                 sql_file!("see_some_machines"),
                 sql_file!("find"),

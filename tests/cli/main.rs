@@ -20,6 +20,7 @@ mod command;
 mod database;
 mod edge;
 mod fly;
+mod hands;
 mod library;
 mod lists;
 mod output;

@@ -50,13 +50,19 @@ async fn what_a_row_holds_cannot_talk_to_the_terminal() {
     }
 }
 
-const HELPS: [[&str; 2]; 6] = [
+const HELPS: [[&str; 2]; 12] = [
     ["doctor", "--help"],
     ["audit", "--help"],
     ["sessions", "--help"],
     ["machines", "--help"],
     ["migrate", "--help"],
     ["edge", "--help"],
+    ["gone", "--help"],
+    ["readmit", "--help"],
+    ["assign", "--help"],
+    ["release", "--help"],
+    ["end", "--help"],
+    ["reap", "--help"],
 ];
 
 /// In the list of commands there is room for one line.
@@ -111,10 +117,10 @@ async fn the_statuses_are_in_the_help_and_hold() {
         let help = run(arguments, &[]).await;
         assert_eq!(help.status, 0);
         for line in [
-            "  0  nothing is wrong",
-            "  1  something is wrong, and was said",
+            "  0  nothing is wrong, or it was done",
+            "  1  something is wrong or was not done, and was said",
             "  2  the command was used wrongly",
-            "  3  it could not be found out: the database, or what else it takes, could not be asked",
+            "  3  it could not be found out or done: the database could not be asked",
         ] {
             assert!(help.out.contains(line), "{}", help.out);
         }

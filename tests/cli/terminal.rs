@@ -1,7 +1,7 @@
 //! What somebody at a terminal sees, which scripts do not.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 
 use nix::pty::{Winsize, openpty};
@@ -13,6 +13,21 @@ use crate::support::postgres::Cluster;
 
 /// Runs the command at a terminal of this width, and returns all that the terminal got.
 pub async fn at_a_terminal(width: u16, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let (screen, _) = attended(width, "", arguments, variables).await;
+    screen
+}
+
+/// The same without colours, where this is typed. Also returns the exit status.
+pub async fn answering_at_a_terminal(width: u16, typed: &str, arguments: &[&str]) -> (String, i32) {
+    attended(width, typed, arguments, &[("NO_COLOR", "1")]).await
+}
+
+async fn attended(
+    width: u16,
+    typed: &str,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> (String, i32) {
     let size = Winsize {
         ws_row: 40,
         ws_col: width,
@@ -27,6 +42,9 @@ pub async fn at_a_terminal(width: u16, arguments: &[&str], variables: &[(&str, &
         .stdin(its_side())
         .stdout(its_side())
         .stderr(its_side());
+    File::from(terminal.master.try_clone().unwrap())
+        .write_all(typed.as_bytes())
+        .unwrap();
     let reading = tokio::task::spawn_blocking(move || {
         let mut screen = Vec::new();
         // Once nobody has the other side, reading fails with EIO.
@@ -36,8 +54,8 @@ pub async fn at_a_terminal(width: u16, arguments: &[&str], variables: &[(&str, &
     let mut process = command.spawn().unwrap();
     // Ours, and the copies that the command holds.
     drop((terminal.slave, command));
-    process.wait().await.unwrap();
-    reading.await.unwrap()
+    let status = process.wait().await.unwrap().code().unwrap();
+    (reading.await.unwrap(), status)
 }
 
 #[tokio::test]

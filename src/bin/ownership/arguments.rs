@@ -3,11 +3,17 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    audit::Audit, doctor::Doctor, edge::Edge, machines::Machines, migrate::Migrate,
+    audit::Audit,
+    doctor::Doctor,
+    edge::Edge,
+    hands::{Assign, End, Gone, Readmit, Reap, Release},
+    machines::Machines,
+    migrate::Migrate,
+    pages::{Completions, Man},
     sessions::Sessions,
 };
 
-/// Looks at a fleet whose machines own sessions, and says what is wrong.
+/// Looks at a fleet whose machines own sessions, says what is wrong, and changes who owns what.
 #[derive(Debug, Parser)]
 #[command(name = "ownership", version, max_term_width = 100, after_help = EXIT)]
 pub struct Arguments {
@@ -25,10 +31,10 @@ pub struct Arguments {
 
 const EXIT: &str = "\
 Exit status:
-  0  nothing is wrong
-  1  something is wrong, and was said
+  0  nothing is wrong, or it was done
+  1  something is wrong or was not done, and was said
   2  the command was used wrongly
-  3  it could not be found out: the database, or what else it takes, could not be asked";
+  3  it could not be found out or done: the database could not be asked";
 
 /// What there is to do. What each says of itself in the help is the documentation of its arguments.
 #[derive(Debug, Subcommand)]
@@ -42,9 +48,23 @@ pub enum Command {
     #[command(after_long_help = EXIT)]
     Machines(Box<Machines>),
     #[command(after_long_help = EXIT)]
+    Gone(Box<Gone>),
+    #[command(after_long_help = EXIT)]
+    Readmit(Box<Readmit>),
+    #[command(after_long_help = EXIT)]
+    Assign(Box<Assign>),
+    #[command(after_long_help = EXIT)]
+    Release(Box<Release>),
+    #[command(after_long_help = EXIT)]
+    End(Box<End>),
+    #[command(after_long_help = EXIT)]
+    Reap(Box<Reap>),
+    #[command(after_long_help = EXIT)]
     Migrate(Box<Migrate>),
     #[command(after_long_help = EXIT)]
     Edge(Edge),
+    Completions(Completions),
+    Man(Man),
 }
 
 /// Where colours are used.

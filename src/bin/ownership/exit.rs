@@ -2,7 +2,7 @@
 
 use std::{error::Error, process::ExitCode};
 
-use tower_ownership::{LookupError, postgres::PostgresConfigError};
+use tower_ownership::{LookupError, doctor::FleetError, postgres::PostgresConfigError};
 
 /// The status that scripts see; `--help` documents it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,18 @@ impl Failure {
     }
 }
 
+impl From<FleetError> for Failure {
+    fn from(error: FleetError) -> Self {
+        match error {
+            FleetError::NoSession { .. } | FleetError::Partly { .. } => Self {
+                exit: Exit::Problem,
+                text: chain(&error),
+            },
+            error => Self::unknown(&error),
+        }
+    }
+}
+
 impl From<PostgresConfigError> for Failure {
     fn from(error: PostgresConfigError) -> Self {
         Self::usage(&error)
@@ -60,7 +72,7 @@ impl From<LookupError> for Failure {
 }
 
 /// The error, then what caused it. A cause that was said already is not said again.
-fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

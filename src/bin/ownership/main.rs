@@ -1,4 +1,5 @@
-//! The command `ownership`: looks at a fleet and at one session of it, and says what is wrong.
+//! The command `ownership`: looks at a fleet and at one session of it, says what is wrong, and changes
+//! who owns what.
 
 // A program exports nothing.
 #![allow(unreachable_pub, unnameable_types)]
@@ -12,9 +13,11 @@ mod doctor;
 mod edge;
 mod end;
 mod exit;
+mod hands;
 mod machines;
 mod migrate;
 mod output;
+mod pages;
 mod progress;
 mod sessions;
 mod watch;
@@ -44,7 +47,15 @@ async fn run(command: Command, output: &Output) -> Result<Exit, Failure> {
         Command::Audit(audit) => audit.run(output).await,
         Command::Sessions(sessions) => sessions.run(output).await,
         Command::Machines(machines) => machines.run(output).await,
+        Command::Gone(gone) => gone.run(output).await,
+        Command::Readmit(readmit) => readmit.run(output).await,
+        Command::Assign(assign) => assign.run(output).await,
+        Command::Release(release) => release.run(output).await,
+        Command::End(end) => end.run(output).await,
+        Command::Reap(reap) => reap.run(output).await,
         Command::Migrate(migrate) => migrate.run(output).await,
         Command::Edge(edge) => edge.run(output).await,
+        Command::Completions(completions) => Ok(completions.run()),
+        Command::Man(man) => man.run(),
     }
 }

@@ -121,9 +121,9 @@ pub enum Tone {
     Title,
 }
 
-/// A cell in the colour of its tone.
-pub fn cell(text: impl AsRef<str>, tone: Tone) -> Cell {
-    // What a row or an answer holds must not move the cursor, or tell the terminal anything else.
+/// A text that cannot move the cursor, or tell the terminal anything else, whatever a row or an answer
+/// holds.
+pub fn shown(text: &str) -> String {
     let shown = |c: char| {
         if c.is_control() {
             char::REPLACEMENT_CHARACTER
@@ -131,8 +131,12 @@ pub fn cell(text: impl AsRef<str>, tone: Tone) -> Cell {
             c
         }
     };
-    let text: String = text.as_ref().chars().map(shown).collect();
-    let cell = Cell::new_owned(text);
+    text.chars().map(shown).collect()
+}
+
+/// A cell in the colour of its tone.
+pub fn cell(text: impl AsRef<str>, tone: Tone) -> Cell {
+    let cell = Cell::new_owned(shown(text.as_ref()));
     match tone {
         Tone::Good => cell.fg(Color::Green),
         Tone::Bad => cell.fg(Color::Red),

@@ -59,7 +59,7 @@ impl PostgresDirectory {
     ///
     /// An owner that is taken a session from goes on serving for up to the fleet's freshness, and
     /// the new one waits for that long, unless it is the session's first: to move a session
-    /// without a wait, [`release`](Self::release) it first. Where the machine has told its
+    /// without a wait, let its owner [`release`](Self::release) it first. Where the machine has told its
     /// [address](crate::HeartbeatBuilder::address), the session's becomes that one.
     pub async fn assign(
         &self,
@@ -73,7 +73,7 @@ impl PostgresDirectory {
             .connections
             // A second time, it would not know the owner before.
             .run(
-                Mode::WRITE_ONCE,
+                self.by_hand(Mode::WRITE_ONCE),
                 &self.statements.assign,
                 &[id.parameter(), (&machine.as_str(), Type::TEXT)],
                 lookup.connections.deadline(),

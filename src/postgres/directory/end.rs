@@ -30,7 +30,7 @@ impl PostgresDirectory {
             .connections
             // A second time, it is over already.
             .run(
-                Mode::WRITE,
+                self.by_hand(Mode::WRITE),
                 &self.statements.end,
                 &[
                     id.parameter(),

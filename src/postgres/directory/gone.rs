@@ -31,7 +31,7 @@ impl PostgresDirectory {
         ];
         let deadline = connections.deadline();
         let written = connections
-            .run(Mode::WRITE, sql, &parameters, deadline)
+            .run(self.by_hand(Mode::WRITE), sql, &parameters, deadline)
             .await?;
         Ok(!written.is_empty())
     }

@@ -6,7 +6,10 @@ use serde::Serialize;
 use tokio_postgres::{Row, types::Type};
 
 use super::{MOST, PostgresDirectory, json, rows, value};
-use crate::{LookupError, OwnerStatus, postgres::ownership::presence_of};
+use crate::{
+    LookupError, OwnerStatus,
+    postgres::{ownership::presence_of, sql::sql_file},
+};
 
 /// A machine, as it stands in the directory.
 ///
@@ -50,6 +53,17 @@ impl PostgresDirectory {
         let parameters = [(&rows(MOST) as _, Type::INT8)];
         let rows = self.list(&self.statements.machines, &parameters).await?;
         rows.iter().map(machine).collect()
+    }
+
+    /// The fleet's lease TTL, as its first machine wrote it. `None`: no machine has run yet.
+    pub async fn lease_ttl(&self) -> Result<Option<Duration>, LookupError> {
+        let sql = self.lookup.sql.fill(sql_file!("lease_ttl"));
+        let rows = self.list(&sql, &[]).await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        let stored: i64 = value(row, "freshness_ms")?;
+        Ok(u64::try_from(stored).ok().map(Duration::from_millis))
     }
 }
 

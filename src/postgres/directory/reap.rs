@@ -88,7 +88,7 @@ impl PostgresDirectory {
         ];
         let mut reaped = Reaped::default();
         let sql = &self.statements.reap_sessions;
-        let rows = connections.run(Mode::WRITE_MUCH, sql, &parameters, deadline);
+        let rows = connections.run(self.by_hand(Mode::WRITE_MUCH), sql, &parameters, deadline);
         for row in rows.await? {
             // One that has no id which could be asked for has been deleted like the others.
             if let Some(session) = row::id(&row) {
@@ -105,7 +105,7 @@ impl PostgresDirectory {
         };
         let sql = living.sql.template("no_starting", no_starting);
         let sql = sql.fill(sql_file!("reap_machines"));
-        let rows = connections.run(Mode::WRITE_MUCH, &sql, &parameters, deadline);
+        let rows = connections.run(self.by_hand(Mode::WRITE_MUCH), &sql, &parameters, deadline);
         for row in rows.await? {
             reaped.machines.push(value(&row, "id")?);
         }

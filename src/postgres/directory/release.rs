@@ -211,7 +211,7 @@ impl PostgresDirectory {
     }
 }
 
-fn read(rows: &[Row]) -> Result<Vec<Released>, LookupError> {
+pub(super) fn read(rows: &[Row]) -> Result<Vec<Released>, LookupError> {
     let mut released = Vec::with_capacity(rows.len());
     for row in rows {
         let why = match value::<i16>(row, "machine")? {
