@@ -115,8 +115,12 @@ impl HttpClient {
         // Boxed, since connections are large, and only few are ever made.
         let sent = Box::pin(self.send(url, headers, &mut connection));
         let response = timeout(limit, sent).await;
-        let response =
-            response.unwrap_or_else(|_| Err(NoAnswer(format!("no answer within {limit:?}"))))?;
+        let response = response.unwrap_or_else(|_| {
+            Err(NoAnswer(format!(
+                "no answer within {} s",
+                limit.as_secs_f64().round()
+            )))
+        })?;
         let took = began.elapsed();
         let (head, mut stream) = response.into_parts();
         let mut body = Vec::new();

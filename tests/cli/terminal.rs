@@ -77,7 +77,7 @@ async fn a_table_is_as_wide_as_the_terminal_and_breaks_no_id() {
     let no_color = [("NO_COLOR", "1")];
     let arguments = ["doctor", &session, "--database", &url];
     let screen = at_a_terminal(90, &arguments, &no_color).await;
-    let table = screen.split("\r\n\r\n").nth(1).unwrap();
+    let table = screen.split("\r\n\r\n").nth(2).unwrap();
     assert!(
         table.lines().all(|line| line.chars().count() <= 90),
         "{table}"
@@ -87,6 +87,70 @@ async fn a_table_is_as_wide_as_the_terminal_and_breaks_no_id() {
     for width in [0, 20, 90] {
         let screen = at_a_terminal(width, &arguments, &no_color).await;
         assert!(screen.contains(&session), "{width}: {screen}");
+    }
+}
+
+/// With the ids of Fly's machines, and with those of Kubernetes' pods, which are as long as a session's.
+#[tokio::test]
+async fn lists_fit_eighty_columns_and_break_no_id() {
+    const POD: &str = "56a0b2fe-bed8-4466-ba13-983ffffba7a5";
+    const MORE: &str = ", app = 'previews-production', region = 'iad', version = '2026.11.27-1'";
+    let scene = Scene::migrated().await;
+    scene.beat(OWNER, 200.0, MORE).await;
+    scene.beat(POD, 200.0, MORE).await;
+    let mut ids = vec![OWNER.to_owned(), POD.to_owned()];
+    for owner in [OWNER, POD] {
+        let session = scene
+            .session(|s| s.container_id = Some(owner.to_owned()))
+            .await;
+        ids.push(session.to_string());
+    }
+    let url = scene.database.url();
+    for (command, ids) in [
+        ("sessions", &ids[..]),
+        ("audit", &ids),
+        ("machines", &ids[..2]),
+    ] {
+        let arguments = [command, "--database", &url];
+        let screen = at_a_terminal(80, &arguments, &[("NO_COLOR", "1")]).await;
+        for line in screen.lines() {
+            assert!(line.chars().count() <= 80, "{line}\n{screen}");
+        }
+        for id in ids {
+            assert!(screen.contains(id), "no {id} in {screen}");
+        }
+    }
+    scene
+        .database
+        .execute("DELETE FROM ownership_machines WHERE length(machine_id) > 14")
+        .await;
+    scene
+        .database
+        .execute("DELETE FROM preview_sessions WHERE length(container_id) > 14")
+        .await;
+    // Whole rows, where Fly's ids leave room for them.
+    for (command, header) in [
+        ("sessions", "session owner presence status"),
+        ("machines", "machine presence seen started region version"),
+    ] {
+        let arguments = [command, "--database", &url];
+        let screen = at_a_terminal(80, &arguments, &[("NO_COLOR", "1")]).await;
+        let words: Vec<_> = screen.lines().next().unwrap().split_whitespace().collect();
+        assert!(words.join(" ").starts_with(header), "{screen}");
+    }
+}
+
+#[tokio::test]
+async fn helps_are_broken_into_lines_between_words() {
+    for command in [
+        "doctor", "audit", "sessions", "machines", "gone", "assign", "reap", "migrate", "edge",
+    ] {
+        for help in ["-h", "--help"] {
+            let screen = at_a_terminal(80, &[command, help], &[("NO_COLOR", "1")]).await;
+            for line in screen.lines() {
+                assert!(line.chars().count() <= 80, "{command}: {line}");
+            }
+        }
     }
 }
 

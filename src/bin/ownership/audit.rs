@@ -10,9 +10,10 @@ use tower_ownership::{
 use crate::{
     database::Database,
     exit::{Exit, Failure},
-    output::{BAD, FAINT, GOOD, Output, Tone, cell, lines, say_to, table, written},
+    listing::{Listing, Role},
+    output::{BAD, FAINT, GOOD, Output, Tone, labelled, say_to, written},
     progress::while_waiting,
-    sessions::{NOT_KEPT, dash},
+    sessions::{NOT_KEPT, dash, quoted},
     watch::{Seen, Watch},
 };
 
@@ -73,40 +74,53 @@ fn told(audit: &FleetAudit) -> String {
             format_args!("{GOOD}Nothing is wrong with the fleet.{GOOD:#}"),
         );
     } else {
-        let mut findings = table(&["what", "session", "owner", "epoch", "machine", "detail"]);
-        for finding in &audit.findings {
-            let session = finding.session.clone().map(|session| session.to_string());
-            findings.add_row([
-                cell(finding.finding.as_str(), Tone::Bad),
-                cell(session.unwrap_or_else(dash), Tone::Plain),
-                cell(finding.owner.clone().unwrap_or_else(dash), Tone::Plain),
-                cell(
-                    finding.epoch.map_or_else(dash, |epoch| epoch.to_string()),
-                    Tone::Faint,
-                ),
-                cell(finding.machine.clone().unwrap_or_else(dash), Tone::Plain),
-                cell(finding.detail.clone().unwrap_or_else(dash), Tone::Plain),
-            ]);
-        }
-        text.push_str(&lines(findings));
-        say_to(
-            &mut text,
-            format_args!("\n\n{BAD}{}{BAD:#}", summary(audit)),
-        );
-        for (finding, _) in counts(audit) {
+        for (finding, count) in counts(audit) {
             let (title, next) = (finding.title(), finding.next_step());
-            say_to(&mut text, format_args!("\n{finding}: {title}. {next}"));
+            say_to(
+                &mut text,
+                format_args!("{BAD}{count} {finding}{BAD:#}: {title}\n"),
+            );
+            let of_this = audit.findings.iter().filter(|one| one.finding == finding);
+            say_to(
+                &mut text,
+                format_args!(
+                    "{}\n{}\n\n",
+                    listed(of_this),
+                    labelled([("Next:", next, Tone::Plain)])
+                ),
+            );
         }
-        say_to(
-            &mut text,
-            format_args!("\n{FAINT}`ownership doctor <session>` says more of one.{FAINT:#}"),
-        );
+        say_to(&mut text, format_args!("{BAD}{}{BAD:#}", summary(audit)));
     }
     let partly = |one: &AuditFinding| one.finding == Finding::MigrationPartly;
     if !audit.ownership_kept && !audit.findings.iter().any(partly) {
         say_to(&mut text, format_args!("\n{FAINT}{NOT_KEPT}{FAINT:#}"));
     }
     text
+}
+
+fn listed<'a>(findings: impl Iterator<Item = &'a AuditFinding>) -> String {
+    let columns = [
+        ("session", Role::Kept),
+        ("machine", Role::Kept),
+        ("owner", Role::Kept),
+        ("epoch", Role::Spare),
+        ("detail", Role::Text),
+    ];
+    let mut listed = Listing::new(&columns).indented(2);
+    for finding in findings {
+        let session = finding.session.clone().map(|session| session.to_string());
+        let id = |id: &Option<String>| id.as_deref().map_or_else(dash, quoted);
+        let epoch = finding.epoch.map_or_else(dash, |epoch| epoch.to_string());
+        listed.row([
+            (session.unwrap_or_else(dash), Tone::Plain),
+            (id(&finding.machine), Tone::Plain),
+            (id(&finding.owner), Tone::Plain),
+            (epoch, Tone::Faint),
+            (finding.detail.clone().unwrap_or_else(dash), Tone::Plain),
+        ]);
+    }
+    listed.text()
 }
 
 /// Each finding and how many there are of it, in their order.

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use clap::Args;
 use tower_ownership::{
-    doctor::{self, CheckState, Diagnosis, FlyApi},
+    doctor::{self, Check, CheckState, Diagnosis, FlyApi},
     explain::{Finding, Severity},
 };
 
 use crate::{
     database::Database,
     exit::{Exit, Failure},
-    output::{BOLD, Output, Tone, cell, document, lines, plain_table, say, table},
+    listing::{Listing, Role},
+    output::{BOLD, FAINT, Output, Tone, document, labelled, say, say_to, shown},
     progress::while_waiting,
 };
 
@@ -50,6 +51,10 @@ pub struct Doctor {
     /// How long the request may take, and all questions to the platform together
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = humantime::parse_duration)]
     timeout: Duration,
+
+    /// Also show what does not bear on the diagnosis, and what cannot be tested from here
+    #[arg(long, short)]
+    verbose: bool,
 
     #[command(flatten)]
     fly: Fly,
@@ -106,7 +111,7 @@ impl Doctor {
         if output.json {
             document(&diagnosis);
         } else {
-            say(told(&diagnosis));
+            say(told(&diagnosis, self.verbose));
         }
         Ok(match diagnosis.finding.severity() {
             Severity::Fine => Exit::Fine,
@@ -139,44 +144,85 @@ impl Fly {
     }
 }
 
-fn told(diagnosis: &Diagnosis) -> String {
-    let mut checks = table(&["", "about", "what", "found"]);
+fn told(diagnosis: &Diagnosis, all: bool) -> String {
+    let tone = match diagnosis.finding.severity() {
+        Severity::Fine => Tone::Good,
+        _ => Tone::Bad,
+    };
+    let sentence = |sentence: &str, finding: Finding| format!("{sentence} ({finding})");
+    let mut verdict = vec![
+        (
+            "Diagnosis:",
+            sentence(&diagnosis.sentence, diagnosis.finding),
+            tone,
+        ),
+        ("Next:", diagnosis.next_step.to_owned(), Tone::Plain),
+    ];
+    for also in &diagnosis.also {
+        verdict.push(("Also:", sentence(&also.sentence, also.finding), Tone::Bad));
+        verdict.push(("Next:", also.next_step.to_owned(), Tone::Plain));
+    }
+    let mut checks = Listing::new(&[
+        ("", Role::Kept),
+        ("about", Role::Kept),
+        ("what", Role::Kept),
+        ("found", Role::Text),
+    ]);
+    let mut left_out = 0;
     for check in &diagnosis.checks {
+        if !all && !matters(check, diagnosis) {
+            left_out += 1;
+            continue;
+        }
         let (mark, tone) = match check.state {
             CheckState::Fine => ("ok", Tone::Good),
             CheckState::Problem => ("!!", Tone::Bad),
             _ => ("??", Tone::Faint),
         };
-        checks.add_row([
-            cell(mark, tone),
-            cell(check.topic, Tone::Faint),
-            cell(check.name, Tone::Plain),
-            cell(&check.text, tone),
+        checks.row([
+            (mark.to_owned(), tone),
+            (check.topic.to_owned(), Tone::Faint),
+            (check.name.to_owned(), Tone::Plain),
+            (check.text.clone(), tone),
         ]);
     }
-    let tone = match diagnosis.finding.severity() {
-        Severity::Fine => Tone::Good,
-        _ => Tone::Bad,
-    };
-    let mut verdict = plain_table();
-    let mut judge = |label, sentence: &str, finding: Finding, tone, next: &str| {
-        let sentence = format!("{sentence} ({finding})");
-        verdict.add_row([cell(label, Tone::Title), cell(sentence, tone)]);
-        verdict.add_row([cell("Next:", Tone::Title), cell(next, Tone::Plain)]);
-    };
-    let (sentence, next) = (&diagnosis.sentence, diagnosis.next_step);
-    judge("Diagnosis:", sentence, diagnosis.finding, tone, next);
-    for also in &diagnosis.also {
-        let (sentence, next) = (&also.sentence, also.next_step);
-        judge("Also:", sentence, also.finding, Tone::Bad, next);
-    }
-    if let Some(labels) = verdict.column_mut(0) {
-        labels.set_padding((0, 1));
-    }
-    format!(
+    let mut text = format!(
         "Session {BOLD}{}{BOLD:#}\n\n{}\n\n{}",
-        diagnosis.session,
-        lines(checks),
-        lines(verdict)
-    )
+        shown(&diagnosis.session),
+        labelled(verdict),
+        checks.text(),
+    );
+    if left_out > 0 {
+        say_to(
+            &mut text,
+            format_args!(
+                "\n\n{FAINT}-v also shows {left_out} more: what does not bear on this, or cannot be \
+                 tested from here{FAINT:#}"
+            ),
+        );
+    }
+    text
+}
+
+/// Whether a check says something about this diagnosis.
+fn matters(check: &Check, diagnosis: &Diagnosis) -> bool {
+    let is_of_replays = check.topic == "fly-replay";
+    match check.state {
+        CheckState::Fine if is_of_replays => {
+            let of_replays = |finding| {
+                matches!(
+                    finding,
+                    Finding::ReplayNotHonoured
+                        | Finding::ReplayLoop
+                        | Finding::NotReplayable
+                        | Finding::OwnerUnreachable
+                        | Finding::ProxyError
+                )
+            };
+            of_replays(diagnosis.finding)
+                || diagnosis.also.iter().any(|also| of_replays(also.finding))
+        }
+        CheckState::Problem | CheckState::Fine => true,
+        _ => check.topic == "directory" || check.topic == "request" && check.name != "hops",
+    }
 }

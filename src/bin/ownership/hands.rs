@@ -18,11 +18,10 @@ use tower_ownership::{
 use crate::{
     database::Database,
     exit::{Exit, Failure, chain},
-    output::{
-        BAD, BOLD, GOOD, Output, Tone, cell, document, lines, plain_table, say, say_to, shown,
-    },
+    listing::{Listing, Role},
+    output::{BAD, BOLD, GOOD, Output, Tone, document, labelled, say, say_to, shown},
     progress::while_waiting,
-    sessions::dash,
+    sessions::{dash, quoted},
 };
 
 mod machine;
@@ -162,7 +161,7 @@ async fn lend(
                     "\n{BOLD}{}{BOLD:#}: this was a dry run, nothing was changed.",
                     plan.question
                 ));
-                say(format!("Cost: {}", plan.cost));
+                say(cost(&plan));
             } else {
                 say(format!("\n{BAD}There is nothing to do.{BAD:#}"));
             }
@@ -171,7 +170,7 @@ async fn lend(
     }
     if !consent.yes {
         let mut err = anstream::stderr().lock();
-        let _ = writeln!(err, "{}\n\nCost: {}", listed(&rehearsed), plan.cost);
+        let _ = writeln!(err, "{}\n\n{}", listed(&rehearsed), cost(&plan));
         let _ = write!(err, "{BOLD}{}?{BOLD:#} [y/N] ", plan.question);
         let _ = err.flush();
         let mut answer = String::new();
@@ -200,7 +199,7 @@ async fn lend(
         if did {
             say(format!("\n{GOOD}{}{GOOD:#}", plan.done));
             if consent.yes {
-                say(format!("Cost: {}", plan.cost));
+                say(cost(&plan));
             }
         } else {
             say(format!("\n{BAD}Nothing was changed.{BAD:#}"));
@@ -242,18 +241,23 @@ fn exit_of(deeds: &[Deed], did: bool) -> Exit {
 
 /// Those that were refused, and the first of the others.
 fn listed(deeds: &[Deed]) -> String {
-    let mut table = plain_table();
+    let mut listing = Listing::new(&[("", Role::Kept), ("", Role::Text)]);
+    let mut shown = 0;
     let mut row = |deed: &Deed| {
+        shown += 1;
         let about = deed.session.as_ref().or(deed.machine.as_ref());
         let from = { deed.from.as_ref() }.map(|from| format!("of {from}"));
         let epoch = deed.epoch.map(|epoch| format!("epoch {epoch}"));
         let how = match (&deed.refused, from, epoch) {
-            (Some(why), _, _) => cell(format!("not done: {why}"), Tone::Bad),
-            (None, Some(from), Some(epoch)) => cell(format!("{from}, {epoch}"), Tone::Faint),
-            (None, Some(one), None) | (None, None, Some(one)) => cell(one, Tone::Faint),
-            (None, None, None) => cell("", Tone::Faint),
+            (Some(why), _, _) => (format!("not done: {why}"), Tone::Bad),
+            (None, Some(from), Some(epoch)) => (format!("{from}, {epoch}"), Tone::Faint),
+            (None, Some(one), None) | (None, None, Some(one)) => (one, Tone::Faint),
+            (None, None, None) => (dash(), Tone::Faint),
         };
-        table.add_row([cell(about.cloned().unwrap_or_else(dash), Tone::Plain), how]);
+        listing.row([
+            (about.map_or_else(dash, |about| quoted(about)), Tone::Plain),
+            how,
+        ]);
     };
     let is_refused = |deed: &&Deed| deed.refused.is_some();
     deeds
@@ -263,8 +267,7 @@ fn listed(deeds: &[Deed]) -> String {
         .for_each(&mut row);
     let others = deeds.iter().filter(|deed| !is_refused(deed));
     others.take(SHOWN).for_each(&mut row);
-    let shown = table.row_count();
-    let mut text = lines(table);
+    let mut text = listing.text();
     if deeds.len() > shown {
         say_to(
             &mut text,
@@ -272,6 +275,10 @@ fn listed(deeds: &[Deed]) -> String {
         );
     }
     text
+}
+
+fn cost(plan: &Plan) -> String {
+    labelled([("Cost:", &plan.cost, Tone::Plain)])
 }
 
 /// `1 session`, `3 sessions`.

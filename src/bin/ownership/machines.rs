@@ -1,5 +1,7 @@
 //! `ownership machines`.
 
+use std::time::Duration;
+
 use clap::Args;
 use tower_ownership::{
     doctor::{Fleet, seconds},
@@ -9,9 +11,10 @@ use tower_ownership::{
 use crate::{
     database::Database,
     exit::{Exit, Failure},
-    output::{FAINT, Output, Tone, cell, lines, say_to, table, written},
+    listing::{Listing, Role},
+    output::{FAINT, Output, Tone, say_to, written},
     progress::while_waiting,
-    sessions::{OwnersAre, dash, presence_tone},
+    sessions::{OwnersAre, dash, presence_tone, quoted},
     watch::{Seen, Watch},
 };
 
@@ -66,10 +69,15 @@ impl Machines {
 }
 
 fn told(machines: &[MachineStatus]) -> String {
-    let header = [
-        "machine", "presence", "seen", "started", "region", "app", "version",
-    ];
-    let mut listed = table(&header);
+    let mut listed = Listing::new(&[
+        ("machine", Role::Kept),
+        ("presence", Role::Kept),
+        ("seen", Role::Kept),
+        ("started", Role::Spare),
+        ("region", Role::Spare),
+        ("version", Role::Spare),
+        ("app", Role::Spare),
+    ]);
     for machine in machines {
         let presence = machine.presence.as_str();
         let how = match (machine.gone, machine.left) {
@@ -77,19 +85,22 @@ fn told(machines: &[MachineStatus]) -> String {
             (_, true) => "left",
             _ => presence,
         };
-        let ago = |ago: std::time::Duration| format!("{} ago", seconds(ago.as_secs_f64()));
+        let ago = |ago: Duration| match ago.as_secs() {
+            0 => "now".to_owned(),
+            _ => format!("{} ago", seconds(ago.as_secs_f64())),
+        };
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(dash);
-        listed.add_row([
-            cell(&machine.id, Tone::Plain),
-            cell(how, presence_tone(presence)),
-            cell(ago(machine.beat_ago), Tone::Plain),
-            cell(ago(machine.started_ago), Tone::Faint),
-            cell(or_dash(&machine.region), Tone::Faint),
-            cell(or_dash(&machine.app), Tone::Faint),
-            cell(or_dash(&machine.version), Tone::Faint),
+        listed.row([
+            (quoted(&machine.id), Tone::Plain),
+            (how.to_owned(), presence_tone(presence)),
+            (ago(machine.beat_ago), Tone::Plain),
+            (ago(machine.started_ago), Tone::Faint),
+            (or_dash(&machine.region), Tone::Faint),
+            (or_dash(&machine.version), Tone::Faint),
+            (or_dash(&machine.app), Tone::Faint),
         ]);
     }
-    let mut text = lines(listed);
+    let mut text = listed.text();
     say_to(
         &mut text,
         format_args!("\n\n{FAINT}{} machines{FAINT:#}", machines.len()),

@@ -14,6 +14,7 @@ mod edge;
 mod end;
 mod exit;
 mod hands;
+mod listing;
 mod machines;
 mod migrate;
 mod output;

@@ -73,17 +73,16 @@ pub fn line(value: &impl Serialize) {
 }
 
 /// A terminal that is narrower, or does not tell its width, breaks lines as it likes.
-const NARROWEST: u16 = 80;
+const NARROWEST: u16 = 40;
 
-/// A table without lines, as wide as the terminal; what is not a terminal gets lines of any width,
-/// which are easier to search.
-pub fn table(header: &[&str]) -> Table {
-    let mut table = plain_table();
-    table.set_header(header.iter().map(|name| cell(name, Tone::Title)));
-    table
+/// How wide the terminal is. `None`: it is none, or as good as none.
+pub fn width() -> Option<usize> {
+    let table = Table::new();
+    let width = table.width().filter(|width| *width >= NARROWEST)?;
+    table.is_tty().then_some(usize::from(width))
 }
 
-/// The same without a header.
+/// A table without lines and header, as wide as the terminal.
 pub fn plain_table() -> Table {
     let mut table = Table::new();
     table
@@ -91,24 +90,35 @@ pub fn plain_table() -> Table {
         // What does not show styles does not get them: `Output::say`.
         .enforce_styling();
     table.style_text_only();
-    if table.is_tty() && table.width().is_some_and(|width| width >= NARROWEST) {
+    if width().is_some() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
     table
 }
 
 /// The table's lines, without the blanks that fill its last column.
-pub fn lines(mut table: Table) -> String {
-    // Only the last column is broken into lines, so that no id is cut.
-    let all_but_the_last = table.column_count().saturating_sub(1);
-    for column in table.column_iter_mut().take(all_but_the_last) {
-        column.set_constraint(ColumnConstraint::ContentWidth);
-    }
+pub fn lines(table: &Table) -> String {
     let lines: Vec<String> = table
         .lines()
         .map(|line| line.trim_end().to_owned())
         .collect();
     lines.join("\n")
+}
+
+/// Sentences behind their labels, broken into lines at the terminal's width.
+pub fn labelled<T: AsRef<str>>(rows: impl IntoIterator<Item = (&'static str, T, Tone)>) -> String {
+    let mut table = plain_table();
+    for (label, text, tone) in rows {
+        table.add_row([cell(label, Tone::Title), cell(text, tone)]);
+    }
+    if let Some(labels) = table.column_mut(0) {
+        labels.set_padding((0, 1));
+        labels.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    if let Some(texts) = table.column_mut(1) {
+        texts.set_padding((0, 0));
+    }
+    lines(&table)
 }
 
 /// How something is.
@@ -144,4 +154,16 @@ pub fn cell(text: impl AsRef<str>, tone: Tone) -> Cell {
         Tone::Plain => cell,
         Tone::Title => cell.add_attribute(Attribute::Bold),
     }
+}
+
+/// The same where there is no cell.
+pub fn styled(text: &str, tone: Tone) -> String {
+    let style = match tone {
+        Tone::Good => GOOD,
+        Tone::Bad => AnsiColor::Red.on_default(),
+        Tone::Faint => FAINT,
+        Tone::Plain => Style::new(),
+        Tone::Title => BOLD,
+    };
+    format!("{style}{text}{style:#}")
 }

@@ -10,7 +10,8 @@ use tower_ownership::{
 use crate::{
     database::Database,
     exit::{Exit, Failure},
-    output::{FAINT, Output, Tone, cell, lines, say_to, table, written},
+    listing::{DASH, Listing, Role},
+    output::{FAINT, Output, Tone, say_to, written},
     progress::while_waiting,
     watch::{Seen, Watch},
 };
@@ -116,32 +117,32 @@ impl Sessions {
 }
 
 fn told(listed: &FleetSessions) -> String {
-    let mut sessions = table(&["session", "owner", "presence", "epoch", "status", "left"]);
+    let mut sessions = Listing::new(&[
+        ("session", Role::Kept),
+        ("owner", Role::Kept),
+        ("presence", Role::Kept),
+        ("status", Role::Spare),
+        ("epoch", Role::Spare),
+        ("left", Role::Spare),
+    ]);
     for session in &listed.sessions {
-        sessions.add_row([
-            cell(session.id.to_string(), Tone::Plain),
+        let presence = session.presence.as_str();
+        let epoch = session.epoch.map_or_else(dash, |epoch| epoch.to_string());
+        let left = session.remaining;
+        let left = left.map_or_else(dash, |left| seconds(left.as_secs_f64()));
+        sessions.row([
+            (session.id.to_string(), Tone::Plain),
             match &session.owner {
-                Some(owner) => cell(owner, Tone::Plain),
-                None => cell("none", Tone::Bad),
+                Some(owner) => (quoted(owner), Tone::Plain),
+                None => ("none".to_owned(), Tone::Bad),
             },
-            cell(
-                session.presence.as_str(),
-                presence_tone(session.presence.as_str()),
-            ),
-            cell(
-                session.epoch.map_or_else(dash, |epoch| epoch.to_string()),
-                Tone::Plain,
-            ),
-            cell(session.status.clone().unwrap_or_else(dash), Tone::Faint),
-            cell(
-                session
-                    .remaining
-                    .map_or_else(dash, |left| seconds(left.as_secs_f64())),
-                Tone::Faint,
-            ),
+            (presence.to_owned(), presence_tone(presence)),
+            (session.status.clone().unwrap_or_else(dash), Tone::Faint),
+            (epoch, Tone::Plain),
+            (left, Tone::Faint),
         ]);
     }
-    let mut text = lines(sessions);
+    let mut text = sessions.text();
     let count = listed.sessions.len();
     let more = if listed.truncated {
         ", and there are more (--limit)"
@@ -163,7 +164,17 @@ pub const NOT_KEPT: &str =
     "Neither epochs nor presence are known here: the ownership migration is not applied.";
 
 pub fn dash() -> String {
-    "-".to_owned()
+    DASH.to_owned()
+}
+
+/// An id, in quotation marks where it could not be told from another one otherwise.
+pub fn quoted(id: &str) -> String {
+    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '"';
+    if !id.is_empty() && id.chars().all(is_plain) && id != DASH && id != "none" {
+        id.to_owned()
+    } else {
+        format!("{id:?}")
+    }
 }
 
 pub fn presence_tone(presence: &str) -> Tone {

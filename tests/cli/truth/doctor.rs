@@ -44,7 +44,8 @@ impl Diagnosis {
         let said = &self.said;
         let end = format!(" ({cause})");
         let mut lines = said.out.lines();
-        let sentence = lines.find(|line| line.ends_with(&end) && !line.starts_with("Also:"));
+        let sentence = lines.find(|line| line.starts_with("Diagnosis: "));
+        let sentence = sentence.filter(|line| line.ends_with(&end));
         let sentence = sentence.unwrap_or_else(|| panic!("not {cause}: {}{}", said.out, said.err));
         for part in parts {
             assert!(sentence.contains(part), "no {part:?} in {sentence}");
