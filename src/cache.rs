@@ -40,6 +40,7 @@ mod kept;
 mod known;
 mod listeners;
 mod lookups;
+mod moves;
 mod owners;
 mod pending;
 mod plain;
@@ -62,6 +63,7 @@ use budget::Budget;
 use hold_down::HoldDown;
 use known::{Entry, Known};
 use listeners::{Listeners, Listening};
+use moves::Moves;
 use reached::Reached;
 
 /// One part in so many of the capacity is for unknown ids.
@@ -78,6 +80,9 @@ pub(crate) trait OnRead: Send + Sync {
     /// Whether this machine owns the session, and may serve it by this read without a wait for the owner
     /// before it. It does not begin such a wait, and says nothing about how long the read may be used.
     fn serves_at_once(&self, session: &Session, read_at: Tick) -> bool;
+
+    /// Whether this machine has given the session up at this epoch itself, or gives up all of its sessions.
+    fn gave_up(&self, session: &SessionId, epoch: Option<u64>) -> bool;
 }
 
 /// What a layer's cache is made of.
@@ -102,6 +107,7 @@ pub(crate) struct Cache {
     reached: Reached,
     on_read: Box<dyn OnRead>,
     listeners: Arc<Listeners>,
+    moves: Moves,
     no_refresh_before: AtomicU64,
     pub(crate) meter: meter::Lookups,
 }
@@ -129,6 +135,7 @@ impl Cache {
             lookups: SingleFlight::default(),
             on_read,
             listeners: Arc::default(),
+            moves: Moves::default(),
             hold_down: HoldDown::default(),
             reached: Reached::default(),
             no_refresh_before: AtomicU64::new(0),

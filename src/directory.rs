@@ -4,6 +4,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use crate::{MachineId, Session, SessionId};
 
+mod claimed;
 #[cfg(feature = "testing")]
 pub mod conformance;
 mod end_if;
@@ -16,6 +17,7 @@ mod memory;
 mod new_session;
 pub(crate) mod nodes;
 
+pub use claimed::Claimed;
 pub use end_if::EndIf;
 #[cfg(feature = "membership")]
 pub use feed::{Change, ChangeFeed, Changes, Coverage, FeedError, FeedErrorKind};
@@ -43,6 +45,8 @@ pub use new_session::{Created, NewSession};
 ///   judgement at this moment. A session that is over cannot be claimed.
 /// - It returns the session as it is afterwards, with its owner then: a loser learns who won.
 ///   `None`: there is no such session.
+/// - Where the session was `seen` with an owner, and the directory keeps machines, it also says for how
+///   long that one has not been heard.
 /// - A claim that wins raises the epoch by one.
 ///
 /// [`create`](Self::create):
@@ -80,7 +84,7 @@ pub trait SessionDirectory: Send + Sync + 'static {
         &self,
         seen: Session,
         machine: MachineId,
-    ) -> impl Future<Output = Result<Option<Session>, LookupError>> + Send;
+    ) -> impl Future<Output = Result<Option<Claimed>, LookupError>> + Send;
 
     /// Creates the session as one that `machine` owns, unless one of its id lives.
     fn create(
@@ -111,7 +115,7 @@ impl<D: SessionDirectory> SessionDirectory for Arc<D> {
         &self,
         seen: Session,
         machine: MachineId,
-    ) -> Result<Option<Session>, LookupError> {
+    ) -> Result<Option<Claimed>, LookupError> {
         D::claim(self, seen, machine).await
     }
 
@@ -138,7 +142,7 @@ type BoxWrite<T> = Pin<Box<dyn Future<Output = Result<T, LookupError>> + Send>>;
 
 /// The object-safe twin of [`SessionDirectory`].
 trait Erased: Send + Sync {
-    fn claim(self: Arc<Self>, seen: Session, machine: MachineId) -> BoxWrite<Option<Session>>;
+    fn claim(self: Arc<Self>, seen: Session, machine: MachineId) -> BoxWrite<Option<Claimed>>;
     fn create(self: Arc<Self>, new: NewSession, machine: MachineId) -> BoxWrite<Created>;
     fn touch(
         self: Arc<Self>,
@@ -151,7 +155,7 @@ trait Erased: Send + Sync {
 }
 
 impl<D: SessionDirectory> Erased for D {
-    fn claim(self: Arc<Self>, seen: Session, machine: MachineId) -> BoxWrite<Option<Session>> {
+    fn claim(self: Arc<Self>, seen: Session, machine: MachineId) -> BoxWrite<Option<Claimed>> {
         Box::pin(async move { D::claim(&self, seen, machine).await })
     }
 
@@ -183,7 +187,7 @@ impl DynDirectory {
         Self(Arc::new(directory))
     }
 
-    pub(crate) fn claim(&self, seen: Session, machine: MachineId) -> BoxWrite<Option<Session>> {
+    pub(crate) fn claim(&self, seen: Session, machine: MachineId) -> BoxWrite<Option<Claimed>> {
         Arc::clone(&self.0).claim(seen, machine)
     }
 

@@ -26,7 +26,7 @@
 //! println!("{explanation}"); // for a terminal
 //! let json = serde_json::to_value(&explanation)?; // for a program
 //! assert_eq!(json["directory"]["session"]["owner"], "e2863555a91708");
-//! assert_eq!(json["session"]["id"], "…6112830a");
+//! assert_eq!(json["session"]["id"], "…dbe96112830a");
 //! # Ok(())
 //! # }
 //! ```

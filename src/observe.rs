@@ -25,26 +25,27 @@ pub(crate) use warnings::{Say, Warnings};
 ///
 /// # The event
 /// Its target is `tower_ownership::verdict`. Names and meanings of its fields are stable. A field
-/// that does not apply is left out.
+/// that does not apply is left out. Those of all other events are in the
+/// [manual](crate::manual::operations#what-the-log-says).
 ///
 /// | field | what it says |
 /// | --- | --- |
 /// | `verdict` | `pass`, `replay` or `reject` |
-/// | `code` | why it was refused: a [`RejectionCode`] |
-/// | `session` | the [end](crate::SessionId::short) of the session's id, which tells sessions apart in a log and opens none |
+/// | `rejection_code` | why it was refused: a [`RejectionCode`] |
+/// | `session_id` | the [end](crate::SessionId::short) of the session's id, which tells sessions apart in a log and opens none |
 /// | `owner` | the session's owner |
-/// | `owner.status` | how the owner was when the session was read: [`alive`, `draining`, `lost`, `never-seen`](OwnerStatus) |
+/// | `owner_status` | how the owner was when the session was read: [`alive`, `draining`, `lost`, `never-seen`](OwnerStatus) |
 /// | `epoch` | the session's epoch |
-/// | `me` | this machine |
+/// | `machine` | this machine |
 /// | `hops` | how many replays of ours the request has behind it |
-/// | `replay.failed` | why the proxy could not replay it: `timeout`, `retries_exhausted`, `no_candidate` or `other` |
-/// | `replay.source` | which machine had asked for that replay |
-/// | `cache` | where what is known of the session comes from: the cache ([`hit` or `stale`](CacheStatus)) or the directory (`miss`) |
-/// | `age.seconds` | how long before that the directory was asked; counted in ticks of a few milliseconds |
-/// | `lookup.seconds` | how long the request waited for a lookup, a claim or an end, its own or one of another request |
+/// | `replay_failed` | why the proxy could not replay it: `timeout`, `retries_exhausted`, `no_candidate` or `other` |
+/// | `replay_source` | which machine had asked for that replay |
+/// | `cache_status` | where what is known of the session comes from: the cache ([`hit` or `stale`](CacheStatus)) or the directory (`miss`) |
+/// | `age_seconds` | how long before that the directory was asked; counted in ticks of a few milliseconds |
+/// | `lookup_seconds` | how long the request waited for a lookup, a claim or an end, its own or one of another request |
 /// | `detail` | why it was refused, in plain sentences, as the client reads it |
-/// | `error` | what failed, with its causes, where the lookup did |
-/// | `held.back` | at WARN: how many refusals with this code were not said at WARN since the last one that was |
+/// | `cause` | what failed, with its causes, where the lookup did |
+/// | `held_back` | at WARN: how many refusals with this code were not said at WARN since the last one that was |
 ///
 /// # Levels
 /// | level | what |
@@ -59,14 +60,14 @@ pub(crate) use warnings::{Say, Warnings};
 ///
 /// At WARN each code is said once in
 /// [ten seconds](crate::OwnershipLayerBuilder::warn_interval). The same code meanwhile is held back:
-/// it is said at DEBUG, with the same fields, and counted in the next one's `held.back`. So an
+/// it is said at DEBUG, with the same fields, and counted in the next one's `held_back`. So an
 /// outage is a line per code and interval, however many requests it fails.
 ///
 /// # The span
 /// A request for a session is in a span `ownership`, of level DEBUG and target
 /// `tower_ownership::request`, for as long as it waits for a lookup and the wrapped service answers
 /// it; a body that streams afterwards is not in it. It carries the event's fields but for
-/// `held.back`, so that a trace shows which machine owned the session, how long finding out took,
+/// `held_back`, so that a trace shows which machine owned the session, how long finding out took,
 /// and why a request was refused. It is on where the filter lets it through, as
 /// `RUST_LOG=info,tower_ownership::request=debug` does; where it does not, a request pays for the
 /// comparison of one level.

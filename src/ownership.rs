@@ -3,6 +3,7 @@
 mod cache_handle;
 mod claim_pause;
 mod claims;
+pub(crate) mod events;
 #[cfg(feature = "membership")]
 mod feed;
 mod grant;

@@ -136,7 +136,7 @@ async fn rate(database: &Database, how: How, machine: &Machine, clients: usize) 
                     while let Some(id) = id() {
                         let seen = Session::new(id.into(), SessionStatus::Active);
                         let claimed = directory.claim(seen, me.clone()).await;
-                        assert_eq!(claimed.unwrap().unwrap().owner(), Some(&me));
+                        assert_eq!(claimed.unwrap().unwrap().session.owner(), Some(&me));
                     }
                 });
             }

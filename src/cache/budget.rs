@@ -55,7 +55,7 @@ impl Budget {
         if bytes > self.largest() && !self.has_warned.swap(true, Ordering::Relaxed) {
             warn!(
                 target: "tower_ownership::layer",
-                session = %session.id().short(),
+                session_id = %session.id().short(),
                 bytes,
                 largest = self.largest(),
                 "the attributes of a session are too large to be cached, so each request for it \

@@ -46,6 +46,7 @@ impl Cache {
     /// Keeps an answer in the place of those of the lookups under way. Returns whether listeners have
     /// to be notified.
     pub(crate) fn replace(&self, id: &SessionId, answer: &Answer) -> bool {
+        self.moves.settle(id);
         let mut is_news = false;
         self.lookups.detach(id, || is_news = self.keep(id, answer));
         is_news
@@ -54,6 +55,7 @@ impl Cache {
     /// Forgets a session, also that it was unknown, and keeps nothing of its lookup under way. The
     /// caller has to [notify](Self::notify) the listeners.
     pub(crate) fn invalidate(&self, id: &SessionId) {
+        self.note_forgotten(id);
         self.lookups.detach(id, || {
             self.known.remove(id);
             self.unknown.remove(id);
@@ -100,6 +102,9 @@ impl Caller for Cache {
         self.hold_down.note(&answer.session, now);
         self.note_answer(&answer.session, now);
         self.note_read(answer, now);
+        if let Ok(Some(session)) = &answer.session {
+            self.note_move(session);
+        }
         let mut is_news = false;
         self.lookups
             .end(call, || is_news = self.keep(&call.id, answer));

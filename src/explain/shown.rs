@@ -127,7 +127,7 @@ mod tests {
         ] {
             assert_eq!(
                 shown(false).text(&format!("ä/{text}/{text}")),
-                "ä/…6112830a/…6112830a"
+                "ä/…dbe96112830a/…dbe96112830a"
             );
             assert_eq!(shown(true).text(text), text);
         }
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(shown(true).header(true, hidden), hidden);
         assert_eq!(
             shown(false).header(true, &format!("https://x/{ID}%20/?token=1")),
-            "https://x/…6112830a%20/?…"
+            "https://x/…dbe96112830a%20/?…"
         );
     }
 

@@ -77,8 +77,8 @@ impl Passed {
             if let Err(error) = registrar.end_at(&session, epoch).await {
                 warn!(
                     target: "tower_ownership::layer",
-                    session = %session.short(),
-                    error = %Chain(&error),
+                    session_id = %session.short(),
+                    cause = %Chain(&error),
                     "the application ended a session, and the directory could not be told"
                 );
             }

@@ -68,7 +68,7 @@ impl<D: NodeDirectory> Start<D> {
                     error!(
                         target: TARGET,
                         machine = self.node.machine().as_str(),
-                        error = why,
+                        cause = why,
                         "the node cannot join its fleet, and serves no session"
                     );
                     *lock(&state) = State::Ended(error.to_string());
@@ -89,7 +89,7 @@ pub(super) fn note<D>(state: &Mutex<State<D>>, error: &LookupError) {
     if is_news {
         warn!(
             target: TARGET,
-            error = %Chain(error),
+            cause = %Chain(error),
             "the node has not joined its fleet yet, and serves no session until it has"
         );
     }

@@ -9,25 +9,25 @@ impl Observed<'_> {
     /// Writes the event. `say` is asked only of what an operator has to mend.
     pub(crate) fn emit(&self, say: impl FnOnce(RejectionCode) -> Say) {
         macro_rules! event {
-            ($level:ident, $message:literal $(, $field:ident . $name:ident = $value:expr)?) => {
+            ($level:ident, $message:literal $(, $field:ident = $value:expr)?) => {
                 $level!(
                     target: "tower_ownership::verdict",
                     verdict = self.verdict.as_str(),
-                    code = self.code().map(RejectionCode::as_str),
-                    session = self.session.map(|id| tracing::field::display(id.short())),
+                    rejection_code = self.code().map(RejectionCode::as_str),
+                    session_id = self.session.map(|id| tracing::field::display(id.short())),
                     owner = self.owner.map(MachineId::as_str),
-                    owner.status = self.owner_status.map(OwnerStatus::as_str),
+                    owner_status = self.owner_status.map(OwnerStatus::as_str),
                     epoch = self.epoch,
-                    me = self.machine.as_str(),
+                    machine = self.machine.as_str(),
                     hops = self.origin.hops(),
-                    replay.failed = self.failure().map(|failure| failure.reason.as_str()),
-                    replay.source = self.failure().and_then(|failure| failure.replay_source.as_ref()).map(MachineId::as_str),
-                    cache = self.cache_status.map(CacheStatus::as_str),
-                    age.seconds = self.age.map(|age| age.as_secs_f64()),
-                    lookup.seconds = self.lookup_time.map(|time| time.as_secs_f64()),
+                    replay_failed = self.failure().map(|failure| failure.reason.as_str()),
+                    replay_source = self.failure().and_then(|failure| failure.replay_source.as_ref()).map(MachineId::as_str),
+                    cache_status = self.cache_status.map(CacheStatus::as_str),
+                    age_seconds = self.age.map(|age| age.as_secs_f64()),
+                    lookup_seconds = self.lookup_time.map(|time| time.as_secs_f64()),
                     detail = self.detail,
-                    error = self.error.map(|error| tracing::field::display(Chain(error))),
-                    $($field.$name = $value,)?
+                    cause = self.error.map(|error| tracing::field::display(Chain(error))),
+                    $($field = $value,)?
                     $message
                 )
             };
@@ -41,7 +41,7 @@ impl Observed<'_> {
             Verdict::Replay => event!(debug, "the request is handed to the session's owner"),
             Verdict::Reject(code) if code.entry().operator => match say(code) {
                 Say::Aloud { held_back } => {
-                    event!(warn, "the request is refused", held.back = held_back);
+                    event!(warn, "the request is refused", held_back = held_back);
                 }
                 Say::Quietly => event!(debug, "the request is refused"),
             },

@@ -35,20 +35,20 @@ impl RequestSpan {
             target: "tower_ownership::request",
             "ownership",
             verdict = Empty,
-            code = Empty,
-            session = %session.short(),
+            rejection_code = Empty,
+            session_id = %session.short(),
             owner = Empty,
-            owner.status = Empty,
+            owner_status = Empty,
             epoch = Empty,
-            me = machine.as_str(),
+            machine = machine.as_str(),
             hops,
-            replay.failed = Empty,
-            replay.source = Empty,
-            cache = Empty,
-            age.seconds = Empty,
-            lookup.seconds = Empty,
+            replay_failed = Empty,
+            replay_source = Empty,
+            cache_status = Empty,
+            age_seconds = Empty,
+            lookup_seconds = Empty,
             detail = Empty,
-            error = Empty,
+            cause = Empty,
         );
         Self((!span.is_disabled()).then(|| Box::new(span)))
     }
@@ -70,24 +70,32 @@ impl Observed<'_> {
     pub(crate) fn record(&self, span: &Span) {
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
         record(span, "verdict", Some(self.verdict.as_str()));
-        record(span, "code", self.code().map(RejectionCode::as_str));
+        record(
+            span,
+            "rejection_code",
+            self.code().map(RejectionCode::as_str),
+        );
         record(span, "owner", self.owner.map(MachineId::as_str));
         let owner_status = self.owner_status.map(OwnerStatus::as_str);
-        record(span, "owner.status", owner_status);
+        record(span, "owner_status", owner_status);
         record(span, "epoch", self.epoch);
         if let Some(failure) = self.failure() {
-            record(span, "replay.failed", Some(failure.reason.as_str()));
+            record(span, "replay_failed", Some(failure.reason.as_str()));
             let source = failure.replay_source.as_ref();
-            record(span, "replay.source", source.map(MachineId::as_str));
+            record(span, "replay_source", source.map(MachineId::as_str));
         }
-        record(span, "cache", self.cache_status.map(CacheStatus::as_str));
-        record(span, "age.seconds", seconds(self.age));
-        record(span, "lookup.seconds", seconds(self.lookup_time));
+        record(
+            span,
+            "cache_status",
+            self.cache_status.map(CacheStatus::as_str),
+        );
+        record(span, "age_seconds", seconds(self.age));
+        record(span, "lookup_seconds", seconds(self.lookup_time));
         record(span, "detail", self.detail);
         let error = self
             .error
             .map(|error| tracing::field::display(Chain(error)));
-        record(span, "error", error);
+        record(span, "cause", error);
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     SessionId, SessionStatus,
     cache::{Cache, Found},
     clock::Clock,
-    directory::{Created, DynDirectory, EndIf, NewSession, lookup::DynLookup},
+    directory::{Claimed, Created, DynDirectory, EndIf, NewSession, lookup::DynLookup},
 };
 
 /// A directory that refuses every claim, as a constraint of the application's does.
@@ -24,7 +24,7 @@ use crate::{
 struct Refusing(Arc<AtomicU64>);
 
 impl SessionDirectory for Refusing {
-    async fn claim(&self, _: Session, _: MachineId) -> Result<Option<Session>, LookupError> {
+    async fn claim(&self, _: Session, _: MachineId) -> Result<Option<Claimed>, LookupError> {
         self.0.fetch_add(1, Ordering::SeqCst);
         Err(LookupError::unavailable("the claim was refused"))
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::claim_pause::ClaimPauses;
+use super::{claim_pause::ClaimPauses, events};
 use crate::{
     LookupError, OwnerStatus, Session, SessionId, SessionStatus,
     cache::{Answer, Cache, Call, Caller, Pending, SingleFlight},
@@ -90,9 +90,20 @@ impl Claims {
             };
             match write {
                 Write::Claim | Write::TakeOver => {
-                    directory.claim(seen, claims.cache.machine().clone()).await
+                    let me = claims.cache.machine();
+                    let claimed = directory.claim(seen.clone(), me.clone()).await?;
+                    Ok(claimed.map(|claimed| {
+                        events::claimed(me, &seen, &claimed);
+                        claimed.session
+                    }))
                 }
-                Write::End => end(&claims.cache, directory, seen.id()).await,
+                Write::End => {
+                    let after = end(&claims.cache, directory, seen.id()).await?;
+                    if let Some(after) = &after {
+                        events::ended_with_owner(claims.cache.machine(), after);
+                    }
+                    Ok(after)
+                }
             }
         };
         let begun = SingleFlight::join_or_begin(self, (id.clone(), write), since, first, send);

@@ -13,6 +13,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
+use super::events;
 use crate::{
     Beat, LookupError, MachineInfo, Membership, Node, NodeState, Process, Released, SessionId,
     health::{Check, HealthCheck},
@@ -155,6 +156,16 @@ impl<D: Membership> Heartbeat<D> {
     /// Nothing was given up, as far as is known, within the limit; it may be called again. An
     /// error at once if another process registered this machine id: the sessions are that one's.
     pub async fn drain(&self, limit: Duration) -> Result<Drained, LookupError> {
+        let drained = self.drain_within(limit).await;
+        let machine = self.member.node.machine();
+        match &drained {
+            Ok(drained) => events::drained(machine, drained),
+            Err(error) => events::not_drained(machine, error),
+        }
+        drained
+    }
+
+    async fn drain_within(&self, limit: Duration) -> Result<Drained, LookupError> {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         let deadline = Instant::now() + limit.min(DAY);
         self.member.node.advance(NodeState::Draining);

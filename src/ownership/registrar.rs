@@ -8,7 +8,7 @@ use futures_util::{
     future::{Either, select},
 };
 
-use super::{Grant, Lease, Sessions};
+use super::{Grant, Lease, Sessions, events};
 use crate::{
     CacheStatus, LookupError, NodeState, Owned, Session, SessionId,
     cache::Answer,
@@ -103,7 +103,11 @@ impl Registrar {
             .end(id.clone(), EndIf::Owner { machine, epoch });
         let ended = self.in_time(ending).await;
         self.sessions.forget(id);
-        Ok(ended?.is_some())
+        let is_ended = ended?.is_some();
+        if is_ended {
+            events::ended(self.sessions.node.machine(), id, epoch);
+        }
+        Ok(is_ended)
     }
 
     /// Puts off a session's expiry. What is known of it is read again, with the new one.
@@ -138,6 +142,9 @@ impl Registrar {
             Created::New(session) => (session, true),
             Created::Taken(session) => (session, false),
         };
+        if is_new {
+            events::registered(node.machine(), &session);
+        }
         let session = self.sessions.learn(session, read_at);
         let is_mine = session.owner() == Some(node.machine());
         if !is_mine || !(is_new || may_be_mine) {

@@ -63,8 +63,8 @@ impl SlidingExpiry {
             if let Err(error) = registrar.touch(&id, epoch, lifetime).await {
                 warn!(
                     target: "tower_ownership::layer",
-                    session = %id.short(),
-                    error = %Chain(&error),
+                    session_id = %id.short(),
+                    cause = %Chain(&error),
                     "the expiry of a session that is in use could not be put off"
                 );
             }

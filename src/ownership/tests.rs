@@ -42,7 +42,7 @@ impl SessionDirectory for Counting {
         &self,
         seen: Session,
         machine: MachineId,
-    ) -> Result<Option<Session>, LookupError> {
+    ) -> Result<Option<crate::directory::Claimed>, LookupError> {
         self.1.fetch_add(1, Ordering::SeqCst);
         SessionDirectory::claim(&self.0, seen, machine).await
     }

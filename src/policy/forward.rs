@@ -65,7 +65,7 @@ impl Policy {
             tracing::debug!(
                 target: "tower_ownership::forward",
                 owner = to.owner.as_str(),
-                error = cause,
+                cause,
                 "a request could not be carried to its owner"
             );
         }

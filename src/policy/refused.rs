@@ -174,8 +174,8 @@ impl Policy {
         };
         debug!(
             target: "tower_ownership::extract",
-            code = code.as_str(),
-            session = session.map(|id| tracing::field::display(id.short())),
+            rejection_code = code.as_str(),
+            session_id = session.map(|id| tracing::field::display(id.short())),
             extractor = &*self.extract.describe(),
             "{what} is taken out of the request"
         );

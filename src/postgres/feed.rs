@@ -208,7 +208,7 @@ impl PostgresFeed {
             }
             tracing::debug!(
                 target: "tower_ownership::feed",
-                %error,
+                cause = %error,
                 "the server does not limit how long it waits for this process to read"
             );
         }

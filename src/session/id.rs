@@ -156,7 +156,7 @@ impl SessionId {
 
     /// The end of the id, for logs: enough to find a session, too little to use it.
     ///
-    /// The last eight characters, or half of the id if that is less, percent-encoded except for
+    /// The last twelve characters, which are random in UUIDs of versions 4 and 7, or half of the id if that is less, percent-encoded except for
     /// letters, digits and `-._~`. The end and not the beginning, because UUIDs of version 7 that
     /// were made within a minute begin alike, and so do ids with a prefix such as `sess_`.
     #[must_use]
@@ -239,7 +239,7 @@ pub struct ShortSessionId<'a>(&'a SessionId);
 
 impl fmt::Display for ShortSessionId<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const LOGGED: usize = 8;
+        const LOGGED: usize = 12;
         self.0.with_text(|text| {
             let chars = text.chars().count();
             let hidden = chars - LOGGED.min(chars.div_ceil(2));
@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn a_log_shows_the_end_and_at_most_half() {
         for (text, shown) in [
-            (INCIDENT, "6112830a"),
+            (INCIDENT, "dbe96112830a"),
             ("sess_01jdv7k2m4", "2m4"),
             ("lobby", "bby"),
             ("x", "x"),
@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn debug_output_does_not_hand_the_session_over() {
         let id = SessionId::parse(INCIDENT).unwrap();
-        assert_eq!(format!("{id:?}"), "SessionId(…6112830a)");
+        assert_eq!(format!("{id:?}"), "SessionId(…dbe96112830a)");
         assert!(!format!("{:?}", Session::new(id, SessionStatus::Active)).contains("807efe44"));
     }
 

@@ -18,7 +18,7 @@ use tower_ownership::{
     FlyReplay, Header, LookupError, MachineId, MemoryDirectory, NodeState, OwnershipLayer,
     OwnershipLayerBuilder, PathSegment, Session, SessionDirectory, SessionId, SessionLookup,
     SessionStatus,
-    directory::{Created, EndIf, NewSession},
+    directory::{Claimed, Created, EndIf, NewSession},
     extract::{FirstOf, Location, ResponseHeader},
     ownership::{RegisterError, Registrar},
 };
@@ -48,7 +48,7 @@ impl SessionLookup for Directory {
 }
 
 impl SessionDirectory for Directory {
-    async fn claim(&self, seen: Session, by: MachineId) -> Result<Option<Session>, LookupError> {
+    async fn claim(&self, seen: Session, by: MachineId) -> Result<Option<Claimed>, LookupError> {
         self.inner.claim(seen, by).await
     }
 

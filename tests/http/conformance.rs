@@ -11,8 +11,8 @@ use tower_ownership::{
     SessionId, SessionLookup, SessionStatus,
     directory::conformance::{self, FeedHarness, Harness},
     directory::{
-        Beat, Change, ChangeFeed, Changes, Created, EndIf, FeedError, MachineInfo, Membership,
-        MemoryChanges, NewSession, Process, Registration, Released,
+        Beat, Change, ChangeFeed, Changes, Claimed, Created, EndIf, FeedError, MachineInfo,
+        Membership, MemoryChanges, NewSession, Process, Registration, Released,
     },
 };
 
@@ -251,7 +251,7 @@ impl<const M: usize> SessionDirectory for Wrong<M> {
         &self,
         seen: Session,
         machine: MachineId,
-    ) -> Result<Option<Session>, LookupError> {
+    ) -> Result<Option<Claimed>, LookupError> {
         let seen = if Self::MISTAKE == Mistake::ClaimsBlindly {
             self.inner.get(seen.id()).unwrap_or(seen)
         } else {

@@ -366,15 +366,15 @@ fn the_log_says_what_was_taken_out_and_the_verdict_is_one() {
         .collect();
     let said = |line: &str, code: &str, end: &str| {
         line.contains("DEBUG")
-            && line.contains(&format!("code=\"{code}\" session={end}"))
+            && line.contains(&format!("rejection_code=\"{code}\" session_id={end}"))
             && line.contains("the cookie sid")
     };
     assert_eq!(taken_out.len(), 2, "{log}");
     // What the request waited for is the lookup of the twins.
     let served = log.lines().find(|line| line.contains("served here"));
-    assert!(served.unwrap().contains(" lookup.seconds="), "{log}");
-    assert!(said(taken_out[0], "session-over", "8f2f6b33"), "{log}");
-    assert!(said(taken_out[1], "session-unknown", "8f2f6bff"), "{log}");
+    assert!(served.unwrap().contains(" lookup_seconds="), "{log}");
+    assert!(said(taken_out[0], "session-over", "0d4c8f2f6b33"), "{log}");
+    assert!(said(taken_out[1], "session-unknown", "0d4c8f2f6bff"), "{log}");
     assert!(!log.contains(OVER) && !log.contains(UNKNOWN), "{log}");
     let count = log
         .lines()
@@ -447,7 +447,7 @@ async fn an_explanation_says_what_is_taken_out() {
     let (found, notes, _) = finding(layer(sid()), &format!("sid={OVER}")).await;
     assert_eq!(found, Finding::NoSession);
     assert!(
-        notes.contains("session-over") && notes.contains("…8f2f6b33"),
+        notes.contains("session-over") && notes.contains("…0d4c8f2f6b33"),
         "{notes}"
     );
     assert!(!notes.contains(OVER), "{notes}");

@@ -32,6 +32,7 @@ mod edge;
 mod explain;
 #[cfg(feature = "axum")]
 mod extractors;
+mod fields;
 mod foreign_streams;
 mod health;
 mod manners;

@@ -132,7 +132,7 @@ fn sessions_too_large_to_be_kept_are_warned_of_once() {
     let text = log.text();
     assert_eq!(text.lines().count(), 1, "{text}");
     for part in [
-        "session=",
+        "session_id=",
         "bytes=2",
         "largest=131072",
         "too large to be cached",

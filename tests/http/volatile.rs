@@ -17,7 +17,7 @@ use tower_ownership::{
     BuildError, FlyReplay, LookupError, MachineId, MemoryDirectory, NodeState, OnLostOwner,
     OnUnassigned, Owned, OwnershipLayer, OwnershipLayerBuilder, PathSegment, Rejection, Session,
     SessionDirectory, SessionId, SessionStatus,
-    directory::{self, Created, EndIf, MachineInfo, Membership as _, NewSession},
+    directory::{self, Claimed, Created, EndIf, MachineInfo, Membership as _, NewSession},
     ownership::{Feed, Heartbeat, HeartbeatBuilder, LossReason},
 };
 
@@ -257,7 +257,7 @@ struct Ending {
 }
 
 impl SessionDirectory for Ending {
-    async fn claim(&self, _: Session, _: MachineId) -> Result<Option<Session>, LookupError> {
+    async fn claim(&self, _: Session, _: MachineId) -> Result<Option<Claimed>, LookupError> {
         unreachable!("volatile sessions are not claimed")
     }
 

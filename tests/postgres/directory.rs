@@ -43,6 +43,7 @@ mod serving;
 mod silence;
 mod slow_clients;
 mod standby;
+mod story;
 mod touch;
 mod verify;
 mod volatile;

@@ -45,7 +45,7 @@ pub(super) async fn a_session_that_has_ended_is_not_claimed<H: Harness>(
     fleet.harness.end(&session).await;
     let machine = one.me.machine.clone();
     let after = ok(one.directory.claim(seen, machine).await)?;
-    let owner = after.and_then(|session| session.owner().cloned());
+    let owner = after.and_then(|after| after.session.owner().cloned());
     expect("the owner", owner, None)
 }
 
@@ -57,7 +57,10 @@ pub(super) async fn a_session_of_a_lost_owner_is_taken_over_at_the_next_epoch<H:
     pass_beside(&fleet, &witness, 12).await?;
     let seen = witness.read(&session).await?;
     let before = seen.epoch().unwrap_or(1);
-    let claimed = witness.claim(seen).await?;
+    let claimed = witness.claimed(seen).await?;
+    let is_told = claimed.silent_for.is_some_and(|it| it >= super::LOST_AFTER);
+    expect("that the silence is told", is_told, true)?;
+    let claimed = claimed.session;
     expect("the owner", claimed.owner(), Some(&witness.me.machine))?;
     expect("the epoch", claimed.epoch(), Some(before + 1))?;
     expect("the proof", claimed.released() == claimed.epoch(), false)

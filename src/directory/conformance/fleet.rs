@@ -107,6 +107,10 @@ impl<H: Harness> Member<H> {
     }
 
     pub(super) async fn claim(&self, seen: Session) -> Result<Session, String> {
+        Ok(self.claimed(seen).await?.session)
+    }
+
+    pub(super) async fn claimed(&self, seen: Session) -> Result<crate::directory::Claimed, String> {
         let machine = self.me.machine.clone();
         let claimed = ok(self.directory.claim(seen, machine).await)?;
         claimed.ok_or_else(|| "the session is unknown".to_owned())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Memory, MemoryDirectory, epoch_of, stored::Stored};
 use crate::{
     LookupError, MachineId, OwnerStatus, Session, SessionDirectory, SessionId, SessionStatus,
-    directory::{Created, EndIf, NewSession},
+    directory::{Claimed, Created, EndIf, NewSession},
 };
 
 impl SessionDirectory for MemoryDirectory {
@@ -13,11 +13,14 @@ impl SessionDirectory for MemoryDirectory {
         &self,
         seen: Session,
         machine: MachineId,
-    ) -> Result<Option<Session>, LookupError> {
+    ) -> Result<Option<Claimed>, LookupError> {
         let mine = self.nodes.boot_id(&machine);
         let mut guard = self.write();
         let memory = &mut *guard;
         let time = memory.fleet.now();
+        let silent_for = seen
+            .owner()
+            .and_then(|owner| memory.fleet.silence_of(owner));
         let Some(stored) = memory.sessions.get_mut(seen.id()) else {
             return Ok(None);
         };
@@ -51,7 +54,8 @@ impl SessionDirectory for MemoryDirectory {
             memory.changed(Some(seen.id()));
         }
         drop(guard);
-        Ok(self.get(seen.id()))
+        let now = self.get(seen.id());
+        Ok(now.map(|session| Claimed::from(session).after_silence(silent_for)))
     }
 
     async fn create(&self, new: NewSession, machine: MachineId) -> Result<Created, LookupError> {

@@ -123,6 +123,12 @@ impl Fleet {
                 })
     }
 
+    /// For how long the machine has not been heard.
+    pub(super) fn silence_of(&self, id: &MachineId) -> Option<Duration> {
+        let machine = self.machines.get(id)?;
+        Some(self.now().saturating_sub(machine.beat_at))
+    }
+
     fn is_heard(&self, machine: &Machine) -> bool {
         self.now().saturating_sub(machine.beat_at) <= self.lost_after
     }

@@ -188,11 +188,11 @@ impl Status {
         };
         let shown = Chain(&error);
         match error.kind() {
-            _ if !is_news => debug!(target: TARGET, error = %shown, "still not listening"),
+            _ if !is_news => debug!(target: TARGET, cause = %shown, "still not listening"),
             FeedErrorKind::Undelivered => {
-                error!(target: TARGET, error = %shown, "changes of sessions are not heard");
+                error!(target: TARGET, cause = %shown, "changes of sessions are not heard");
             }
-            _ => warn!(target: TARGET, error = %shown, "changes of sessions are not heard"),
+            _ => warn!(target: TARGET, cause = %shown, "changes of sessions are not heard"),
         }
         self.meter.lost();
         self.turn(FeedState::Down { since, error });

@@ -155,7 +155,7 @@ impl<D: Membership> HeartbeatBuilder<D> {
             && let Some(error) = failure
         {
             let machine = machine.as_str();
-            warn!(target: TARGET, machine, error, "this machine cannot be registered");
+            warn!(target: TARGET, machine, cause = error, "this machine cannot be registered");
         }
         started
     }

@@ -100,7 +100,7 @@ impl Status {
             error!(
                 target: TARGET,
                 machine,
-                code = DUPLICATE,
+                rejection_code = DUPLICATE,
                 "another process runs under this machine's id; it was there before and has stopped \
                  serving"
             );
@@ -129,13 +129,13 @@ impl Status {
         inner.is_urgent |= gets_urgent;
         let machine = self.machine.as_str();
         if is_news {
-            warn!(target: TARGET, machine, error = %Chain(&error), "beats do not arrive");
+            warn!(target: TARGET, machine, cause = %Chain(&error), "beats do not arrive");
         }
         if gets_urgent {
             error!(
                 target: TARGET,
                 machine,
-                error = %Chain(&error),
+                cause = %Chain(&error),
                 "no beat has arrived for {} s; if those of other machines do, they take this \
                  machine for lost soon, and may take its sessions over",
                 silent.as_secs(),
@@ -178,7 +178,7 @@ impl Status {
             error!(
                 target: TARGET,
                 machine,
-                code = MIGRATION_PARTLY,
+                finding = MIGRATION_PARTLY,
                 missing,
                 "ownership triggers are missing or disabled; a session whose owner changes is not \
                  served until the migration is applied"
@@ -191,7 +191,7 @@ impl Status {
         error!(
             target: TARGET,
             machine = self.machine.as_str(),
-            code = DUPLICATE,
+            rejection_code = DUPLICATE,
             "another process has begun under this machine's id; this one has stopped serving"
         );
     }

@@ -153,6 +153,11 @@ impl OnRead for Node {
         }
     }
 
+    fn gave_up(&self, session: &SessionId, epoch: Option<u64>) -> bool {
+        let epoch = epoch.unwrap_or_default();
+        self.state() != NodeState::Serving || self.0.releases.contains(session, epoch)
+    }
+
     fn serves_at_once(&self, session: &Session, read_at: Tick) -> bool {
         let away = [OwnerStatus::NeverSeen, OwnerStatus::Superseded];
         if !self.is_me(session.serving_owner()) || away.contains(&session.owner_status()) {

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use super::Node;
-use crate::{LookupError, SessionId, clock::Tick};
+use crate::{LookupError, SessionId, clock::Tick, ownership::events};
 
 impl Node {
     /// Stops serving the session at this epoch and before, for good. It has to come before the
@@ -29,6 +29,7 @@ impl Node {
         Ok(Release {
             node: self.clone(),
             session: session.clone(),
+            epoch,
             has_waited: term.is_some_and(|term| term.release_proof(None, now.0, ttl).is_some()),
         })
     }
@@ -68,6 +69,7 @@ impl Node {
 pub struct Release {
     node: Node,
     session: SessionId,
+    epoch: u64,
     has_waited: bool,
 }
 
@@ -82,5 +84,6 @@ impl Release {
     /// The directory has written it.
     pub fn confirm(self) {
         self.node.confirm_release(&self.session);
+        events::released(self.node.machine(), &self.session, self.epoch);
     }
 }

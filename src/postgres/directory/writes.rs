@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio_postgres::types::Type;
 
-use super::PostgresDirectory;
+use super::{PostgresDirectory, value};
 use crate::{
     LookupError, MachineId, Session, SessionDirectory, SessionId,
-    directory::{Created, EndIf, NewSession},
+    directory::{Claimed, Created, EndIf, NewSession},
     postgres::{Inner, mode::Mode},
 };
 
@@ -23,7 +23,7 @@ impl SessionDirectory for PostgresDirectory {
         &self,
         seen: Session,
         machine: MachineId,
-    ) -> Result<Option<Session>, LookupError> {
+    ) -> Result<Option<Claimed>, LookupError> {
         let lookup = self.lookup();
         let Some(id) = lookup.query.ids().value(seen.id()) else {
             return Ok(None);
@@ -49,7 +49,12 @@ impl SessionDirectory for PostgresDirectory {
             .await?;
         match rows.as_slice() {
             [] => Ok(None),
-            [row] => lookup.read(seen.id(), row).map(Some),
+            [row] => {
+                let session = lookup.read(seen.id(), row)?;
+                let silent: Option<f64> = value(row, "silent_seconds")?;
+                let silent = silent.and_then(|it| Duration::try_from_secs_f64(it.max(0.0)).ok());
+                Ok(Some(Claimed::from(session).after_silence(silent)))
+            }
             _ => Err(Inner::two_rows()),
         }
     }

@@ -158,7 +158,7 @@ impl Reader {
             Err(error) => {
                 // A role without the right, or a server that is set to be read-only. It is not asked
                 // again before the next look.
-                tracing::debug!(target: "tower_ownership::feed", %error, "the change log cannot be read");
+                tracing::debug!(target: "tower_ownership::feed", cause = %error, "the change log cannot be read");
                 self.may_read = false;
             }
         }

@@ -1,5 +1,5 @@
 -- Makes machine $2, whose process is $3, the owner of session $1, if the row still is as it was read:
--- owned by $4 at epoch $5, or by no machine. Returns the row as it is then.
+-- owned by $4 at epoch $5, or by no machine. Returns the row as it is then, and for how long $4 was silent.
 --
 -- A statement sees the table as it was when it began, so an UPDATE beside a SELECT would not return the
 -- winner to a loser. A locked row is read as it is then: a claim that waited for the lock judges, and
@@ -26,5 +26,7 @@ WITH new_owner AS MATERIALIZED (
             ) END
     RETURNING {stored t}
 )
-SELECT {session t}
+SELECT {session t}, (
+    SELECT extract(epoch FROM now() - m.beat_at)::float8 FROM {machines} AS m WHERE m.machine_id = $4
+) AS silent_seconds
 FROM (SELECT * FROM won UNION ALL SELECT * FROM held WHERE NOT EXISTS (SELECT FROM won)) AS t

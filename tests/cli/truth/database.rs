@@ -82,7 +82,7 @@ async fn a_database_that_is_slow() {
 
     let told = machine.since(before).await;
     let line = told.one_line(Level::Warn, "lookup-unavailable");
-    line.says("error=");
+    line.says("cause=");
     told.counted(&["reject/lookup-unavailable/miss +1"]);
     told.rose_by_one("lookup_duration_seconds_count{outcome=\"timeout\"}");
     let doctor = place.doctor(session).await;

@@ -35,7 +35,7 @@ impl Line {
     }
 
     pub fn has_code(&self, code: &str) -> bool {
-        self.text.contains(&format!(" code=\"{code}\""))
+        self.text.contains(&format!(" rejection_code=\"{code}\""))
     }
 
     /// Whether somebody has to mend something.

@@ -41,7 +41,7 @@ async fn an_owner_that_is_stopped() {
 
     let told = machine.since(before).await;
     let line = told.one_line(Level::Warn, "owner-lost");
-    line.says(&format!("owner=\"{OWNER}\" owner.status=\"lost\""));
+    line.says(&format!("owner=\"{OWNER}\" owner_status=\"lost\""));
     told.counted(&["reject/owner-lost/miss +1"]);
     let parts = [
         &format!(
@@ -88,9 +88,9 @@ async fn an_owner_that_was_destroyed_a_moment_ago() {
     // Its silence says nothing yet, and the proxy does.
     let told = machine.since(before).await;
     let line = told.one_line(Level::Warn, "owner-unreachable");
-    line.says("replay.failed=\"no_candidate\"");
+    line.says("replay_failed=\"no_candidate\"");
     // It is looked up again if the proxy's answer took longer than news may be old.
-    let source = if line.text.contains("cache=\"hit\"") {
+    let source = if line.text.contains("cache_status=\"hit\"") {
         "hit"
     } else {
         "miss"
@@ -118,7 +118,7 @@ async fn an_owner_that_never_beat() {
 
     let told = machine.since(before).await;
     let line = told.one_line(Level::Warn, "owner-never-seen");
-    line.says(&format!("owner=\"{UNSEEN}\" owner.status=\"never-seen\""));
+    line.says(&format!("owner=\"{UNSEEN}\" owner_status=\"never-seen\""));
     told.counted(&["reject/owner-never-seen/miss +1"]);
     let sentence = format!(
         "The row is fine, the request was handled by `{WRONG}`, and the owner `{UNSEEN}` was never \

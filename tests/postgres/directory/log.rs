@@ -48,7 +48,7 @@ fn an_outage_is_told_once_and_its_end_too() {
     assert_eq!(levels, ["WARN", "INFO", "WARN", "INFO"], "{events:#?}");
     assert!(events[0].contains("beats do not arrive"), "{events:#?}");
     assert!(events[0].contains("machine=\"m1\""), "{events:#?}");
-    assert!(events[0].contains("error="), "{events:#?}");
+    assert!(events[0].contains("cause="), "{events:#?}");
     assert!(events[1].contains("beats arrive again"), "{events:#?}");
     assert!(events[1].contains("failures="), "{events:#?}");
 }

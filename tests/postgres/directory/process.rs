@@ -86,7 +86,7 @@ impl Process {
     /// The same where it may fail.
     pub(crate) async fn try_claim(&self, seen: Session) -> Result<Session, LookupError> {
         let claim = self.directory.claim(seen, self.node.machine().clone());
-        claim.await.map(Option::unwrap)
+        claim.await.map(|claimed| claimed.unwrap().session)
     }
 
     /// What a request for the session is answered: `epoch 1` by the application that serves it, or

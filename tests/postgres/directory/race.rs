@@ -32,7 +32,10 @@ pub(crate) async fn race(builder: PostgresLookupBuilder, seen: &Session) -> (Mac
     for number in 0..50 {
         let (directory, seen) = (directories[number % 5].clone(), seen.clone());
         let machine = me(&format!("m{number}"));
-        claims.spawn(async move { directory.claim(seen, machine).await.unwrap().unwrap() });
+        claims.spawn(async move {
+            let claimed = directory.claim(seen, machine).await;
+            claimed.unwrap().unwrap().session
+        });
     }
     let told: BTreeSet<_> = claims
         .join_all()
@@ -143,7 +146,7 @@ async fn claim_all(
             // Each of the two has 1.8 s; the rest is for a machine that is busy.
             assert!(began.elapsed() < Duration::from_secs(10));
             if let Ok(claimed) = claimed {
-                let claimed = claimed.unwrap();
+                let claimed = claimed.unwrap().session;
                 let owner = claimed.owner().unwrap().clone();
                 told.insert(*id, (owner, claimed.epoch().unwrap()));
             } else {
