@@ -171,7 +171,25 @@ findings! {
     DirectorySlow "directory-slow" Problem
         "the directory does not answer in time"
         "Look at its load, its connections and its locks, and whether the id column has an index; \
-         the layer refuses what it cannot read within its lookup timeout (2 s)."
+         the layer refuses what it cannot read within its lookup timeout (2 s). From far away, give \
+         the command longer: `--database-timeout 30s`."
+    DatabaseLocked "database-locked" Problem
+        "another connection keeps machines from reading or writing"
+        "See what that connection does. If it is not meant to take long, end it: \
+         `SELECT pg_terminate_backend(PID)`."
+    DatabaseDenied "database-denied" Problem
+        "this database user may not read or write what machines do"
+        "If machines log in as this user, too, run the GRANT as the owner of the tables; otherwise \
+         give `--database` the URL that the machines have."
+    DatabaseLogin "database-login" Unknown
+        "the database refuses the login"
+        "Check user, password and database name in the URL (`--database`, DATABASE_URL), and what \
+         pg_hba.conf admits."
+    DatabaseFull "database-full" Problem
+        "the database takes no more connections"
+        "See who has them: `SELECT usename, application_name, state, count(*) FROM pg_stat_activity \
+         GROUP BY 1, 2, 3 ORDER BY 4 DESC`. Then end idle ones, make pools smaller \
+         (`max_connections` of the lookup), or raise `max_connections` of the server."
     DirectoryDownThere "directory-down-there" Problem
         "the machine that answered cannot ask the directory"
         "Look at that machine's log: its DATABASE_URL, its network, its pool, and how slow the \
@@ -214,7 +232,8 @@ findings! {
          the queue is full, every write that notifies fails."
     Replica "replica" Problem
         "the database is a replica, and what is read there may be old"
-        "Point machines at the primary."
+        "Point machines at the primary, or name all servers as hosts of the URL with \
+         `target_session_attrs=read-write`."
     UrlUnreachable "url-unreachable" Problem
         "the public URL gives no answer"
         "Check the URL, its DNS entry and certificate, and that the service runs at all."

@@ -56,7 +56,7 @@ pub use fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWa
 pub use feed::{PostgresChanges, PostgresFeed, PostgresFeedBuilder};
 pub use id::PostgresIdType;
 #[cfg(feature = "doctor")]
-pub(crate) use look::{PlainFilter, PlainSession, SeenMachine, SeenRow};
+pub(crate) use look::{PlainFilter, PlainSession, SeenLock, SeenMachine, SeenRow, SeenServer};
 pub use source::PostgresSource;
 pub use table::PostgresColumns;
 

@@ -86,7 +86,15 @@ fn of_directory(facts: &Facts, checks: &mut Topic<'_>) {
     let answered = match &facts.directory {
         Directory::NotAsked { why } => return checks.add("session id", Problem, why),
         Directory::Down { error } => return checks.add("database", Unknown, error),
-        Directory::Late { error } => return checks.add("database", Problem, error),
+        Directory::Late { error } | Directory::Refused { error, .. } => {
+            return checks.add("database", Problem, error);
+        }
+        Directory::Locked { locks } => {
+            for lock in locks {
+                checks.add("locks", Problem, lock.to_string());
+            }
+            return;
+        }
         Directory::Misfit { faults } => {
             for fault in faults {
                 checks.add("table", Problem, &fault.text);
@@ -112,6 +120,12 @@ fn of_directory(facts: &Facts, checks: &mut Topic<'_>) {
         ),
     };
     checks.add("ownership", state, text);
+    for lock in &answered.locks {
+        checks.add("locks", Problem, lock.to_string());
+    }
+    for missing in &answered.feed {
+        checks.add("feed", Problem, missing);
+    }
     for warning in &answered.warnings {
         checks.add("table", Unknown, warning);
     }

@@ -9,7 +9,8 @@ use super::{
 use crate::{
     Finding, LookupError, LookupErrorKind, MachineId, PostgresFault, PostgresLookup,
     PostgresVerified, PostgresVerifyError, PostgresWarning, SessionId, SessionStatus,
-    observe::Chain, postgres::SeenRow,
+    observe::Chain,
+    postgres::{SeenLock, SeenRow, SeenServer},
 };
 
 pub(super) async fn ask(source: &Source, id: &SessionId) -> Directory {
@@ -30,6 +31,9 @@ pub(super) async fn ask(source: &Source, id: &SessionId) -> Directory {
                 machine: None,
                 alive: Vec::new(),
                 warnings: Vec::new(),
+                locks: Vec::new(),
+                denied: Vec::new(),
+                feed: Vec::new(),
             }))
         }
         Source::Postgres {
@@ -55,12 +59,28 @@ async fn verified(
     plain: Option<&PostgresLookup>,
     id: SessionId,
 ) -> Directory {
+    // First, because what comes next would wait for those locks.
+    let server = match lookup.see_server().await {
+        Ok(server) => server,
+        Err(error) if code_of(&error).is_some_and(|code| code.starts_with("42")) => {
+            SeenServer::default()
+        }
+        Err(error) => return refused(lookup, &error).await,
+    };
+    if server.locks.iter().any(SeenLock::stops_readers) {
+        return Directory::Locked {
+            locks: server.locks,
+        };
+    }
     match settle(lookup, plain).await {
-        Ok(settled) => look(settled, &id).await,
+        Ok(settled) => match look(settled, server, &id).await {
+            Ok(directory) => directory,
+            Err(error) => refused(lookup, &error).await,
+        },
         Err(PostgresVerifyError::Faults(faults)) => Directory::Misfit {
             faults: faults.iter().map(fault).collect(),
         },
-        Err(PostgresVerifyError::Lookup(error)) => failed(&error),
+        Err(PostgresVerifyError::Lookup(error)) => refused(lookup, &error).await,
     }
 }
 
@@ -125,7 +145,11 @@ async fn verify(lookup: &PostgresLookup) -> Result<PostgresVerified, PostgresVer
     lookup.verify(&doctor).await
 }
 
-async fn look(settled: Settled<'_>, id: &SessionId) -> Directory {
+async fn look(
+    settled: Settled<'_>,
+    server: SeenServer,
+    id: &SessionId,
+) -> Result<Directory, LookupError> {
     let Settled {
         lookup,
         kept,
@@ -135,31 +159,90 @@ async fn look(settled: Settled<'_>, id: &SessionId) -> Directory {
     let row = match lookup.see(id).await {
         Ok(row) => row,
         Err(error) if error.kind() == LookupErrorKind::Corrupt => Some(SeenRow::of(Err(error))),
-        Err(error) => return failed(&error),
+        Err(error) => return Err(error),
     };
     let milliseconds = milliseconds(began);
     let row = row.map(judged);
     let owner = row.as_ref().and_then(|row| row.owner.as_deref());
     let machine = match owner {
-        Some(owner) => lookup.see_machine(owner).await,
-        None => Ok(None),
+        Some(owner) => lookup.see_machine(owner).await?,
+        None => None,
     };
-    let (machine, alive) = match (machine, lookup.see_some_machines().await) {
-        (Ok(machine), Ok(alive)) => (machine, alive),
-        (Err(error), _) | (_, Err(error)) => return failed(&error),
+    let alive = lookup.see_some_machines().await?;
+    // What cannot be read beside is not what this is about.
+    let denied = lookup.see_denied().await.unwrap_or_default();
+    let feed = match lookup.directory() {
+        Ok(directory) => {
+            let deadline = tokio::time::Instant::now() + FEED;
+            let missing = directory.missing_of_feed(deadline).await;
+            missing.unwrap_or_default()
+        }
+        Err(_) => Vec::new(),
     };
     let warnings = verified
         .warnings()
         .iter()
         .filter(|warning| !matches!(warning, PostgresWarning::ForeignOwners { .. }));
-    Directory::Answered(Box::new(Answered {
+    let mut warnings: Vec<String> = warnings.map(ToString::to_string).collect();
+    if server.standby {
+        warnings.push("the server is a replica, so what it says may be old".to_owned());
+    }
+    if lookup.is_pooled() {
+        warnings.push(
+            "something between here and the server shares its connections, as PgBouncer does in \
+             transaction mode: the feed of changes needs a URL that leads to the server itself"
+                .to_owned(),
+        );
+    }
+    Ok(Directory::Answered(Box::new(Answered {
         milliseconds,
         row,
         kept,
         machine,
         alive,
-        warnings: warnings.map(ToString::to_string).collect(),
-    }))
+        warnings,
+        locks: server.locks,
+        denied,
+        feed,
+    })))
+}
+
+/// How long the catalog may take.
+const FEED: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// The same as [`failed`], with what would have to be granted, or who it waited for.
+async fn refused(lookup: &PostgresLookup, error: &LookupError) -> Directory {
+    let mut directory = failed(error);
+    if matches!(directory, Directory::Late { .. })
+        && let Ok(SeenServer { locks, .. }) = lookup.see_server().await
+        && !locks.is_empty()
+    {
+        return Directory::Locked { locks };
+    }
+    if let Directory::Refused {
+        finding: Finding::DatabaseDenied,
+        error,
+    } = &mut directory
+    {
+        let denied = lookup.see_denied().await.unwrap_or_default();
+        if !denied.is_empty() {
+            error.push_str(": ");
+            error.push_str(&denied.join("; "));
+        }
+    }
+    directory
+}
+
+/// The server's code in an error (SQLSTATE).
+fn code_of(error: &LookupError) -> Option<&str> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<tokio_postgres::Error>() {
+            return error.code().map(tokio_postgres::error::SqlState::code);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 fn judged(seen: SeenRow) -> SessionRow {
@@ -182,6 +265,23 @@ fn judged(seen: SeenRow) -> SessionRow {
 
 fn failed(error: &LookupError) -> Directory {
     let text = Chain(error).to_string();
+    let finding = match code_of(error) {
+        _ if PostgresLookup::says_standby(error) => Some(Finding::Replica),
+        Some("42501") => Some(Finding::DatabaseDenied),
+        // Authorization, an unknown user, a wrong password, and an unknown database.
+        Some("28000" | "28P01" | "3D000") => Some(Finding::DatabaseLogin),
+        _ if text.contains("password missing") => Some(Finding::DatabaseLogin),
+        Some("53300") => Some(Finding::DatabaseFull),
+        // Of PgBouncer, under a code that says less.
+        _ if text.contains("no more connections allowed") => Some(Finding::DatabaseFull),
+        _ => None,
+    };
+    if let Some(finding) = finding {
+        return Directory::Refused {
+            finding,
+            error: text,
+        };
+    }
     match error.kind() {
         LookupErrorKind::Timeout => Directory::Late { error: text },
         LookupErrorKind::Unavailable => Directory::Down { error: text },

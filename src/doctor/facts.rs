@@ -2,7 +2,11 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::{Finding, OwnerStatus, machine::shape::alike, postgres::SeenMachine};
+use crate::{
+    Finding, OwnerStatus,
+    machine::shape::alike,
+    postgres::{SeenLock, SeenMachine},
+};
 
 /// What one investigation read.
 #[derive(Clone, Debug, Serialize)]
@@ -29,6 +33,15 @@ pub(super) enum Directory {
     Down {
         error: String,
     },
+    /// It answered, and refused, or is not the one to ask.
+    Refused {
+        finding: Finding,
+        error: String,
+    },
+    /// Other connections keep even readers waiting.
+    Locked {
+        locks: Vec<SeenLock>,
+    },
     Late {
         error: String,
     },
@@ -52,6 +65,12 @@ pub(super) struct Answered {
     /// Ids of some machines that are alive.
     pub(super) alive: Vec<String>,
     pub(super) warnings: Vec<String>,
+    /// Held by other connections, which keep machines from writing.
+    pub(super) locks: Vec<SeenLock>,
+    /// What this user would have to be granted for a machine's work, as statements.
+    pub(super) denied: Vec<String>,
+    /// What is missing for changes to be heard at once.
+    pub(super) feed: Vec<String>,
 }
 
 /// A session's row.

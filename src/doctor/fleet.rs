@@ -128,7 +128,21 @@ impl Fleet {
 
     /// What is wrong, of each kind at most `limit`.
     pub async fn audit(&self, limit: usize) -> Result<FleetAudit, FleetError> {
-        if let Some(directory) = self.readable().await? {
+        let readable = match self.readable().await {
+            // Of a replica nothing else is worth saying: it may all be old.
+            Err(FleetError::Verify(PostgresVerifyError::Lookup(error)))
+                if PostgresLookup::says_standby(&error) =>
+            {
+                let detail = Some("pg_is_in_recovery() is true".to_owned());
+                return Ok(FleetAudit {
+                    ownership_kept: true,
+                    findings: vec![AuditFinding::of_database(Finding::Replica, detail)],
+                    truncated: false,
+                });
+            }
+            readable => readable?,
+        };
+        if let Some(directory) = readable {
             let audit = directory.audit(limit).await?.ok_or(FleetError::Busy)?;
             return Ok(FleetAudit {
                 ownership_kept: true,

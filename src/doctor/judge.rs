@@ -7,7 +7,7 @@ use super::{
     facts::{Answer, Directory, Facts, Fault, Kept, Meaning, SessionRow},
     words::{SLOW, seconds},
 };
-use crate::{Finding, MachineId, OwnerStatus};
+use crate::{Finding, MachineId, OwnerStatus, postgres::SeenLock};
 
 mod owned;
 #[cfg(test)]
@@ -24,6 +24,10 @@ pub(super) fn judge(facts: &Facts) -> Vec<Complaint> {
             return vec![Complaint::new(Finding::SessionMalformed, &evidence)];
         }
         Directory::Down { error } => return vec![from_here(Finding::DirectoryDown, error)],
+        Directory::Refused { finding, error } => {
+            return vec![Complaint::new(*finding, &format!(": {error}"))];
+        }
+        Directory::Locked { locks } => return vec![locked(locks)],
         Directory::Late { error } => {
             let evidence = format!(": {error}");
             return vec![Complaint::new(Finding::DirectorySlow, &evidence)];
@@ -32,7 +36,19 @@ pub(super) fn judge(facts: &Facts) -> Vec<Complaint> {
         Directory::Answered(answered) => answered,
     };
     let mut found = Vec::new();
-    // First: it explains what else is wrong.
+    // First: each explains what else is wrong.
+    if !answered.locks.is_empty() {
+        found.push(locked(&answered.locks));
+    }
+    let is_heard = matches!(
+        facts.owner_status(),
+        OwnerStatus::Alive | OwnerStatus::Draining | OwnerStatus::Unknown
+    );
+    // Somebody who only looks may have fewer rights than machines.
+    if !answered.denied.is_empty() && !is_heard {
+        let evidence = format!(": {}", answered.denied.join("; "));
+        found.push(Complaint::new(Finding::DatabaseDenied, &evidence));
+    }
     if let Kept::Partly(missing) = &answered.kept {
         let evidence = format!(": there is no {}", missing.join(", no "));
         found.push(Complaint::new(Finding::MigrationPartly, &evidence));
@@ -51,10 +67,20 @@ pub(super) fn judge(facts: &Facts) -> Vec<Complaint> {
         let evidence = format!(": one row by its key took {} ms", answered.milliseconds);
         found.push(Complaint::new(Finding::DirectorySlow, &evidence));
     }
+    if !answered.feed.is_empty() {
+        let evidence = format!(": {}", answered.feed.join("; "));
+        found.push(Complaint::new(Finding::NotifyTriggers, &evidence));
+    }
     if found.is_empty() {
         found.push(fine(facts));
     }
     found
+}
+
+fn locked(locks: &[SeenLock]) -> Complaint {
+    let locks: Vec<String> = locks.iter().map(ToString::to_string).collect();
+    let evidence = format!(": {}", locks.join("; "));
+    Complaint::new(Finding::DatabaseLocked, &evidence)
 }
 
 fn misfit(faults: &[Fault]) -> Vec<Complaint> {

@@ -98,6 +98,20 @@ pub(super) fn relations(table: &Table) -> [String; 4] {
     SUFFIXES.map(|suffix| qualified(table, suffix))
 }
 
+/// Asks which of them are missing.
+pub(super) fn missing(table: &Table) -> String {
+    let names = SUFFIXES.map(|suffix| literal(table.suffixed(suffix).name()));
+    format!(
+        "SELECT format('%I.%I', n.nspname, log.name) FROM pg_class AS c \
+         JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+         CROSS JOIN unnest(ARRAY[{}]) AS log(name) \
+         WHERE c.oid = to_regclass({})::oid AND NOT EXISTS (\
+         SELECT FROM pg_class AS l WHERE l.relnamespace = n.oid AND l.relname = log.name)",
+        names.join(", "),
+        literal(&table.qualified()),
+    )
+}
+
 /// Asks, as a condition, whether this role may read the log, and what is read goes to the channel.
 pub(super) fn is_readable(table: &Table, channel: &Identifier) -> String {
     format!(

@@ -245,6 +245,12 @@ const STANDBY: &str = "this PostgreSQL server is a standby (pg_is_in_recovery), 
     knows who owns a session: make the host name lead to the primary, or name all servers as hosts \
     and add target_session_attrs=read-write";
 
+/// Whether this is what a lookup of a standby says, where ownership is kept.
+#[cfg(feature = "doctor")]
+pub(super) fn is_of_a_standby(error: &LookupError) -> bool {
+    error.to_string().contains(STANDBY)
+}
+
 /// Why the pool gave no connection.
 pub(super) fn connect_error(error: PoolError) -> LookupError {
     match error {

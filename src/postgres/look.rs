@@ -13,8 +13,10 @@ use super::{
 };
 
 mod plain;
+mod server;
 
 pub(crate) use plain::{PlainFilter, PlainSession};
+pub(crate) use server::{SeenLock, SeenServer};
 
 /// A row, before and after it was judged.
 #[derive(Debug)]

@@ -18,6 +18,7 @@ mod support;
 
 mod command;
 mod database;
+mod distance;
 mod edge;
 mod fly;
 mod hands;
@@ -27,6 +28,7 @@ mod output;
 mod owner;
 mod picture;
 mod redirect;
+mod refused;
 mod row;
 mod scene;
 mod terminal;

@@ -136,7 +136,10 @@ impl Scene {
 
     pub async fn diagnose_with(&self, session: Uuid, more: &[&str]) -> Diagnosed {
         let (session, database) = (session.to_string(), self.database.url());
-        let mut arguments = vec!["doctor", "--json", &session, "--database", &database];
+        let mut arguments = vec!["doctor", "--json", &session];
+        if !more.contains(&"--database") {
+            arguments.extend(["--database", &database]);
+        }
         arguments.extend(self.arguments.iter().map(String::as_str));
         arguments.extend(more);
         let variables: Vec<(&str, &str)> = self

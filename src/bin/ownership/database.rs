@@ -15,7 +15,8 @@ use crate::exit::{Exit, Failure};
 #[expect(clippy::struct_field_names, reason = "they are the names of options")]
 #[command(next_help_heading = "Database")]
 pub struct Database {
-    /// The URL of the database
+    /// The URL of the database. Best given by its variable: other users of this computer see
+    /// arguments, and the password in them (`ps`)
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database: Option<String>,
 
@@ -68,9 +69,9 @@ pub struct Database {
     #[arg(long)]
     reusable_ids: bool,
 
-    /// How long a question to the database may take [default: 1.8s]
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    database_timeout: Option<Duration>,
+    /// How long a question to the database may take, and a connection to it
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    database_timeout: Duration,
 }
 
 fn id_type(text: &str) -> Result<PostgresIdType, &'static str> {
@@ -137,13 +138,12 @@ impl Database {
         if self.reusable_ids {
             builder = builder.reusable_ids();
         }
-        if let Some(limit) = self.database_timeout {
-            builder = builder
-                .timeout(limit)
-                .pool_timeout(limit)
-                .connect_timeout(limit)
-                .query_timeout(limit);
-        }
+        // A desk is farther from the database than a machine is, and nothing waits but its user.
+        let limit = self.database_timeout;
         builder
+            .timeout(limit)
+            .pool_timeout(limit)
+            .connect_timeout(limit)
+            .query_timeout(limit)
     }
 }

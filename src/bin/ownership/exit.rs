@@ -2,7 +2,11 @@
 
 use std::{error::Error, process::ExitCode};
 
-use tower_ownership::{LookupError, doctor::FleetError, postgres::PostgresConfigError};
+use tower_ownership::{
+    LookupError, LookupErrorKind,
+    doctor::FleetError,
+    postgres::{PostgresConfigError, PostgresVerifyError},
+};
 
 /// The status that scripts see; `--help` documents it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +43,14 @@ impl Failure {
         }
     }
 
-    pub fn unknown(error: &dyn Error) -> Self {
+    pub fn unknown(error: &(dyn Error + 'static)) -> Self {
+        let mut text = chain(error);
+        if is_late(error) {
+            text.push_str("; --database-timeout gives it longer");
+        }
         Self {
             exit: Exit::Unknown,
-            text: chain(error),
+            text,
         }
     }
 }
@@ -68,6 +76,17 @@ impl From<PostgresConfigError> for Failure {
 impl From<LookupError> for Failure {
     fn from(error: LookupError) -> Self {
         Self::unknown(&error)
+    }
+}
+
+/// Whether a longer wait could help.
+fn is_late(error: &(dyn Error + 'static)) -> bool {
+    let late = |error: &LookupError| error.kind() == LookupErrorKind::Timeout;
+    match error.downcast_ref::<FleetError>() {
+        Some(
+            FleetError::Lookup(error) | FleetError::Verify(PostgresVerifyError::Lookup(error)),
+        ) => late(error),
+        _ => error.downcast_ref().is_some_and(late),
     }
 }
 

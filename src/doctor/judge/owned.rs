@@ -4,7 +4,7 @@ use crate::{
     Finding, OwnerStatus,
     doctor::{
         Complaint,
-        facts::{Answer, Facts, PlatformMachine},
+        facts::{Answer, Facts, Got, PlatformMachine},
         words::seconds,
     },
     machine::shape::alike,
@@ -12,6 +12,9 @@ use crate::{
 };
 
 mod way;
+
+/// What the ids of Fly's machines look like.
+const FLY_MACHINE: &str = "e2863555a91708";
 
 /// Longest time since another process wrote the owner's row for it to be running still: twenty
 /// heartbeats of the default.
@@ -30,12 +33,14 @@ impl<'a> Case<'a> {
     /// Everything that is wrong, gravest first.
     pub(super) fn judge(facts: &'a Facts, owner: &'a str, found: &mut Vec<Complaint>) {
         let case = Self::of(facts, owner);
+        // What stands before explains all that follows.
+        let first = found.len();
         if facts.is_doubled() {
             let evidence = "; the older one refuses every session, and requests reach either";
             found.push(case.told(Finding::DuplicateIdentity, evidence));
         }
         found.extend(case.of_the_owner());
-        case.of_the_way(found);
+        case.of_the_way(found, first);
     }
 
     fn of(facts: &'a Facts, owner: &'a str) -> Self {
@@ -210,6 +215,9 @@ impl Facts {
         if known.iter().any(|id| alike(id, owner)) {
             return None;
         }
-        known.first().copied()
+        let is_on_fly =
+            self.platform.app.is_some() || self.got().is_some_and(Got::came_through_fly);
+        let of_fly = (is_on_fly && !alike(FLY_MACHINE, owner)).then_some(FLY_MACHINE);
+        known.first().copied().or(of_fly)
     }
 }

@@ -32,6 +32,9 @@ fn facts(presence: OwnerStatus) -> Facts {
             machine: None,
             alive: vec![LANDED.to_owned()],
             warnings: Vec::new(),
+            locks: Vec::new(),
+            denied: Vec::new(),
+            feed: Vec::new(),
         })),
         platform: Platform::default(),
         answer: Answer::NotAsked,
@@ -58,6 +61,20 @@ impl Facts {
         };
         change(&mut machine);
         self.answer_mut().machine = Some(machine);
+        self
+    }
+
+    /// No machine's id is known.
+    fn alone(mut self) -> Self {
+        self.answer_mut().alive.clear();
+        self
+    }
+
+    fn through_fly(mut self) -> Self {
+        if let Answer::Got(got) = &mut self.answer {
+            got.request_id = Some("01HZ-fra".to_owned());
+            got.machine = None;
+        }
         self
     }
 
@@ -153,6 +170,27 @@ fn table() -> Vec<(Facts, Finding)> {
     };
     let mut slow = facts(Alive);
     slow.answer_mut().milliseconds = 700;
+    let lock = || SeenLock {
+        pid: 4711,
+        table: Some("\"preview_sessions\"".to_owned()),
+        mode: "ExclusiveLock".to_owned(),
+        ..SeenLock::default()
+    };
+    let mut locked = facts(Lost);
+    locked.answer_mut().locks.push(lock());
+    let mut denied = facts(Lost);
+    denied.answer_mut().denied.push("GRANT UPDATE".to_owned());
+    let mut only_looks = facts(Alive);
+    only_looks
+        .answer_mut()
+        .denied
+        .push("GRANT UPDATE".to_owned());
+    let mut unheard = facts(Alive);
+    unheard.answer_mut().feed.push("a trigger".to_owned());
+    let refused = |finding| Directory::Refused {
+        finding,
+        error: error(),
+    };
     let mut partly = facts(Alive);
     partly.answer_mut().kept = Kept::Partly(vec!["table x".to_owned()]);
     let over = |row: &mut SessionRow| row.meaning = Meaning::Over;
@@ -187,6 +225,42 @@ fn table() -> Vec<(Facts, Finding)> {
         (
             facts(Unknown).without(misfit(Finding::MigrationPartly)),
             Finding::MigrationPartly,
+        ),
+        (
+            facts(Unknown).without(Directory::Locked {
+                locks: vec![lock()],
+            }),
+            Finding::DatabaseLocked,
+        ),
+        (locked, Finding::DatabaseLocked),
+        (denied, Finding::DatabaseDenied),
+        (only_looks, Finding::Fine),
+        (unheard, Finding::NotifyTriggers),
+        (
+            facts(Unknown).without(refused(Finding::DatabaseLogin)),
+            Finding::DatabaseLogin,
+        ),
+        (
+            facts(Unknown).without(refused(Finding::DatabaseFull)),
+            Finding::DatabaseFull,
+        ),
+        (
+            facts(Unknown).without(refused(Finding::Replica)),
+            Finding::Replica,
+        ),
+        // Its heartbeats go to the other database.
+        (
+            facts(Lost).code("session-unknown"),
+            Finding::DirectoryDiffers,
+        ),
+        // Of a machine of Fly's that is called like a host.
+        (
+            facts(Unknown)
+                .row_with(of_another_form)
+                .failed("no_candidate")
+                .alone()
+                .through_fly(),
+            Finding::WrongIdentity,
         ),
         (partly, Finding::MigrationPartly),
         (slow, Finding::DirectorySlow),
@@ -370,9 +444,7 @@ fn every_finding_of_the_doctor_is_in_the_table() {
         Finding::SessionMissing,
         Finding::MachineJoining,
         Finding::OwnerWithoutEpoch,
-        Finding::NotifyTriggers,
         Finding::NotifyQueue,
-        Finding::Replica,
     ];
     for finding in Finding::ALL {
         assert_ne!(

@@ -139,7 +139,7 @@ impl PostgresDirectory {
     async fn triggers(&self, audit: &mut Audit) -> Result<(), LookupError> {
         let deadline = self.lookup.connections.deadline();
         let epochs = self.missing_epoch_triggers(deadline).await?;
-        let notify = self.missing_notify_triggers(deadline).await?;
+        let notify = self.missing_of_feed(deadline).await?;
         for (kind, missing) in [
             (Finding::MigrationPartly, epochs),
             (Finding::NotifyTriggers, notify),

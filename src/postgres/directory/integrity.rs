@@ -10,6 +10,7 @@ use super::{
 use crate::{
     LookupError,
     postgres::{
+        change_log,
         failure::Asked,
         migration::{NOTIFY_TRIGGERS, function},
         mode::Mode,
@@ -27,13 +28,23 @@ impl PostgresDirectory {
         self.missing_of(&function, &EPOCH_TRIGGERS, deadline).await
     }
 
-    /// The same of those that notify.
-    pub(super) async fn missing_notify_triggers(
+    /// The same of those that notify, and of the change log's tables. A trigger that finds no table
+    /// to append to fails each write while a machine reads the log.
+    pub(crate) async fn missing_of_feed(
         &self,
         deadline: Instant,
     ) -> Result<Vec<String>, LookupError> {
         let function = function(&self.table);
-        self.missing_of(&function, &NOTIFY_TRIGGERS, deadline).await
+        let mut missing = self
+            .missing_of(&function, &NOTIFY_TRIGGERS, deadline)
+            .await?;
+        let sql = change_log::missing(&self.table);
+        let connections = &self.lookup.connections;
+        for row in connections.run(Mode::READ, &sql, &[], deadline).await? {
+            let name: &str = value(&row, 0)?;
+            missing.push(format!("the change log's {name} is missing"));
+        }
+        Ok(missing)
     }
 
     async fn missing_of(

@@ -67,7 +67,7 @@ fn said<'a>(told: &'a Told, part: &str) -> Vec<&'a Line> {
 }
 
 #[tokio::test]
-async fn a_database_that_is_slow() {
+async fn a_table_that_is_locked() {
     let place = Place::new().await;
     let machine = place.machine(WRONG, Life::Beat).await;
     let session = place.session_of(OWNER).await;
@@ -86,9 +86,11 @@ async fn a_database_that_is_slow() {
     told.counted(&["reject/lookup-unavailable/miss +1"]);
     told.rose_by_one("lookup_duration_seconds_count{outcome=\"timeout\"}");
     let doctor = place.doctor(session).await;
-    doctor.says(
-        "directory-slow",
-        &["The directory does not answer in time: "],
-    );
+    let parts = [
+        "idle in transaction for",
+        "locks \"preview_sessions\"",
+        lock,
+    ];
+    doctor.says("database-locked", &parts);
     migration.rollback().await.unwrap();
 }

@@ -10,7 +10,8 @@ use crate::{
 };
 
 impl Case<'_> {
-    pub(super) fn of_the_way(&self, found: &mut Vec<Complaint>) {
+    /// Adds what is wrong on the way; what explains the owner's own trouble at `first`.
+    pub(super) fn of_the_way(&self, found: &mut Vec<Complaint>, first: usize) {
         match &self.facts.answer {
             Answer::NotAsked => {}
             Answer::Failed {
@@ -22,7 +23,7 @@ impl Case<'_> {
                 let evidence = format!(": {url} gave no answer: {error}");
                 if redirects.is_empty() {
                     found.push(self.told(Finding::UrlUnreachable, &evidence));
-                } else if found.is_empty() {
+                } else if found.len() == first {
                     // The owner's row or the platform would be more precise.
                     let evidence =
                         format!(": {url}, where a redirect leads, gave no answer: {error}");
@@ -33,9 +34,15 @@ impl Case<'_> {
                 if let Some(machine) = self.facts.served_elsewhere() {
                     let evidence = format!(": `{machine}` answered {} in its place", got.status);
                     // Graver than what keeps the owner from serving.
-                    found.insert(0, self.told(Finding::WrongMachine, &evidence));
+                    found.insert(first, self.told(Finding::WrongMachine, &evidence));
                 }
-                found.extend(self.of_answer(got, !found.is_empty()));
+                match self.of_answer(got, found.len() > first) {
+                    // Its heartbeats go elsewhere, too.
+                    Some(differs) if differs.finding == Finding::DirectoryDiffers => {
+                        found.insert(first, differs);
+                    }
+                    other => found.extend(other),
+                }
             }
         }
     }
