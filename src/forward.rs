@@ -77,17 +77,20 @@ use std::time::Duration;
 
 use crate::InvalidRedirect;
 
+mod alarm;
 mod allow;
 mod answer;
 mod asker;
 mod body;
 mod carrier;
+mod carry;
 mod connect;
 mod connection;
 mod expectation;
 mod failure;
 mod fields;
 mod leaving;
+mod plan;
 mod pool;
 mod request;
 mod service;
@@ -98,8 +101,9 @@ mod tunnel;
 mod upload;
 
 pub use body::{ForwardBody, ForwardBodyError};
-pub(crate) use carrier::{Carrier, ForwardTo};
+pub(crate) use carrier::Carrier;
 pub(crate) use failure::Failure;
+pub(crate) use plan::ForwardTo;
 pub use service::{ForwardFuture, Forwarder};
 
 use allow::Allowed;

@@ -10,6 +10,8 @@ use http::{Request, Response, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
+#[cfg(feature = "forward")]
+use crate::forward::ForwardTo;
 use crate::{
     Head, MalformedSession, RenderContext, ResponseBody, ResponseFuture, SessionId,
     cache::{Glance, Pending},
@@ -79,6 +81,8 @@ where
             AtOnce::Passes(glance) => return self.pass_at_once(request, id, &glance),
             // Only requests without a body are.
             AtOnce::Answered(response) => return ResponseFuture::ready(response),
+            #[cfg(feature = "forward")]
+            AtOnce::IsCarried(to) => return self.carry_at_once(request, to),
             AtOnce::No => {}
         }
         let hit = self.policy.sessions.cache.hit(&id);
@@ -172,6 +176,19 @@ impl<S: Clone> Ownership<S> {
                 self.make_ready(polled, request, Pass::For(grant, RequestSpan::default()))
             }
         }
+    }
+
+    /// A request that the forwarder, which is the wrapped service, carries to its owner. It is always ready for
+    /// those.
+    #[cfg(feature = "forward")]
+    #[inline]
+    fn carry_at_once<B>(&mut self, mut request: Request<B>, to: ForwardTo) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+        B: Body,
+    {
+        request.extensions_mut().insert(to);
+        ResponseFuture::plain(self.inner.call(request))
     }
 
     /// Leaves the request waiting until the wrapped service is ready. What was polled waits, and takes

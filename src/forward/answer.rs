@@ -4,9 +4,9 @@ use std::{pin::pin, time::Duration};
 
 use futures_util::future::{Either, select};
 use http::{Request, StatusCode};
-use tokio::time::timeout;
 
 use super::{
+    alarm::Alarm,
     failure::Failure,
     upload::{Progress, Upload},
 };
@@ -28,7 +28,7 @@ pub(super) enum Unanswered {
     Client(StatusCode),
 }
 
-type TrySend = hyper::client::conn::TrySendError<Request<Upload>>;
+pub(super) type TrySend = hyper::client::conn::TrySendError<Request<Upload>>;
 
 impl Unanswered {
     pub(super) fn not_sent(request: Request<Upload>, failure: Failure) -> Self {
@@ -42,6 +42,7 @@ impl Unanswered {
 pub(super) async fn answer<T, F: Future<Output = ()>>(
     sent: impl Future<Output = Result<T, TrySend>>,
     limit: Duration,
+    alarm: &mut Alarm,
     upload: Option<&Progress>,
     doubt: impl Fn() -> F,
 ) -> Result<T, Unanswered> {
@@ -50,9 +51,10 @@ pub(super) async fn answer<T, F: Future<Output = ()>>(
     loop {
         let ends = [limit, CLIENT_TIMEOUT, doubt_at].into_iter();
         let end = ends.filter(|end| *end > still).min().unwrap_or(limit);
-        match timeout(end.saturating_sub(still), sent.as_mut()).await {
-            Ok(sent) => return told(sent, upload),
-            Err(_) => still = end,
+        let rings = alarm.set(end.saturating_sub(still));
+        match select(sent.as_mut(), rings).await {
+            Either::Left((sent, _)) => return told(sent, upload),
+            Either::Right(_) => still = end,
         }
         if upload.is_some_and(Progress::has_moved) {
             still = Duration::ZERO;
@@ -97,7 +99,7 @@ mod tests {
         let began = tokio::time::Instant::now();
         let limit = Duration::from_secs(limit);
         let sent = std::future::pending::<Result<(), TrySend>>();
-        let end = answer(sent, limit, Some(upload), async || {})
+        let end = answer(sent, limit, &mut Alarm::new(), Some(upload), async || {})
             .await
             .unwrap_err();
         (began.elapsed(), end)
@@ -131,7 +133,7 @@ mod tests {
                 }
             };
             let limit = Duration::from_secs(14);
-            let end = answer(sent, limit, Some(&upload), doubt).await;
+            let end = answer(sent, limit, &mut Alarm::new(), Some(&upload), doubt).await;
             assert!(end.is_err());
             // At 1, 6 and 11 s.
             assert_eq!(doubts.get(), if waits_for_client { 0 } else { 3 });
@@ -142,7 +144,11 @@ mod tests {
         };
         let hangs = || std::future::pending::<()>();
         let limit = Duration::from_secs(14);
-        assert!(answer(sent, limit, None, hangs).await.is_ok());
+        assert!(
+            answer(sent, limit, &mut Alarm::new(), None, hangs)
+                .await
+                .is_ok()
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use crate::{Head, RenderContext};
 
 /// What [`RenderContext::of`] reads of a head. That takes longer than to keep it, and hardly any request that is
 /// carried has to be refused afterwards.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Asker {
     method: Method,
     version: Version,

@@ -14,9 +14,12 @@ use hyper::{
     client::conn::{TrySendError, http1, http2},
     rt::Executor,
 };
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{runtime::Id, task::JoinSet, time::timeout};
 
-use super::upload::{Progress, Upload};
+use super::{
+    alarm::Alarm,
+    upload::{Progress, Upload},
+};
 
 /// How long the body of a request may stand still whose answer is complete: an owner that answered early
 /// may still read it.
@@ -29,6 +32,7 @@ const SETTLING_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: Sender,
+    alarm: Alarm,
     _driver: Driver,
 }
 
@@ -70,6 +74,7 @@ impl Connection {
     pub(super) fn new(sender: Sender, tasks: Tasks) -> Self {
         Self {
             sender,
+            alarm: Alarm::new(),
             _driver: Driver(tasks),
         }
     }
@@ -84,6 +89,12 @@ impl Connection {
             Sender::Http1(sender) => Either::Left(sender.try_send_request(request)),
             Sender::Http2(sender) => Either::Right(sender.try_send_request(request)),
         }
+    }
+
+    /// The timer of the request that is being carried, in the runtime that this is called in.
+    pub(super) fn alarm(&mut self, runtime: Id) -> &mut Alarm {
+        self.alarm.move_to(runtime);
+        &mut self.alarm
     }
 
     pub(super) fn is_ready(&self) -> bool {

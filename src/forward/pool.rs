@@ -47,8 +47,9 @@ pub(super) struct Limits {
     pub(super) idle_timeout: Duration,
 }
 
+/// The connections to an owner.
 #[derive(Debug)]
-struct Owner {
+pub(super) struct Owner {
     target: Target,
     /// The newest is used first, so that those that are not needed grow old.
     idle: Mutex<Vec<Idle>>,
@@ -89,30 +90,40 @@ impl Pool {
 
     /// Counts a request to this owner, or says that there are too many.
     pub(super) fn admit(self: &Arc<Self>, target: &Target) -> Result<Ticket, Failure> {
-        let mut owners = lock(&self.owners);
-        let owner = owners.get(target).cloned().unwrap_or_else(|| {
-            let owner = Arc::new(Owner {
-                target: target.clone(),
-                idle: Mutex::default(),
-                carried: AtomicUsize::new(0),
-            });
-            owners.insert(target.clone(), Arc::clone(&owner));
-            owner
-        });
-        // Within the lock: an owner that is counted for is not removed.
+        self.admit_to(&self.owner(target))
+    }
+
+    /// The same for an owner that is [held](Self::owner).
+    pub(super) fn admit_to(self: &Arc<Self>, owner: &Arc<Owner>) -> Result<Ticket, Failure> {
         if owner.carried.fetch_add(1, Ordering::Relaxed) >= self.limits.carried {
             owner.carried.fetch_sub(1, Ordering::Relaxed);
             return Err(Failure::Full(self.limits.carried));
         }
-        drop(owners);
-        let pool = Arc::clone(self);
+        let (owner, pool) = (Arc::clone(owner), Arc::clone(self));
         Ok(Ticket { owner, pool })
     }
 
-    /// Removes an owner that has neither connections nor requests.
+    /// The connections to this owner, which are known as long as this is held.
+    pub(super) fn owner(&self, target: &Target) -> Arc<Owner> {
+        let mut owners = lock(&self.owners);
+        if let Some(owner) = owners.get(target) {
+            return Arc::clone(owner);
+        }
+        let owner = Arc::new(Owner {
+            target: target.clone(),
+            idle: Mutex::default(),
+            carried: AtomicUsize::new(0),
+        });
+        owners.insert(target.clone(), Arc::clone(&owner));
+        owner
+    }
+
+    /// Removes an owner that has neither connections nor requests, and that only one more holds.
     fn forget(&self, owner: &Arc<Owner>) {
         let mut owners = lock(&self.owners);
-        let is_unused = |known: &Arc<Owner>| Arc::ptr_eq(known, owner) && !known.is_used();
+        let is_unused = |known: &Arc<Owner>| {
+            Arc::ptr_eq(known, owner) && !known.is_used() && Arc::strong_count(known) == 2
+        };
         if owners.get(&owner.target).is_some_and(is_unused) {
             owners.remove(&owner.target);
         }
@@ -144,16 +155,18 @@ impl Pool {
     fn close_old(&self) -> bool {
         let mut owners = lock(&self.owners);
         let limit = self.limits.idle_timeout;
+        let mut is_done = true;
         owners.retain(|_, owner| {
             lock(&owner.idle).retain(|idle| idle.is_usable(limit));
-            owner.is_used()
+            let is_used = owner.is_used();
+            is_done &= !is_used;
+            is_used || Arc::strong_count(owner) > 1
         });
-        let is_empty = owners.is_empty();
-        if is_empty {
+        if is_done {
             // Within the lock: what comes after it begins anew.
             self.is_reaping.store(false, Ordering::Relaxed);
         }
-        is_empty
+        is_done
     }
 }
 
@@ -246,6 +259,16 @@ mod tests {
             assert_eq!(lock(&pool.owners).len(), 1);
             drop(ticket);
         }
+        assert_eq!(lock(&pool.owners).len(), 0);
+        // A route that is kept holds it, and what is carried by it counts with the others.
+        let held = pool.owner(&first);
+        let tickets = [pool.admit(&first), pool.admit_to(&held)].map(Result::unwrap);
+        assert_eq!(held.carried.load(Ordering::Relaxed), 2);
+        drop(tickets);
+        assert!(pool.close_old());
+        assert!(Arc::ptr_eq(&held, &pool.owner(&first)));
+        drop(held);
+        assert!(pool.close_old());
         assert_eq!(lock(&pool.owners).len(), 0);
         for port in 2..1_000 {
             drop(pool.admit(&target(&format!("http://10.0.0.1:{port}"))));

@@ -97,7 +97,9 @@ pub(super) fn request(
         if let Some(host) = host {
             headers.insert(header::HOST, host);
         }
-        hop_by_hop::join_cookies(headers);
+        if head.version == Version::HTTP_2 {
+            hop_by_hop::join_cookies(headers);
+        }
         head.version = Version::HTTP_11;
     }
     let is_origin_form = head.uri.scheme().is_none() && head.uri.authority().is_none();

@@ -16,10 +16,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    ForwardBody,
-    answer::Unanswered,
-    body::Carried,
-    carrier::{Carrier, ForwardTo},
+    ForwardBody, answer::Unanswered, body::Carried, carrier::Carrier, plan::ForwardTo,
     upload::Upload,
 };
 use crate::{
@@ -70,7 +67,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         // What is carried does not touch the application, nor does it need it to be ready.
-        let Some(to) = request.extensions_mut().remove::<Arc<ForwardTo>>() else {
+        let Some(to) = request.extensions_mut().remove::<ForwardTo>() else {
             let inner = self.inner.call(request);
             return ForwardFuture::of(State::Application { inner });
         };
@@ -80,34 +77,41 @@ where
         let body = Upload::new(body, || {
             has_to_be_read(&Head::from(&head)).then_some(policy.refused_bodies)
         });
-        // Before the future is made, which would be larger by the request's head, and move it once more.
-        let outgoing = Carrier::prepare(&to, head, body);
+        let begun = Carrier::prepare(&to, head, body).and_then(|out| by.begin(&to, out));
         let carried = Box::pin(async move {
-            let answer = match outgoing {
-                Ok(outgoing) => by.carry(&to, outgoing, &policy).await,
+            let answer = match begun {
+                Ok(begun) => by.finish(&to, begun, &policy).await,
                 Err(unanswered) => Err(unanswered),
             };
-            let failure = match answer {
-                Ok(response) if stands => return by.until_leaving(response, policy, &to.session),
-                Ok(response) => return response,
-                Err(Unanswered::Failed(failure)) => failure,
-                Err(Unanswered::Client(status)) => {
-                    let mut response = Response::new(Carried::Ours(Bytes::new()));
-                    *response.status_mut() = status;
-                    return response;
-                }
-                Err(Unanswered::NotSent(unsent, failure)) => {
-                    unsent.into_body().discard().await;
-                    failure
-                }
-            };
-            if failure.casts_doubt() {
-                policy.recheck(&to.session).await;
+            match answer {
+                Ok(response) if stands => by.until_leaving(response, &policy, &to.session),
+                Ok(response) => response,
+                // Boxed, since few requests get there.
+                Err(unanswered) => Box::pin(refused(unanswered, &to, &policy)).await,
             }
-            policy.not_carried(&to, &failure).map(Carried::Ours)
         });
         ForwardFuture::of(State::Carried { carried })
     }
+}
+
+/// What the client gets in the place of the owner's answer.
+async fn refused(unanswered: Unanswered, to: &ForwardTo, policy: &Policy) -> Response<Carried> {
+    let failure = match unanswered {
+        Unanswered::Failed(failure) => failure,
+        Unanswered::Client(status) => {
+            let mut response = Response::new(Carried::Ours(Bytes::new()));
+            *response.status_mut() = status;
+            return response;
+        }
+        Unanswered::NotSent(unsent, failure) => {
+            unsent.into_body().discard().await;
+            failure
+        }
+    };
+    if failure.casts_doubt() {
+        policy.recheck(&to.session).await;
+    }
+    policy.not_carried(to, &failure).map(Carried::Ours)
 }
 
 pin_project! {

@@ -46,6 +46,15 @@ impl Destination {
         Ok(Self::Template(parsed))
     }
 
+    /// Whether sessions of one owner can be at several addresses of one form.
+    pub(super) fn depends_on_session(&self) -> bool {
+        match self {
+            // An owner is kept with its address.
+            Self::OwnerAddress => false,
+            Self::Template(template) => template.has_session(),
+        }
+    }
+
     pub(super) fn of<'a>(
         &self,
         handover: &Handover<'a>,

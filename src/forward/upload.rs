@@ -21,20 +21,21 @@ use crate::future::{Discard, DiscardLimits};
 type BoxError = Box<dyn Error + Send + Sync>;
 type Boxed = UnsyncBoxBody<Bytes, BoxError>;
 
-/// The body of a request, of one type for all services, so that they share connections.
-pub(super) enum Upload {
-    Empty,
-    Stream {
-        /// Until its end.
-        body: Option<Boxed>,
-        /// How many bytes are still to come, where that is known.
-        left: Option<u64>,
-        progress: Arc<Progress>,
-        /// How much of it is read that the owner does not take.
-        rest: Option<DiscardLimits>,
-        /// Until the owner asks for it, if it has to.
-        asked: Option<Asked>,
-    },
+/// The body of a request, of one type for all services, so that they share connections. `None`: it is empty.
+///
+/// Boxed, since most requests have none, and are moved a dozen times until they are sent.
+pub(super) struct Upload(Option<Box<Stream>>);
+
+struct Stream {
+    /// Until its end.
+    body: Option<Boxed>,
+    /// How many bytes are still to come, where that is known.
+    left: Option<u64>,
+    progress: Arc<Progress>,
+    /// How much of it is read that the owner does not take.
+    rest: Option<DiscardLimits>,
+    /// Until the owner asks for it, if it has to.
+    asked: Option<Asked>,
 }
 
 impl Upload {
@@ -46,32 +47,29 @@ impl Upload {
         B::Error: Into<BoxError>,
     {
         if body.is_end_stream() {
-            return Self::Empty;
+            return Self(None);
         }
         let left = body.size_hint().exact();
         let body = body.map_frame(|frame| {
             // Bytes are handed on as they are, and others copied.
             frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
         });
-        Self::Stream {
+        Self(Some(Box::new(Stream {
             body: Some(body.map_err(Into::into).boxed_unsync()),
             left,
             progress: Arc::default(),
             rest: rest(),
             asked: None,
-        }
+        })))
     }
 
     /// Keeps the body until then; `false` if there is none.
     pub(super) fn hold(&mut self, until: Asked) -> bool {
-        let Self::Stream {
-            progress, asked, ..
-        } = self
-        else {
+        let Some(stream) = &mut self.0 else {
             return false;
         };
-        progress.is_held.store(true, Ordering::Relaxed);
-        *asked = Some(until);
+        stream.progress.is_held.store(true, Ordering::Relaxed);
+        stream.asked = Some(until);
         true
     }
 
@@ -84,18 +82,14 @@ impl Upload {
     }
 
     fn rest(&mut self) -> Option<Pin<Box<Discard<Boxed>>>> {
-        match self {
-            Self::Empty => None,
-            Self::Stream { body, rest, .. } => Discard::of(body.take()?, (*rest)?),
-        }
+        let stream = self.0.as_mut()?;
+        Discard::of(stream.body.take()?, stream.rest?)
     }
 
     /// What tells whether the client or the owner is waited for.
     pub(super) fn progress(&self) -> Option<Arc<Progress>> {
-        match self {
-            Self::Empty => None,
-            Self::Stream { progress, .. } => Some(Arc::clone(progress)),
-        }
+        let stream = self.0.as_ref()?;
+        Some(Arc::clone(&stream.progress))
     }
 }
 
@@ -159,16 +153,16 @@ impl Body for Upload {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self::Stream {
+        let Some(stream) = &mut self.get_mut().0 else {
+            return Poll::Ready(None);
+        };
+        let Stream {
             body,
             left,
             progress,
             asked,
             ..
-        } = self.get_mut()
-        else {
-            return Poll::Ready(None);
-        };
+        } = &mut **stream;
         if let Some(until) = asked {
             ready!(until.as_mut().poll(cx));
             progress.is_held.store(false, Ordering::Relaxed);
@@ -197,16 +191,17 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Empty => true,
-            Self::Stream { body, .. } => body.as_ref().is_none_or(Body::is_end_stream),
-        }
+        let body = self.0.as_ref().and_then(|stream| stream.body.as_ref());
+        body.is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Empty | Self::Stream { body: None, .. } => SizeHint::with_exact(0),
-            Self::Stream { left, .. } => left.map_or_else(SizeHint::default, SizeHint::with_exact),
+        match &self.0 {
+            Some(stream) if stream.body.is_some() => {
+                let left = stream.left;
+                left.map_or_else(SizeHint::default, SizeHint::with_exact)
+            }
+            _ => SizeHint::with_exact(0),
         }
     }
 }
@@ -220,7 +215,7 @@ impl Drop for Upload {
         {
             runtime.spawn(rest);
         }
-        if let Self::Stream { progress, .. } = self {
+        if let Some(Stream { progress, .. }) = self.0.as_deref() {
             progress.has_ended.store(true, Ordering::Release);
             progress.end.notify_one();
         }

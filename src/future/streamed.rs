@@ -15,12 +15,10 @@ pub(crate) enum Stream {
 impl Stream {
     /// By the content type: a download of unknown length ends by itself.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        let kind = headers.get(header::CONTENT_TYPE)?.as_bytes();
         let is = |essence: &str| {
-            let kind = headers
-                .get(header::CONTENT_TYPE)
-                .map(http::HeaderValue::as_bytes);
-            kind.and_then(|kind| kind.get(..essence.len()))
-                .is_some_and(|start| start.eq_ignore_ascii_case(essence.as_bytes()))
+            let start = kind.get(..essence.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(essence.as_bytes()))
         };
         if is("text/event-stream") {
             Some(Self::Events)

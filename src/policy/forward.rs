@@ -1,15 +1,15 @@
 //! Requests that the layer carries to their owners itself.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::{Response, request::Parts};
+use tracing::Level;
 
 use super::{Act, Policy};
 use crate::{
     Handover, Head, MachineId, Observed, Rejection, RenderContext, RequestOrigin, Session,
     SessionId, Verdict,
-    forward::{Failure, ForwardTo},
+    cache::Glance,
+    forward::{Carrier, Failure, ForwardTo},
     observe::RequestSpan,
 };
 
@@ -33,8 +33,11 @@ impl Policy {
         Some(match carrier.plan(&read, &handover) {
             Ok(to) => {
                 self.tell(seen, span);
+                if self.guard.is_none() && !self.has_listener(Level::DEBUG) {
+                    carrier.keep(&read, &to, || self.sessions.cache.owner_number(session));
+                }
                 let to = to.within(span.get().cloned());
-                head.extensions.insert(Arc::new(to));
+                head.extensions.insert(to);
                 Act::Carry
             }
             Err(why) => {
@@ -43,6 +46,23 @@ impl Policy {
                 Act::Answer(Ok(self.refuse(rejection, seen, span, context)))
             }
         })
+    }
+
+    /// The way to the owner, if it is one of many requests that go the same.
+    #[inline]
+    pub(super) fn planned(
+        &self,
+        carrier: &Carrier,
+        head: &Head<'_>,
+        id: &SessionId,
+        glance: &Glance,
+    ) -> Option<ForwardTo> {
+        if self.guard.is_some() {
+            return None;
+        }
+        let to = carrier.planned(head, glance.owner(), id)?;
+        self.note(Verdict::Replay, id, glance, || RequestOrigin::Direct);
+        Some(to)
     }
 
     /// Reads a session again whose owner could not be reached, unless that was done a moment ago: it may
@@ -64,14 +84,14 @@ impl Policy {
         if let Some(cause) = failure.cause() {
             tracing::debug!(
                 target: "tower_ownership::forward",
-                owner = to.owner.as_str(),
+                owner = to.owner().as_str(),
                 cause,
                 "a request could not be carried to its owner"
             );
         }
         let seen = Observed {
             session: Some(&to.session),
-            owner: Some(&to.owner),
+            owner: Some(to.owner()),
             ..self.saw(Verdict::Reject(rejection.code()))
         };
         let span = RequestSpan::of(to.span.clone());

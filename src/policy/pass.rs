@@ -5,6 +5,8 @@ use http::Response;
 use tracing::Level;
 
 use super::Policy;
+#[cfg(feature = "forward")]
+use crate::forward::ForwardTo;
 use crate::{
     CacheStatus, Head, RequestOrigin, SessionId, Verdict,
     cache::{Glance, Usual},
@@ -17,6 +19,9 @@ use crate::{
 pub(crate) enum AtOnce {
     Passes(Glance),
     Answered(Response<Bytes>),
+    /// By the forwarder within the layer.
+    #[cfg(feature = "forward")]
+    IsCarried(ForwardTo),
     No,
 }
 
@@ -32,14 +37,24 @@ impl Policy {
         }
         match glance.usual() {
             Usual::Serves if self.passes(head, id, &glance) => AtOnce::Passes(glance),
-            Usual::HandsOver => match self.kept_handover(head, &glance) {
-                Some(answer) => {
-                    self.note(Verdict::Replay, id, &glance, || RequestOrigin::Direct);
-                    AtOnce::Answered(answer)
-                }
-                None => AtOnce::No,
-            },
+            Usual::HandsOver => self.hands_over(head, id, &glance),
             Usual::Serves | Usual::Neither => AtOnce::No,
+        }
+    }
+
+    #[inline]
+    fn hands_over(&self, head: &Head<'_>, id: &SessionId, glance: &Glance) -> AtOnce {
+        #[cfg(feature = "forward")]
+        if let Some(carrier) = &self.forward {
+            let planned = self.planned(carrier, head, id, glance);
+            return planned.map_or(AtOnce::No, AtOnce::IsCarried);
+        }
+        match self.kept_handover(head, glance) {
+            Some(answer) => {
+                self.note(Verdict::Replay, id, glance, || RequestOrigin::Direct);
+                AtOnce::Answered(answer)
+            }
+            None => AtOnce::No,
         }
     }
 
@@ -87,7 +102,7 @@ impl Policy {
     }
 
     #[inline]
-    fn note(
+    pub(super) fn note(
         &self,
         verdict: Verdict,
         id: &SessionId,

@@ -174,6 +174,8 @@ fn ways(case: &Case) -> (Result<bool, Told>, Option<Result<bool, Told>>) {
     let short = match policy.at_once(&Head::from(&head), &id()) {
         AtOnce::Passes(_) => Some(Ok(true)),
         AtOnce::Answered(answer) => Some(Err(told(answer))),
+        #[cfg(feature = "forward")]
+        AtOnce::IsCarried(_) => unreachable!("no case forwards"),
         AtOnce::No => None,
     };
     let hit = policy.sessions.cache.hit(&id());

@@ -82,6 +82,16 @@ impl Template {
         Ok(template)
     }
 
+    /// Whether the session's id is a part of it.
+    #[cfg(feature = "forward")]
+    pub(crate) fn has_session(&self) -> bool {
+        let pieces = [&self.host, &self.port, &self.path];
+        pieces
+            .into_iter()
+            .flatten()
+            .any(|piece| *piece == Piece::Session)
+    }
+
     /// Whether there is more than a host and a port.
     #[cfg(feature = "forward")]
     pub(crate) fn has_path(&self) -> bool {
