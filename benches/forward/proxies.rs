@@ -36,6 +36,9 @@ impl Running {
 pub(crate) const DIRECT: &str = "the owner asked directly";
 pub(crate) const REFERENCE: &str = "HAProxy";
 
+/// Carries short requests only.
+pub(crate) const BARE: &str = "hyper and nothing between";
+
 /// All of them, each of one thread.
 pub(crate) fn start(owner: SocketAddr) -> Vec<Proxy> {
     let direct = Running {
@@ -53,7 +56,11 @@ pub(crate) fn start(owner: SocketAddr) -> Vec<Proxy> {
             },
             Proxy {
                 name: "this crate's forward",
-                running: Ok(this_crate(owner)),
+                running: Ok(this_program("--machine", owner)),
+            },
+            Proxy {
+                name: BARE,
+                running: Ok(this_program("--bare", owner)),
             },
             Proxy {
                 name: REFERENCE,
@@ -90,9 +97,9 @@ fn listening(command: impl Fn(u16, &Path) -> String) -> Running {
     }
 }
 
-fn this_crate(owner: SocketAddr) -> Running {
+fn this_program(flag: &str, owner: SocketAddr) -> Running {
     let program = std::env::current_exe().expect("this program");
-    listening(|port, _| format!("{} --machine {port} {owner}", program.display()))
+    listening(|port, _| format!("{} {flag} {port} {owner}", program.display()))
 }
 
 fn haproxy(owner: SocketAddr) -> Option<Running> {
