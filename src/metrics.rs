@@ -11,7 +11,7 @@
 //! | --- | --- | --- |
 //! | `tower_ownership_requests_total` | `verdict`, `code`, `cache` | requests by what became of them: `pass`, `replay` or `reject`; by the [`RejectionCode`](crate::RejectionCode) of those refused, empty for others; and by whether the cache knew the session: [`hit`, `miss`, `stale`](crate::CacheStatus), or `none` where nothing had to be known |
 //! | `tower_ownership_replayed_requests_total` | `origin` | requests that did not come straight from a client: `replayed` by a proxy or `forwarded` by the machine itself from another one, `failed` to be replayed, `fell-back` to another machine than the preferred one, or by the proxy's `replay-cache` |
-//! | `tower_ownership_warnings_held_back_total` | `code` | refusals that were said at DEBUG, because the same code had been said at WARN a moment before; see [`warn_interval`](crate::OwnershipLayerBuilder::warn_interval) |
+//! | `tower_ownership_warnings_held_back_total` | `code` | refusals that were said at DEBUG, because the same cause had been said at WARN a moment before; see [`warn_interval`](crate::OwnershipLayerBuilder::warn_interval) |
 //! | `tower_ownership_lookup_duration_seconds` | `outcome` | histogram: how long lookups took that `found` a session, found that it is `unknown`, or failed: `timeout`, `unavailable`, `corrupt`; or were dropped when no request waited for them any more: `abandoned`. Each lookup counts once, however many requests waited |
 //! | `tower_ownership_lookups_joined_total` | | waits for a lookup of another request |
 //! | `tower_ownership_lookups_refused_total` | | lookups that were not made, because one had failed a moment before |

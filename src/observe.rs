@@ -9,12 +9,14 @@ use crate::{
 
 mod chain;
 mod event;
+mod request_line;
 mod searches;
 mod span;
 mod warnings;
 
 pub use crate::{cache::CacheStatus, decision::Verdict};
 pub(crate) use chain::{Chain, causes, debug_as_chain};
+pub use request_line::RequestLine;
 pub(crate) use searches::Searches;
 pub(crate) use span::RequestSpan;
 pub(crate) use warnings::{Say, Warnings};
@@ -45,7 +47,10 @@ pub(crate) use warnings::{Say, Warnings};
 /// | `lookup_seconds` | how long the request waited for a lookup, a claim or an end, its own or one of another request |
 /// | `detail` | why it was refused, in plain sentences, as the client reads it |
 /// | `cause` | what failed, with its causes, where the lookup did |
-/// | `held_back` | at WARN: how many refusals with this code were not said at WARN since the last one that was |
+/// | `request_id` | what the [proxy in front](RequestLine::request_id) calls the request, so that events of several machines can be joined |
+/// | `traceparent` | its place in a [trace](RequestLine::traceparent) |
+/// | `method`, `path` | what was asked for, without the query, and with [ids cut](RequestLine::path) |
+/// | `held_back` | at WARN: how many refusals of this cause were not said at WARN since the last one that was |
 ///
 /// # Levels
 /// | level | what |
@@ -58,10 +63,11 @@ pub(crate) use warnings::{Say, Warnings};
 /// Requests that pass or are handed over are said to a subscriber of `tracing` alone: where its feature `log` takes the place of
 /// one, the logger gets everything but them.
 ///
-/// At WARN each code is said once in
-/// [ten seconds](crate::OwnershipLayerBuilder::warn_interval). The same code meanwhile is held back:
-/// it is said at DEBUG, with the same fields, and counted in the next one's `held_back`. So an
-/// outage is a line per code and interval, however many requests it fails.
+/// At WARN each cause is said once in
+/// [ten seconds](crate::OwnershipLayerBuilder::warn_interval): a code, with the owner, the reason of a failed
+/// replay and the error. The same cause meanwhile is held back: it is said at DEBUG, with the same fields, and
+/// counted in the next one's `held_back`. So an outage is a line per cause and interval, however many requests
+/// it fails. 64 causes are told apart, and beyond that codes alone.
 ///
 /// # The span
 /// A request for a session is in a span `ownership`, of level DEBUG and target
@@ -99,6 +105,8 @@ pub struct Observed<'a> {
     pub detail: Option<&'a str>,
     /// What failed, where the lookup did.
     pub error: Option<&'a LookupError>,
+    /// What others call the request. Not with a verdict that corrects another one.
+    pub request: Option<&'a RequestLine>,
 }
 
 /// Is told of every verdict. Closures are observers too.

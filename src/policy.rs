@@ -194,7 +194,12 @@ impl Policy {
         let lease = |session: &_, read_at, cache_status| node.lease(session, read_at, cache_status);
         let decision = self.decide(&Head::from(&*head), question, found, lease);
         let verdict = decision.verdict();
-        let seen = Observed { verdict, ..seen };
+        let line = self.line(&Head::from(&*head), Some(&question.session), verdict, span);
+        let seen = Observed {
+            verdict,
+            request: line.as_deref(),
+            ..seen
+        };
         match decision {
             Decision::Serve { session } => {
                 if let (Some(sliding), Some(registrar)) = (&self.sliding, &self.births.registrar) {
@@ -224,6 +229,10 @@ impl Policy {
                             response
                         }
                         Err(rejection) => {
+                            let line =
+                                self.refused_line(&head, &question.session, &rejection, span);
+                            let request = line.as_deref();
+                            let seen = Observed { request, ..seen };
                             self.refuse(rejection, &seen, span, RenderContext::of(&head))
                         }
                     },

@@ -136,9 +136,8 @@ impl<S: Clone> Ownership<S> {
         B: Body,
     {
         if self.policy.searches.are_required {
-            let response = self
-                .policy
-                .missing(RenderContext::of(&Head::from(&request)));
+            let head = Head::from(&request);
+            let response = self.policy.missing(Some(&head), RenderContext::of(&head));
             let (head, body) = request.into_parts();
             return ResponseFuture::answer(response, &Head::from(&head), body, &self.policy);
         }

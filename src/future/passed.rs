@@ -255,9 +255,9 @@ impl Passed {
         if let Some(rejection) = asked.get::<OwnedRejection>() {
             return Some(match self {
                 Self::Served(served) => served.policy.not_told(rejection.context()),
-                Self::WithoutSession(policy, _, None) => policy.missing(rejection.context()),
+                Self::WithoutSession(policy, _, None) => policy.missing(None, rejection.context()),
                 Self::WithoutSession(policy, _, Some(refused)) => {
-                    policy.refuse_late(&refused, rejection.context())
+                    policy.refuse_late(&refused, None, rejection.context())
                 }
             });
         }

@@ -416,7 +416,7 @@ impl OwnershipLayerBuilder {
         self
     }
 
-    /// How often refusals with one code are said at WARN at most;
+    /// How often refusals of one cause are said at WARN at most;
     /// [10 s](OwnershipLayer::DEFAULT_WARN_INTERVAL) by default. Those that are held back meanwhile are
     /// said at DEBUG, and counted: see [`Observed`](crate::Observed#levels). With zero, none is held
     /// back.

@@ -57,7 +57,7 @@ metrics! {
     REPLAYED Counter, "tower_ownership_replayed_requests_total",
         "Requests that a proxy or another machine brought here, or that a proxy could not take there.";
     HELD_BACK Counter, "tower_ownership_warnings_held_back_total",
-        "Refusals that were said at DEBUG, because their code had been said at WARN a moment before.";
+        "Refusals that were said at DEBUG, because their cause had been said at WARN a moment before.";
     LOOKUP_DURATION Histogram(SECONDS), "tower_ownership_lookup_duration_seconds",
         "How long lookups of a session took, each once, however many requests waited for it.";
     LOOKUPS_JOINED Counter, "tower_ownership_lookups_joined_total",

@@ -2,7 +2,7 @@
 
 use tracing::{debug, info, trace, warn};
 
-use super::{Chain, Observed, Say};
+use super::{Chain, Observed, RequestLine, Say};
 use crate::{CacheStatus, MachineId, OwnerStatus, RejectionCode, Verdict};
 
 impl Observed<'_> {
@@ -27,6 +27,10 @@ impl Observed<'_> {
                     lookup_seconds = self.lookup_time.map(|time| time.as_secs_f64()),
                     detail = self.detail,
                     cause = self.error.map(|error| tracing::field::display(Chain(error))),
+                    request_id = self.request.and_then(RequestLine::request_id),
+                    traceparent = self.request.and_then(RequestLine::traceparent),
+                    method = self.request.map(RequestLine::method),
+                    path = self.request.map(RequestLine::path),
                     $($field = $value,)?
                     $message
                 )

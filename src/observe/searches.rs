@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use percent_encoding::percent_decode_str;
 use tracing::warn;
 
-use crate::{ExtractSession, Head, SessionId};
+use super::request_line::shown;
+use crate::{ExtractSession, Head};
 
 /// Whether a layer finds sessions. One that never does guards nothing, and nothing else shows that:
 /// every machine serves every request, as it would without the layer.
@@ -23,9 +23,6 @@ const SETTLED: u32 = u32::MAX;
 /// After so many requests without a session the layer says so: more than a health check and the
 /// first page of an application make.
 const MANY: u32 = 100;
-
-/// Nothing longer of a path is shown.
-const LONGEST_PATH: usize = 200;
 
 impl Searches {
     /// Whether a session was found, or the warning was given.
@@ -64,23 +61,11 @@ impl Searches {
         if is_last && counted.is_ok() {
             warn!(
                 target: "tower_ownership::layer",
-                path = shown(head.uri.path()),
+                path = shown(head.uri.path(), None),
                 extractor = &*extract.describe(),
                 "none of the first {MANY} requests named a session, so each machine serves all of \
                  them: is the layer where it sees whole paths?"
             );
         }
     }
-}
-
-/// The path with its session ids cut: the layer is likely to look past one that is there.
-fn shown(path: &str) -> String {
-    /// What is shorter is more likely to be the name of a page.
-    const SECRET: usize = 16;
-    let cut = |part: &str| match SessionId::parse(&percent_decode_str(part).decode_utf8_lossy()) {
-        Ok(id) if part.len() >= SECRET => format!("…{}", id.short()),
-        _ => part.to_owned(),
-    };
-    let parts: Vec<String> = path.split('/').map(cut).collect();
-    parts.join("/").chars().take(LONGEST_PATH).collect()
 }

@@ -49,6 +49,10 @@ impl RequestSpan {
             lookup_seconds = Empty,
             detail = Empty,
             cause = Empty,
+            request_id = Empty,
+            traceparent = Empty,
+            method = Empty,
+            path = Empty,
         );
         Self((!span.is_disabled()).then(|| Box::new(span)))
     }
@@ -96,6 +100,12 @@ impl Observed<'_> {
             .error
             .map(|error| tracing::field::display(Chain(error)));
         record(span, "cause", error);
+        if let Some(request) = self.request {
+            record(span, "request_id", request.request_id());
+            record(span, "traceparent", request.traceparent());
+            record(span, "method", Some(request.method()));
+            record(span, "path", Some(request.path()));
+        }
     }
 }
 

@@ -43,6 +43,9 @@ impl Policy {
             Err(why) => {
                 let context = RenderContext::of(&read);
                 let rejection = Rejection::not_replayable(self.machine.clone(), why);
+                let line = self.refused_line(&read, session.id(), &rejection, span);
+                let request = line.as_deref();
+                let seen = &Observed { request, ..*seen };
                 Act::Answer(Ok(self.refuse(rejection, seen, span, context)))
             }
         })

@@ -9,9 +9,11 @@ use super::{Policy, Question};
 #[cfg(feature = "axum")]
 use crate::axum::Mistake;
 use crate::{
-    LookupError, MachineId, MalformedSession, NodeState, Observed, Rejection, RejectionCode,
-    RenderContext, RequestOrigin, Session, SessionId, Verdict, decision::Refusal,
-    observe::RequestSpan, ownership::Lease,
+    Head, LookupError, MachineId, MalformedSession, NodeState, Observed, Rejection, RejectionCode,
+    RenderContext, RequestOrigin, Session, SessionId, Verdict,
+    decision::Refusal,
+    observe::{RequestLine, RequestSpan},
+    ownership::Lease,
 };
 
 impl Policy {
@@ -67,17 +69,30 @@ impl Policy {
     pub(super) fn refuse_malformed(
         &self,
         malformed: MalformedSession,
+        request: Option<&RequestLine>,
         context: RenderContext,
     ) -> Response<Bytes> {
         let rejection = Rejection::malformed(self.machine.clone(), malformed);
-        let seen = self.saw(Verdict::Reject(rejection.code()));
+        let seen = Observed {
+            request,
+            ..self.saw(Verdict::Reject(rejection.code()))
+        };
         self.refuse(rejection, &seen, &RequestSpan::default(), context)
     }
 
     /// Answers a request that names no session, where every request has to, or its handler needs one.
-    pub(crate) fn missing(&self, context: RenderContext) -> Response<Bytes> {
+    /// `head`: its head, where that is still there.
+    pub(crate) fn missing(
+        &self,
+        head: Option<&Head<'_>>,
+        context: RenderContext,
+    ) -> Response<Bytes> {
         let rejection = Rejection::missing(self.machine.clone(), &self.extract.describe());
-        let seen = self.saw(Verdict::Reject(rejection.code()));
+        let line = head.and_then(|head| self.early_line(head));
+        let seen = Observed {
+            request: line.as_deref(),
+            ..self.saw(Verdict::Reject(rejection.code()))
+        };
         self.refuse(rejection, &seen, &RequestSpan::default(), context)
     }
 
@@ -115,6 +130,23 @@ impl Policy {
             ..self.saw(Verdict::Reject(rejection.code()))
         };
         expiring(self.refuse(rejection, &seen, span, context), expiry)
+    }
+
+    /// What others call a request whose session is not known.
+    pub(super) fn early_line(&self, head: &Head<'_>) -> Option<Box<RequestLine>> {
+        let verdict = Verdict::Reject(RejectionCode::SessionMalformed);
+        self.line(head, None, verdict, &RequestSpan::default())
+    }
+
+    /// What others call a request that was to be handed over, and is refused.
+    pub(super) fn refused_line(
+        &self,
+        head: &Head<'_>,
+        session: &SessionId,
+        rejection: &Rejection,
+        span: &RequestSpan,
+    ) -> Option<Box<RequestLine>> {
+        self.line(head, Some(session), Verdict::Reject(rejection.code()), span)
     }
 
     /// Tells of a refusal and writes it.

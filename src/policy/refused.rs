@@ -133,14 +133,14 @@ impl Policy {
             if (2..=MAX_CANDIDATES).contains(&twins.len()) {
                 return Err(Box::new(Unsettled::Twins(twins)));
             }
-            return Ok(self.refuse_malformed(malformed, RenderContext::of(&Head::from(&*head))));
+            return Ok(self.refuse_unread(malformed, &Head::from(&*head)));
         }
         let (is_out, expiry) = self.take_out(head);
         if is_out {
             let why = Why::Malformed(malformed);
             return Err(self.settle_without(Refused { why, expiry }));
         }
-        let response = self.refuse_malformed(malformed, RenderContext::of(&Head::from(&*head)));
+        let response = self.refuse_unread(malformed, &Head::from(&*head));
         Ok(expiring(response, &expiry))
     }
 
@@ -186,10 +186,30 @@ impl Policy {
         Box::new(Unsettled::TakenOut(taken_out))
     }
 
-    /// Refuses the request for what was taken out of it.
-    pub(crate) fn refuse_late(&self, refused: &Refused, context: RenderContext) -> Response<Bytes> {
+    fn refuse_unread(&self, malformed: MalformedSession, head: &Head<'_>) -> Response<Bytes> {
+        let line = self.early_line(head);
+        self.refuse_malformed(malformed, line.as_deref(), RenderContext::of(head))
+    }
+
+    /// Refuses the request for what was taken out of it. `head`: its head, where that is still there.
+    pub(crate) fn refuse_late(
+        &self,
+        refused: &Refused,
+        head: Option<&Head<'_>>,
+        context: RenderContext,
+    ) -> Response<Bytes> {
+        let line = head.and_then(|head| {
+            let (code, session) = refused.why.code();
+            self.line(
+                head,
+                session,
+                Verdict::Reject(code),
+                &RequestSpan::default(),
+            )
+        });
+        let request = line.as_deref();
         let response = match &refused.why {
-            Why::Malformed(malformed) => self.refuse_malformed(*malformed, context),
+            Why::Malformed(malformed) => self.refuse_malformed(*malformed, request, context),
             Why::Judged {
                 question,
                 refusal,
@@ -201,6 +221,7 @@ impl Policy {
                     cache_status: Some(read.cache_status),
                     age: Some(read.age),
                     lookup_time: read.waited,
+                    request,
                     ..self.saw(Verdict::Reject(refusal.code))
                 };
                 // The request has left the span that it was in.

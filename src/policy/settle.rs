@@ -55,8 +55,7 @@ impl Policy {
                 Unsettled::Twins(ids) => match self.tell_apart(head, ids, &mut waited).await {
                     Ok(none_lives) => none_lives,
                     Err(refused) => {
-                        let response =
-                            self.refuse_late(&refused, RenderContext::of(&Head::from(&*head)));
+                        let response = self.refuse_again(&refused, &Head::from(&*head));
                         return Settled::Answer(response);
                     }
                 },
@@ -84,17 +83,21 @@ impl Policy {
         }
         // An extractor that takes out what it still reads. The application could read it as well.
         let refused = first.unwrap_or_else(Refused::ambiguous);
-        Settled::Answer(self.refuse_late(&refused, RenderContext::of(&Head::from(&*head))))
+        Settled::Answer(self.refuse_again(&refused, &Head::from(&*head)))
+    }
+
+    fn refuse_again(&self, refused: &Refused, head: &Head<'_>) -> Response<Bytes> {
+        self.refuse_late(refused, Some(head), RenderContext::of(head))
     }
 
     /// The request names no session, now that some were taken out.
     fn without_session(&self, head: &Head<'_>, taken_out: Option<Refused>) -> Settled {
         match taken_out {
             Some(refused) if self.searches.are_required => {
-                Settled::Answer(self.refuse_late(&refused, RenderContext::of(head)))
+                Settled::Answer(self.refuse_again(&refused, head))
             }
             None if self.searches.are_required => {
-                Settled::Answer(self.missing(RenderContext::of(head)))
+                Settled::Answer(self.missing(Some(head), RenderContext::of(head)))
             }
             taken_out => Settled::WithoutSession(taken_out),
         }

@@ -4,8 +4,8 @@ use tracing::{Level, level_filters::LevelFilter};
 
 use super::Policy;
 use crate::{
-    Head, Observed, RequestOrigin, Verdict,
-    observe::{RequestSpan, Say},
+    Head, Observed, RequestOrigin, SessionId, Verdict,
+    observe::{RequestLine, RequestSpan, Say},
 };
 
 impl Policy {
@@ -14,7 +14,13 @@ impl Policy {
     pub(crate) fn note_pass_without_session(&self, head: &Head<'_>) {
         self.searches.missed(head, &*self.extract);
         if self.has_listener(Level::TRACE) {
-            self.tell(&self.saw(Verdict::Pass), &RequestSpan::default());
+            let line = self.line(head, None, Verdict::Pass, &RequestSpan::default());
+            let request = line.as_deref();
+            let seen = Observed {
+                request,
+                ..self.saw(Verdict::Pass)
+            };
+            self.tell(&seen, &RequestSpan::default());
         } else {
             self.meter
                 .reached(Verdict::Pass, None, &RequestOrigin::Direct);
@@ -26,6 +32,29 @@ impl Policy {
     #[inline]
     pub(super) fn has_listener(&self, level: Level) -> bool {
         self.observe.is_some() || level <= LevelFilter::current()
+    }
+
+    /// What others call the request, if anything listens to this verdict.
+    pub(super) fn line(
+        &self,
+        head: &Head<'_>,
+        session: Option<&SessionId>,
+        verdict: Verdict,
+        span: &RequestSpan,
+    ) -> Option<Box<RequestLine>> {
+        const TARGET: &str = "tower_ownership::verdict";
+        let is_logged = match verdict {
+            Verdict::Reject(code) if code.entry().operator => {
+                tracing::enabled!(target: TARGET, Level::WARN)
+            }
+            Verdict::Reject(_) => tracing::enabled!(target: TARGET, Level::INFO),
+            Verdict::Pass if session.is_none() => tracing::enabled!(target: TARGET, Level::TRACE),
+            Verdict::Pass | Verdict::Claim | Verdict::Replay => {
+                tracing::enabled!(target: TARGET, Level::DEBUG)
+            }
+        };
+        let is_asked_for = is_logged || self.observe.is_some() || span.get().is_some();
+        is_asked_for.then(|| Box::new(RequestLine::of(head, session)))
     }
 
     /// What is seen of any request.
@@ -43,6 +72,7 @@ impl Policy {
             lookup_time: None,
             detail: None,
             error: None,
+            request: None,
         }
     }
 
@@ -54,7 +84,8 @@ impl Policy {
         self.meter
             .reached(seen.verdict, seen.cache_status, seen.origin);
         seen.emit(|code| {
-            let say = self.warnings.say(code, self.sessions.node.now());
+            let cause = self.warnings.cause(code, seen);
+            let say = self.warnings.say(cause, self.sessions.node.now());
             if say == Say::Quietly {
                 self.meter.held_back(code);
             }

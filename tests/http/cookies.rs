@@ -374,7 +374,10 @@ fn the_log_says_what_was_taken_out_and_the_verdict_is_one() {
     let served = log.lines().find(|line| line.contains("served here"));
     assert!(served.unwrap().contains(" lookup_seconds="), "{log}");
     assert!(said(taken_out[0], "session-over", "0d4c8f2f6b33"), "{log}");
-    assert!(said(taken_out[1], "session-unknown", "0d4c8f2f6bff"), "{log}");
+    assert!(
+        said(taken_out[1], "session-unknown", "0d4c8f2f6bff"),
+        "{log}"
+    );
     assert!(!log.contains(OVER) && !log.contains(UNKNOWN), "{log}");
     let count = log
         .lines()

@@ -10,8 +10,9 @@ use std::{
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
-    FlyReplay, LookupError, MachineId, MemoryDirectory, OwnershipLayer, OwnershipLayerBuilder,
-    PathSegment, Session, SessionAbsent, SessionLookup, lookup_fn, observe::Observed,
+    FlyReplay, LookupError, MachineId, MemoryDirectory, OwnerStatus, OwnershipLayer,
+    OwnershipLayerBuilder, PathSegment, Session, SessionAbsent, SessionId, SessionLookup,
+    lookup_fn, observe::Observed,
 };
 
 use crate::support::{
@@ -215,6 +216,116 @@ fn only_a_request_that_waited_for_a_lookup_says_how_long() {
     assert!(lines[0].contains(" lookup_seconds="), "{log}");
     assert!(lines[1].contains("cache_status=\"hit\""), "{log}");
     assert!(!lines[1].contains("lookup_seconds"), "{log}");
+}
+
+#[test]
+fn what_others_call_a_request_is_in_its_event() {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let logged_of = |lookup: MemoryDirectory, filter: &str, path: &str| {
+        let layer = builder(lookup).requires_session().build().unwrap();
+        let service = layer.layer(service_fn(async |_: Request<String>| {
+            Ok::<_, Infallible>(Response::new(String::new()))
+        }));
+        let request = Request::delete(path)
+            .header("fly-request-id", "01JF-fra")
+            .header("traceparent", TRACE)
+            .body(String::new())
+            .unwrap();
+        let log = logged(filter, async |_| {
+            let Ok(_) = service.oneshot(request).await;
+        });
+        log.text()
+    };
+    let session = format!("/session/{SESSION}/files?token=secret");
+    let info = "tower_ownership::verdict=info";
+    for (lookup, filter, path, shown) in [
+        (
+            MemoryDirectory::new(),
+            info,
+            &*session,
+            "/session/…dbe96112830a/files",
+        ),
+        (
+            owned_by("other"),
+            "tower_ownership::verdict=debug",
+            &session,
+            "/session/…dbe96112830a/files",
+        ),
+        (
+            owned_by("me"),
+            "tower_ownership::verdict=debug",
+            &session,
+            "/session/…dbe96112830a/files",
+        ),
+        (
+            owned_by("me"),
+            info,
+            "/session/%ff/files",
+            "/session/%ff/files",
+        ),
+        (owned_by("me"), info, "/page", "/page"),
+    ] {
+        let log = logged_of(lookup, filter, path);
+        let said = format!(
+            "request_id=\"01JF-fra\" traceparent=\"{TRACE}\" method=\"DELETE\" path=\"{shown}\""
+        );
+        assert!(log.contains(&said), "{said} in {log}");
+        assert!(!log.contains("secret"), "{log}");
+    }
+}
+
+#[test]
+fn each_cause_is_a_warning_of_its_own() {
+    let causes: [(&str, &str); 5] = [
+        ("lost-1", "rejection_code=\"owner-lost\""),
+        ("lost-2", "rejection_code=\"owner-lost\""),
+        ("slow", "cause=too slow"),
+        ("column", "cause=no answer: column owner does not exist"),
+        ("table", "cause=no answer: table sessions does not exist"),
+    ];
+    let lookup = lookup_fn(async |id: SessionId| {
+        let missing = |what: &str| {
+            let source = io::Error::other(format!("{what} does not exist"));
+            Err(LookupError::unavailable("no answer").with_source(source))
+        };
+        match &*id.to_string() {
+            "slow" => Err(LookupError::timeout("too slow")),
+            "column" => missing("column owner"),
+            "table" => missing("table sessions"),
+            "fine" => Ok(None),
+            owner => {
+                let session = Session::owned_by(id.clone(), owner.parse().unwrap());
+                Ok(Some(session.with_owner_status(OwnerStatus::Lost)))
+            }
+        }
+    });
+    let layer = builder(lookup)
+        .warn_interval(Duration::from_secs(3_600))
+        .build()
+        .unwrap();
+    let service = layer.layer(service_fn(async |_: Request<String>| {
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    let log = logged("tower_ownership::verdict=warn", async |_| {
+        for _ in 0..2 {
+            for (id, _) in causes {
+                // An answer in between, since failures in a row hold lookups back.
+                for id in [id, "fine"] {
+                    let request = request(&format!("/session/{id}"));
+                    let Ok(_) = service.clone().oneshot(request).await;
+                }
+            }
+        }
+    })
+    .text();
+    for (id, said) in causes {
+        let said = |line: &&str| {
+            let owner = format!("owner=\"{id}\"");
+            line.contains(said) && (!id.starts_with("lost") || line.contains(&owner))
+        };
+        assert_eq!(log.lines().filter(said).count(), 1, "{id}: {log}");
+    }
+    assert_eq!(log.lines().count(), causes.len(), "{log}");
 }
 
 /// The log of a request to an application that logs, and of another that says it lost the session.
