@@ -83,6 +83,9 @@ pub(crate) trait OnRead: Send + Sync {
 
     /// Whether this machine has given the session up at this epoch itself, or gives up all of its sessions.
     fn gave_up(&self, session: &SessionId, epoch: Option<u64>) -> bool;
+
+    /// For how many milliseconds a read lets its session's owner serve.
+    fn lease_ttl(&self) -> u64;
 }
 
 /// What a layer's cache is made of.
@@ -265,14 +268,23 @@ impl Cache {
 
     /// When a lookup has to have begun to be worth joining.
     ///
-    /// Within the time limit of the one who began it: for as long as others came, one that hangs
-    /// would keep them all waiting, and one that comes back in the end would tell what is no longer true. For a
-    /// replayed request, which may rely only on a read that was sent a moment ago, within that.
-    pub(crate) fn joined_since(&self, now: Tick, replayed: bool) -> Tick {
-        let limit = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
+    /// Within the [time limit](Self::begun_in_time), and half of the lease, which counts from when it was sent:
+    /// a stream reads its session now and then, and does not go on with that while its client does not read,
+    /// so that requests got an answer too old to serve by. For a replayed request, which may rely only
+    /// on a read that was sent a moment ago, within that.
+    fn joined_since(&self, now: Tick, replayed: bool) -> Tick {
+        let useful = self.on_read.lease_ttl() / 2;
         let recheck = u64::from(self.freshness.recheck);
-        let longest = if replayed { limit.min(recheck) } else { limit };
-        Tick(now.0.saturating_sub(longest))
+        let longest = if replayed { useful.min(recheck) } else { useful };
+        Tick(now.0.saturating_sub(longest)).max(self.begun_in_time(now))
+    }
+
+    /// When a call has to have begun to be within the time limit of the request that began it. For as long as
+    /// others came, one that hangs would keep them all waiting, and one that comes back in the end would
+    /// tell what is no longer true.
+    pub(crate) fn begun_in_time(&self, now: Tick) -> Tick {
+        let limit = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
+        Tick(now.0.saturating_sub(limit))
     }
 
     /// What may be used in the place of a lookup that failed.

@@ -83,9 +83,13 @@ impl Rig {
     }
 
     fn with_capacity(freshness: CachePolicy, capacity: usize) -> Self {
+        Self::with_timeout(freshness, capacity, Duration::from_secs(60))
+    }
+
+    fn with_timeout(freshness: CachePolicy, capacity: usize, timeout: Duration) -> Self {
         let (clock, time) = Clock::by_hand();
         let lookup = ByHand::default();
-        let (erased, timeout) = (DynLookup::new(lookup.clone()), Duration::from_secs(60));
+        let erased = DynLookup::new(lookup.clone());
         let sessions = Sessions::for_test(erased, None, timeout, freshness, capacity, clock);
         Self {
             cache: Arc::clone(&sessions.cache),
@@ -324,25 +328,25 @@ async fn those_who_wait_have_time_limits_of_their_own() {
 }
 
 #[test]
-fn a_lookup_that_hangs_is_joined_for_no_longer_than_it_may_take() {
-    let rig = Rig::new(CachePolicy::new());
-    let mut waits = Vec::new();
-    // A request waits all the time, so that the lookup is never dropped.
-    for _ in 0..7 {
-        let mut load = rig.cache.load(&id(1), false);
-        assert!(poll(&mut load).is_pending());
-        waits.push(load);
-        rig.pass(20_000);
+fn a_lookup_that_hangs_is_joined_for_no_longer_than_its_answer_is_of_use() {
+    // For the time limit, and for half of the lease of 5 s.
+    for (timeout, joined_for) in [(1, 1_000), (60, 2_500)] {
+        let timeout = Duration::from_secs(timeout);
+        let rig = Rig::with_timeout(CachePolicy::new(), 1_000, timeout);
+        let mut waits = Vec::new();
+        // A request waits all the time, so that the lookup is never dropped.
+        for (after, asked) in [(0, 1), (joined_for, 1), (1, 2), (joined_for, 2)] {
+            rig.pass(after);
+            let mut load = rig.cache.load(&id(1), false);
+            assert!(poll(&mut load).is_pending());
+            assert_eq!(rig.lookup.asked(), asked);
+            waits.push(load);
+        }
+        rig.lookup.answer(owned_by(1, "old"));
+        rig.lookup.answer(owned_by(1, "new"));
+        assert_eq!(owner_of(&ready(&mut waits[1])), Some("old"));
+        assert_eq!(owner_of(&ready(&mut waits[3])), Some("new"));
     }
-    assert_eq!(
-        rig.lookup.asked(),
-        2,
-        "a second time after the first minute"
-    );
-    rig.lookup.answer(owned_by(1, "old"));
-    rig.lookup.answer(owned_by(1, "new"));
-    assert_eq!(owner_of(&ready(&mut waits[0])), Some("old"));
-    assert_eq!(owner_of(&ready(&mut waits[6])), Some("new"));
 }
 
 #[test]

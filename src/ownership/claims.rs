@@ -60,7 +60,7 @@ impl Claims {
     fn begin(self: &Arc<Self>, seen: &Session, write: Write) -> Pending {
         let id = seen.id();
         let now = self.cache.clock().now();
-        let since = self.cache.joined_since(now, false);
+        let since = self.cache.begun_in_time(now);
         let first = || {
             let is_news = |session: &Session| {
                 session.status() == SessionStatus::Over

@@ -136,6 +136,10 @@ impl Node {
 }
 
 impl OnRead for Node {
+    fn lease_ttl(&self) -> u64 {
+        self.ttl().ttl
+    }
+
     fn on_read(&self, session: &Session, read_at: Tick, now: Tick) {
         if !self.is_me(session.owner()) {
             return;
