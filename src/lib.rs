@@ -88,6 +88,7 @@
 //! | --- | --- | --- |
 //! | `membership` | `Membership`, `Heartbeat`: machines that say that they are alive, in any directory | with `postgres` |
 //! | `postgres` | `PostgresLookup`, `PostgresFeed` | yes |
+//! | `brand` | `render::Brand`: the name, logo, colours and words of a site on the page | yes |
 //! | `tls` | TLS from there to PostgreSQL, by rustls | |
 //! | `metadata` | `identity::EcsTask` and `identity::CloudRunInstance` | |
 //! | `metrics` | `metrics`: what is counted, for the recorder of the `metrics` facade | |

@@ -211,7 +211,7 @@ impl Rejection {
     }
 
     /// Whether the size of the body is the reason, of all that a replay cannot carry.
-    fn is_too_large(&self) -> bool {
+    pub(crate) fn is_too_large(&self) -> bool {
         self.code == RejectionCode::NotReplayable && self.status == StatusCode::PAYLOAD_TOO_LARGE
     }
 

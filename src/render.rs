@@ -1,16 +1,21 @@
 //! Turning a rejection into an answer that its reader can read.
 
+#[cfg(feature = "brand")]
+mod brand;
 mod default;
 mod events;
 mod grpc;
 mod internals;
+mod language;
 mod mcp;
 mod negotiate;
 mod page;
 mod problem;
-mod template;
 
+#[cfg(feature = "brand")]
+pub use brand::{Brand, Colours, InvalidBrand, Logo};
 pub use default::DefaultRenderer;
+pub use language::Language;
 pub use mcp::McpRenderer;
 
 use bytes::Bytes;
@@ -53,6 +58,8 @@ where
 pub struct RenderContext {
     /// The form that the client reads best.
     pub format: ResponseFormat,
+    /// The language of a page, by `Accept-Language`; English in every other form.
+    pub language: Language,
     /// Whether sending the same request again is harmless, so that a page may reload itself.
     pub may_repeat: bool,
     /// Whether the client wants no body: a HEAD request.
@@ -97,10 +104,15 @@ impl RenderContext {
     ///   `fetch`, images and scripts ask for `*/*` or for images first.
     /// - Every other client reads the problem document: also one that sends no `Accept`, since a program
     ///   that forgot it is more frequent than a browser that does.
+    ///
+    /// The language is the one that `Accept-Language` gives the highest weight, the first of several, of those
+    /// that there are; English if it names none of them.
     #[must_use]
     pub fn of(head: &Head<'_>) -> Self {
+        let (format, language) = negotiate::format(head);
         Self {
-            format: negotiate::format(head),
+            format,
+            language,
             may_repeat: head.method == Method::GET || head.method == Method::HEAD,
             head_only: head.method == Method::HEAD,
             is_http1: head.version <= Version::HTTP_11,

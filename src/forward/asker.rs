@@ -1,6 +1,6 @@
 //! Who reads the answer, should a request be refused after all.
 
-use http::{HeaderValue, Method, Request, Version, header};
+use http::{HeaderName, HeaderValue, Method, Request, Version, header};
 
 use crate::{Head, RenderContext};
 
@@ -12,20 +12,17 @@ pub(crate) struct Asker {
     version: Version,
     accept: Option<HeaderValue>,
     content_type: Option<HeaderValue>,
+    accept_language: Option<HeaderValue>,
 }
 
 impl Asker {
     pub(super) fn of(head: &Head<'_>) -> Self {
-        let mut lines = head.headers.get_all(header::ACCEPT).iter();
-        let (first, more) = (lines.next(), lines.next());
         Self {
             method: head.method.clone(),
             version: head.version,
-            accept: match more {
-                None => first.cloned(),
-                Some(_) => joined(head),
-            },
+            accept: list(head, &header::ACCEPT),
             content_type: head.headers.get(header::CONTENT_TYPE).cloned(),
+            accept_language: list(head, &header::ACCEPT_LANGUAGE),
         }
     }
 
@@ -37,6 +34,7 @@ impl Asker {
         let fields = [
             (header::ACCEPT, &self.accept),
             (header::CONTENT_TYPE, &self.content_type),
+            (header::ACCEPT_LANGUAGE, &self.accept_language),
         ];
         for (name, value) in fields {
             if let Some(value) = value {
@@ -48,9 +46,17 @@ impl Asker {
 }
 
 /// Several lines are one list (RFC 9110, section 5.3).
+fn list(head: &Head<'_>, name: &HeaderName) -> Option<HeaderValue> {
+    let mut lines = head.headers.get_all(name).iter();
+    match (lines.next(), lines.next()) {
+        (first, None) => first.cloned(),
+        _ => joined(head, name),
+    }
+}
+
 #[cold]
-fn joined(head: &Head<'_>) -> Option<HeaderValue> {
-    let lines = head.headers.get_all(header::ACCEPT).iter();
+fn joined(head: &Head<'_>, name: &HeaderName) -> Option<HeaderValue> {
+    let lines = head.headers.get_all(name).iter();
     let lines: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
     HeaderValue::from_bytes(&lines.join(&b", "[..])).ok()
 }
@@ -61,7 +67,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_says_the_same_as_the_head() {
-        let fields: [&[(&str, &str)]; 6] = [
+        let fields: [&[(&str, &str)]; 8] = [
             &[],
             &[("accept", "text/html")],
             &[
@@ -69,6 +75,12 @@ mod tests {
                 ("accept", "text/html;q=0.9"),
             ],
             &[("accept", "image/png"), ("accept", "text/html")],
+            &[("accept", "text/html"), ("accept-language", "fr;q=0.5,ja")],
+            &[
+                ("accept-language", "pt"),
+                ("accept-language", "de;q=0.5"),
+                ("accept", "text/html,*/*"),
+            ],
             &[("accept", "text/event-stream")],
             &[("content-type", "application/grpc-web-text+proto")],
         ];

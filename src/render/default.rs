@@ -1,15 +1,23 @@
 //! The renderer that a layer has unless it is given another one.
 
-use std::{borrow::Cow, sync::OnceLock, time::SystemTime};
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+    time::SystemTime,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+#[cfg(feature = "brand")]
+use super::brand::{Brand, InvalidBrand};
 use super::{
     Render, RenderContext, ResponseFormat, events, grpc,
     internals::{Internals, whole_seconds},
-    page, problem,
+    language::Language,
+    page::{self, Pages},
+    problem,
 };
 use crate::{MachineId, Rejection};
 
@@ -43,7 +51,8 @@ const VARY: HeaderValue = HeaderValue::from_static("Accept, Content-Type");
 /// # Every form
 /// - `Ownership-Code` is the stable code, so that `curl -I`, a log of headers and a gRPC client's
 ///   metadata tell it alike. It also tells our 404 from the application's.
-/// - `Cache-Control: no-store`, `Vary: Accept, Content-Type`, `X-Content-Type-Options: nosniff`.
+/// - `Cache-Control: no-store`, `Vary: Accept, Content-Type`, and with `Accept-Language` for pages,
+///   `X-Content-Type-Options: nosniff`.
 /// - `Retry-After` in whole seconds where waiting helps.
 /// - A HEAD request gets the headers of its GET, and no body.
 ///
@@ -56,10 +65,16 @@ const VARY: HeaderValue = HeaderValue::from_static("Accept, Content-Type");
 /// It is written once, so it has no `sessionId` and no `timestamp`, unless internals are shown.
 ///
 /// # The page
-/// One file without any external resource, in light and dark. Where waiting helps and the request
-/// was a GET, it reloads itself in growing pauses of at most half a minute. Its
-/// `Content-Security-Policy` lets nothing run but its own script; it may be framed, because
-/// sessions that are shown inside another page are common.
+/// One file, in light and dark, in the [`Language`] that the visitor's `Accept-Language` ranks highest of English,
+/// German, French, Spanish and Japanese; its technical detail is always English. A [`Brand`](crate::render::Brand)
+/// gives it the name, logo, colours and words of a site.
+///
+/// Where waiting helps and the request was a GET, the page asks again in the background, in growing pauses of at
+/// most half a minute. It loads anew when the answer is no refusal of this layer, or one that does not pass, and until
+/// then keeps what the visitor has opened, selected or focused. A request whose GET does something therefore
+/// does it twice. Without JavaScript the page reloads itself. Its `Content-Security-Policy` lets nothing run but its own
+/// script, and nothing be asked but its own origin; it may be framed, because sessions that are shown inside
+/// another page are common.
 ///
 /// # The gRPC status
 /// | code | status | why this one |
@@ -88,9 +103,17 @@ const VARY: HeaderValue = HeaderValue::from_static("Accept, Content-Type");
 pub struct DefaultRenderer {
     problem_base: Cow<'static, str>,
     expose_internals: bool,
-    /// The answers that go along with replays, by form, each with the status it was asked for;
-    /// written when first needed.
-    unread: [OnceLock<(StatusCode, Response<Bytes>)>; 6],
+    /// Those of a brand.
+    pages: Option<Arc<Pages>>,
+    unread: Unread,
+}
+
+/// The answers that go along with replays, each with the status it was asked for; written when first
+/// needed. The first four are by form, the others pages: by language, and by whether the request may be repeated.
+type Unread = [OnceLock<(StatusCode, Response<Bytes>)>; 4 + 2 * Language::COUNT];
+
+const fn nothing_written() -> Unread {
+    [const { OnceLock::new() }; 4 + 2 * Language::COUNT]
 }
 
 impl DefaultRenderer {
@@ -100,7 +123,8 @@ impl DefaultRenderer {
         Self {
             problem_base: Cow::Borrowed(PROBLEM_BASE),
             expose_internals: false,
-            unread: [const { OnceLock::new() }; 6],
+            pages: None,
+            unread: nothing_written(),
         }
     }
 
@@ -124,8 +148,20 @@ impl DefaultRenderer {
         let escaped = utf8_percent_encode(base.as_ref(), NOT_IN_A_URI).to_string();
         self.problem_base = Cow::Owned(escaped);
         // A clone of a renderer that was used brings what it was written with.
-        self.unread = [const { OnceLock::new() }; 6];
+        self.unread = nothing_written();
         self
+    }
+
+    /// Shows pages with the name, logo, colours and words of a site.
+    #[cfg(feature = "brand")]
+    pub fn brand(mut self, brand: Brand) -> Result<Self, InvalidBrand> {
+        self.pages = Some(Arc::new(brand.pages()?));
+        self.unread = nothing_written();
+        Ok(self)
+    }
+
+    fn pages(&self) -> &Pages {
+        self.pages.as_deref().unwrap_or(&page::PLAIN)
     }
 
     fn internals<'a>(&self, rejection: &'a Rejection) -> Internals<'a> {
@@ -146,7 +182,13 @@ impl DefaultRenderer {
         now: Option<SystemTime>,
     ) -> Response<Bytes> {
         let internals = self.internals(rejection);
-        let mut headers = HeaderMap::with_capacity(12);
+        let mut headers = if context.format == ResponseFormat::Html {
+            self.pages().headers(context.language).clone()
+        } else {
+            let mut headers = HeaderMap::with_capacity(12);
+            always(VARY, &mut headers);
+            headers
+        };
         common(rejection, internals, &mut headers);
         let (status, body) = match context.format {
             ResponseFormat::Grpc | ResponseFormat::GrpcWeb | ResponseFormat::GrpcWebText => {
@@ -154,9 +196,7 @@ impl DefaultRenderer {
                 (StatusCode::OK, Vec::new())
             }
             ResponseFormat::Html => {
-                headers.insert(header::CONTENT_TYPE, page::CONTENT_TYPE);
-                headers.insert(header::CONTENT_SECURITY_POLICY, page::POLICY);
-                let page = page::write(rejection, context, internals, now);
+                let page = self.pages().write(rejection, context, internals, now);
                 (rejection.status(), page.into_bytes())
             }
             ResponseFormat::Problem | ResponseFormat::Events => {
@@ -205,14 +245,16 @@ impl Render for DefaultRenderer {
         if self.expose_internals || context.head_only {
             return None;
         }
-        let unread = match (context.format, context.may_repeat) {
-            (ResponseFormat::Problem | ResponseFormat::Events, _) => &self.unread[0],
-            (ResponseFormat::Html, true) => &self.unread[1],
-            (ResponseFormat::Html, false) => &self.unread[2],
-            (ResponseFormat::Grpc, _) => &self.unread[3],
-            (ResponseFormat::GrpcWeb, _) => &self.unread[4],
-            (ResponseFormat::GrpcWebText, _) => &self.unread[5],
+        let place = match context.format {
+            ResponseFormat::Problem | ResponseFormat::Events => 0,
+            ResponseFormat::Grpc => 1,
+            ResponseFormat::GrpcWeb => 2,
+            ResponseFormat::GrpcWebText => 3,
+            ResponseFormat::Html => {
+                4 + 2 * context.language as usize + usize::from(context.may_repeat)
+            }
         };
+        let unread = self.unread.get(place)?;
         let (status, response) =
             unread.get_or_init(|| (rejection.status(), self.render_at(rejection, context, None)));
         // A layer has one replay, and that one status; a renderer may serve several layers.
@@ -220,11 +262,16 @@ impl Render for DefaultRenderer {
     }
 }
 
+/// What all answers have. The code keeps its place in the map until it is known.
+pub(super) fn always(vary: HeaderValue, headers: &mut HeaderMap) {
+    headers.insert(CODE, HeaderValue::from_static(""));
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    headers.insert(header::VARY, vary);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+}
+
 fn common(rejection: &Rejection, internals: Internals<'_>, headers: &mut HeaderMap) {
     headers.insert(CODE, HeaderValue::from_static(rejection.code().as_str()));
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
-    headers.insert(header::VARY, VARY);
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     if let Some(wait) = rejection.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
     }

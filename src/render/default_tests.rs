@@ -26,6 +26,7 @@ fn rejection(code: RejectionCode) -> Rejection {
 fn context(format: ResponseFormat) -> RenderContext {
     RenderContext {
         format,
+        language: Language::English,
         may_repeat: true,
         head_only: false,
         is_http1: true,
@@ -75,7 +76,13 @@ fn every_form_of_every_code_keeps_the_contract() {
             assert_eq!(headers["content-type"], content_type);
             assert_eq!(headers["ownership-code"], code.as_str());
             assert_eq!(headers["cache-control"], "no-store");
-            assert_eq!(headers["vary"], "Accept, Content-Type");
+            if form == ResponseFormat::Html {
+                assert_eq!(headers["vary"], "Accept, Content-Type, Accept-Language");
+                assert_eq!(headers["content-language"], "en");
+            } else {
+                assert_eq!(headers["vary"], "Accept, Content-Type");
+                assert_eq!(headers.get("content-language"), None);
+            }
             assert_eq!(headers["x-content-type-options"], "nosniff");
             let retry_after = headers
                 .get("retry-after")
@@ -276,4 +283,62 @@ fn the_answer_of_a_replay_is_written_once_for_all_sessions() {
     );
     let named = problem(&shows, &one);
     assert_eq!(named["sessionId"], "807efe44-d63e-4a24-88f5-dbe96112830a");
+}
+
+#[test]
+fn the_page_of_a_replay_speaks_the_visitors_language() {
+    let renderer = DefaultRenderer::new();
+    let general = rejection(RejectionCode::ReplayNotHonoured);
+    for &language in Language::ALL {
+        let context = RenderContext {
+            language,
+            ..context(ResponseFormat::Html)
+        };
+        let unread = renderer.unread(&general, context).unwrap();
+        assert_eq!(unread.headers()["content-language"], language.tag());
+        let written = renderer.render_at(&general, context, None);
+        assert_eq!(unread.body(), written.body());
+    }
+}
+
+#[cfg(feature = "brand")]
+#[test]
+fn a_brand_is_on_the_page_and_in_its_policy() {
+    use crate::render::{Colours, Logo};
+
+    let brand = Brand::new("A & B")
+        .logo(Logo::svg(b"<svg/>"))
+        .light(Colours::new("#fff", "#111", "#7a1fa2"))
+        .sentence("We are on call.")
+        .link("Status", "https://status.example.com/");
+    let renderer = DefaultRenderer::new();
+    let used = rejection(RejectionCode::ReplayNotHonoured);
+    renderer.unread(&used, context(ResponseFormat::Html));
+    let renderer = renderer.brand(brand).unwrap();
+    let response = rendered(
+        &renderer,
+        &rejection(RejectionCode::SessionStarting),
+        ResponseFormat::Html,
+    );
+    let page = std::str::from_utf8(response.body()).unwrap();
+    for part in [
+        "<title>This page is starting · A &amp; B</title>",
+        "<div class=\"brand\"><img class=\"logo\" src=\"data:image/svg+xml;base64,PHN2Zy8+\" alt=\"A &amp; B\"></div>",
+        "--accent: #7a1fa2; --on-accent: #ffffff;",
+        "<p class=\"own\">We are on call. <a href=\"https://status.example.com/\" target=\"_top\" rel=\"noopener\">Status</a></p>",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    let policy = response.headers()["content-security-policy"]
+        .to_str()
+        .unwrap();
+    assert!(policy.ends_with("; img-src data:"), "{policy}");
+    let unread = renderer
+        .unread(&used, context(ResponseFormat::Html))
+        .unwrap();
+    assert!(
+        std::str::from_utf8(unread.body())
+            .unwrap()
+            .contains("We are on call.")
+    );
 }

@@ -1,30 +1,42 @@
-//! The form that a client reads best, from `Content-Type` and `Accept` (RFC 9110, section 12.5.1).
+//! The form that a client reads best, from `Content-Type` and `Accept` (RFC 9110, section 12.5.1), and the
+//! language of a page.
 
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::Head;
 
-use super::ResponseFormat;
+use super::{ResponseFormat, language::Language};
 
+/// The form, and the language of a page.
 #[inline]
-pub(super) fn format(head: &Head<'_>) -> ResponseFormat {
+pub(super) fn format(head: &Head<'_>) -> (ResponseFormat, Language) {
     // gRPC is always a POST, which spares every other method one look at the headers.
     if head.method == Method::POST
         && let Some(grpc) = grpc(head.headers)
     {
-        return grpc;
+        return (grpc, Language::default());
     }
     // Clients send it among the first fields. To compare names up to there costs less than to hash one.
-    match head
-        .headers
-        .iter()
-        .find(|(name, _)| *name == header::ACCEPT)
-    {
-        None => ResponseFormat::Problem,
-        // A browser's list on its way to a page, of which the rest decides nothing.
-        Some((_, first)) if first.as_bytes().starts_with(b"text/html,") => ResponseFormat::Html,
-        Some((_, first)) => accepted(head, first),
+    let mut fields = head.headers.iter();
+    let Some((_, first)) = fields.find(|(name, _)| *name == header::ACCEPT) else {
+        return (ResponseFormat::Problem, Language::default());
+    };
+    // A browser's list on its way to a page, of which the rest decides nothing.
+    if first.as_bytes().starts_with(b"text/html,") {
+        // Browsers send it next or soon after.
+        let language = fields.find(|(name, _)| *name == header::ACCEPT_LANGUAGE);
+        let first = language.map(|(_, value)| value);
+        return (
+            ResponseFormat::Html,
+            Language::accepted(first, head.headers),
+        );
     }
+    let format = accepted(head, first);
+    let language = match format {
+        ResponseFormat::Html => Language::accepted(None, head.headers),
+        _ => Language::default(),
+    };
+    (format, language)
 }
 
 fn accepted(head: &Head<'_>, first: &HeaderValue) -> ResponseFormat {
@@ -102,9 +114,10 @@ struct Ranking {
     anything: Option<u16>,
 }
 
-impl Ranking {
-    const MOST: u16 = 1000;
+/// The highest weight, in thousandths.
+pub(super) const MOST: u16 = 1000;
 
+impl Ranking {
     /// Adds one range of the list; what cannot be read says nothing.
     fn add(&mut self, range: &[u8]) -> &Self {
         let mut parts = Split::new(b';', range);
@@ -138,7 +151,7 @@ impl Ranking {
 
     /// Nothing further down the list can change the form: a browser's list ends at its first word.
     fn is_certain(&self) -> bool {
-        self.html == Some(Self::MOST)
+        self.html == Some(MOST)
     }
 
     /// The page has to be named: a client that takes anything gets what programs can read.
@@ -155,13 +168,13 @@ impl Ranking {
 }
 
 /// The `q` among a range's parameters: 1 if there is none, nothing if it cannot be read.
-fn quality(parameters: Split<'_>) -> Option<u16> {
+pub(super) fn quality(parameters: Split<'_>) -> Option<u16> {
     for parameter in parameters {
         if let [b'q' | b'Q', b'=', value @ ..] = parameter.trim_ascii() {
             return thousandths(value);
         }
     }
-    Some(Ranking::MOST)
+    Some(MOST)
 }
 
 /// Reads a weight between 0 and 1. Also `.5`, and more than three digits, which clients do send.
@@ -181,18 +194,18 @@ fn thousandths(value: &[u8]) -> Option<u16> {
         .chain(b"000")
         .take(3)
         .fold(whole, |sum, digit| sum * 10 + u16::from(digit - b'0'));
-    (thousandths <= Ranking::MOST).then_some(thousandths)
+    (thousandths <= MOST).then_some(thousandths)
 }
 
 /// The members of a list, split where the separator does not stand in a quoted string.
 #[derive(Clone)]
-struct Split<'a> {
+pub(super) struct Split<'a> {
     separator: u8,
     rest: Option<&'a [u8]>,
 }
 
 impl<'a> Split<'a> {
-    fn new(separator: u8, list: &'a [u8]) -> Self {
+    pub(super) fn new(separator: u8, list: &'a [u8]) -> Self {
         Self {
             separator,
             rest: Some(list),

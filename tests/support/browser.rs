@@ -19,6 +19,27 @@ pub struct Browser {
     driver: Supervisor,
 }
 
+/// Who looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Visitor {
+    /// The browser's `Accept-Language`, such as `de,en`.
+    pub languages: &'static str,
+    /// On a phone, 390 pixels wide, which prefers dark pages.
+    pub phone: bool,
+    /// Whether pages may run scripts.
+    pub scripts: bool,
+}
+
+impl Default for Visitor {
+    fn default() -> Self {
+        Self {
+            languages: "en-US,en",
+            phone: false,
+            scripts: true,
+        }
+    }
+}
+
 impl Browser {
     /// ChromeDriver and Chromium, if this machine has both.
     pub fn find() -> Option<(PathBuf, PathBuf)> {
@@ -31,13 +52,22 @@ impl Browser {
     /// A browser with a fresh profile; `None` if Chromium or its driver is not installed, and then
     /// the test says so with [`left_out`](super::left_out()).
     pub async fn open() -> Option<Self> {
+        Self::open_as(Visitor::default()).await
+    }
+
+    /// The same for another visitor.
+    pub async fn open_as(visitor: Visitor) -> Option<Self> {
         let (chromedriver, chromium) = Self::find()?;
         let dir = server_dir(None);
         let (driver, port) = drive(&chromedriver, &dir);
         let profile = format!("--user-data-dir={}", dir.join("profile").display());
-        let capabilities = json!({
+        let mut capabilities = json!({
             "goog:chromeOptions": {
                 "binary": chromium,
+                "prefs": {
+                    "intl.accept_languages": visitor.languages,
+                    "profile.managed_default_content_settings.javascript": if visitor.scripts { 1 } else { 2 },
+                },
                 "args": [
                     "--headless",
                     // The sandbox needs rights that a container lacks; the pages are our own.
@@ -55,6 +85,13 @@ impl Browser {
                 ],
             },
         });
+        if visitor.phone {
+            let options = &mut capabilities["goog:chromeOptions"];
+            options["mobileEmulation"] =
+                json!({ "deviceMetrics": { "width": 390, "height": 844, "pixelRatio": 2.0 } });
+            let arguments = options["args"].as_array_mut().expect("a list");
+            arguments.push(json!("--blink-settings=preferredColorScheme=0"));
+        }
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities.as_object().expect("an object").clone())
             .connect(&format!("http://127.0.0.1:{port}"))

@@ -6,8 +6,6 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::{MachineId, NotReplayable, RejectionCode, RequestOrigin, ResponseFormat};
 
-const SOURCE: &str = include_str!("page.html");
-
 fn machine() -> MachineId {
     MachineId::parse("m1").unwrap()
 }
@@ -25,13 +23,18 @@ fn rejections() -> Vec<Rejection> {
 }
 
 fn page(rejection: &Rejection, may_repeat: bool) -> String {
+    page_in(Language::English, rejection, may_repeat)
+}
+
+fn page_in(language: Language, rejection: &Rejection, may_repeat: bool) -> String {
     let context = RenderContext {
         format: ResponseFormat::Html,
+        language,
         may_repeat,
         head_only: false,
         is_http1: true,
     };
-    write(rejection, context, Internals::default(), Some(UNIX_EPOCH))
+    PLAIN.write(rejection, context, Internals::default(), Some(UNIX_EPOCH))
 }
 
 /// What stands between the only `<name>` and its end.
@@ -72,8 +75,7 @@ fn the_policy_names_the_script_and_the_style_that_are_in_the_file() {
     for (directive, name) in [("style-src", "style"), ("script-src", "script")] {
         let hash = base64(&Sha256::digest(element(&page, name)));
         let source = format!("{directive} 'sha256-{hash}'");
-        let policy = POLICY.to_str().unwrap().to_owned();
-        assert!(policy.contains(&source), "page.rs should say {source}");
+        assert!(POLICY.contains(&source), "page.rs should say {source}");
     }
 }
 
@@ -90,15 +92,84 @@ fn nothing_on_the_page_is_fetched_or_forbidden_by_its_policy() {
 }
 
 #[test]
-fn every_hole_of_the_page_is_known() {
-    let known = BTreeSet::from([
-        "mood", "headline", "sentence", "advice", "detail", "code", "time", "clock", "session",
-        "machine", "owner", "wait", "refresh", "still", "again",
-    ]);
-    assert_eq!(TEMPLATE.names().collect::<BTreeSet<_>>(), known);
-    for rejection in rejections() {
-        assert!(!page(&rejection, true).contains("{{"));
+fn every_hole_of_the_page_is_filled() {
+    for &language in Language::ALL {
+        for rejection in rejections() {
+            let page = page_in(language, &rejection, true);
+            assert!(!page.contains("{{") && !page.contains("}}"));
+            for empty in [
+                "=\"\"",
+                "<dd id=\"code\"></dd>",
+                "<dt></dt>",
+                "<h1 id=\"headline\"></h1>",
+                "<summary></summary>",
+            ] {
+                let found = page.replace("href=\"\"", "").contains(empty);
+                assert!(!found, "{language:?} {empty} in {page}");
+            }
+        }
     }
+}
+
+#[test]
+fn every_language_has_words_of_its_own_for_every_code() {
+    for &language in Language::ALL {
+        let mut headlines = BTreeSet::new();
+        for rejection in rejections() {
+            let said = Said::of(&rejection, language);
+            let page = page_in(language, &rejection, true);
+            let after = page_in(language, &rejection, false);
+            assert!(page.contains(&format!("<html lang=\"{}\">", language.tag())));
+            for part in [
+                said.headline,
+                said.sentence,
+                said.advice,
+                said.after_sending,
+            ] {
+                // They are filled in as they are.
+                assert!(!part.contains(['&', '<', '>', '"', '\'', '{']), "{part}");
+                assert!(page.contains(part) || after.contains(part), "{part}");
+                let english = Said::of(&rejection, Language::English);
+                let is_english =
+                    [english.headline, english.sentence, english.advice].contains(&part);
+                assert!(language == Language::English || !is_english, "{part}");
+            }
+            headlines.insert(said.headline);
+        }
+        assert_eq!(
+            headlines.len(),
+            RejectionCode::ALL.len() + 1,
+            "{language:?}"
+        );
+    }
+}
+
+#[test]
+fn the_script_finds_its_words_in_every_language() {
+    let starting = Rejection::of(
+        RejectionCode::SessionStarting,
+        machine(),
+        None,
+        &RequestOrigin::Direct,
+        None,
+    );
+    let mut waits = BTreeSet::new();
+    for &language in Language::ALL {
+        let page = page_in(language, &starting, true);
+        let (_, wait) = page.split_once("id=\"wait\"").unwrap();
+        let (wait, _) = wait.split_once('>').unwrap();
+        for name in [
+            "wait", "next", "trying", "offline", "opening", "keeps", "not-yet",
+        ] {
+            assert!(
+                wait.contains(&format!("data-{name}=\"")),
+                "{name} in {wait}"
+            );
+        }
+        assert_eq!(wait.matches("{n}").count(), 2, "{wait}");
+        waits.insert(wait.to_owned());
+    }
+    assert_eq!(waits.len(), Language::ALL.len());
 }
 
 #[test]
@@ -157,7 +228,7 @@ fn a_person_can_read_it_and_support_can_use_it() {
             "name=\"viewport\"",
             "content=\"noindex\"",
             &format!("<title>{}</title>", words.headline),
-            &format!("<h1>{}</h1>", words.headline),
+            &format!("<h1 id=\"headline\">{}</h1>", words.headline),
             words.sentence,
             rejection.code().as_str(),
             "1970-01-01 00:00:00 UTC",
