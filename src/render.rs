@@ -92,6 +92,18 @@ impl ResponseFormat {
 }
 
 impl RenderContext {
+    /// How many kinds of readers there are.
+    pub(crate) const READERS: usize = ResponseFormat::COUNT + Language::COUNT;
+
+    /// The kind of reader: all of one kind can read the same answer to a GET.
+    #[inline]
+    pub(crate) fn reader(self) -> usize {
+        match self.format {
+            ResponseFormat::Html => ResponseFormat::COUNT + self.language as usize,
+            format => format as usize,
+        }
+    }
+
     /// Reads the head of a request, without allocating: this runs before it is known whether
     /// there will be anything to refuse.
     ///

@@ -9,7 +9,7 @@ use tracing::Level;
 use super::{Policy, refuse::finish};
 use crate::{
     Handover, Head, MachineId, NotReplayable, Rejection, RenderContext, Replay, RequestOrigin,
-    Session, cache::Glance, numbered::Numbered, render::ResponseFormat, replay::Verbatim,
+    Session, cache::Glance, numbered::Numbered, replay::Verbatim,
 };
 
 /// Writes a handover's answer; one of the two ways in which a [`Replay`] does.
@@ -17,10 +17,10 @@ pub(crate) type WriteHandover =
     fn(&dyn Replay, &Head<'_>, &Handover<'_>) -> Result<Response<Bytes>, NotReplayable>;
 
 /// Answers that hand requests over, each for all requests in whose place it may stand: by owner, and by
-/// the form that the client reads if no proxy acts on it.
+/// the form and the language that the client reads if no proxy acts on it.
 ///
 /// Boxed, since the places of 256 owners are made at once.
-pub(crate) type KeptHandovers = Numbered<Box<[OnceLock<KeptHandover>; ResponseFormat::COUNT]>>;
+pub(crate) type KeptHandovers = Numbered<Box<[OnceLock<KeptHandover>; RenderContext::READERS]>>;
 
 /// Without its extensions, of which there are none.
 pub(crate) struct KeptHandover {
@@ -40,12 +40,8 @@ impl Policy {
         if !self.hands_over_alike() || !self.replay.answers_alike(head) {
             return None;
         }
-        let format = RenderContext::of(head).format;
-        let kept = self
-            .handovers
-            .get(glance.owner())?
-            .get(format as usize)?
-            .get()?;
+        let reader = RenderContext::of(head).reader();
+        let kept = self.handovers.get(glance.owner())?.get(reader)?.get()?;
         let mut answer = Response::new(kept.body.clone());
         *answer.status_mut() = kept.status;
         *answer.headers_mut() = kept.headers.clone();
@@ -65,8 +61,8 @@ impl Policy {
         let Some(of_owner) = number.and_then(|number| self.handovers.place(number)) else {
             return;
         };
-        let format = RenderContext::of(head).format;
-        if let Some(form) = of_owner.get_or_init(Default::default).get(format as usize) {
+        let reader = RenderContext::of(head).reader();
+        if let Some(form) = of_owner.get_or_init(Default::default).get(reader) {
             form.get_or_init(|| KeptHandover {
                 status: answer.status(),
                 headers: answer.headers().clone(),

@@ -46,21 +46,24 @@ impl Language {
         }
     }
 
-    /// The language of a range, such as `de-AT`: only its first subtag counts (RFC 4647, section 3.4).
     #[inline]
-    fn of_range(range: &[u8]) -> Option<Self> {
-        let (&[first, second], rest) = range.split_first_chunk()?;
-        if !matches!(rest.first(), None | Some(b'-')) {
-            return None;
-        }
-        match [first | 0x20, second | 0x20] {
-            [b'e', b'n'] => Some(Self::English),
-            [b'd', b'e'] => Some(Self::German),
-            [b'f', b'r'] => Some(Self::French),
-            [b'e', b's'] => Some(Self::Spanish),
-            [b'j', b'a'] => Some(Self::Japanese),
+    fn of_subtag(subtag: [u8; 2]) -> Option<Self> {
+        // Letters in lower case; nothing else becomes one.
+        match &subtag.map(|letter| letter | 0x20) {
+            b"en" => Some(Self::English),
+            b"de" => Some(Self::German),
+            b"fr" => Some(Self::French),
+            b"es" => Some(Self::Spanish),
+            b"ja" => Some(Self::Japanese),
             _ => None,
         }
+    }
+
+    /// The language of a range, such as `de-AT`: only its first subtag counts (RFC 4647, section 3.4).
+    fn of_range(range: &[u8]) -> Option<Self> {
+        let (&subtag, rest) = range.split_first_chunk()?;
+        let ends = matches!(rest.first(), None | Some(b'-'));
+        ends.then(|| Self::of_subtag(subtag)).flatten()
     }
 
     /// The language that the client likes best, of those that there are. Allocates nothing: requests that
@@ -70,15 +73,15 @@ impl Language {
     #[inline]
     pub(super) fn accepted(first: Option<&HeaderValue>, headers: &HeaderMap) -> Self {
         // Browsers begin with the language that they like best, and give it no weight, which is the highest.
-        if let Some(first) = first {
-            let list = first.as_bytes();
-            let end = list.iter().position(|&byte| matches!(byte, b',' | b';'));
-            let (range, rest) = list.split_at(end.unwrap_or(list.len()));
-            if rest.first() != Some(&b';')
-                && let Some(language) = Self::of_range(range)
-            {
-                return language;
-            }
+        if let Some(
+            [one, two]
+            | [one, two, b',', ..]
+            | [one, two, b'-', _, _]
+            | [one, two, b'-', _, _, b',', ..],
+        ) = first.map(HeaderValue::as_bytes)
+            && let Some(language) = Self::of_subtag([*one, *two])
+        {
+            return language;
         }
         Self::ranked(headers)
     }

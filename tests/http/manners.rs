@@ -399,3 +399,31 @@ fn the_layer_names_itself_without_telling_more() {
     let _: fn(Box<dyn std::error::Error>) =
         |error| drop(error.downcast::<tower_ownership::BuildError>());
 }
+
+/// Answers that hand requests over are kept for others: for none that reads another language.
+#[tokio::test]
+async fn a_handovers_page_is_in_the_language_of_each_visitor() {
+    let owner = "e2863555a91708".parse().unwrap();
+    let layer = OwnershipLayer::builder(directory(Session::owned_by(id(), owner)))
+        .session(PathSegment::after("/session").unwrap())
+        .machine(me())
+        .replay(FlyReplay::new())
+        .build()
+        .unwrap();
+    let mut service = layer.layer(service_fn(async |_: Request<String>| {
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    for _ in 0..3 {
+        for language in ["en", "de", "fr", "es", "ja"] {
+            let request = Request::get(session_path())
+                .header("accept", "text/html,*/*;q=0.8")
+                .header("accept-language", language)
+                .body(String::new())
+                .unwrap();
+            let response = service.ready().await.unwrap().call(request).await.unwrap();
+            assert_eq!(response.status(), 409);
+            assert!(response.headers().contains_key("fly-replay"));
+            assert_eq!(response.headers()["content-language"], language);
+        }
+    }
+}
