@@ -83,6 +83,11 @@ findings! {
         "the session is over"
         "Start another session. If this one should still live, check what writes its end, or name \
          the words of its status that mean that it lives (`--active-status`)."
+    StatusUnknown "status-unknown" Problem
+        "sessions that look alive have a status that the lookup does not know"
+        "If they live, name the word here (`ownership audit --active-status active,WORD`) and in \
+         the machines' lookup (`active_statuses`). If they are over, give them an end: `ownership \
+         end SESSION`, or name all such words (`--over-status`, `over_statuses`)."
     SessionForbidden "session-forbidden" Problem
         "the application's guard does not let this request near the session"
         "Send the credentials that the guard asks for; the doctor sends none."
@@ -91,8 +96,9 @@ findings! {
         "Wait. If it stays so, look at the orchestrator, which writes the status."
     SessionUnassigned "session-unassigned" Problem
         "the session has no owner"
-        "Look at the orchestrator, which assigns machines; or let machines claim unassigned \
-         sessions (`OnUnassigned::Claim`)."
+        "Give it to a machine (`ownership assign SESSION --to MACHINE`) or end it (`ownership end \
+         SESSION`). So that it does not come again, look at the orchestrator, which assigns \
+         machines, or let machines claim such sessions (`OnUnassigned::Claim`)."
     SessionMoving "session-moving" Problem
         "the session is moving to another machine or process"
         "Retry in a few seconds. If it stays so, look for what writes the owner again and again."
@@ -102,24 +108,26 @@ findings! {
          or have them end with it (`volatile`)."
     DuplicateIdentity "duplicate-identity" Problem
         "two processes run under the machine id of the owner"
-        "Look at where machines get their identity from: each running container needs an id of its \
-         own."
+        "Stop the older process. Then look at where machines get their identity from: each running \
+         container needs an id of its own. `ownership machines` shows when the other one last wrote."
     WrongIdentity "wrong-identity" Problem
         "owners are stored by other ids than machines have"
-        "Have the orchestrator write the id that the process reads at its start (on Fly.io \
-         FLY_MACHINE_ID), or give the layer the other one with `machine(…)`."
+        "Compare `ownership machines` with `ownership sessions`. Have the orchestrator write the id \
+         that the process reads at its start (on Fly.io FLY_MACHINE_ID), or give the layer the other \
+         one with `machine(…)`."
     MachineJoining "machine-joining" Problem
         "the owner serves nothing before its heartbeat is registered"
         "Wait. If it stays so, see the machine's log: it may not reach the database."
     OwnerNeverSeen "owner-never-seen" Problem
         "the owner was never seen"
         "Look at the orchestrator: it wrote the owner down before the machine was there, and its \
-         creation failed or is still under way. Create it, or assign the session to a machine that \
-         is alive."
+         creation failed or is still under way. Create it, or give the session to a machine that is \
+         alive: `ownership assign SESSION --to MACHINE`."
     OwnerGone "owner-gone" Problem
         "the owner does not exist"
-        "Assign the session to a machine that exists, and clear the owner of sessions whose machine \
-         is destroyed; machines can also take over from lost owners (`OnLostOwner::TakeOver`)."
+        "Give its sessions to a machine that exists (`ownership assign --owner OWNER --to MACHINE`) \
+         or release them (`ownership release --owner OWNER`); machines can also take over from lost \
+         owners (`OnLostOwner::TakeOver`)."
     OwnerNotStarted "owner-not-started" Problem
         "the owner exists and has not started"
         "Look at the machine's events on the platform. Start it, or assign the session to a machine \
@@ -130,9 +138,9 @@ findings! {
          to wait for it: see the replay's `timeout`."
     OwnerLost "owner-lost" Problem
         "the owner is lost"
-        "See whether the machine runs. If not, start it again, or assign the session to another \
-         one; machines can also take over from lost owners (`OnLostOwner::TakeOver`). If it runs, \
-         its heartbeats do not arrive: see its log."
+        "See whether the machine runs. If not, start it again, or give its sessions to another one: \
+         `ownership assign --owner OWNER --to MACHINE`; machines can also take over from lost owners \
+         (`OnLostOwner::TakeOver`). If it runs, its heartbeats do not arrive: see its log."
     HeartbeatsMissing "heartbeats-missing" Problem
         "the owner runs, and its heartbeats do not arrive"
         "Look at the owner's log: does it send heartbeats (`directory.heartbeat().start(…)`), and \
@@ -141,7 +149,7 @@ findings! {
     OwnerDraining "owner-draining" Problem
         "the owner is draining"
         "Wait until another machine has the session. If it stays so, the drain hangs: look at the \
-         machine's log."
+         machine's log; once its process has ended, `ownership gone OWNER` lets others take over."
     OwnerUnreachable "owner-unreachable" Problem
         "the owner cannot be reached"
         "Check that it runs and listens where its service says (0.0.0.0, and the internal port); \
@@ -228,12 +236,13 @@ findings! {
          see changes when the cached entry expires."
     NotifyQueue "notify-queue" Problem
         "the server's queue of notifications is more than a tenth full"
-        "Find the session that listens in a long transaction (`pg_stat_activity`) and end it. When \
-         the queue is full, every write that notifies fails."
+        "Find the session that listens in a long transaction: `SELECT pid, query FROM \
+         pg_stat_activity WHERE xact_start < now() - interval '1 min'`, and end it. When the queue \
+         is full, every write that notifies fails. Then `ownership audit` again."
     Replica "replica" Problem
         "the database is a replica, and what is read there may be old"
         "Point machines at the primary, or name all servers as hosts of the URL with \
-         `target_session_attrs=read-write`."
+         `target_session_attrs=read-write`; then `ownership audit` of the primary."
     UrlUnreachable "url-unreachable" Problem
         "the public URL gives no answer"
         "Check the URL, its DNS entry and certificate, and that the service runs at all."

@@ -52,11 +52,15 @@ pub use directory::{
     AssignError, Assigned, Audit, AuditFinding, LeftToDo, ListedSession, MachineStatus, Migrated,
     PostgresDirectory, Reaped, ReapedSession, SessionFilter,
 };
+#[cfg(feature = "doctor")]
+pub(crate) use failure::sqlstate;
 pub use fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWarning};
 pub use feed::{PostgresChanges, PostgresFeed, PostgresFeedBuilder};
 pub use id::PostgresIdType;
 #[cfg(feature = "doctor")]
-pub(crate) use look::{PlainFilter, PlainSession, SeenLock, SeenMachine, SeenRow, SeenServer};
+pub(crate) use look::{
+    PlainFilter, PlainSession, SeenLock, SeenMachine, SeenRival, SeenRow, SeenServer, SeenStatus,
+};
 pub use source::PostgresSource;
 pub use table::PostgresColumns;
 

@@ -50,6 +50,13 @@ impl Life {
                     .interval(settings.beat)
                     .count_sessions_every(Duration::from_secs(30))
                     .version(env!("CARGO_PKG_VERSION"));
+                // For people who read `ownership machines`.
+                if let Ok(region) = std::env::var("FLY_REGION") {
+                    starts = starts.region(region);
+                }
+                if let Ok(app) = std::env::var("FLY_APP_NAME") {
+                    starts = starts.app(app);
+                }
                 if let Some(address) = settings.serves_at {
                     starts = starts.serves_at(address);
                 }

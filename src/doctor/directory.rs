@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     Finding, LookupError, LookupErrorKind, MachineId, PostgresFault, PostgresLookup,
-    PostgresVerified, PostgresVerifyError, PostgresWarning, SessionId, SessionStatus,
+    PostgresVerified, PostgresVerifyError, PostgresWarning, Session, SessionId, SessionStatus,
     observe::Chain,
-    postgres::{SeenLock, SeenRow, SeenServer},
+    postgres::{SeenLock, SeenRow, SeenServer, sqlstate},
 };
 
 pub(super) async fn ask(source: &Source, id: &SessionId) -> Directory {
@@ -62,7 +62,7 @@ async fn verified(
     // First, because what comes next would wait for those locks.
     let server = match lookup.see_server().await {
         Ok(server) => server,
-        Err(error) if code_of(&error).is_some_and(|code| code.starts_with("42")) => {
+        Err(error) if sqlstate(&error).is_some_and(|code| code.starts_with("42")) => {
             SeenServer::default()
         }
         Err(error) => return refused(lookup, &error).await,
@@ -233,18 +233,6 @@ async fn refused(lookup: &PostgresLookup, error: &LookupError) -> Directory {
     directory
 }
 
-/// The server's code in an error (SQLSTATE).
-fn code_of(error: &LookupError) -> Option<&str> {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<tokio_postgres::Error>() {
-            return error.code().map(tokio_postgres::error::SqlState::code);
-        }
-        cause = error.source();
-    }
-    None
-}
-
 fn judged(seen: SeenRow) -> SessionRow {
     let meaning = match &seen.session {
         Err(error) => Meaning::Unusable(Chain(error).to_string()),
@@ -252,7 +240,10 @@ fn judged(seen: SeenRow) -> SessionRow {
         Ok(session) if session.status() == SessionStatus::Starting => Meaning::Starting,
         Ok(_) => Meaning::Active,
     };
+    let session = seen.session.as_ref().ok();
+    let released = session.and_then(Session::released);
     SessionRow {
+        released: released.is_some() && released == session.and_then(Session::epoch),
         owner: seen.owner,
         status: seen.status,
         meaning,
@@ -265,7 +256,7 @@ fn judged(seen: SeenRow) -> SessionRow {
 
 fn failed(error: &LookupError) -> Directory {
     let text = Chain(error).to_string();
-    let finding = match code_of(error) {
+    let finding = match sqlstate(error) {
         _ if PostgresLookup::says_standby(error) => Some(Finding::Replica),
         Some("42501") => Some(Finding::DatabaseDenied),
         // Authorization, an unknown user, a wrong password, and an unknown database.

@@ -84,6 +84,8 @@ pub(super) struct SessionRow {
     pub(super) remaining_seconds: Option<f64>,
     pub(super) address: Option<String>,
     pub(super) epoch: Option<i64>,
+    /// Its last owner gave it up, and says so.
+    pub(super) released: bool,
     #[serde(serialize_with = "presence_word")]
     pub(super) presence: OwnerStatus,
 }

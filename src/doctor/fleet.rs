@@ -9,7 +9,7 @@ use crate::{
     AuditFinding, Finding, ListedSession, LookupError, MachineStatus, OwnerStatus,
     PostgresConfigError, PostgresDirectory, PostgresLookup, PostgresLookupBuilder,
     PostgresVerifyError, SessionFilter, SessionId,
-    postgres::{PlainFilter, PlainSession},
+    postgres::{PlainFilter, PlainSession, SeenRival, SeenStatus},
 };
 
 /// Looks at all sessions and machines of a table. A clone is cheap.
@@ -126,7 +126,9 @@ impl Fleet {
         })
     }
 
-    /// What is wrong, of each kind at most `limit`.
+    /// What is wrong, of each kind at most `limit`: what [`PostgresDirectory::audit`] finds, and also
+    /// [`DuplicateIdentity`](Finding::DuplicateIdentity) and
+    /// [`StatusUnknown`](Finding::StatusUnknown).
     pub async fn audit(&self, limit: usize) -> Result<FleetAudit, FleetError> {
         let readable = match self.readable().await {
             // Of a replica nothing else is worth saying: it may all be old.
@@ -144,13 +146,17 @@ impl Fleet {
         };
         if let Some(directory) = readable {
             let audit = directory.audit(limit).await?.ok_or(FleetError::Busy)?;
+            let mut findings = self.rivals(limit).await?;
+            findings.extend(audit.findings);
+            findings.extend(self.statuses(&self.lookup).await?);
             return Ok(FleetAudit {
                 ownership_kept: true,
-                findings: audit.findings,
+                findings,
                 truncated: audit.truncated,
             });
         }
         let limit = limit.min(MOST);
+        let statuses = self.statuses(&self.plain).await?;
         // Of a migration that is there in part nothing can be relied on but that.
         let missing = match settle(&self.lookup, Some(&self.plain)).await?.kept {
             Kept::Partly(missing) => missing,
@@ -174,9 +180,34 @@ impl Fleet {
         });
         Ok(FleetAudit {
             ownership_kept: false,
-            findings: partly.chain(unassigned.into_iter().map(finding)).collect(),
+            findings: partly
+                .chain(unassigned.into_iter().map(finding))
+                .chain(statuses)
+                .collect(),
             truncated,
         })
+    }
+
+    /// Machines of which two processes run.
+    async fn rivals(&self, limit: usize) -> Result<Vec<AuditFinding>, FleetError> {
+        let rivals = self.lookup.see_rivals(limit.min(MOST)).await?.into_iter();
+        let finding = |rival: SeenRival| AuditFinding {
+            machine: Some(rival.machine),
+            ..AuditFinding::of_database(Finding::DuplicateIdentity, Some(rival.detail))
+        };
+        Ok(rivals.map(finding).collect())
+    }
+
+    /// Sessions that look alive and count as over, or cannot be read, by a word in their status.
+    async fn statuses(&self, lookup: &PostgresLookup) -> Result<Vec<AuditFinding>, FleetError> {
+        let odd = lookup.see_odd_statuses().await?.into_iter();
+        let finding = |odd: SeenStatus| {
+            let SeenStatus { word, count } = odd;
+            let detail =
+                format!("{word:?}: {count} with an owner and no end, in the first 20,000 rows");
+            AuditFinding::of_database(Finding::StatusUnknown, Some(detail))
+        };
+        Ok(odd.map(finding).collect())
     }
 
     async fn plain_sessions(

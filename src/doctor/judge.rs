@@ -131,7 +131,15 @@ fn of_the_row(facts: &Facts, row: &SessionRow, found: &mut Vec<Complaint>) {
         }
         (Meaning::Starting, _) => Complaint::new(Finding::SessionStarting, &word),
         (Meaning::Active, None) => {
-            Complaint::new(Finding::SessionUnassigned, ": the row's owner is NULL")
+            let how = match row.epoch {
+                Some(0) => ", and it never had one",
+                Some(_) if row.released => {
+                    "; its last owner gave it up, and no machine has claimed it"
+                }
+                _ => "",
+            };
+            let evidence = format!(": the row's owner is NULL{how}");
+            Complaint::new(Finding::SessionUnassigned, &evidence)
         }
         (Meaning::Active, Some(owner)) => {
             Case::judge(facts, owner, found);

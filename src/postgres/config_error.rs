@@ -9,6 +9,12 @@ pub enum PostgresConfigError {
     /// The connection string cannot be read.
     #[error("the PostgreSQL connection string cannot be read")]
     ConnectionString(#[source] tokio_postgres::Error),
+    /// The connection string is the URL of another kind of server.
+    #[error("a URL of {scheme}:// is none of PostgreSQL: it begins with postgres://")]
+    NotPostgres {
+        /// What it begins with.
+        scheme: String,
+    },
     /// The connection string names no server.
     #[error("the PostgreSQL connection string names no host")]
     NoHost,

@@ -32,6 +32,10 @@ impl ConnectionString {
     /// checked. `allow` asks for less than `prefer` and gets it. `pgbouncer` tells, as to
     /// other drivers, that nothing can be prepared.
     pub(super) fn parse(text: &str) -> Result<Self, PostgresConfigError> {
+        if let Some(scheme) = scheme(text).filter(|_| !is_url(text)) {
+            let scheme = scheme.to_owned();
+            return Err(PostgresConfigError::NotPostgres { scheme });
+        }
         let mut seen = Seen::default();
         let rewritten = if is_url(text) {
             seen.rewrite_url(text)
@@ -50,6 +54,13 @@ impl ConnectionString {
             roots: seen.roots,
         })
     }
+}
+
+/// What a URL begins with; words have a `=` before any.
+fn scheme(text: &str) -> Option<&str> {
+    let (scheme, _) = text.split_once("://")?;
+    let is_of_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    (!scheme.is_empty() && scheme.chars().all(is_of_scheme)).then_some(scheme)
 }
 
 fn is_url(text: &str) -> bool {

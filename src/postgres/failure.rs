@@ -245,6 +245,18 @@ const STANDBY: &str = "this PostgreSQL server is a standby (pg_is_in_recovery), 
     knows who owns a session: make the host name lead to the primary, or name all servers as hosts \
     and add target_session_attrs=read-write";
 
+/// The server's code in an error (SQLSTATE).
+pub(crate) fn sqlstate(error: &LookupError) -> Option<&str> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<tokio_postgres::Error>() {
+            return error.code().map(tokio_postgres::error::SqlState::code);
+        }
+        cause = error.source();
+    }
+    None
+}
+
 /// Whether this is what a lookup of a standby says, where ownership is kept.
 #[cfg(feature = "doctor")]
 pub(super) fn is_of_a_standby(error: &LookupError) -> bool {

@@ -12,9 +12,11 @@ use super::{
     sql::sql_file,
 };
 
+mod oddities;
 mod plain;
 mod server;
 
+pub(crate) use oddities::{SeenRival, SeenStatus};
 pub(crate) use plain::{PlainFilter, PlainSession};
 pub(crate) use server::{SeenLock, SeenServer};
 

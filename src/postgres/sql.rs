@@ -349,6 +349,7 @@ mod tests {
                 .text("epoch_function", "'f()'")
                 .text("epoch_triggers", "2")
                 .text("missing_triggers", "SELECT 1, 2, 3")
+                .text("known_words", "'a'")
                 .text("keeps_ownership", "true")
                 .text("reusable_ids", "true")
                 .text("written", "'a'");
@@ -364,7 +365,9 @@ mod tests {
                 sql_file!("lease_ttl"),
                 sql_file!("see_denied"),
                 sql_file!("see_machine"),
+                sql_file!("see_rivals"),
                 sql_file!("see_server"),
+                sql_file!("see_statuses"),
                 sql_file!("see_some_machines"),
                 sql_file!("find"),
                 sql_file!("see_sessions"),

@@ -142,6 +142,38 @@ async fn a_migration_that_cannot_be_applied_is_an_error_and_no_half_of_it_stays(
 }
 
 #[tokio::test]
+async fn a_migration_behind_a_reader_says_that_nothing_was_changed() {
+    let scene = Scene::plain().await;
+    let mut client = scene.database.client().await;
+    let reader = client.transaction().await.unwrap();
+    let read = "SELECT count(*) FROM preview_sessions";
+    reader.query_one(read, &[]).await.unwrap();
+    let url = scene.database.url();
+    let said = run(&["migrate", "--run", "--database", &url], &[]).await;
+    assert_eq!(said.status, 3, "{said:?}");
+    assert!(said.err.contains("nothing was changed"), "{said:?}");
+    assert!(said.err.contains("run the migration again"), "{said:?}");
+    reader.rollback().await.unwrap();
+    let again = run(&["migrate", "--run", "--database", &url], &[]).await;
+    assert_eq!(again.status, 0, "{again:?}");
+}
+
+#[tokio::test]
+async fn a_url_of_another_kind_of_server_is_named() {
+    for command in ["doctor", "audit"] {
+        let arguments = [command, "--database", "mysql://app:hunter2@db.internal/app"];
+        let mut arguments = arguments.to_vec();
+        if command == "doctor" {
+            arguments.push("807efe44-d63e-4a24-88f5-dbe96112830a");
+        }
+        let said = run(&arguments, &[]).await;
+        assert_eq!(said.status, 2, "{said:?}");
+        assert!(said.err.contains("mysql://"), "{said:?}");
+        assert!(!said.err.contains("hunter2"), "{said:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_pooler_of_managed_postgres_is_named() {
     let scene = Scene::plain().await;
     let session = scene.owned().await.to_string();

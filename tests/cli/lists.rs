@@ -7,6 +7,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::command::{Said, ownership, run};
 use crate::scene::{LANDED, OWNER, Scene};
+use crate::support::incident::PreviewSession;
 
 async fn ask(scene: &Scene, arguments: &[&str]) -> Said {
     let url = scene.database.url();
@@ -177,6 +178,126 @@ async fn a_plain_table_is_listed_and_what_it_cannot_tell_is_said() {
             said.err.contains("nothing is known of machines"),
             "{said:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn two_processes_under_one_id_are_a_finding_and_a_presence() {
+    let scene = fleet().await;
+    let at = ", rival_at = now() - interval '2 s', address = 'http://10.0.0.7:8080/'";
+    scene.beat("e286544f716d80", 0.0, at).await;
+    // One that was stopped since.
+    let before = ", rival_at = now() - interval '90 s'";
+    scene.beat("e286544f716d81", 0.0, before).await;
+    let audit = ask(&scene, &["audit"]).await;
+    assert_eq!(audit.status, 1);
+    let findings = audit.json()["findings"].as_array().unwrap().clone();
+    let is_rival = |one: &&Value| one["finding"] == "duplicate-identity";
+    let rivals: Vec<_> = findings.iter().filter(is_rival).collect();
+    assert_eq!(rivals.len(), 1, "{rivals:?}");
+    assert_eq!(rivals[0]["machine"], "e286544f716d80");
+    let detail = rivals[0]["detail"].as_str().unwrap();
+    for part in ["boot ", " at http://10.0.0.7:8080/", "wrote 2s ago"] {
+        assert!(detail.contains(part), "no {part:?} in {detail}");
+    }
+    let listed = run(&["machines", "--database", &scene.database.url()], &[]).await;
+    assert!(listed.out.contains("alive, rival "), "{}", listed.out);
+    let rivals = ask(&scene, &["machines", "--presence", "rival"]).await;
+    assert_eq!(texts(&rivals.json()["machines"], "id"), ["e286544f716d80"]);
+}
+
+#[tokio::test]
+async fn a_word_that_ends_sessions_unintended_is_a_finding() {
+    let scene = fleet().await;
+    for word in ["hibernating", "hibernating", "Active", "stopped"] {
+        scene.session(|s| word.clone_into(&mut s.status)).await;
+    }
+    for set in [
+        (|s| s.expires_in = Some(-1.0)) as fn(&mut PreviewSession),
+        |s| s.container_id = None,
+    ] {
+        scene
+            .session(|s| {
+                "paused".clone_into(&mut s.status);
+                set(s);
+            })
+            .await;
+    }
+    let unknown = async |arguments: &[&str]| {
+        let audit = ask(&scene, arguments).await.json();
+        let findings = audit["findings"].as_array().unwrap().clone().into_iter();
+        let of_words = findings.filter(|one| one["finding"] == "status-unknown");
+        let words = of_words.map(|one| one["detail"].as_str().unwrap().to_owned());
+        words
+            .map(|detail| detail.split(", in").next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let two = [
+        "\"hibernating\": 2 with an owner and no end",
+        "\"Active\": 1 with an owner and no end",
+    ];
+    assert_eq!(unknown(&["audit"]).await, two);
+    let known = ["audit", "--active-status", "active,Active,hibernating"];
+    assert!(unknown(&known).await.is_empty());
+    // Where all words for over are named, any other one makes the row unreadable.
+    let named = ["audit", "--over-status", "ended,hibernating,Active"];
+    assert_eq!(
+        unknown(&named).await,
+        ["\"stopped\": 1 with an owner and no end"]
+    );
+}
+
+#[tokio::test]
+async fn a_session_that_no_machine_takes_says_how_it_lost_its_owner() {
+    let scene = fleet().await;
+    let taken = scene.owned().await.to_string();
+    let database = scene.database.url();
+    let arguments = ["release", &taken, "--yes", "--database", &database];
+    assert_eq!(run(&arguments, &[]).await.status, 0);
+    let released = scene.owned().await;
+    scene
+        .database
+        .execute(&format!(
+            "UPDATE preview_sessions SET container_id = NULL, owner_released = owner_epoch + 1 \
+             WHERE id = '{released}'"
+        ))
+        .await;
+    let audit = ask(&scene, &["audit"]).await.json();
+    let how = |session: &str| {
+        let findings = audit["findings"].as_array().unwrap();
+        let of_this = findings.iter().find(|one| one["session"] == session);
+        of_this.unwrap()["detail"].as_str().unwrap().to_owned()
+    };
+    assert!(how(&taken).starts_with("it was taken from its last owner"));
+    assert!(how(&released.to_string()).starts_with("its last owner gave it up"));
+    scene.examine(released).await.is(
+        "session-unassigned",
+        "its last owner gave it up, and no machine has claimed it",
+    );
+}
+
+#[tokio::test]
+async fn an_id_that_looks_like_another_one_is_quoted() {
+    let scene = fleet().await;
+    let almost = format!("{OWNER} ");
+    scene
+        .session(|s| s.container_id = Some(almost.clone()))
+        .await;
+    let database = scene.database.url();
+    for command in ["audit", "sessions"] {
+        let said = run(&[command, "--database", &database], &[]).await;
+        assert!(said.out.contains(&format!("{almost:?}")), "{}", said.out);
+    }
+}
+
+#[tokio::test]
+async fn machines_that_left_or_were_declared_gone_are_listed_by_that() {
+    let scene = fleet().await;
+    scene.beat("e286544f716d80", 1.0, ", left_at = now()").await;
+    scene.beat("e286544f716d81", 1.0, ", gone_at = now()").await;
+    for (presence, id) in [("left", "e286544f716d80"), ("gone", "e286544f716d81")] {
+        let listed = ask(&scene, &["machines", "--presence", presence]).await;
+        assert_eq!(texts(&listed.json()["machines"], "id"), [id]);
     }
 }
 

@@ -1,5 +1,8 @@
 //! How the command says what it says.
 
+use tower_ownership::explain::Finding;
+use tower_ownership::postgres::Audit;
+
 use crate::command::run;
 use crate::scene::{OWNER, Scene};
 
@@ -76,6 +79,30 @@ async fn the_help_of_each_command_says_what_its_json_holds() {
         assert!(!short.out.contains("\nWith --json"), "{}", short.out);
         let line = short.out.lines().next().unwrap();
         assert!(list.out.contains(line), "{line}: {}", list.out);
+    }
+}
+
+/// An option that a command does not have would be the end of a chain of commands.
+#[tokio::test]
+async fn each_finding_of_an_audit_names_a_command_that_is_there() {
+    let others = [Finding::DuplicateIdentity, Finding::StatusUnknown];
+    for finding in Audit::FINDINGS.iter().chain(&others) {
+        let step = finding.next_step();
+        let mut named = 0;
+        for quoted in step
+            .split('`')
+            .filter_map(|part| part.strip_prefix("ownership "))
+        {
+            named += 1;
+            let words: Vec<_> = quoted.split(' ').collect();
+            let help = run(&[words[0], "--help"], &[]).await;
+            assert_eq!(help.status, 0, "{finding}: {quoted}");
+            let known: Vec<_> = help.out.split_whitespace().collect();
+            for option in words.iter().filter(|word| word.starts_with("--")) {
+                assert!(known.contains(option), "{finding}: {quoted}");
+            }
+        }
+        assert!(named > 0, "{finding}: {step}");
     }
 }
 

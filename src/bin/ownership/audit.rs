@@ -23,11 +23,12 @@ use crate::{
 /// sessions whose owner is lost; machines whose ids have another form than stored owners; triggers
 /// that are missing or disabled, sessions whose owner changed meanwhile, a queue of notifications
 /// that fills up, and a replica. Where the ownership migration is not applied, only sessions without
-/// an owner are found.
+/// an owner are found. Also two processes under one machine's id, and words in the status that the lookup
+/// does not know, of sessions that look alive.
 ///
 /// With --json: ownershipKept, findings (each with finding, which is session-unassigned, owner-lost,
-/// owner-never-seen, owner-draining, wrong-identity, migration-partly, owner-without-epoch,
-/// notify-triggers, notify-queue or replica, and as far as they apply session, owner, epoch,
+/// owner-never-seen, owner-draining, wrong-identity, duplicate-identity, migration-partly,
+/// owner-without-epoch, notify-triggers, notify-queue, replica or status-unknown, and as far as they apply session, owner, epoch,
 /// machine and detail), and truncated (whether there is more).
 #[derive(Debug, Args)]
 pub struct Audit {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tower_ownership::{
+    OwnerStatus,
     doctor::{Fleet, seconds},
     postgres::MachineStatus,
 };
@@ -14,7 +15,7 @@ use crate::{
     listing::{Listing, Role},
     output::{FAINT, Output, Tone, say_to, written},
     progress::while_waiting,
-    sessions::{OwnersAre, dash, presence_tone, quoted},
+    sessions::{dash, presence_tone, quoted},
     watch::{Seen, Watch},
 };
 
@@ -23,12 +24,13 @@ use crate::{
 /// All that the directory knows, also those that are no more.
 ///
 /// With --json: machines, each with id, app, region, address, version, startedSecondsAgo,
-/// beatSecondsAgo, presence, draining, left and gone.
+/// beatSecondsAgo, rivalSecondsAgo (if another process wrote under its id), presence, draining, left
+/// and gone.
 #[derive(Debug, Args)]
 pub struct Machines {
     /// Only those that are so
     #[arg(long, value_enum)]
-    presence: Option<OwnersAre>,
+    presence: Option<MachinesAre>,
 
     /// Only those of one region
     #[arg(long, value_name = "CODE")]
@@ -62,10 +64,45 @@ impl Machines {
     }
 
     fn wants(&self, machine: &MachineStatus) -> bool {
-        let presence = self.presence.map(OwnersAre::owner_status);
-        presence.is_none_or(|presence| machine.presence == presence)
+        self.presence.is_none_or(|wanted| wanted.are(machine))
             && (self.region.is_none() || machine.region == self.region)
     }
+}
+
+/// How machines are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum MachinesAre {
+    Alive,
+    Draining,
+    Silent,
+    /// Those that have left or were declared gone among them
+    Lost,
+    Left,
+    /// Declared gone
+    Gone,
+    /// Two processes run under the id
+    Rival,
+}
+
+impl MachinesAre {
+    fn are(self, machine: &MachineStatus) -> bool {
+        match self {
+            Self::Alive => machine.presence == OwnerStatus::Alive,
+            Self::Draining => machine.presence == OwnerStatus::Draining,
+            Self::Silent => machine.presence == OwnerStatus::Silent,
+            Self::Lost => machine.presence == OwnerStatus::Lost,
+            Self::Left => machine.left,
+            Self::Gone => machine.gone,
+            Self::Rival => rival(machine).is_some(),
+        }
+    }
+}
+
+/// A rival that is silent for longer runs no more: twenty heartbeats of the default.
+const RIVAL: Duration = Duration::from_secs(60);
+
+fn rival(machine: &MachineStatus) -> Option<Duration> {
+    machine.rival_ago.filter(|ago| *ago < RIVAL)
 }
 
 fn told(machines: &[MachineStatus]) -> String {
@@ -85,6 +122,13 @@ fn told(machines: &[MachineStatus]) -> String {
             (_, true) => "left",
             _ => presence,
         };
+        let (how, tone) = match rival(machine) {
+            Some(ago) => {
+                let ago = seconds(ago.as_secs_f64().max(1.0));
+                (format!("{how}, rival {ago} ago"), Tone::Bad)
+            }
+            None => (how.to_owned(), presence_tone(presence)),
+        };
         let ago = |ago: Duration| match ago.as_secs() {
             0 => "now".to_owned(),
             _ => format!("{} ago", seconds(ago.as_secs_f64())),
@@ -92,7 +136,7 @@ fn told(machines: &[MachineStatus]) -> String {
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(dash);
         listed.row([
             (quoted(&machine.id), Tone::Plain),
-            (how.to_owned(), presence_tone(presence)),
+            (how, tone),
             (ago(machine.beat_ago), Tone::Plain),
             (ago(machine.started_ago), Tone::Faint),
             (or_dash(&machine.region), Tone::Faint),

@@ -57,7 +57,7 @@ const MOST: usize = 9_999;
 
 /// How owners are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OwnersAre {
+enum OwnersAre {
     Alive,
     Draining,
     Silent,
@@ -67,7 +67,7 @@ pub enum OwnersAre {
 }
 
 impl OwnersAre {
-    pub fn owner_status(self) -> OwnerStatus {
+    fn owner_status(self) -> OwnerStatus {
         match self {
             Self::Alive => OwnerStatus::Alive,
             Self::Draining => OwnerStatus::Draining,

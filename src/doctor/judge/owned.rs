@@ -1,7 +1,7 @@
 //! What is wrong with a session whose row is fine and names an owner: the owner, or ([`way`]) the way there.
 
 use crate::{
-    Finding, OwnerStatus,
+    Finding, OwnerStatus, PostgresLookup,
     doctor::{
         Complaint,
         facts::{Answer, Facts, Got, PlatformMachine},
@@ -15,10 +15,6 @@ mod way;
 
 /// What the ids of Fly's machines look like.
 const FLY_MACHINE: &str = "e2863555a91708";
-
-/// Longest time since another process wrote the owner's row for it to be running still: twenty
-/// heartbeats of the default.
-const RIVAL: f64 = 60.0;
 
 /// A session whose row names an owner, and nothing is wrong with the row.
 pub(super) struct Case<'a> {
@@ -198,7 +194,7 @@ impl Facts {
     fn is_doubled(&self) -> bool {
         let told = self.got().and_then(|got| got.code.as_deref()) == Some("duplicate-identity");
         let rival = self.machine().and_then(|seen| seen.rival_seconds_ago);
-        told || rival.is_some_and(|ago| ago < RIVAL)
+        told || rival.is_some_and(|ago| ago < PostgresLookup::RIVAL_SECONDS)
     }
 
     fn no_candidate(&self) -> bool {

@@ -26,6 +26,7 @@ fn facts(presence: OwnerStatus) -> Facts {
                 remaining_seconds: Some(3_000.0),
                 address: None,
                 epoch: Some(1),
+                released: false,
                 presence,
             }),
             kept: Kept::Yes,
@@ -445,6 +446,7 @@ fn every_finding_of_the_doctor_is_in_the_table() {
         Finding::MachineJoining,
         Finding::OwnerWithoutEpoch,
         Finding::NotifyQueue,
+        Finding::StatusUnknown,
     ];
     for finding in Finding::ALL {
         assert_ne!(

@@ -49,7 +49,8 @@ pub struct AuditFinding {
     /// The machine that it is about; `None` for a finding about a session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,
-    /// What is missing, or how full it is, for a finding about the database.
+    /// What is missing, or how full it is, for a finding about the database; how a session came to have
+    /// no owner; or what is known of either process of a machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
@@ -186,15 +187,21 @@ fn read(rows: &[Row], limit: usize) -> Result<Option<Audit>, LookupError> {
                     .findings
                     .push(AuditFinding::of_database(finding, detail));
             }
-            (Some(finding), owner) => audit.findings.push(AuditFinding {
-                finding,
-                // What is no id cannot be asked for; that its owner is lost is true all the same.
-                session: row::id(row),
-                owner,
-                epoch: Some(epoch(value(row, "epoch")?)?),
-                machine: None,
-                detail: None,
-            }),
+            (Some(finding), name) => {
+                let (owner, detail) = match finding {
+                    Finding::SessionUnassigned => (None, name),
+                    _ => (name, None),
+                };
+                audit.findings.push(AuditFinding {
+                    finding,
+                    // What is no id cannot be asked for; that its owner is lost is true all the same.
+                    session: row::id(row),
+                    owner,
+                    epoch: Some(epoch(value(row, "epoch")?)?),
+                    machine: None,
+                    detail,
+                });
+            }
             (None, Some(owner)) if about == "owner" => owners.add(&owner),
             (None, machine) => machines.extend(machine),
         }

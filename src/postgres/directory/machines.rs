@@ -14,7 +14,7 @@ use crate::{
 /// A machine, as it stands in the directory.
 ///
 /// It serializes with the names of its fields in `camelCase`, and with durations in seconds
-/// (`startedSecondsAgo`, `beatSecondsAgo`).
+/// (`startedSecondsAgo`, `beatSecondsAgo`, `rivalSecondsAgo`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -35,6 +35,14 @@ pub struct MachineStatus {
     /// How long ago it last said that it is alive, by the database's clock.
     #[serde(rename = "beatSecondsAgo", serialize_with = "json::seconds")]
     pub beat_ago: Duration,
+    /// How long ago another process wrote under its id; `None`: none has. A rival that runs writes with
+    /// each of its heartbeats.
+    #[serde(
+        rename = "rivalSecondsAgo",
+        serialize_with = "json::seconds_if_any",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub rival_ago: Option<Duration>,
     /// How it is.
     #[serde(serialize_with = "json::presence")]
     pub presence: OwnerStatus,
@@ -78,6 +86,8 @@ fn machine(row: &Row) -> Result<MachineStatus, LookupError> {
         version: value(row, "version")?,
         started_ago: ago("started")?,
         beat_ago: ago("beat")?,
+        rival_ago: value::<Option<f64>>(row, "rival")?
+            .map(|ago| Duration::try_from_secs_f64(ago).unwrap_or_default()),
         presence: presence_of(value(row, "presence")?),
         draining: value(row, "draining")?,
         left: value(row, "has_left")?,

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long a list may take: without our index, it may read the whole table.
-const LIST: Duration = Duration::from_secs(10);
+pub(super) const LIST: Duration = Duration::from_secs(10);
 
 /// A session in a list.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
 -- What is wrong with the fleet: the kind of each finding, or what the row is about; the session, its
--- owner and epoch, or the machine. Each part returns one row more than $1, which tells that there are
+-- owner (how it came to have none) and epoch, or the machine. Each part returns one row more than $1, which tells that there are
 -- more. One connection at a time audits a table; the first row says whether this one does.
 WITH RECURSIVE mine AS MATERIALIZED (
     SELECT pg_try_advisory_xact_lock({lock} | to_regclass({table_literal})::oid::bigint) AS got
@@ -7,7 +7,11 @@ WITH RECURSIVE mine AS MATERIALIZED (
 SELECT 'lock' AS about, NULL::{id_type} AS id, NULL::text AS name, mine.got::int::bigint AS epoch
 FROM mine
 UNION ALL (
-    SELECT 'session-unassigned', {found t} FROM {table} AS t
+    SELECT 'session-unassigned', t.{id}::{id_type}, CASE
+            WHEN t.{epoch} = 0 THEN 'it never had an owner'
+            WHEN t.{released} = t.{epoch} THEN 'its last owner gave it up, and no machine has claimed it'
+            ELSE 'it was taken from its last owner, and no machine has claimed it'
+        END, t.{epoch}::bigint FROM {table} AS t
     WHERE (SELECT mine.got FROM mine) AND {owner_text t} IS NULL AND {is_active_by_index t}
     ORDER BY {owner_text t} LIMIT $1 + 1
 )

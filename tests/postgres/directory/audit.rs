@@ -62,8 +62,10 @@ async fn each_kind_is_found_and_told_as_json() {
     owned_by(&database, FLY).await;
     let mut expected = Vec::new();
     let free = unowned(&database).await;
-    expected
-        .push(json!({"finding": "session-unassigned", "session": free.to_string(), "epoch": 0}));
+    expected.push(
+        json!({"finding": "session-unassigned", "session": free.to_string(), "epoch": 0,
+            "detail": "it never had an owner"}),
+    );
     for (kind, owner) in [
         ("owner-lost", "d2863555a91708"),
         ("owner-never-seen", OTHER),

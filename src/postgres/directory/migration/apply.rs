@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     LookupError, LookupErrorKind,
-    postgres::{PostgresDirectory, identifier::Identifier, mode::Mode},
+    postgres::{PostgresDirectory, failure::sqlstate, identifier::Identifier, mode::Mode},
 };
 
 /// What [`migrate`](PostgresDirectory::migrate) did.
@@ -73,7 +73,16 @@ impl PostgresDirectory {
         let steps = self.missing(&channel).await?;
         if !steps.is_empty() {
             let sql: Vec<&str> = steps.iter().map(|step| step.sql.as_str()).collect();
-            self.run(&sql.join("\n"), deadline).await?;
+            let made = self.run(&sql.join("\n"), deadline).await;
+            made.map_err(|error| match sqlstate(&error) {
+                // In one transaction, which the server has rolled back.
+                Some("55P03" | "57014") => LookupError::timeout(
+                    "nothing was changed: another transaction uses the table for longer than a \
+                     second (see pg_stat_activity); run the migration again",
+                )
+                .with_source(error),
+                _ => error,
+            })?;
             let made = steps.iter().map(|step| step.what.to_owned());
             migrated.done.extend(made);
         }
