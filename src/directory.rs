@@ -10,6 +10,7 @@ pub mod conformance;
 mod end_if;
 #[cfg(feature = "membership")]
 mod feed;
+mod id;
 pub(crate) mod lookup;
 #[cfg(feature = "membership")]
 mod membership;
@@ -21,6 +22,7 @@ pub use claimed::Claimed;
 pub use end_if::EndIf;
 #[cfg(feature = "membership")]
 pub use feed::{Change, ChangeFeed, Changes, Coverage, FeedError, FeedErrorKind};
+pub use id::DirectoryId;
 pub use lookup::{LookupError, LookupErrorKind, LookupFn, Refresh, SessionLookup, lookup_fn};
 #[cfg(feature = "membership")]
 pub use membership::{Beat, MachineInfo, Membership, Process, Registration, Released};

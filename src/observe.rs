@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     LookupError, MachineId, OwnerStatus, RejectionCode, ReplayFailure, RequestOrigin, Session,
-    SessionId,
+    SessionId, directory::DirectoryId,
 };
 
 mod chain;
@@ -50,6 +50,8 @@ pub(crate) use warnings::{Say, Warnings};
 /// | `request_id` | what the [proxy in front](RequestLine::request_id) calls the request, so that events of several machines can be joined |
 /// | `traceparent` | its place in a [trace](RequestLine::traceparent) |
 /// | `method`, `path` | what was asked for, without the query, and with [ids cut](RequestLine::path) |
+/// | `directory_id` | with the refusal of a replayed request whose session is unknown here: the [directory](DirectoryId) that this machine reads |
+/// | `sender_directory_id` | the one that the machine reads which had it replayed |
 /// | `held_back` | at WARN: how many refusals of this cause were not said at WARN since the last one that was |
 ///
 /// # Levels
@@ -58,7 +60,7 @@ pub(crate) use warnings::{Say, Warnings};
 /// | `TRACE` | requests for no session |
 /// | `DEBUG` | requests that pass or are handed over; refusals that are held back |
 /// | `INFO` | refusals that a client brings upon itself or has to wait out |
-/// | `WARN` | refusals that an operator has to mend: `session-unassigned`, `owner-lost`, `owner-never-seen`, `duplicate-identity`, `owner-unreachable`, `replay-loop`, `session-absent`, `directory-corrupt` and `lookup-unavailable` |
+/// | `WARN` | refusals that an operator has to mend: `session-unassigned`, `owner-lost`, `owner-never-seen`, `duplicate-identity`, `owner-unreachable`, `replay-loop`, `session-absent`, `directory-corrupt` and `lookup-unavailable`; `session-unknown` for a replayed request, unless both machines are known to read one directory |
 ///
 /// Requests that pass or are handed over are said to a subscriber of `tracing` alone: where its feature `log` takes the place of
 /// one, the logger gets everything but them.
@@ -107,6 +109,10 @@ pub struct Observed<'a> {
     pub error: Option<&'a LookupError>,
     /// What others call the request. Not with a verdict that corrects another one.
     pub request: Option<&'a RequestLine>,
+    /// The directory that this machine reads, where it does not find a session that another one has found.
+    pub directory: Option<DirectoryId>,
+    /// The directory that the other one reads, as far as the replay tells.
+    pub sender_directory: Option<DirectoryId>,
 }
 
 /// Is told of every verdict. Closures are observers too.
@@ -149,6 +155,19 @@ impl Observed<'_> {
             Verdict::Pass | Verdict::Replay | Verdict::Claim => None,
             Verdict::Reject(code) => Some(code),
         }
+    }
+
+    /// Whether an operator has to mend something.
+    fn concerns_operator(&self, code: RejectionCode) -> bool {
+        code.entry().operator || self.may_read_another_directory(code)
+    }
+
+    /// Whether another machine has found the session that is unknown here, and may read another directory. One
+    /// that is known to read the same had the session cached when it ended.
+    fn may_read_another_directory(&self, code: RejectionCode) -> bool {
+        code == RejectionCode::SessionUnknown
+            && matches!(self.origin, RequestOrigin::Replayed { hops: 1.. })
+            && (self.directory.is_none() || self.directory != self.sender_directory)
     }
 
     fn failure(&self) -> Option<&ReplayFailure> {

@@ -200,6 +200,12 @@ impl Policy {
             request: line.as_deref(),
             ..seen
         };
+        let seen = match &decision {
+            Decision::Reject(refusal) => {
+                self.beside_sender(seen, refusal.code, &Head::from(&*head), origin)
+            }
+            _ => seen,
+        };
         match decision {
             Decision::Serve { session } => {
                 if let (Some(sliding), Some(registrar)) = (&self.sliding, &self.births.registrar) {

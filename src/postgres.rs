@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{LookupError, Node, Refresh, Session, SessionId, SessionIds, SessionLookup};
+use crate::{
+    LookupError, Node, Refresh, Session, SessionId, SessionIds, SessionLookup,
+    directory::DirectoryId,
+};
 
 mod batch;
 mod births;
@@ -33,6 +36,7 @@ mod membership;
 mod migration;
 mod mode;
 mod ownership;
+mod place;
 mod query;
 mod queue;
 mod reserved;
@@ -214,6 +218,10 @@ impl SessionLookup for PostgresDirectory {
         self.lookup().query.ids().sessions
     }
 
+    fn directory_id(&self) -> Option<DirectoryId> {
+        self.lookup().directory_id.get().copied()
+    }
+
     fn spawn(&self, refresh: Refresh) {
         spawn(refresh);
     }
@@ -231,6 +239,11 @@ impl SessionLookup for PostgresLookup {
 
     fn session_ids(&self) -> SessionIds {
         self.inner.query.ids().sessions
+    }
+
+    /// Known once [`verify`](Self::verify) has asked.
+    fn directory_id(&self) -> Option<DirectoryId> {
+        self.inner.directory_id.get().copied()
     }
 
     fn spawn(&self, refresh: Refresh) {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
-use crate::{Head, MachineId, RejectionCode, Session};
+use crate::{Head, MachineId, RejectionCode, Session, directory::DirectoryId};
 
 mod body;
 mod fly;
@@ -70,6 +70,13 @@ pub trait Replay: Send + Sync + 'static {
         None
     }
 
+    /// The directory that the machine reads which had the request [replayed](RequestOrigin::Replayed), where the
+    /// replay carried it; `None` by default. For the log alone: it can be forged.
+    fn directory(&self, head: &Head<'_>) -> Option<DirectoryId> {
+        let _ = head;
+        None
+    }
+
     /// Says what is wrong with how it was configured; asked once, when the layer is built.
     fn validate(&self) -> Result<(), InvalidReplay> {
         Ok(())
@@ -115,6 +122,10 @@ impl<R: Replay + ?Sized> Replay for Arc<R> {
         R::came_through(self, head)
     }
 
+    fn directory(&self, head: &Head<'_>) -> Option<DirectoryId> {
+        R::directory(self, head)
+    }
+
     fn validate(&self) -> Result<(), InvalidReplay> {
         R::validate(self)
     }
@@ -132,6 +143,8 @@ pub struct Handover<'a> {
     pub machine: &'a MachineId,
     /// How the request came here.
     pub origin: &'a RequestOrigin,
+    /// The directory that this machine reads, where that is known.
+    pub directory: Option<DirectoryId>,
 }
 
 impl<'a> Handover<'a> {
@@ -148,7 +161,15 @@ impl<'a> Handover<'a> {
             owner,
             machine,
             origin,
+            directory: None,
         }
+    }
+
+    /// Sets the directory that this machine reads.
+    #[must_use]
+    pub fn in_directory(mut self, directory: Option<DirectoryId>) -> Self {
+        self.directory = directory;
+        self
     }
 }
 

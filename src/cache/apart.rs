@@ -9,7 +9,9 @@ use futures_util::{
 };
 
 use super::{Cache, CacheStatus, Found, reached::LastReached, single_flight::about};
-use crate::{LookupError, MachineId, Refresh, Session, SessionId, SessionIds};
+use crate::{
+    LookupError, MachineId, Refresh, Session, SessionId, SessionIds, directory::DirectoryId,
+};
 
 /// What is remembered of a session, whether or not it may still be used.
 #[derive(Debug)]
@@ -114,6 +116,11 @@ impl Cache {
     /// Which ids the directory's sessions can have.
     pub(crate) fn session_ids(&self) -> SessionIds {
         self.lookup.session_ids()
+    }
+
+    /// Which directory is read.
+    pub(crate) fn directory_id(&self) -> Option<DirectoryId> {
+        self.lookup.directory_id()
     }
 
     /// This machine.

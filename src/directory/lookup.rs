@@ -9,6 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use super::DirectoryId;
 use crate::{Node, Session, SessionId, SessionIds};
 
 /// An authoritative read of one session.
@@ -51,6 +52,13 @@ pub trait SessionLookup: Send + Sync + 'static {
         SessionIds::text()
     }
 
+    /// Which directory it reads, as far as that is known by now; unknown by default.
+    ///
+    /// A lookup that wraps another one has to pass the call on.
+    fn directory_id(&self) -> Option<DirectoryId> {
+        None
+    }
+
     /// Runs a refresh in the background, on whatever runtime the lookup itself needs.
     ///
     /// A busy session is read again shortly before it is too old, and only the lookup knows where
@@ -78,6 +86,10 @@ impl<L: SessionLookup> SessionLookup for Arc<L> {
 
     fn session_ids(&self) -> SessionIds {
         L::session_ids(self)
+    }
+
+    fn directory_id(&self) -> Option<DirectoryId> {
+        L::directory_id(self)
     }
 
     fn spawn(&self, refresh: Refresh) {
@@ -213,6 +225,7 @@ type BoxLookup = Pin<Box<dyn Future<Output = Result<Option<Session>, LookupError
 trait Erased: Send + Sync {
     fn session(self: Arc<Self>, id: SessionId) -> BoxLookup;
     fn session_ids(&self) -> SessionIds;
+    fn directory_id(&self) -> Option<DirectoryId>;
     fn spawn(&self, refresh: Refresh);
     fn node(&self, new: &Node) -> Node;
 }
@@ -224,6 +237,10 @@ impl<L: SessionLookup> Erased for L {
 
     fn session_ids(&self) -> SessionIds {
         L::session_ids(self)
+    }
+
+    fn directory_id(&self) -> Option<DirectoryId> {
+        L::directory_id(self)
     }
 
     fn spawn(&self, refresh: Refresh) {
@@ -250,6 +267,10 @@ impl DynLookup {
 
     pub(crate) fn session_ids(&self) -> SessionIds {
         self.0.session_ids()
+    }
+
+    pub(crate) fn directory_id(&self) -> Option<DirectoryId> {
+        self.0.directory_id()
     }
 
     pub(crate) fn spawn(&self, refresh: Refresh) {

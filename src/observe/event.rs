@@ -3,7 +3,7 @@
 use tracing::{debug, info, trace, warn};
 
 use super::{Chain, Observed, RequestLine, Say};
-use crate::{CacheStatus, MachineId, OwnerStatus, RejectionCode, Verdict};
+use crate::{CacheStatus, MachineId, OwnerStatus, RejectionCode, Verdict, directory::DirectoryId};
 
 impl Observed<'_> {
     /// Writes the event. `say` is asked only of what an operator has to mend.
@@ -31,6 +31,8 @@ impl Observed<'_> {
                     traceparent = self.request.and_then(RequestLine::traceparent),
                     method = self.request.map(RequestLine::method),
                     path = self.request.map(RequestLine::path),
+                    directory_id = self.directory.as_ref().map(DirectoryId::as_str),
+                    sender_directory_id = self.sender_directory.as_ref().map(DirectoryId::as_str),
                     $($field = $value,)?
                     $message
                 )
@@ -43,7 +45,13 @@ impl Observed<'_> {
             Verdict::Pass => event!(debug, "the session is served here"),
             // As frequent as what is served, where the balancer knows nothing of sessions.
             Verdict::Replay => event!(debug, "the request is handed to the session's owner"),
-            Verdict::Reject(code) if code.entry().operator => match say(code) {
+            Verdict::Reject(code) if self.concerns_operator(code) => match say(code) {
+                Say::Aloud { held_back } if self.may_read_another_directory(code) => event!(
+                    warn,
+                    "another machine found the session of this replayed request, and this one does not: \
+                     do all machines read one directory?",
+                    held_back = held_back
+                ),
                 Say::Aloud { held_back } => {
                     event!(warn, "the request is refused", held_back = held_back);
                 }

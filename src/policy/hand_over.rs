@@ -90,7 +90,8 @@ impl Policy {
         write: WriteHandover,
     ) -> Result<Response<Bytes>, Rejection> {
         let machine = &self.machine;
-        let handover = Handover::new(session, owner, machine, origin);
+        let directory = self.sessions.cache.directory_id();
+        let handover = Handover::new(session, owner, machine, origin).in_directory(directory);
         let replay = write(&*self.replay, head, &handover)
             .map_err(|why| Rejection::not_replayable(machine.clone(), why))?;
         if replay.extensions().get::<Verbatim>().is_some() {

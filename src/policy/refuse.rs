@@ -132,6 +132,26 @@ impl Policy {
         expiring(self.refuse(rejection, &seen, span, context), expiry)
     }
 
+    /// Adds which directories this machine and the one before read, where that one found the session and this
+    /// one did not.
+    pub(super) fn beside_sender<'a>(
+        &self,
+        seen: Observed<'a>,
+        code: RejectionCode,
+        head: &Head<'_>,
+        origin: &RequestOrigin,
+    ) -> Observed<'a> {
+        let is_replayed = matches!(origin, RequestOrigin::Replayed { hops: 1.. });
+        if code != RejectionCode::SessionUnknown || !is_replayed {
+            return seen;
+        }
+        Observed {
+            directory: self.sessions.cache.directory_id(),
+            sender_directory: self.replay.directory(head),
+            ..seen
+        }
+    }
+
     /// What others call a request whose session is not known.
     pub(super) fn early_line(&self, head: &Head<'_>) -> Option<Box<RequestLine>> {
         let verdict = Verdict::Reject(RejectionCode::SessionMalformed);

@@ -4,7 +4,7 @@ use tracing::{Level, level_filters::LevelFilter};
 
 use super::Policy;
 use crate::{
-    Head, Observed, RequestOrigin, SessionId, Verdict,
+    Head, Observed, RejectionCode, RequestOrigin, SessionId, Verdict,
     observe::{RequestLine, RequestSpan, Say},
 };
 
@@ -44,7 +44,9 @@ impl Policy {
     ) -> Option<Box<RequestLine>> {
         const TARGET: &str = "tower_ownership::verdict";
         let is_logged = match verdict {
-            Verdict::Reject(code) if code.entry().operator => {
+            Verdict::Reject(code)
+                if code.entry().operator || code == RejectionCode::SessionUnknown =>
+            {
                 tracing::enabled!(target: TARGET, Level::WARN)
             }
             Verdict::Reject(_) => tracing::enabled!(target: TARGET, Level::INFO),
@@ -73,6 +75,8 @@ impl Policy {
             detail: None,
             error: None,
             request: None,
+            directory: None,
+            sender_directory: None,
         }
     }
 

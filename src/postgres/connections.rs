@@ -19,6 +19,7 @@ use super::{
     failure::{Asked, Failure},
     lease::Lease,
     mode::{Duty, Mode},
+    place::Place,
     reserved::Reserved,
 };
 
@@ -36,11 +37,18 @@ pub(super) struct Connections {
     /// A permit for each connection of the half that is not for lookups.
     pub(super) others: Semaphore,
     pub(super) reserved: Reserved,
+    pub(super) place: Place,
 }
 
 impl Connections {
     /// A pool of ours, which keeps the bounds.
-    pub(super) fn new(pool: Pool, reserved: Reserved, direct: Direct, bounds: Bounds) -> Self {
+    pub(super) fn new(
+        pool: Pool,
+        reserved: Reserved,
+        direct: Direct,
+        bounds: Bounds,
+        place: Place,
+    ) -> Self {
         let others = pool.status().max_size / 2;
         Self {
             pool,
@@ -50,6 +58,7 @@ impl Connections {
             // Of a single connection there is no half.
             others: Semaphore::new(others.max(1)),
             reserved,
+            place,
         }
     }
 
@@ -57,7 +66,13 @@ impl Connections {
     pub(super) fn foreign(pool: Pool, bounds: Bounds) -> Self {
         Self {
             is_foreign: true,
-            ..Self::new(pool, Reserved::default(), Direct::never(), bounds)
+            ..Self::new(
+                pool,
+                Reserved::default(),
+                Direct::never(),
+                bounds,
+                Place::unknown(),
+            )
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the clones of a lookup share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::time::Instant;
 use tokio_postgres::Row;
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     LookupError, Session, SessionId,
-    directory::nodes::Nodes,
+    directory::{DirectoryId, nodes::Nodes},
     meter::{self, Stopwatch},
 };
 
@@ -33,6 +33,8 @@ pub(super) struct Inner {
     pub(super) sql: Sql,
     pub(super) change_feed: PostgresFeedBuilder,
     pub(super) nodes: Nodes,
+    /// Asked by `verify`.
+    pub(super) directory_id: OnceLock<DirectoryId>,
 }
 
 impl Inner {

@@ -6,12 +6,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{
-    connections::Connections,
-    failure::{Failure, connect_error},
-    mode::Duty,
-    reserved::Reserved,
-};
+use super::{connections::Connections, failure::Failure, mode::Duty, reserved::Reserved};
 use crate::LookupError;
 
 /// A connection that goes back to where it came from only when its query has been answered.
@@ -118,11 +113,12 @@ impl Connections {
                 .await
                 .unwrap_or(Err(PoolError::Timeout(TimeoutType::Create)))
                 .map(|client| Lease::reserved(client, reserved, false))
-                .map_err(|error| Failure::Unasked(connect_error(error)));
+                .map_err(|error| Failure::Unasked(self.place.connect_error(error)));
         }
         let got = async {
             if !self.is_foreign {
-                return self.pool.get().await.map_err(connect_error);
+                let got = self.pool.get().await;
+                return got.map_err(|error| self.place.connect_error(error));
             }
             // A pool that the application made may have no bounds, nor a runtime to keep them by.
             let got = timeout(self.patience(), self.pool.get())
@@ -131,7 +127,7 @@ impl Connections {
                     LookupError::timeout("the pool gave no connection to PostgreSQL in time")
                         .with_source(elapsed)
                 })?;
-            got.map_err(connect_error)
+            got.map_err(|error| self.place.connect_error(error))
         };
         let got = timeout_at(deadline, got).await;
         got.unwrap_or_else(|_| Err(Self::too_late()))

@@ -2,10 +2,10 @@
 
 use tokio_postgres::Row;
 
-use crate::{LookupError, MachineId, SessionStatus, machine::shape::alike};
+use crate::{LookupError, MachineId, SessionStatus, directory::DirectoryId, machine::shape::alike};
 
 use super::{
-    PostgresLookup,
+    Inner, PostgresLookup,
     column::Column,
     fault::{PostgresFault, PostgresVerified, PostgresVerifyError, PostgresWarning},
     row::value,
@@ -48,10 +48,37 @@ impl PostgresLookup {
         let deadline = self.inner.connections.deadline();
         self.inner.ask(&no_session, deadline).await?;
         self.inner.try_batch(&no_session).await?;
+        self.introduce().await;
         for warning in &warnings {
             tracing::warn!(target: "tower_ownership", "{warning}");
         }
         Ok(PostgresVerified { warnings })
+    }
+
+    /// Logs once which database this is, and asks for its id, which not every server tells.
+    async fn introduce(&self) {
+        let Inner {
+            connections,
+            table,
+            directory_id,
+            ..
+        } = &*self.inner;
+        if directory_id.get().is_some() {
+            return;
+        }
+        let sql = Sql::new().fill(sql_file!("directory_id"));
+        let id = self.texts(&sql).await.unwrap_or_default();
+        let id = id.first().and_then(|id| DirectoryId::parse(id));
+        if let Some(id) = id {
+            let _ = directory_id.set(id);
+        }
+        tracing::info!(
+            target: "tower_ownership",
+            directory = %connections.place,
+            table = table.as_ref().map(|table| tracing::field::display(table.qualified())),
+            directory_id = id.as_ref().map(DirectoryId::as_str),
+            "sessions are read from this directory"
+        );
     }
 
     async fn sample(

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::{Handover, InvalidReplay, NotReplayable, Replay, body::check_length, is_upgrade};
-use crate::{Head, RequestOrigin, SessionId};
+use crate::{Head, RequestOrigin, SessionId, directory::DirectoryId};
 
 const FLY_REPLAY: HeaderName = HeaderName::from_static("fly-replay");
 
@@ -21,7 +21,8 @@ pub use cache::ReplayCache;
 /// Hands requests over by Fly Proxy's `fly-replay` header.
 ///
 /// The default answer is
-/// `fly-replay: instance=<owner>;timeout=5s;fallback=force_self;state=own.<hops>` with status 409.
+/// `fly-replay: instance=<owner>;timeout=5s;fallback=force_self;state=own.<hops>.<directory>` with status 409,
+/// where the [directory](crate::directory::DirectoryId) is left out if it is not known.
 /// When the proxy acts on it, the client sees nothing but the owner's answer. When the owner
 /// cannot be reached, the proxy gives the request back, and the layer answers `owner-unreachable`
 /// with the proxy's reason. Where no proxy acts on it, the client reads `replay-not-honoured`.
@@ -158,7 +159,13 @@ impl FlyReplay {
                 &written
             }
         };
-        let fields = ["instance=", owner, settings].concat();
+        // It belongs to the state, which stands last.
+        let directory = handover.directory.filter(|_| self.cache.is_none());
+        let (dot, directory) = match &directory {
+            Some(directory) => (headers::BEFORE_DIRECTORY, directory.as_str()),
+            None => ("", ""),
+        };
+        let fields = ["instance=", owner, settings, dot, directory].concat();
         // Every part is of a type, or was checked in `validate`, that a header can hold.
         HeaderValue::try_from(fields).map_err(|_| NotReplayable::NoAddress)
     }
@@ -245,6 +252,10 @@ impl Replay for FlyReplay {
 
     fn origin(&self, head: &Head<'_>) -> RequestOrigin {
         headers::origin(head.headers, self.cache.is_some())
+    }
+
+    fn directory(&self, head: &Head<'_>) -> Option<DirectoryId> {
+        headers::directory(head.headers)
     }
 
     fn answers_alike(&self, head: &Head<'_>) -> bool {

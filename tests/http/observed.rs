@@ -12,7 +12,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_ownership::{
     FlyReplay, LookupError, MachineId, MemoryDirectory, OwnerStatus, OwnershipLayer,
     OwnershipLayerBuilder, PathSegment, Session, SessionAbsent, SessionId, SessionLookup,
-    lookup_fn, observe::Observed,
+    directory::DirectoryId, lookup_fn, observe::Observed,
 };
 
 use crate::support::{
@@ -272,6 +272,76 @@ fn what_others_call_a_request_is_in_its_event() {
         assert!(log.contains(&said), "{said} in {log}");
         assert!(!log.contains("secret"), "{log}");
     }
+}
+
+/// A lookup that finds nothing in a directory of this id.
+struct Empty(Option<DirectoryId>);
+
+impl SessionLookup for Empty {
+    async fn session(&self, _: SessionId) -> Result<Option<Session>, LookupError> {
+        Ok(None)
+    }
+
+    fn directory_id(&self) -> Option<DirectoryId> {
+        self.0
+    }
+}
+
+#[test]
+fn a_session_that_only_another_machine_finds_asks_whether_both_read_one_directory() {
+    let path = format!("/session/{SESSION}");
+    for (mine, state, level) in [
+        (Some("1a2b3c4d"), "own.1.1a2b3c4d", "INFO"),
+        (Some("1a2b3c4d"), "own.1.ffffffff", "WARN"),
+        (Some("1a2b3c4d"), "own.1", "WARN"),
+        (None, "own.1", "WARN"),
+        (Some("1a2b3c4d"), "captured", "INFO"),
+    ] {
+        let lookup = Empty(mine.and_then(DirectoryId::parse));
+        let replayed = format!("instance=a;state={state}");
+        let (log, _) = sent_with(lookup, &path, ("fly-replay-src", &replayed));
+        let told = format!("{level} tower_ownership::verdict: ");
+        assert!(log.contains(&told), "{told} in {log}");
+        let asks = log.contains("do all machines read one directory?");
+        assert_eq!(asks, level == "WARN", "{log}");
+        assert!(log.contains("rejection_code=\"session-unknown\""), "{log}");
+        for (field, id) in [
+            (" directory_id", mine),
+            (" sender_directory_id", state.split('.').nth(2)),
+        ] {
+            let said = id.map_or(field.to_owned(), |id| format!("{field}=\"{id}\""));
+            let is_said = id.is_some() && state != "captured";
+            assert_eq!(log.contains(&said), is_said, "{said} in {log}");
+        }
+    }
+}
+
+#[test]
+fn a_replay_carries_which_directory_was_read() {
+    struct Owned(DirectoryId);
+    impl SessionLookup for Owned {
+        async fn session(&self, id: SessionId) -> Result<Option<Session>, LookupError> {
+            Ok(Some(Session::owned_by(id, "other".parse().unwrap())))
+        }
+
+        fn directory_id(&self) -> Option<DirectoryId> {
+            Some(self.0)
+        }
+    }
+    let lookup = Owned(DirectoryId::parse("1a2b3c4d").unwrap());
+    let layer = builder(lookup).build().unwrap();
+    let service = layer.layer(service_fn(async |_: Request<String>| {
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    logged("off", async |_| {
+        // Also the answer that the layer keeps.
+        for _ in 0..3 {
+            let request = request(&format!("/session/{SESSION}"));
+            let Ok(response) = service.clone().oneshot(request).await;
+            let replay = response.headers()["fly-replay"].to_str().unwrap();
+            assert!(replay.ends_with(";state=own.1.1a2b3c4d"), "{replay}");
+        }
+    });
 }
 
 #[test]

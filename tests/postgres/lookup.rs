@@ -9,6 +9,7 @@ mod explain;
 mod heal;
 mod names;
 mod patience;
+mod place;
 mod pooler;
 mod query;
 mod rows;

@@ -1,6 +1,9 @@
 //! From settings to a lookup: all checks, and no network.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use deadpool_postgres::{Pool, Runtime};
 use tokio_postgres::{Config, config::SslMode};
@@ -15,6 +18,7 @@ use crate::postgres::{
     direct::Direct,
     feed::PostgresFeedBuilder,
     hosts::Hosts,
+    place::Place,
     query::SessionQuery,
     queue::Queue,
     reserved::Reserved,
@@ -85,6 +89,7 @@ impl PostgresLookupBuilder {
             sql,
             change_feed,
             nodes: Nodes::default(),
+            directory_id: OnceLock::new(),
         }))
     }
 
@@ -109,6 +114,7 @@ impl PostgresLookupBuilder {
         }
         let (hosts, limit) = (server.hosts.clone(), server.hosts.bound());
         let opener = server.connector.opener(hosts, &direct);
+        let place = Place::of(&server.config);
         let reserved = Reserved::new(opener, server.config.clone());
         let manager = server
             .connector
@@ -120,7 +126,7 @@ impl PostgresLookupBuilder {
             .create_timeout(Some(limit))
             .build()
             .map_err(PostgresConfigError::Pool)?;
-        Ok(Connections::new(pool, reserved, direct, bounds))
+        Ok(Connections::new(pool, reserved, direct, bounds, place))
     }
 
     /// Where to connect, and through what.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{FailureReason, MachineId, ReplayFailure, RequestOrigin};
+use crate::{FailureReason, MachineId, ReplayFailure, RequestOrigin, directory::DirectoryId};
 
 const FAILED: HeaderName = HeaderName::from_static("fly-replay-failed");
 const MISSED: HeaderName = HeaderName::from_static("fly-preferred-instance-unavailable");
@@ -18,6 +18,9 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("fly-replay-cache-statu
 /// What our `state` begins with, before the hops; it comes back in `fly-replay-src`. Replays have
 /// other uses, and only ours count.
 pub(super) const STATE_PREFIX: &str = "own.";
+
+/// What stands in our `state` between the hops and the directory.
+pub(super) const BEFORE_DIRECTORY: &str = ".";
 
 /// Reads how a request came here.
 pub(super) fn origin(headers: &HeaderMap, caching: bool) -> RequestOrigin {
@@ -79,22 +82,35 @@ pub(super) fn came_through(headers: &HeaderMap) -> Option<bool> {
 /// What the header holds after a second hop is not documented, so all values are read and the
 /// largest count holds.
 fn hops(headers: &HeaderMap) -> Option<u8> {
+    states(headers).map(|(hops, _)| hops).max()
+}
+
+/// The directory that the machine reads which asked for the last replay of ours.
+pub(super) fn directory(headers: &HeaderMap) -> Option<DirectoryId> {
+    states(headers).max_by_key(|(hops, _)| *hops)?.1
+}
+
+fn states(headers: &HeaderMap) -> impl Iterator<Item = (u8, Option<DirectoryId>)> {
     headers
         .get_all(&SOURCE)
         .iter()
         .flat_map(fields)
         .filter(|(name, _)| *name == "state")
-        .filter_map(|(_, state)| hops_in(state))
-        .max()
+        .filter_map(|(_, state)| read_state(state))
 }
 
-fn hops_in(state: &str) -> Option<u8> {
-    let count = state.strip_prefix(STATE_PREFIX)?;
+/// The hops, and the directory if there is one.
+fn read_state(state: &str) -> Option<(u8, Option<DirectoryId>)> {
+    let state = state.strip_prefix(STATE_PREFIX)?;
+    let (count, directory) = match state.split_once(BEFORE_DIRECTORY) {
+        Some((count, directory)) => (count, Some(DirectoryId::parse(directory)?)),
+        None => (state, None),
+    };
     // `u8::from_str` accepts a sign, we never write one.
-    count
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
+    let is_count = count.bytes().all(|byte| byte.is_ascii_digit());
+    is_count
         .then(|| count.parse().ok())?
+        .map(|hops| (hops, directory))
 }
 
 /// Reads the report of a failed replay. A report that cannot be read is still a report: the proxy
@@ -144,6 +160,16 @@ mod tests {
             read(&[("fly-replay-src", src)], false),
             RequestOrigin::Replayed { hops: 1 }
         );
+        let with = "instance=a;state=own.7.1a2b3c4d";
+        assert_eq!(
+            read(&[("fly-replay-src", with)], false),
+            RequestOrigin::Replayed { hops: 7 }
+        );
+        let mut map = HeaderMap::new();
+        map.append(SOURCE, HeaderValue::from_static(with));
+        assert_eq!(directory(&map), DirectoryId::parse("1a2b3c4d"));
+        map.append(SOURCE, HeaderValue::from_static("state=own.8"));
+        assert_eq!(directory(&map), None, "the last one does not say");
         assert_eq!(
             read(&[("fly-replay-src", "state=own.7")], false),
             RequestOrigin::Replayed { hops: 7 }
@@ -179,6 +205,10 @@ mod tests {
             "state=own.-1",
             "state=own.256",
             "state=own.1x",
+            "state=own.1.",
+            "state=own.1.1a2b3c4",
+            "state=own.1.1A2B3C4D",
+            "state=own.1.1a2b3c4d.",
             "state=town.1",
             "",
             ";;;",

@@ -48,7 +48,7 @@ async fn a_database_that_is_down() {
     assert_eq!(said(&told, " tower_ownership").len(), of_parts);
     for line in beats.into_iter().chain(watch) {
         // Which one depends on whether the server was still taking its leave.
-        let causes = ["Connection refused", "FATAL: ", "connection closed"];
+        let causes = ["Connection re", "FATAL: ", "connection closed"];
         let named = causes.iter().any(|cause| line.text.contains(cause));
         assert!(named, "no cause in {line:?}");
     }
