@@ -275,7 +275,11 @@ impl Cache {
     fn joined_since(&self, now: Tick, replayed: bool) -> Tick {
         let useful = self.on_read.lease_ttl() / 2;
         let recheck = u64::from(self.freshness.recheck);
-        let longest = if replayed { useful.min(recheck) } else { useful };
+        let longest = if replayed {
+            useful.min(recheck)
+        } else {
+            useful
+        };
         Tick(now.0.saturating_sub(longest)).max(self.begun_in_time(now))
     }
 

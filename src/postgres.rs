@@ -36,6 +36,7 @@ mod membership;
 mod migration;
 mod mode;
 mod ownership;
+mod password;
 mod place;
 mod query;
 mod queue;
@@ -157,18 +158,27 @@ use queue::Queue;
 /// Several hosts in the URL are tried one after another, each for
 /// [`connect_timeout`](PostgresLookupBuilder::connect_timeout), and the one that answered last goes
 /// first. With ownership, a standby is passed over. `target_session_attrs=read-write` (or `primary`,
-/// which means the same here) passes over all that take no writes, `read-only` over all others;
-/// `standby` and `prefer-standby` are errors.
+/// which means the same here) passes over all that take no writes, `read-only` (or `standby`) over all others;
+/// `prefer-standby` is an error.
 ///
-/// With the feature `tls`, `sslmode` means: `disable` no TLS; `prefer` (the driver's default) TLS
-/// if the server offers it; `require`, `verify-ca` and `verify-full` nothing but TLS. Whenever TLS
-/// is used, the server's chain and name are checked, and a failed check is never a reason to go on
-/// without. Trusted are the system's roots, or those of `sslrootcert`,
-/// [`root_certificate_pem`](PostgresLookupBuilder::root_certificate_pem) or
-/// [`tls`](PostgresLookupBuilder::tls). So a server with a certificate of its own making (Debian's
-/// default) needs `sslrootcert`, or, on a network that you trust, `sslmode=disable`. Without the
-/// feature, `prefer` means no TLS, and what
-/// demands TLS is an error in `build`.
+/// With the feature `tls`, `sslmode` means what it means to libpq:
+///
+/// | `sslmode` | TLS | what is checked |
+/// | --- | --- | --- |
+/// | `disable` | never | |
+/// | `allow`, `prefer`; none | if the server offers it | nothing, so an attacker on the way can read all; with `sslrootcert`, the chain |
+/// | `require` | always | the same |
+/// | `verify-ca` | always | the chain, against `sslrootcert` or the system's roots |
+/// | `verify-full` | always | the chain and the name of the server |
+/// | none, with `sslrootcert` | always | the chain and the name |
+///
+/// A failed check is never a reason to go on without TLS. [`root_certificate_pem`](PostgresLookupBuilder::root_certificate_pem)
+/// counts as `sslrootcert`; [`tls`](PostgresLookupBuilder::tls) checks what its configuration says. `sslrootcert=system`
+/// goes with `verify-full` only, which is then the default. `sslcert` and `sslkey` name the PEM files of a client's
+/// certificate and key. Without the feature, `prefer` means no TLS, and what demands TLS is an error in `build`.
+///
+/// Words of libpq and of other drivers that change nothing here, such as `client_encoding=utf8` or `gssencmode=prefer`,
+/// are passed over with one WARN. All others are errors: one could be a misspelt `sslmode`.
 ///
 /// # Errors
 /// [`Timeout`](crate::LookupErrorKind::Timeout): a bound was reached, or the server gave up for

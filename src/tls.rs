@@ -3,21 +3,26 @@
 use std::sync::Arc;
 
 use rustls::{
-    ClientConfig, Error, RootCertStore,
+    ClientConfig, ConfigBuilder, Error, RootCertStore, WantsVerifier,
     crypto::ring,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 
 /// A client that trusts these certificate authorities.
+#[cfg(any(feature = "probe", feature = "doctor"))]
+pub(crate) fn client_config(roots: RootCertStore) -> Result<ClientConfig, Error> {
+    Ok(config_builder()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+/// The beginning of a client's configuration.
 ///
 /// The provider is named, because a process-wide default may be missing or ambiguous, and then
 /// rustls panics at the first connection.
-pub(crate) fn client_config(roots: RootCertStore) -> Result<ClientConfig, Error> {
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
+pub(crate) fn config_builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, Error> {
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
 }
 
 /// The certificate authorities of a PEM text; an error says why it cannot be used.

@@ -1,6 +1,6 @@
 //! The builder: what it can be told. What becomes of it is in `build`.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 #[cfg(feature = "tls")]
 use super::tls::TlsSettings;
@@ -9,6 +9,7 @@ use crate::SessionIds;
 use super::{
     bounds::Bounds,
     id::{Ids, PostgresIdType},
+    password::Password,
     source::PostgresSource,
     statuses::Statuses,
     table::{PostgresColumns, TableNames},
@@ -35,6 +36,7 @@ pub struct PostgresLookupBuilder {
     bounds: Bounds,
     max_connections: Option<usize>,
     max_batches: usize,
+    password: Option<Password>,
     #[cfg(feature = "tls")]
     tls: TlsSettings,
 }
@@ -52,6 +54,7 @@ impl PostgresLookupBuilder {
             bounds: Bounds::default(),
             max_connections: None,
             max_batches: MAX_BATCHES,
+            password: None,
             #[cfg(feature = "tls")]
             tls: TlsSettings::default(),
         }
@@ -64,6 +67,7 @@ impl PostgresLookupBuilder {
     /// The same server by the same means, and no other setting.
     pub(super) fn same_server(&self) -> Self {
         Self {
+            password: self.password.clone(),
             #[cfg(feature = "tls")]
             tls: self.tls.clone(),
             ..Self::new(self.source.clone())
@@ -266,6 +270,35 @@ impl PostgresLookupBuilder {
         self
     }
 
+    /// Asks for the password at each new connection, also at those of the feed and of the heartbeat: for
+    /// tokens that are valid for minutes (RDS IAM, Microsoft Entra) and passwords that are rotated. Default: the
+    /// connection string's.
+    ///
+    /// Connections that are open stay open. The answer is waited for within
+    /// [`connect_timeout`](Self::connect_timeout), so a provider that asks a server keeps what it got for as long
+    /// as that is valid. An error of it is in the chain of the lookup's error, and is asked for again with the
+    /// next connection. A pool of the application's brings its own.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use tower_ownership::PostgresLookup;
+    /// # async fn token() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// let lookup = PostgresLookup::builder("postgres://app@db.internal/app?sslmode=verify-full")
+    ///     .password(|| async { token().await })
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn password<F, P, E>(mut self, provider: F) -> Self
+    where
+        F: Fn() -> P + Send + Sync + 'static,
+        P: Future<Output = Result<String, E>> + Send + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.password = Some(Password::new(provider));
+        self
+    }
+
     /// Connects by TLS with this configuration, and only by TLS, unless the connection string's
     /// `sslmode` says otherwise. Default: rustls with *ring* and the system's roots.
     #[cfg(feature = "tls")]
@@ -281,6 +314,15 @@ impl PostgresLookupBuilder {
     pub fn root_certificate_pem(mut self, pem: &[u8]) -> Self {
         self.tls.root_certificates.extend_from_slice(pem);
         self.tls.root_certificates.push(b'\n');
+        self
+    }
+
+    /// Shows the server this certificate (PEM, with what vouches for it) and proves that it has its key (PEM,
+    /// without a passphrase), in place of `sslcert` and `sslkey`; and connects only by TLS, unless the
+    /// connection string's `sslmode` says otherwise.
+    #[cfg(feature = "tls")]
+    pub fn client_certificate_pem(mut self, certificate: &[u8], key: &[u8]) -> Self {
+        self.tls.client_certificate = Some((certificate.to_owned(), key.to_owned()));
         self
     }
 }

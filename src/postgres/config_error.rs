@@ -72,9 +72,9 @@ pub enum PostgresConfigError {
         /// What demands it.
         demand: &'static str,
     },
-    /// The file of root certificates cannot be read.
-    #[error("the root certificates in {} cannot be read", .path.display())]
-    RootCertificateFile {
+    /// A file of certificates, or of a key, cannot be read.
+    #[error("the file {} of `sslrootcert`, `sslcert` or `sslkey` cannot be read", .path.display())]
+    CertificateFile {
         /// Which file.
         path: PathBuf,
         /// Why not.
@@ -84,6 +84,12 @@ pub enum PostgresConfigError {
     /// What was given as root certificates holds none that can be used.
     #[error("no usable root certificate: {reason}")]
     RootCertificates {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The client's certificate cannot be used.
+    #[error("the client certificate cannot be used: {reason}")]
+    ClientCertificate {
         /// What is wrong with it.
         reason: String,
     },

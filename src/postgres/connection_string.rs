@@ -14,29 +14,45 @@ pub(super) enum RootCertificates {
     File(PathBuf),
 }
 
+/// What of a server's certificate is checked, by `sslmode`, where TLS is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Checks {
+    /// As libpq does for `allow`, `prefer` and `require`: nothing, or the chain where roots are named.
+    AsTrusted,
+    /// `verify-ca`: the chain, and no name.
+    Chain,
+    /// `verify-full`: the chain and the name.
+    ChainAndName,
+}
+
 /// A connection string that was read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ConnectionString {
     pub(super) config: Config,
-    /// Whether it says anything about `sslmode`; the driver only tells its default.
-    pub(super) names_ssl_mode: bool,
+    /// By `sslmode`; the driver only tells its default.
+    pub(super) checks: Option<Checks>,
     /// Whether it says that the server's connections are shared.
     pub(super) pooled: bool,
     pub(super) roots: Option<RootCertificates>,
+    /// The file of a client's certificate, by `sslcert`.
+    pub(super) certificate: Option<PathBuf>,
+    /// The file of its key, by `sslkey`.
+    pub(super) key: Option<PathBuf>,
+    /// Words that mean nothing here.
+    pub(super) passed_over: Vec<String>,
 }
 
 impl ConnectionString {
     /// Reads a URL or `key=value` words.
     ///
-    /// `verify-ca` and `verify-full` mean what `require` already does here: chain and name are
-    /// checked. `allow` asks for less than `prefer` and gets it. `pgbouncer` tells, as to
+    /// `allow` asks for less than `prefer` and gets it. `pgbouncer` tells, as to
     /// other drivers, that nothing can be prepared.
     pub(super) fn parse(text: &str) -> Result<Self, PostgresConfigError> {
         if let Some(scheme) = scheme(text).filter(|_| !is_url(text)) {
             let scheme = scheme.to_owned();
             return Err(PostgresConfigError::NotPostgres { scheme });
         }
-        let mut seen = Seen::default();
+        let mut seen = Self::default();
         let rewritten = if is_url(text) {
             seen.rewrite_url(text)
         } else {
@@ -44,15 +60,46 @@ impl ConnectionString {
         };
         // What we cannot read is the driver's to complain about, in its own words.
         let text = rewritten.map_or(Cow::Borrowed(text), Cow::Owned);
-        let config: Config = text
+        seen.config = text
             .parse()
             .map_err(PostgresConfigError::ConnectionString)?;
-        Ok(Self {
-            config,
-            names_ssl_mode: seen.ssl_mode,
-            pooled: seen.pooled,
-            roots: seen.roots,
-        })
+        Ok(seen)
+    }
+}
+
+/// Words of libpq, of other drivers and of providers that change nothing here, with the values for which that is
+/// so. A word in no list is an error: it may be a misspelt `sslmode`.
+fn is_harmless(key: &str, value: &str) -> bool {
+    match key {
+        // The driver speaks UTF-8 and nothing else.
+        "client_encoding" => matches!(
+            value.to_ascii_lowercase().as_str(),
+            "auto" | "utf8" | "utf-8" | "unicode"
+        ),
+        // There is no GSSAPI here: TLS does what it would.
+        "gssencmode" => matches!(value, "disable" | "prefer"),
+        // Lower versions than 1.2 are never used.
+        "ssl_min_protocol_version" => matches!(value, "" | "TLSv1" | "TLSv1.1" | "TLSv1.2"),
+        "fallback_application_name"
+        | "gssdelegation"
+        | "gsslib"
+        | "krbsrvname"
+        | "max_protocol_version"
+        | "min_protocol_version"
+        | "sslcertmode"
+        | "sslcompression"
+        | "sslsni"
+        // Prisma, SQLAlchemy, node-postgres, JDBC, pgx and sqlx.
+        | "connection_limit"
+        | "pool_timeout"
+        | "statement_cache_size"
+        | "statement-cache-capacity"
+        | "prepareThreshold"
+        | "pool_max_conns"
+        | "uselibpqcompat"
+        // Supabase's integration of Vercel.
+        | "supa" => true,
+        _ => false,
     }
 }
 
@@ -67,41 +114,55 @@ fn is_url(text: &str) -> bool {
     text.starts_with("postgres://") || text.starts_with("postgresql://")
 }
 
-#[derive(Default)]
-struct Seen {
-    ssl_mode: bool,
-    pooled: bool,
-    roots: Option<RootCertificates>,
-}
-
-impl Seen {
+impl ConnectionString {
     /// What the driver should read in place of this parameter; `None` if it should not see it.
-    fn translate<'a>(&mut self, key: &str, value: &'a str) -> Option<&'a str> {
-        match key {
+    fn translate<'a>(&mut self, key: &'a str, value: &'a str) -> Option<(&'a str, &'a str)> {
+        let file = || Some(PathBuf::from(value));
+        let value = match key {
             "sslmode" => {
-                self.ssl_mode = true;
-                Some(match value {
-                    "verify-ca" | "verify-full" => "require",
-                    "allow" => "prefer",
-                    known => known,
-                })
+                let (checks, mode) = match value {
+                    "verify-full" => (Checks::ChainAndName, "require"),
+                    "verify-ca" => (Checks::Chain, "require"),
+                    "allow" => (Checks::AsTrusted, "prefer"),
+                    known => (Checks::AsTrusted, known),
+                };
+                self.checks = Some(checks);
+                mode
             }
             "sslrootcert" => {
                 self.roots = Some(match value {
                     "system" => RootCertificates::System,
                     path => RootCertificates::File(PathBuf::from(path)),
                 });
-                None
+                return None;
             }
-            // libpq's word for a server that is no standby. The driver asks whether the session may
-            // write, which differs only where that was forbidden on the primary.
-            "target_session_attrs" if value == "primary" => Some("read-write"),
+            "sslcert" => {
+                self.certificate = file();
+                return None;
+            }
+            "sslkey" => {
+                self.key = file();
+                return None;
+            }
+            "target_session_attrs" => match value {
+                // libpq's word for a server that is no standby. The driver asks whether the session may
+                // write, which differs only where that was forbidden on the primary.
+                "primary" => "read-write",
+                "standby" => "read-only",
+                known => known,
+            },
+            "keepalives_count" => return Some(("keepalives_retries", value)),
             "pgbouncer" => {
                 self.pooled = value == "true";
-                None
+                return None;
             }
-            _ => Some(value),
-        }
+            word if is_harmless(word, value) => {
+                self.passed_over.push(word.to_owned());
+                return None;
+            }
+            _ => value,
+        };
+        Some((key, value))
     }
 
     fn rewrite_url(&mut self, url: &str) -> Option<String> {
@@ -114,8 +175,8 @@ impl Seen {
             let (key, value) = parameter.split_once('=')?;
             let decoded = percent_decode_str(value).decode_utf8().ok()?;
             match self.translate(key, &decoded) {
-                Some(same) if same == decoded => kept.push(parameter.to_owned()),
-                Some(other) => kept.push(format!("{key}={other}")),
+                Some(same) if same == (key, &*decoded) => kept.push(parameter.to_owned()),
+                Some((key, value)) => kept.push(format!("{key}={value}")),
                 None => {}
             }
         }
@@ -125,7 +186,7 @@ impl Seen {
     fn rewrite_words(&mut self, text: &str) -> Option<String> {
         let mut kept = Vec::new();
         for (key, value) in words(text)? {
-            if let Some(value) = self.translate(&key, &value) {
+            if let Some((key, value)) = self.translate(&key, &value) {
                 let value = value.replace('\\', r"\\").replace('\'', r"\'");
                 kept.push(format!("{key}='{value}'"));
             }
@@ -189,7 +250,6 @@ mod tests {
                 read.roots,
                 Some(RootCertificates::File("/ca dir/ca.pem".into()))
             );
-            assert!(read.names_ssl_mode);
             assert!(read.pooled);
             assert_eq!(read.config.get_password(), Some(b"p?".as_slice()), "{text}");
             assert_eq!(read.config.get_dbname(), Some("db"));
@@ -200,7 +260,7 @@ mod tests {
     #[test]
     fn what_was_not_said_stays_unsaid() {
         let read = read("postgres://h/db?application_name=a%26b");
-        assert!(!read.names_ssl_mode);
+        assert_eq!(read.checks, None);
         assert!(!read.pooled);
         assert_eq!(read.roots, None);
         assert_eq!(read.config.get_application_name(), Some("a&b"));
@@ -210,6 +270,63 @@ mod tests {
                 .roots,
             Some(RootCertificates::System)
         );
+    }
+
+    #[test]
+    fn sslmode_says_what_is_checked_as_in_libpq() {
+        for (mode, checks, ssl) in [
+            ("disable", Checks::AsTrusted, SslMode::Disable),
+            ("allow", Checks::AsTrusted, SslMode::Prefer),
+            ("prefer", Checks::AsTrusted, SslMode::Prefer),
+            ("require", Checks::AsTrusted, SslMode::Require),
+            ("verify-ca", Checks::Chain, SslMode::Require),
+            ("verify-full", Checks::ChainAndName, SslMode::Require),
+        ] {
+            for text in [
+                format!("postgres://h/db?sslmode={mode}"),
+                format!("host=h sslmode={mode}"),
+            ] {
+                let read = read(&text);
+                assert_eq!(read.checks, Some(checks), "{text}");
+                assert_eq!(read.config.get_ssl_mode(), ssl, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_that_change_nothing_are_passed_over() {
+        let text = "postgres://h/db?client_encoding=utf8&gssencmode=prefer&keepalives_count=7\
+                    &ssl_min_protocol_version=TLSv1.2&application_name=n&connection_limit=1";
+        let read = read(text);
+        let passed_over = [
+            "client_encoding",
+            "gssencmode",
+            "ssl_min_protocol_version",
+            "connection_limit",
+        ];
+        assert_eq!(read.passed_over, passed_over);
+        assert_eq!(read.config.get_keepalives_retries(), Some(7));
+        assert_eq!(read.config.get_application_name(), Some("n"));
+    }
+
+    #[test]
+    fn words_that_would_change_something_are_errors() {
+        for word in [
+            "client_encoding=LATIN1",
+            "gssencmode=require",
+            "ssl_min_protocol_version=TLSv1.3",
+            "sslmod=verify-full",
+            "sslcrl=/crl.pem",
+            "require_auth=scram-sha-256",
+            "requirepeer=postgres",
+            "service=app",
+            "passfile=/pgpass",
+            "target_session_attrs=prefer-standby",
+        ] {
+            for text in [format!("postgres://h/db?{word}"), format!("host=h {word}")] {
+                assert!(ConnectionString::parse(&text).is_err(), "{text}");
+            }
+        }
     }
 
     #[test]

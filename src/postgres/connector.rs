@@ -48,7 +48,8 @@ impl Connector {
     pub(super) async fn connect(&self, hosts: &Hosts) -> Result<Followed, Error> {
         let mut failed = None;
         for attempt in hosts.in_turn() {
-            match attempt.connect(self.connect_to(attempt.config)).await {
+            let connecting = async { self.connect_to(&*attempt.config().await?).await };
+            match attempt.connect(connecting).await {
                 Some(Ok(followed)) => {
                     attempt.answered();
                     return Ok(followed);

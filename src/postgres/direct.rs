@@ -124,7 +124,8 @@ where
         Box::pin(async move {
             let (mut failed, mut standby) = (None, None);
             for attempt in self.hosts.in_turn() {
-                match attempt.connect(self.connect_to(attempt.config)).await {
+                let connecting = async { self.connect_to(&*attempt.config().await?).await };
+                match attempt.connect(connecting).await {
                     Some(Ok(Reached { opened, follows })) if follows && self.direct.0.writes => {
                         standby = Some(opened);
                     }

@@ -293,7 +293,7 @@ pub(super) fn connect_error(error: PoolError) -> LookupError {
 }
 
 /// Whether the TLS handshake failed: worth words of its own, because a server with a certificate
-/// that it made itself is common, and because `sslmode=prefer` elsewhere would not even look at it.
+/// that it made itself is common.
 pub(super) fn caused_by_tls(error: &tokio_postgres::Error) -> bool {
     #[cfg(feature = "tls")]
     {

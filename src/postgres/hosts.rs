@@ -1,6 +1,7 @@
 //! The servers that a connection string names.
 
 use std::{
+    borrow::Cow,
     future::Future,
     hash::{BuildHasher as _, RandomState},
     sync::{
@@ -12,9 +13,11 @@ use std::{
 
 use tokio::time::timeout;
 use tokio_postgres::{
-    Config,
+    Config, Error,
     config::{Host, LoadBalanceHosts},
 };
+
+use super::password::Password;
 
 /// The hosts, each with the settings of all.
 ///
@@ -28,11 +31,12 @@ pub(super) struct Hosts {
     each: Arc<[Config]>,
     first: Arc<AtomicUsize>,
     bound: Duration,
+    password: Option<Password>,
 }
 
 impl Hosts {
     /// `bound` is how long each of them may take.
-    pub(super) fn new(config: &Config, bound: Duration) -> Self {
+    pub(super) fn new(config: &Config, bound: Duration, password: Option<Password>) -> Self {
         let each = apart(config);
         let first = match config.get_load_balance_hosts() {
             // Each process begins somewhere else, and stays there.
@@ -44,6 +48,7 @@ impl Hosts {
             each: each.into(),
             first: Arc::new(AtomicUsize::new(first)),
             bound,
+            password,
         }
     }
 
@@ -74,13 +79,21 @@ impl Hosts {
 pub(super) struct Attempt<'a> {
     hosts: &'a Hosts,
     at: usize,
-    pub(super) config: &'a Config,
+    config: &'a Config,
     /// Whether there is none left after it.
     pub(super) is_last: bool,
     has_answered: bool,
 }
 
 impl Attempt<'_> {
+    /// What to connect with now: the password is asked for each time, if there is a provider.
+    pub(super) async fn config(&self) -> Result<Cow<'_, Config>, Error> {
+        match &self.hosts.password {
+            Some(password) => password.fill(self.config).await,
+            None => Ok(Cow::Borrowed(self.config)),
+        }
+    }
+
     /// Connects; `None` if that takes too long. The last host has what is left of the caller's time.
     pub(super) async fn connect<T, E>(
         &self,
@@ -197,7 +210,7 @@ mod tests {
     use super::*;
 
     fn hosts(text: &str) -> Hosts {
-        Hosts::new(&text.parse().unwrap(), Duration::from_secs(1))
+        Hosts::new(&text.parse().unwrap(), Duration::from_secs(1), None)
     }
 
     #[test]

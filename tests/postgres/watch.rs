@@ -12,6 +12,7 @@ mod health;
 mod log;
 mod loss;
 mod migration;
+mod password;
 mod pooler;
 mod silence;
 

@@ -5,7 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, IsCa, Issuer,
+    KeyPair,
+};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -25,6 +28,8 @@ pub struct TlsCluster {
     pub authority: PathBuf,
     /// The PEM file of another authority, which did not.
     pub stranger: PathBuf,
+    /// The PEM files of a certificate for the role `certified`, which connects with no other, and of its key.
+    pub certified: [PathBuf; 2],
 }
 
 impl TlsCluster {
@@ -39,20 +44,24 @@ impl TlsCluster {
     pub fn named(names: &[&str]) -> Option<Self> {
         let started = Cluster::prepared(|data| {
             let authority = Authority::new("tests of tower-ownership");
-            let (certificate, key) = authority.sign(names);
+            let (certificate, key) = authority.sign(names, None);
             write(&data.join("authority.pem"), &authority.certificate.pem());
             write(
                 &data.join("stranger.pem"),
                 &Authority::new("a stranger").certificate.pem(),
             );
             write(&data.join("server.crt"), &certificate.pem());
+            let (client, client_key) = authority.sign(&[], Some("certified"));
+            write(&data.join("client.crt"), &client.pem());
+            write(&data.join("client.key"), &client_key.serialize_pem());
             // PostgreSQL refuses a key that others may read.
             write(&data.join("server.key"), &key.serialize_pem());
             write(
                 &data.join("pg_hba.conf"),
-                "local all all trust\nhostssl all all 127.0.0.1/32 trust\n",
+                "local all all trust\nhostssl all certified 127.0.0.1/32 cert\n\
+                 hostssl all all 127.0.0.1/32 trust\n",
             );
-            vec!["ssl=on".to_owned()]
+            vec!["ssl=on".to_owned(), "ssl_ca_file=authority.pem".to_owned()]
         });
         let cluster = match started {
             Ok(cluster) => cluster,
@@ -63,6 +72,7 @@ impl TlsCluster {
         Some(Self {
             authority: data.join("authority.pem"),
             stranger: data.join("stranger.pem"),
+            certified: ["client.crt", "client.key"].map(|name| data.join(name)),
             cluster,
         })
     }
@@ -101,9 +111,13 @@ impl Authority {
         }
     }
 
-    fn sign(&self, names: &[&str]) -> (Certificate, KeyPair) {
+    fn sign(&self, names: &[&str], subject: Option<&str>) -> (Certificate, KeyPair) {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let params = CertificateParams::new(names).expect("names");
+        let mut params = CertificateParams::new(names).expect("names");
+        if let Some(subject) = subject {
+            params.distinguished_name = DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, subject);
+        }
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         (certificate, key)

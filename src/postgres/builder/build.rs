@@ -12,7 +12,7 @@ use super::PostgresLookupBuilder;
 use crate::directory::nodes::Nodes;
 use crate::postgres::{
     Inner, PostgresConfigError, PostgresLookup,
-    connection_string::{ConnectionString, RootCertificates},
+    connection_string::ConnectionString,
     connections::Connections,
     connector::Connector,
     direct::Direct,
@@ -144,13 +144,18 @@ impl PostgresLookupBuilder {
             }
             Kind::Config(config) => ConnectionString {
                 config: config.as_ref().clone(),
-                names_ssl_mode: false,
-                pooled: false,
-                roots: None,
+                ..ConnectionString::default()
             },
             Kind::Text(text) => ConnectionString::parse(text)?,
         };
-        let mut config = read.config;
+        if !read.passed_over.is_empty() {
+            tracing::warn!(
+                target: "tower_ownership",
+                "the connection string's {} mean nothing here and are passed over",
+                read.passed_over.join(", ")
+            );
+        }
+        let mut config = read.config.clone();
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(PostgresConfigError::NoHost);
         }
@@ -159,9 +164,10 @@ impl PostgresLookupBuilder {
             config.application_name(application);
         }
         let bound = self.bounds.connect;
-        let connector = self.connector(&mut config, read.names_ssl_mode, read.roots.as_ref())?;
+        let password = self.password.clone();
+        let connector = self.connector(&mut config, &read)?;
         Ok(Server {
-            hosts: Hosts::new(&config, bound),
+            hosts: Hosts::new(&config, bound, password),
             config,
             connector,
             pooled: read.pooled,
@@ -171,6 +177,8 @@ impl PostgresLookupBuilder {
     fn check_foreign_pool(&self) -> Result<(), PostgresConfigError> {
         let other = if self.max_connections.is_some() {
             "max_connections"
+        } else if self.password.is_some() {
+            "a password"
         } else if self.demands_tls() {
             "TLS"
         } else {
@@ -198,18 +206,17 @@ impl PostgresLookupBuilder {
     fn connector(
         self,
         config: &mut Config,
-        names_ssl_mode: bool,
-        roots: Option<&RootCertificates>,
+        read: &ConnectionString,
     ) -> Result<Connector, PostgresConfigError> {
         // Who says whom to trust does not mean that it may also go without: an attacker on the
         // way only has to answer that there is no TLS.
-        let demanded = self.demands_tls() || roots.is_some();
-        if demanded && !names_ssl_mode && config.get_ssl_mode() == SslMode::Prefer {
+        let demanded = self.demands_tls() || read.roots.is_some() || read.certificate.is_some();
+        if demanded && read.checks.is_none() && config.get_ssl_mode() == SslMode::Prefer {
             config.ssl_mode(SslMode::Require);
         }
         match config.get_ssl_mode() {
             SslMode::Disable => Ok(Connector::Plain),
-            mode => self.tls.connector(roots, mode == SslMode::Require),
+            mode => self.tls.connector(read, mode == SslMode::Require),
         }
     }
 
@@ -218,13 +225,14 @@ impl PostgresLookupBuilder {
     fn connector(
         self,
         config: &mut Config,
-        names_ssl_mode: bool,
-        roots: Option<&RootCertificates>,
+        read: &ConnectionString,
     ) -> Result<Connector, PostgresConfigError> {
         let demand = if config.get_ssl_mode() == SslMode::Require {
             "sslmode"
-        } else if roots.is_some() && !names_ssl_mode {
+        } else if read.checks.is_none() && read.roots.is_some() {
             "sslrootcert"
+        } else if read.checks.is_none() && (read.certificate.is_some() || read.key.is_some()) {
+            "sslcert"
         } else {
             return Ok(Connector::Plain);
         };

@@ -105,26 +105,82 @@ async fn a_server_that_a_stranger_vouches_for_is_refused() {
         assert!(said.contains("UnknownIssuer"), "{mode}: {said}");
     }
     // Nor do the system's roots vouch for it.
-    let said = refusal(encrypted(&by_name(&database, "?sslmode=prefer"))).await;
-    assert!(said.contains("UnknownIssuer"), "{said}");
+    for mode in ["verify-ca", "verify-full"] {
+        let said = refusal(encrypted(&by_name(&database, &format!("?sslmode={mode}")))).await;
+        assert!(said.contains("UnknownIssuer"), "{said}");
+    }
+    // As for psql, what names no authority has none checked.
+    for parameters in ["", "?sslmode=allow", "?sslmode=prefer", "?sslmode=require"] {
+        assert!(
+            is_encrypted(encrypted(&by_name(&database, parameters))).await,
+            "{parameters}"
+        );
+    }
 }
 
 #[tokio::test]
-async fn a_server_with_another_name_is_refused() {
+async fn a_servers_name_is_compared_by_verify_full_alone() {
     let Some(tls) = TlsCluster::named(&["db.example.com"]) else {
         return left_out("TLS to a server of another name", NO_TLS);
     };
     let database = tls.cluster.database().await;
-    for mode in ["verify-full", "verify-ca", "require", "prefer"] {
-        let parameters = format!("?sslmode={mode}&{}", root(&tls.authority));
+    let roots = root(&tls.authority);
+    for parameters in [format!("?sslmode=verify-full&{roots}"), format!("?{roots}")] {
         for url in [
             by_name(&database, &parameters),
             format!("{}{parameters}", database.url()),
         ] {
             let said = refusal(encrypted(&url)).await;
-            assert!(said.contains("not valid for name"), "{mode}: {said}");
+            assert!(said.contains("not valid for name"), "{parameters}: {said}");
         }
     }
+    for mode in ["verify-ca", "require", "prefer"] {
+        let parameters = format!("?sslmode={mode}&{roots}");
+        for url in [
+            by_name(&database, &parameters),
+            format!("{}{parameters}", database.url()),
+        ] {
+            assert!(is_encrypted(encrypted(&url)).await, "{mode}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_shows_its_certificate() {
+    let Some(tls) = TlsCluster::start() else {
+        return left_out("a client's certificate", NO_TLS);
+    };
+    let database = tls.cluster.database().await;
+    database.execute("CREATE ROLE certified LOGIN").await;
+    let [certificate, key] = &tls.certified;
+    let parameters = format!("?sslmode=verify-full&{}", root(&tls.authority));
+    let url = by_name(&database, &parameters).replace("postgres@", "certified@");
+    let said = refusal(encrypted(&url)).await;
+    assert!(said.contains("valid client certificate"), "{said}");
+    let files = format!(
+        "&sslcert={}&sslkey={}",
+        certificate.display(),
+        key.display()
+    );
+    assert!(is_encrypted(encrypted(&format!("{url}{files}"))).await);
+    let [certificate, key] = [certificate, key].map(|path| fs::read(path).unwrap());
+    assert!(is_encrypted(encrypted(&url).client_certificate_pem(&certificate, &key)).await);
+}
+
+#[test]
+fn a_client_certificate_that_cannot_be_used_is_refused() {
+    let error = |parameters: &str| {
+        let url = format!("postgres://h/d?sslmode=require{parameters}");
+        PostgresLookup::builder(url)
+            .build()
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(error("&sslcert=/dev/null").contains("no `sslkey`"));
+    assert!(error("&sslkey=/dev/null").contains("no `sslcert`"));
+    assert!(error("&sslcert=/dev/null&sslkey=/dev/null").contains("no certificate"));
+    assert!(error("&sslcert=/no/such&sslkey=/dev/null").contains("/no/such"));
+    assert!(error("&sslrootcert=system").contains("verify-full"));
 }
 
 #[tokio::test]

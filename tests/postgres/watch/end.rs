@@ -168,7 +168,7 @@ async fn it_connects_by_tls_as_the_lookup_does() {
     let database = tls.cluster.database().await;
     let url = database.url().replace("127.0.0.1", "localhost");
     let pem = std::fs::read(&tls.authority).unwrap();
-    let lookup = PostgresLookup::builder(format!("{url}?sslmode=require"));
+    let lookup = PostgresLookup::builder(format!("{url}?sslmode=verify-full"));
     let trusting = lookup.clone().root_certificate_pem(&pem).build().unwrap();
     let cache = layer("m1", trusting.clone(), long()).cache();
     let watch = trusting.change_feed().start(cache.clone()).unwrap();
