@@ -66,6 +66,8 @@ pub use id::PostgresIdType;
 pub(crate) use look::{
     PlainFilter, PlainSession, SeenLock, SeenMachine, SeenRival, SeenRow, SeenServer, SeenStatus,
 };
+#[cfg(feature = "doctor")]
+pub(crate) use row::DRIFTED;
 pub use source::PostgresSource;
 pub use table::PostgresColumns;
 

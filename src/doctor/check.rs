@@ -140,7 +140,7 @@ fn of_row(row: &SessionRow, answered: &Answered, checks: &mut Topic<'_>) {
         Meaning::Active => checks.add("status", Fine, format!("active ({word})")),
         Meaning::Starting => checks.add("status", Problem, format!("being created ({word})")),
         Meaning::Over => checks.add("status", Problem, format!("over ({word})")),
-        Meaning::Unusable(why) => checks.add("row", Problem, why),
+        Meaning::Drifted(why) | Meaning::Unusable(why) => checks.add("row", Problem, why),
     }
     match row.remaining_seconds {
         None => checks.add("life", Fine, "without an end"),

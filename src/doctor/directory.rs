@@ -10,7 +10,7 @@ use crate::{
     Finding, LookupError, LookupErrorKind, MachineId, PostgresFault, PostgresLookup,
     PostgresVerified, PostgresVerifyError, PostgresWarning, Session, SessionId, SessionStatus,
     observe::Chain,
-    postgres::{SeenLock, SeenRow, SeenServer, sqlstate},
+    postgres::{DRIFTED, SeenLock, SeenRow, SeenServer, sqlstate},
 };
 
 pub(super) async fn ask(source: &Source, id: &SessionId) -> Directory {
@@ -235,6 +235,7 @@ async fn refused(lookup: &PostgresLookup, error: &LookupError) -> Directory {
 
 fn judged(seen: SeenRow) -> SessionRow {
     let meaning = match &seen.session {
+        Err(error) if error.to_string().contains(DRIFTED) => Meaning::Drifted(error.to_string()),
         Err(error) => Meaning::Unusable(Chain(error).to_string()),
         Ok(session) if session.is_over(std::time::Duration::ZERO) => Meaning::Over,
         Ok(session) if session.status() == SessionStatus::Starting => Meaning::Starting,

@@ -97,6 +97,8 @@ pub(super) enum Meaning {
     Active,
     Starting,
     Over,
+    /// A lookup refuses it, because its owner changed while triggers were missing.
+    Drifted(String),
     /// A lookup refuses it, because of this.
     Unusable(String),
 }

@@ -112,6 +112,9 @@ fn of_the_row(facts: &Facts, row: &SessionRow, found: &mut Vec<Complaint>) {
         (Meaning::Unusable(_), Some(owner)) if MachineId::parse(owner).is_err() => {
             Complaint::new(Finding::OwnerUnusable, &format!(": {owner:?}"))
         }
+        (Meaning::Drifted(why), _) => {
+            Complaint::new(Finding::OwnerWithoutEpoch, &format!(": {why}"))
+        }
         (Meaning::Unusable(why), _) => Complaint::new(Finding::RowUnusable, &format!(": {why}")),
         (Meaning::Over, _) => Complaint::new(
             Finding::SessionOver,

@@ -140,11 +140,11 @@ const NO_RELEASE: &str = "the session's release proof is no whole number from 0 
 const NO_ATTRIBUTES: &str = "the session's attributes are no JSON object";
 
 /// The owner is not the one for which the epoch was set, so the epoch proves nothing.
+pub(crate) const DRIFTED: &str = "the session's owner changed while the ownership triggers were \
+    missing or disabled: apply the migration of the directory";
+
 pub(super) fn drifted() -> LookupError {
-    LookupError::corrupt(
-        "the session's owner changed while the ownership triggers were missing or disabled: apply \
-         the migration of the directory",
-    )
+    LookupError::corrupt(DRIFTED)
 }
 
 /// The epoch in a column of a whole number.

@@ -3,6 +3,7 @@
 
 mod database;
 mod doctor;
+mod faults;
 mod identity;
 mod log;
 mod machine;

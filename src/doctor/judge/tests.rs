@@ -197,6 +197,7 @@ fn table() -> Vec<(Facts, Finding)> {
     let over = |row: &mut SessionRow| row.meaning = Meaning::Over;
     let starting = |row: &mut SessionRow| row.meaning = Meaning::Starting;
     let unusable = |row: &mut SessionRow| row.meaning = Meaning::Unusable(error());
+    let drifted = |row: &mut SessionRow| row.meaning = Meaning::Drifted(error());
     let of_another_form = |row: &mut SessionRow| row.owner = Some("preview-web-0".to_owned());
     vec![
         (
@@ -267,6 +268,7 @@ fn table() -> Vec<(Facts, Finding)> {
         (slow, Finding::DirectorySlow),
         (no_row(), Finding::SessionUnknown),
         (no_row().with(answered(200)), Finding::SessionUnknown),
+        (facts(Alive).row_with(drifted), Finding::OwnerWithoutEpoch),
         (facts(Unknown).row_with(over), Finding::SessionOver),
         (facts(Unknown).row_with(starting), Finding::SessionStarting),
         (facts(Lost).row_with(starting), Finding::OwnerLost),
@@ -444,7 +446,6 @@ fn every_finding_of_the_doctor_is_in_the_table() {
         Finding::NoSession,
         Finding::SessionMissing,
         Finding::MachineJoining,
-        Finding::OwnerWithoutEpoch,
         Finding::NotifyQueue,
         Finding::StatusUnknown,
     ];

@@ -51,7 +51,7 @@ async fn an_unassigned_session() {
     let told = machine.since(before).await;
     told.one_line(Level::Info, "session-starting");
     told.counted(&["reject/session-starting/miss +1"]);
-    let sentence = "The session has no owner: the row's owner is NULL.";
+    let sentence = "The session has no owner: the row's owner is NULL, and it never had one.";
     let doctor = place.doctor(session).await;
     doctor.says("session-unassigned", &[sentence]);
 }
