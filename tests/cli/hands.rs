@@ -249,6 +249,9 @@ async fn what_is_long_over_is_reaped() {
     let said = ask(&scene, &["reap", "--yes", "--older-than", "30m"]).await;
     assert_eq!(results(&said).len(), 1, "{said:?}");
     assert_eq!(row(&scene, &living).await, format!("{OWNER} 1 -1 active"));
+    // What has been done is done.
+    let said = ask(&scene, &["reap", "--yes"]).await;
+    assert_eq!((said.status, results(&said).len()), (0, 0), "{said:?}");
     let said = ask(&scene, &["reap", "--yes", "--older-than", "5s"]).await;
     assert_eq!(said.status, 2, "{said:?}");
 }

@@ -77,9 +77,10 @@ fn told(audit: &FleetAudit) -> String {
     } else {
         for (finding, count) in counts(audit) {
             let (title, next) = (finding.title(), finding.next_step());
+            let heading = format!("{count} {finding}:");
             say_to(
                 &mut text,
-                format_args!("{BAD}{count} {finding}{BAD:#}: {title}\n"),
+                format_args!("{}\n", labelled([(heading, title, Tone::Bad)])),
             );
             let of_this = audit.findings.iter().filter(|one| one.finding == finding);
             say_to(

@@ -155,15 +155,17 @@ async fn lend(
         if output.json {
             told(&rehearsed, false);
         } else {
-            say(listed(&rehearsed));
+            if !rehearsed.is_empty() {
+                say(format!("{}\n", listed(&rehearsed)));
+            }
             if can {
-                say(format!(
-                    "\n{BOLD}{}{BOLD:#}: this was a dry run, nothing was changed.",
-                    plan.question
-                ));
-                say(cost(&plan));
+                say(labelled([
+                    ("Would:", lower(&plan.question), Tone::Title),
+                    ("Cost:", plan.cost.clone(), Tone::Plain),
+                ]));
+                say("\nThis was a dry run: nothing was changed.");
             } else {
-                say(format!("\n{BAD}There is nothing to do.{BAD:#}"));
+                say(format!("{BOLD}There is nothing to do.{BOLD:#}"));
             }
         }
         return Ok(exit_of(&rehearsed, can));
@@ -232,7 +234,7 @@ fn exit_of(deeds: &[Deed], did: bool) -> Exit {
     let refused = |deed: &&Deed| deed.refused.is_some();
     if deeds.iter().any(|deed| deed.is_unknown) {
         Exit::Unknown
-    } else if !did || deeds.iter().any(|deed| refused(&deed)) {
+    } else if !did && !deeds.is_empty() || deeds.iter().any(|deed| refused(&deed)) {
         Exit::Problem
     } else {
         Exit::Fine
@@ -275,6 +277,14 @@ fn listed(deeds: &[Deed]) -> String {
         );
     }
     text
+}
+
+fn lower(sentence: &str) -> String {
+    let mut sentence = sentence.to_owned();
+    if let Some(first) = sentence.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
+    sentence
 }
 
 fn cost(plan: &Plan) -> String {

@@ -106,7 +106,9 @@ pub fn lines(table: &Table) -> String {
 }
 
 /// Sentences behind their labels, broken into lines at the terminal's width.
-pub fn labelled<T: AsRef<str>>(rows: impl IntoIterator<Item = (&'static str, T, Tone)>) -> String {
+pub fn labelled<L: AsRef<str>, T: AsRef<str>>(
+    rows: impl IntoIterator<Item = (L, T, Tone)>,
+) -> String {
     let mut table = plain_table();
     for (label, text, tone) in rows {
         table.add_row([cell(label, Tone::Title), cell(text, tone)]);
