@@ -171,8 +171,9 @@ where
     async fn connect_directly(&self, config: &Config) -> Result<Reached, Error> {
         let mark = RandomState::new().build_hasher().finish();
         let mark = format!("{mark:016x}");
+        // A stricter default would fail the loser of a race for a row.
         let options = format!(
-            "{} -c statement_timeout={} -c {MARK}={mark}",
+            "{} -c statement_timeout={} -c default_transaction_isolation=read\\ committed -c {MARK}={mark}",
             config.get_options().unwrap_or_default(),
             statement_timeout(self.direct.0.limit)
         );

@@ -22,9 +22,8 @@ pub(super) struct Question<'a> {
 /// Runs a statement within `limit`. `is_direct`: the server process of the connection is ours alone.
 ///
 /// Then the statement is prepared, if the mode says so: the server takes longer to plan one that looks
-/// into two tables than to run it. It is prepared before the transaction, which it outlasts. And a
-/// prepared read needs no transaction, since the connection was [told at its start](super::direct) what
-/// one would be opened with.
+/// into two tables than to run it. It is prepared before the transaction, which it outlasts. And some
+/// [stand alone](Mode::stands_alone), without one.
 pub(super) async fn run(
     client: &ClientWrapper,
     mode: Mode,
@@ -49,7 +48,7 @@ pub(super) async fn run(
             };
             queries.push(query(client, mode, sql, prepared, question.parameters));
         }
-        if is_direct && mode.prepares && !mode.writes {
+        if is_direct && mode.stands_alone() {
             let mut rows = Vec::new();
             for query in queries {
                 rows = query.await?;

@@ -27,6 +27,9 @@ pub(super) struct Mode {
     pub(super) tells_standby: bool,
     /// The longest wait for a lock.
     pub(super) lock: Option<Duration>,
+    /// Whether the statement bounds its wait for locks itself, so that it needs no transaction where
+    /// settings last.
+    pub(super) bounds_locks: bool,
     /// Whether the commit waits neither for the disk nor for a synchronous standby. Where a standby
     /// does not answer, a durable commit waits without a limit, also after its client has gone, and
     /// each beat would leave a server process behind. A crash of the server may lose it.
@@ -50,7 +53,7 @@ pub(super) enum Duty {
 /// How long a claim waits for a lock. Another claim holds the session's row for some milliseconds. A
 /// transaction that holds it for longer is none of ours, and a claim that waited for it would only
 /// keep a connection from the claims of other sessions.
-const CLAIM_LOCK: Duration = Duration::from_millis(200);
+pub(super) const CLAIM_LOCK: Duration = Duration::from_millis(200);
 
 /// How long a step of a migration waits for the table, behind which all other statements queue
 /// meanwhile.
@@ -71,6 +74,7 @@ impl Mode {
         is_long: false,
         tells_standby: false,
         lock: None,
+        bounds_locks: false,
         is_lossy: false,
         is_script: false,
         is_rehearsal: false,
@@ -102,6 +106,7 @@ impl Mode {
     pub(super) const CLAIM: Self = Self {
         asked: Asked::Claim,
         lock: Some(CLAIM_LOCK),
+        bounds_locks: true,
         ..Self::WRITE
     };
 
@@ -151,6 +156,12 @@ impl Mode {
         is_lossy: true,
         ..Self::WRITE_MACHINE
     };
+
+    /// Whether the statement needs no transaction on a connection that is [ours alone](super::direct), which was
+    /// told at its start what one would be opened with.
+    pub(super) fn stands_alone(self) -> bool {
+        self.prepares && (!self.writes || self.bounds_locks)
+    }
 
     /// What ends the transaction of the statement.
     pub(super) fn ending(self) -> &'static str {

@@ -8,8 +8,8 @@
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use super::{
-    fragments::FRAGMENTS, identifier::Identifier, migration::literal, statuses::Statuses,
-    table::Table,
+    fragments::FRAGMENTS, identifier::Identifier, migration::literal, mode::CLAIM_LOCK,
+    statuses::Statuses, table::Table,
 };
 
 /// The text of a file in `sql/`, in any module.
@@ -179,6 +179,7 @@ impl Sql {
                 .text("machines", ownership.machines.clone())
                 .text("fleet", ownership.fleet.clone())
                 .text("lost_after", interval(ownership.lost_after))
+                .text("claim_lock", format!("'{}ms'", CLAIM_LOCK.as_millis()))
                 .text("gap", interval(ownership.lost_after / 2))
                 .template("set_address", match table.address {
                     Some(_) => ", {address} = COALESCE((SELECT m.address FROM new_owner AS m), t.{address})",

@@ -4,10 +4,14 @@
 -- A statement sees the table as it was when it began, so an UPDATE beside a SELECT would not return the
 -- winner to a loser. A locked row is read as it is then: a claim that waited for the lock judges, and
 -- returns, what the winner left.
-WITH new_owner AS MATERIALIZED (
+--
+-- It may stand alone, so it bounds its own wait for the row's lock, before it asks for that.
+WITH bounded AS MATERIALIZED (
+    SELECT set_config('lock_timeout', {claim_lock}, true)
+), new_owner AS MATERIALIZED (
     SELECT * FROM {machines} WHERE machine_id = $2 FOR KEY SHARE
 ), held AS MATERIALIZED (
-    SELECT {stored t} FROM {table} AS t WHERE t.{id} = $1 FOR NO KEY UPDATE
+    SELECT {stored t} FROM bounded, {table} AS t WHERE t.{id} = $1 FOR NO KEY UPDATE OF t
 ), won AS (
     UPDATE {table} AS t SET {owner} = {owner_value}{set_address} FROM held AS h
     WHERE t.{id} = h.{id} AND {is_active h} AND NOT {drifted h}

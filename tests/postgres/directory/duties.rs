@@ -137,3 +137,42 @@ async fn a_claim_does_not_wait_long_for_a_row_that_others_hold() {
     holder.batch_execute("COMMIT").await.unwrap();
     assert_eq!(process.try_claim(seen).await.unwrap().epoch(), Some(1));
 }
+
+#[tokio::test]
+async fn a_claim_that_waited_for_the_winner_says_who_won_whatever_the_default_isolation() {
+    let database = migrated().await;
+    let client = database.client().await;
+    let name = client.query_one("SELECT current_database()", &[]).await;
+    let name: String = name.unwrap().get(0);
+    let strict =
+        format!("ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'serializable'");
+    database.execute(&strict).await;
+    for machine_id in ["m1", "m2"] {
+        machine(&database, machine_id, 0.0, "").await;
+    }
+    let id = unowned(&database).await;
+    let process = Process::of("m1", &database);
+    let seen = process.read(id).await;
+    let winner = database.client().await;
+    let wins = format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; UPDATE preview_sessions SET container_id = 'm2' WHERE id = '{id}'"
+    );
+    winner.batch_execute(&wins).await.unwrap();
+    let waits = async {
+        sleep(Duration::from_millis(20)).await;
+        // Behind the claim, and in the way of a second attempt.
+        let writes = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; \
+             UPDATE preview_sessions SET status = status WHERE id = '{id}'; \
+             SELECT pg_sleep(0.1); COMMIT"
+        );
+        client.batch_execute(&writes).await.unwrap();
+    };
+    let commits = async {
+        sleep(Duration::from_millis(50)).await;
+        winner.batch_execute("COMMIT").await.unwrap();
+    };
+    let (claimed, (), ()) = tokio::join!(process.try_claim(seen), waits, commits);
+    let owner = claimed.unwrap().owner().map(ToString::to_string);
+    assert_eq!(owner.as_deref(), Some("m2"));
+}
