@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
-use tower_ownership::{CachePolicy, PostgresLookup};
+use tower_ownership::{CachePolicy, PostgresLookup, SessionDirectory as _};
+use uuid::Uuid;
 
-use super::{Process, machine, migrated, unowned};
+use super::{Process, machine, migrated, owned_by, unowned};
+use crate::support::database::Database;
 
 /// The bytes of a simple query before its text: its type and its length.
 const HEAD: usize = 5;
@@ -66,16 +68,40 @@ async fn a_write_without_its_commit_frees_its_row() {
         let url = format!("{}{parameters}", database.url_through(port));
         let lookup = PostgresLookup::builder(url).ownership();
         let stopped = Process::with("m1", lookup, CachePolicy::new());
-        let id = unowned(&database).await;
-        let seen = Process::of("m2", &database).read(id).await;
-        let (claimed, ()) = tokio::join!(stopped.try_claim(seen), database.eventually(IDLE));
-        claimed.unwrap_err();
-        let began = std::time::Instant::now();
-        database.eventually(NOT_IDLE).await;
-        assert!(began.elapsed() < Duration::from_secs(2));
-        let other = Process::of("m2", &database);
-        assert_eq!(other.claim(id).await.epoch(), Some(1));
+        let id = owned_by(&database, "m1").await;
+        let session = id.into();
+        let released = stopped.directory.release(&session, &stopped.node);
+        let (released, ()) = tokio::join!(released, database.eventually(IDLE));
+        released.unwrap_err();
+        frees(&database, id).await;
     }
+}
+
+/// Behind a pooler. Where the connection is ours alone, a claim is one statement without a COMMIT.
+#[tokio::test]
+async fn a_claim_without_its_commit_frees_its_row() {
+    let database = migrated().await;
+    machine(&database, "m1", 0.0, "").await;
+    let port = without_commit(database.port()).await;
+    let url = format!("{}?pgbouncer=true", database.url_through(port));
+    let lookup = PostgresLookup::builder(url).ownership();
+    let stopped = Process::with("m1", lookup, CachePolicy::new());
+    let id = unowned(&database).await;
+    let seen = Process::of("m2", &database).read(id).await;
+    let (claimed, ()) = tokio::join!(stopped.try_claim(seen), database.eventually(IDLE));
+    claimed.unwrap_err();
+    frees(&database, id).await;
+    let other = Process::of("m2", &database);
+    assert_eq!(other.claim(id).await.epoch(), Some(1));
+}
+
+/// Waits until the row can be written by others, which is soon.
+async fn frees(database: &Database, id: Uuid) {
+    let began = std::time::Instant::now();
+    database.eventually(NOT_IDLE).await;
+    assert!(began.elapsed() < Duration::from_secs(2));
+    let lock = format!("SELECT FROM preview_sessions WHERE id = '{id}' FOR UPDATE NOWAIT");
+    database.execute(&lock).await;
 }
 
 #[tokio::test]
