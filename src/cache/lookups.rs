@@ -105,9 +105,14 @@ impl Caller for Cache {
         if let Ok(Some(session)) = &answer.session {
             self.note_move(session);
         }
-        let mut is_news = false;
-        self.lookups
-            .end(call, || is_news = self.keep(&call.id, answer));
+        let (mut is_kept, mut is_news) = (false, false);
+        self.lookups.end(call, || {
+            is_kept = true;
+            is_news = self.keep(&call.id, answer);
+        });
+        if !is_kept {
+            self.note_unkept(answer);
+        }
         // Not under the lock: a request that is woken may look something up.
         if is_news {
             self.notify(&call.id);

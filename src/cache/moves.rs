@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use super::Cache;
+use super::{Answer, Cache};
 use crate::{
     MachineId, Session, SessionId,
     ownership::events,
@@ -79,6 +79,17 @@ impl Cache {
             && let Some(entry) = self.known.peek(id)
         {
             self.moves.keep(id, entry.facts.into());
+        }
+    }
+
+    /// An answer came back that is not kept, because the change feed has announced a change meanwhile; perhaps
+    /// the very write that it answers.
+    pub(crate) fn note_unkept(&self, answer: &Answer) {
+        if events::are_logged()
+            && let Ok(Some(session)) = &answer.session
+        {
+            self.moves
+                .keep(session.id(), session.facts().clone().into());
         }
     }
 

@@ -141,11 +141,15 @@ impl Caller for Claims {
             self.cache.note_answer(&answer.session, now);
         }
         self.cache.note_read(answer, now);
-        let mut is_news = false;
+        let (mut is_kept, mut is_news) = (false, false);
         self.under_way.end(call, || {
+            is_kept = true;
             // A lookup that began before the write would tell what was true before it.
             is_news = self.cache.replace(&call.id, answer);
         });
+        if !is_kept {
+            self.cache.note_unkept(answer);
+        }
         // Not under the lock: a request that is woken may look something up.
         if is_news {
             self.cache.notify(&call.id);
