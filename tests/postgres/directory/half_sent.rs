@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
-use tower_ownership::{CachePolicy, PostgresLookup, SessionDirectory as _};
+use tower_ownership::{CachePolicy, PostgresLookup};
 use uuid::Uuid;
 
 use super::{Process, machine, migrated, owned_by, unowned};
