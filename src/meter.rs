@@ -145,6 +145,8 @@ impl Verdicts {
         let operators = RejectionCode::ALL
             .iter()
             .filter(|code| code.entry().operator);
+        let version = ("version", env!("CARGO_PKG_VERSION"));
+        Gauge::new(&names::BUILD_INFO, &[version]).set_count(|| 1);
         Self {
             requests: all,
             replayed: Each::new(

@@ -9,6 +9,7 @@
 //!
 //! | metric | labels | what it says |
 //! | --- | --- | --- |
+//! | `tower_ownership_build_info` | `version` | 1, with the version of this crate |
 //! | `tower_ownership_requests_total` | `verdict`, `code`, `cache` | requests by what became of them: `pass`, `replay` or `reject`; by the [`RejectionCode`](crate::RejectionCode) of those refused, empty for others; and by whether the cache knew the session: [`hit`, `miss`, `stale`](crate::CacheStatus), or `none` where nothing had to be known |
 //! | `tower_ownership_replayed_requests_total` | `origin` | requests that did not come straight from a client: `replayed` by a proxy or `forwarded` by the machine itself from another one, `failed` to be replayed, `fell-back` to another machine than the preferred one, or by the proxy's `replay-cache` |
 //! | `tower_ownership_warnings_held_back_total` | `code` | refusals that were said at DEBUG, because the same cause had been said at WARN a moment before; see [`warn_interval`](crate::OwnershipLayerBuilder::warn_interval) |

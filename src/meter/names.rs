@@ -52,6 +52,8 @@ macro_rules! metrics {
 use Kind::{Counter, Gauge, Histogram};
 
 metrics! {
+    BUILD_INFO Gauge, "tower_ownership_build_info",
+        "1, with the version of this crate.";
     REQUESTS Counter, "tower_ownership_requests_total",
         "Requests by verdict, by the code of those refused, and by where what was known of the session came from.";
     REPLAYED Counter, "tower_ownership_replayed_requests_total",

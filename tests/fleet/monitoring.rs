@@ -61,7 +61,7 @@ fn values<'a>(text: &'a str, label: &str) -> Vec<&'a str> {
 }
 
 /// The queries of all panels.
-fn queries() -> Vec<String> {
+pub(crate) fn queries() -> Vec<String> {
     let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
     let targets = panels
@@ -145,7 +145,10 @@ fn every_code_that_somebody_has_to_mend_has_an_alert() {
 fn every_finding_of_the_audit_that_lasts_has_an_alert() {
     use tower_ownership::{explain::Finding, postgres::Audit};
 
-    let alerted = values(RULES, "kind");
+    let findings = RULES
+        .lines()
+        .filter(|line| line.contains("tower_ownership_audit_findings{"));
+    let alerted: Vec<&str> = findings.flat_map(|line| values(line, "kind")).collect();
     for kind in Audit::FINDINGS {
         let is_alerted = alerted.contains(&kind.as_str());
         assert_eq!(is_alerted, *kind != Finding::OwnerDraining, "{kind:?}");
@@ -211,6 +214,7 @@ fn the_dashboards_queries_can_be_read() {
     for (number, query) in queries.iter().enumerate() {
         let query = query
             .replace("$__rate_interval", "5m")
+            .replace("$__range", "1h")
             .replace("$job", ".*")
             .replace("$instance", ".*");
         assert!(!query.contains('$'), "{query}");
@@ -227,6 +231,47 @@ fn the_dashboards_queries_can_be_read() {
         &["check", "rules", "dashboard.yml"],
         folder.path(),
     );
+}
+
+#[test]
+fn the_dashboard_opens_with_an_overview_and_the_alerts() {
+    let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    assert_eq!(panels[0]["title"], "Overview");
+    let second = panels[1..].iter().position(|panel| panel["type"] == "row");
+    let overview = &panels[1..=second.unwrap()];
+    let of = |kind: &str| {
+        overview
+            .iter()
+            .filter(|panel| panel["type"] == kind)
+            .count()
+    };
+    assert_eq!((of("stat"), of("alertlist")), (6, 1));
+    for panel in overview.iter().filter(|panel| panel["type"] == "stat") {
+        let steps = &panel["fieldConfig"]["defaults"]["thresholds"]["steps"];
+        assert!(!steps.as_array().unwrap().is_empty(), "{panel}");
+    }
+    // A healthy fleet has none of these, which is no lack of data.
+    for panel in panels {
+        let targets = panel["targets"].as_array().into_iter().flatten();
+        let mut queries = targets.filter_map(|target| target["expr"].as_str());
+        if queries.any(|query| query.ends_with(" > 0")) {
+            assert_eq!(
+                panel["fieldConfig"]["defaults"]["noValue"], "none",
+                "{panel}"
+            );
+        }
+    }
+    let mut rows = vec![[false; 24]; 200];
+    for panel in panels {
+        let at = |name: &str| usize::try_from(panel["gridPos"][name].as_u64().unwrap()).unwrap();
+        for row in &mut rows[at("y")..at("y") + at("h")] {
+            for place in &mut row[at("x")..at("x") + at("w")] {
+                assert!(!*place, "two panels in one place: {panel}");
+                *place = true;
+            }
+        }
+    }
 }
 
 #[test]
