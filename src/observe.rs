@@ -75,7 +75,7 @@ pub(crate) use warnings::{Say, Warnings};
 /// A request for a session is in a span `ownership`, of level DEBUG and target
 /// `tower_ownership::request`, for as long as it waits for a lookup and the wrapped service answers
 /// it; a body that streams afterwards is not in it. It carries the event's fields but for
-/// `held_back`, so that a trace shows which machine owned the session, how long finding out took,
+/// `held_back`, and `otel.status_code="ERROR"` for a refusal that an operator has to mend, so that a trace shows which machine owned the session, how long finding out took,
 /// and why a request was refused. It is on where the filter lets it through, as
 /// `RUST_LOG=info,tower_ownership::request=debug` does; where it does not, a request pays for the
 /// comparison of one level.

@@ -53,6 +53,7 @@ impl RequestSpan {
             traceparent = Empty,
             method = Empty,
             path = Empty,
+            otel.status_code = Empty,
         );
         Self((!span.is_disabled()).then(|| Box::new(span)))
     }
@@ -79,6 +80,9 @@ impl Observed<'_> {
             "rejection_code",
             self.code().map(RejectionCode::as_str),
         );
+        // What `tracing-opentelemetry` makes the span's status of.
+        let is_error = self.code().is_some_and(|code| self.concerns_operator(code));
+        record(span, "otel.status_code", is_error.then_some("ERROR"));
         record(span, "owner", self.owner.map(MachineId::as_str));
         let owner_status = self.owner_status.map(OwnerStatus::as_str);
         record(span, "owner_status", owner_status);

@@ -218,8 +218,9 @@ fn of_code(code: Option<&str>, asked: Asked) -> LookupError {
             " names: was the migration of the directory applied?"
         )),
         (Some("42501"), _) => unavailable(text!(asked, "PostgreSQL does not permit ", "")),
-        // Mismatched types, no operator for them, and no cast.
-        (Some("42804" | "42883" | "42846"), _) => corrupt(text!(
+        // Mismatched types, no operator for them, and no cast: a fault of the table and not of a row, which
+        // every lookup meets, so the machine is not ready, as with a missing column.
+        (Some("42804" | "42883" | "42846"), _) => unavailable(text!(
             asked,
             "the columns are not of the types that ",
             " needs"

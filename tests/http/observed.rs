@@ -447,6 +447,14 @@ fn the_application_answers_in_a_span_that_says_whose_the_session_is() {
         assert!(!line.contains("ownership{"), "{log}");
     }
     assert_eq!(lines.len(), 7, "{log}");
+    let statuses = lines
+        .iter()
+        .filter(|line| line.contains("otel.status_code"));
+    assert_eq!(
+        statuses.count(),
+        1,
+        "only session-absent is an error: {log}"
+    );
 }
 
 #[test]
@@ -464,7 +472,12 @@ fn the_span_of_a_refused_request_says_why() {
     .text();
     let span = log.split("ownership{").nth(1).unwrap();
     let span = span.split_once('}').unwrap().0;
-    for field in ["code=\"lookup-unavailable\"", "detail=", "cause=it is down"] {
+    for field in [
+        "code=\"lookup-unavailable\"",
+        "detail=",
+        "cause=it is down",
+        "otel.status_code=\"ERROR\"",
+    ] {
         assert!(span.contains(field), "no {field} in {span}");
     }
 }

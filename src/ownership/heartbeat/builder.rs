@@ -202,7 +202,8 @@ impl<D: Membership> HeartbeatBuilder<D> {
         if !directory.joined(node) {
             return Err(HeartbeatError::TooMany);
         }
-        let status = Arc::new(Status::new(machine, lost_after / 2));
+        let address = self.info.address.as_ref().map(ToString::to_string);
+        let status = Arc::new(Status::new(me.clone(), address, lost_after / 2));
         let member = Arc::new(Member {
             directory,
             node: node.clone(),

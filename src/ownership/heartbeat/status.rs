@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 
 use super::{HeartbeatHealth, HeartbeatState};
 use crate::{
-    LookupError, MachineId,
+    LookupError, Process,
     health::{Check, HealthCheck},
     meter,
     observe::Chain,
@@ -28,7 +28,9 @@ const MIGRATION_PARTLY: &str = "migration-partly";
 
 /// What a heartbeat and its handle share.
 pub(super) struct Status {
-    machine: MachineId,
+    me: Process,
+    /// Where this process said that it is.
+    address: Option<String>,
     meter: meter::Beats,
     /// After how long without a beat it is urgent.
     urgent_after: Duration,
@@ -48,9 +50,10 @@ struct Inner {
 
 impl Status {
     /// Of a machine that has just been registered.
-    pub(super) fn new(machine: MachineId, urgent_after: Duration) -> Self {
+    pub(super) fn new(me: Process, address: Option<String>, urgent_after: Duration) -> Self {
         Self {
-            machine,
+            me,
+            address,
             urgent_after,
             meter: meter::Beats::new(),
             inner: Mutex::new(Inner {
@@ -79,7 +82,7 @@ impl Status {
     /// A beat that was sent at `sent` arrived.
     pub(super) fn beat(&self, sent: Instant, rival: Option<i64>) {
         self.meter.beaten(true);
-        let machine = self.machine.as_str();
+        let machine = self.me.machine.as_str();
         let mut inner = self.lock();
         inner.last_beat = sent;
         inner.is_urgent = false;
@@ -101,6 +104,9 @@ impl Status {
                 target: TARGET,
                 machine,
                 rejection_code = DUPLICATE,
+                boot_id = %self.me.boot_id,
+                address = self.address.as_deref(),
+                pid = std::process::id(),
                 "another process runs under this machine's id; it was there before and has stopped \
                  serving"
             );
@@ -109,7 +115,7 @@ impl Status {
 
     /// The machine's row was missing, and the beat that was sent at `sent` has restored it.
     pub(super) fn put_back(&self, sent: Instant) {
-        let machine = self.machine.as_str();
+        let machine = self.me.machine.as_str();
         warn!(
             target: TARGET,
             machine,
@@ -127,7 +133,7 @@ impl Status {
         let silent = inner.last_beat.elapsed();
         let gets_urgent = silent > self.urgent_after && !inner.is_urgent;
         inner.is_urgent |= gets_urgent;
-        let machine = self.machine.as_str();
+        let machine = self.me.machine.as_str();
         if is_news {
             warn!(target: TARGET, machine, cause = %Chain(&error), "beats do not arrive");
         }
@@ -148,7 +154,7 @@ impl Status {
     pub(super) fn withheld(&self, why: String) {
         self.meter.withheld();
         let mut inner = self.lock();
-        let machine = self.machine.as_str();
+        let machine = self.me.machine.as_str();
         if !matches!(inner.state, HeartbeatState::Withheld { .. }) {
             error!(
                 target: TARGET,
@@ -164,7 +170,7 @@ impl Status {
     /// These triggers are missing or disabled.
     pub(super) fn misses(&self, triggers: Vec<String>) {
         self.meter.misses(triggers.len());
-        let machine = self.machine.as_str();
+        let machine = self.me.machine.as_str();
         let mut inner = self.lock();
         if inner.missing_triggers == triggers {
             return;
@@ -190,8 +196,11 @@ impl Status {
         self.lock().state = HeartbeatState::Fenced;
         error!(
             target: TARGET,
-            machine = self.machine.as_str(),
+            machine = self.me.machine.as_str(),
             rejection_code = DUPLICATE,
+            boot_id = %self.me.boot_id,
+            address = self.address.as_deref(),
+            pid = std::process::id(),
             "another process has begun under this machine's id; this one has stopped serving"
         );
     }
@@ -200,7 +209,7 @@ impl Status {
         self.lock().state = HeartbeatState::Removed;
         error!(
             target: TARGET,
-            machine = self.machine.as_str(),
+            machine = self.me.machine.as_str(),
             "an operator declared this machine gone; it has stopped serving"
         );
     }

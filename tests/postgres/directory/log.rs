@@ -55,6 +55,7 @@ fn an_outage_is_told_once_and_its_end_too() {
 
 #[test]
 fn both_of_two_processes_say_that_they_are_two() {
+    let mut boot_ids = Vec::new();
     let log = logged("info", async |log| {
         let database = migrated().await;
         let (old, young) = (Process::of("m1", &database), Process::of("m1", &database));
@@ -70,6 +71,7 @@ fn both_of_two_processes_say_that_they_are_two() {
                 })
         })
         .await;
+        boot_ids = vec![before.boot_id(), after.boot_id()];
         drop(before);
         until_async("the younger is alone", async || !after.health().rival).await;
         assert_eq!(young.node.state(), NodeState::Serving);
@@ -78,6 +80,10 @@ fn both_of_two_processes_say_that_they_are_two() {
     for event in &events {
         assert!(event.starts_with("ERROR "), "{event}");
         assert!(event.contains("code=\"duplicate-identity\""), "{event}");
+        let is_old = event.contains("this one has stopped");
+        let boot_id = boot_ids[usize::from(!is_old)];
+        let said = format!("boot_id={boot_id} pid={}", std::process::id());
+        assert!(event.contains(&said), "{said} in {event}");
         assert!(event.contains("machine=\"m1\""), "{event}");
     }
 }
