@@ -78,7 +78,8 @@ findings! {
          route outside of the layer."
     SessionUnknown "session-unknown" Problem
         "the directory knows no such session"
-        "Check the id, and that this is the database that the orchestrator writes to."
+        "Check the id (`ownership sessions --id PART` finds sessions by a part of it), and that this \
+         is the database that the orchestrator writes to."
     SessionOver "session-over" Problem
         "the session is over"
         "Start another session. If this one should still live, check what writes its end, or name \
@@ -101,11 +102,12 @@ findings! {
          machines, or let machines claim such sessions (`OnUnassigned::Claim`)."
     SessionMoving "session-moving" Problem
         "the session is moving to another machine or process"
-        "Retry in a few seconds. If it stays so, look for what writes the owner again and again."
+        "Retry in a few seconds. If it stays so, look for what writes the owner again and again: with \
+         `ownership sessions --watch` its epoch rises."
     SessionAbsent "session-absent" Problem
         "the owner runs and does not hold the session"
-        "Start another session; after a restart of a machine, end the sessions that it held, \
-         or have them end with it (`volatile`)."
+        "Start another session; after a restart of a machine, end the sessions that it held \
+         (`ownership end --owner OWNER`), or have them end with it (`volatile`)."
     DuplicateIdentity "duplicate-identity" Problem
         "two processes run under the machine id of the owner"
         "Stop the older process. Then look at where machines get their identity from: each running \
@@ -117,7 +119,8 @@ findings! {
          one with `machine(…)`."
     MachineJoining "machine-joining" Problem
         "the owner serves nothing before its heartbeat is registered"
-        "Wait. If it stays so, see the machine's log: it may not reach the database."
+        "Wait. If it stays so, see the machine's log: it may not reach the database. `ownership \
+         machines` shows when it was last heard."
     OwnerNeverSeen "owner-never-seen" Problem
         "the owner was never seen"
         "Look at the orchestrator: it wrote the owner down before the machine was there, and its \
@@ -145,7 +148,8 @@ findings! {
         "the owner runs, and its heartbeats do not arrive"
         "Look at the owner's log: does it send heartbeats (`directory.heartbeat().start(…)`), and \
          may it write to `ownership_machines` (UPDATE and INSERT, on a primary, without a lock on \
-         the table)? If it was declared gone, or has left, and still answers, stop its process."
+         the table)? `ownership machines` shows when one was last written. If it was declared gone, \
+         or has left, and still answers, stop its process."
     OwnerDraining "owner-draining" Problem
         "the owner is draining"
         "Wait until another machine has the session. If it stays so, the drain hangs: look at the \

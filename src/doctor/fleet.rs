@@ -188,6 +188,12 @@ impl Fleet {
         })
     }
 
+    /// Who holds locks that commands and machines wait for, for longer than a second; each as a clause.
+    pub async fn locks(&self) -> Vec<String> {
+        let seen = self.lookup.see_server().await.unwrap_or_default();
+        seen.locks.iter().map(ToString::to_string).collect()
+    }
+
     /// Machines of which two processes run.
     async fn rivals(&self, limit: usize) -> Result<Vec<AuditFinding>, FleetError> {
         let rivals = self.lookup.see_rivals(limit.min(MOST)).await?.into_iter();

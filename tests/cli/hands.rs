@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::command::{Said, run};
 use crate::scene::{LANDED, OWNER, Scene};
+use crate::support::client::get;
 use crate::terminal::answering_at_a_terminal;
 
 const LOST: &str = "e2863555a91709";
@@ -269,6 +270,45 @@ async fn no_owner_is_changed_while_triggers_are_missing() {
     assert_eq!(said.status, 1, "{said:?}");
     assert!(said.err.contains("ownership migrate --run"), "{said:?}");
     assert_eq!(rows(&scene).await, before);
+}
+
+/// A client's answers, in the words of each command's cost.
+#[tokio::test]
+async fn what_a_command_costs_is_what_clients_read() {
+    let scene = fleet().await;
+    for id in [LANDED, OWNER] {
+        scene.machine(id, scene.living_lookup()).await;
+    }
+    let client = async |session: &str| get(scene.edge.url(&format!("/session/{session}"))).await;
+    let session = scene.owned().await.to_string();
+    let act = async |arguments: &[&str]| {
+        let mut arguments = arguments.to_vec();
+        arguments.push("--yes");
+        let said = ask(&scene, &arguments).await;
+        assert_eq!(said.status, 0, "{said:?}");
+        said.json()["cost"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(client(&session).await.status, 200);
+    for (arguments, status, code) in [
+        (
+            &["assign", &session, "--to", LANDED][..],
+            503,
+            "session-moving",
+        ),
+        (&["release", &session], 503, "session-unassigned"),
+        (&["assign", &session, "--to", OWNER], 503, "session-moving"),
+        (&["gone", OWNER], 503, "owner-lost"),
+        (&["end", &session], 410, "session-over"),
+    ] {
+        let cost = act(arguments).await;
+        assert!(cost.contains(&format!("{status} {code}")), "{cost}");
+        client(&session).await.is_refused(status, code);
+    }
+    let long_ago = "UPDATE preview_sessions SET ended_at = now() - interval '10 d'";
+    scene.database.execute(long_ago).await;
+    let cost = act(&["reap"]).await;
+    assert!(cost.contains("404 session-unknown"), "{cost}");
+    client(&session).await.is_refused(404, "session-unknown");
 }
 
 #[tokio::test]

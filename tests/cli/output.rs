@@ -53,6 +53,39 @@ async fn what_a_row_holds_cannot_talk_to_the_terminal() {
     }
 }
 
+#[tokio::test]
+async fn the_doctor_says_the_verdict_first_and_leaves_out_what_cannot_be_tested() {
+    let scene = Scene::migrated().await;
+    for id in [crate::scene::LANDED, OWNER] {
+        if id == OWNER {
+            scene.beat(id, 0.0, "").await;
+        }
+        scene.machine(id, scene.living_lookup()).await;
+    }
+    let (session, url) = (scene.owned().await.to_string(), scene.database.url());
+    let edge = scene.edge.url("");
+    let arguments = ["doctor", &session, "--url", &edge, "--database", &url];
+    let said = run(&arguments, &[]).await;
+    assert_eq!(said.status, 0, "{said:?}");
+    let lines: Vec<_> = said.out.lines().collect();
+    assert!(
+        lines[2].starts_with("Diagnosis: Nothing is wrong"),
+        "{}",
+        said.out
+    );
+    assert!(lines[3].starts_with("Next: "), "{}", said.out);
+    assert!(!said.out.contains("not testable from here"), "{}", said.out);
+    assert!(lines.len() <= 20, "{} lines: {}", lines.len(), said.out);
+    assert!(
+        lines.last().unwrap().starts_with("-v also shows "),
+        "{}",
+        said.out
+    );
+    let all = run(&[&arguments[..], &["-v"]].concat(), &[]).await;
+    assert!(all.out.contains("not testable from here"), "{}", all.out);
+    assert!(all.out.lines().count() > lines.len() + 5, "{}", all.out);
+}
+
 const HELPS: [[&str; 2]; 12] = [
     ["doctor", "--help"],
     ["audit", "--help"],

@@ -124,6 +124,24 @@ async fn a_connection_that_locks_a_table_is_named() {
 }
 
 #[tokio::test]
+async fn lists_that_wait_for_a_lock_name_who_holds_it() {
+    let scene = Scene::migrated().await;
+    let mut client = scene.database.client().await;
+    let other = client.transaction().await.unwrap();
+    let lock = "LOCK TABLE preview_sessions IN ACCESS EXCLUSIVE MODE";
+    other.batch_execute(lock).await.unwrap();
+    let url = scene.database.url();
+    for command in ["audit", "sessions"] {
+        let arguments = [command, "--database", &url, "--database-timeout=1500ms"];
+        let said = run(&arguments, &[]).await;
+        assert_eq!(said.status, 3, "{said:?}");
+        assert!(said.err.contains("locks \"preview_sessions\""), "{said:?}");
+        assert!(said.err.contains(lock), "{said:?}");
+    }
+    other.rollback().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_connection_that_holds_a_row_which_a_machine_waits_for_is_named() {
     let scene = Scene::migrated().await;
     scene.beat(OWNER, 0.0, "").await;

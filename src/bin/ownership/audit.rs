@@ -49,7 +49,10 @@ impl Audit {
         let limit = usize::from(self.limit);
         let look = async || {
             let audit = while_waiting("Auditing the fleet", fleet.audit(limit)).await;
-            let audit = audit.map_err(|error| Failure::unknown(&error))?;
+            let audit = match audit {
+                Ok(audit) => audit,
+                Err(error) => return Err(Failure::of_fleet(&fleet, error).await),
+            };
             Ok(Seen {
                 text: if output.json {
                     written(&audit, self.watch.is_on())

@@ -4,7 +4,7 @@ use std::{error::Error, process::ExitCode};
 
 use tower_ownership::{
     LookupError, LookupErrorKind,
-    doctor::FleetError,
+    doctor::{Fleet, FleetError},
     postgres::{PostgresConfigError, PostgresVerifyError},
 };
 
@@ -52,6 +52,21 @@ impl Failure {
             exit: Exit::Unknown,
             text,
         }
+    }
+
+    /// Of a fleet that could not be looked at. Names who was waited for.
+    pub async fn of_fleet(fleet: &Fleet, error: FleetError) -> Self {
+        let locks = if is_late(&error) {
+            fleet.locks().await
+        } else {
+            Vec::new()
+        };
+        let mut failure = Self::from(error);
+        for lock in locks {
+            failure.text.push_str("; ");
+            failure.text.push_str(&lock);
+        }
+        failure
     }
 }
 

@@ -48,7 +48,10 @@ impl Machines {
         let fleet = Fleet::postgres(self.database.builder()?)?;
         let look = async || {
             let machines = while_waiting("Listing machines", fleet.machines()).await;
-            let mut machines = machines.map_err(|error| Failure::unknown(&error))?;
+            let mut machines = match machines {
+                Ok(machines) => machines,
+                Err(error) => return Err(Failure::of_fleet(&fleet, error).await),
+            };
             machines.retain(|machine| self.wants(machine));
             Ok(Seen {
                 text: if output.json {

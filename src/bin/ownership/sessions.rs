@@ -94,7 +94,10 @@ impl Sessions {
         let look = async || {
             let listing = fleet.sessions(&filter, listed);
             let sessions = while_waiting("Listing sessions", listing).await;
-            let mut sessions = sessions.map_err(|error| Failure::unknown(&error))?;
+            let mut sessions = match sessions {
+                Ok(sessions) => sessions,
+                Err(error) => return Err(Failure::of_fleet(&fleet, error).await),
+            };
             if let Some(part) = part {
                 sessions.sessions.retain(|session| {
                     let id = session.id.to_string();
