@@ -158,9 +158,9 @@ impl Mode {
     };
 
     /// Whether the statement needs no transaction on a connection that is [ours alone](super::direct), which was
-    /// told at its start what one would be opened with.
+    /// told at its start what one would be opened with. What is rolled back needs one.
     pub(super) fn stands_alone(self) -> bool {
-        self.prepares && (!self.writes || self.bounds_locks)
+        self.prepares && !self.is_rehearsal && (!self.writes || self.bounds_locks)
     }
 
     /// What ends the transaction of the statement.
