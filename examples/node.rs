@@ -26,14 +26,16 @@ use tower_ownership::{
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt::init();
     let machine: MachineId = env::var("MACHINE")?.parse()?;
-    let node = Node::builder(PostgresDirectory::new(env::var("DATABASE_URL")?)?)
-        .session(PathSegment::after("/session")?)
-        .machine(machine.clone()) // left out, the platform is asked
-        .replay(FlyReplay::new())
-        .claim_unassigned()
-        .take_over_lost()
-        .start()
-        .await?;
+    let node = Node::builder(PostgresDirectory::new(
+        env::var("DATABASE_URL").map_err(|_| "set DATABASE_URL")?,
+    )?)
+    .session(PathSegment::after("/session")?)
+    .machine(machine.clone()) // left out, the platform is asked
+    .replay(FlyReplay::new())
+    .claim_unassigned()
+    .take_over_lost()
+    .start()
+    .await?;
     let serve = async move |Extension(owned): Extension<Owned>| {
         format!(
             "{machine} serves {} at epoch {:?}\n",

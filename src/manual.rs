@@ -16,13 +16,38 @@
 //!
 //! Pages of documentation, and nothing else; they exist only where documentation is made.
 
+/// A section with a picture that is part of the page, since no address of a file is known where this is read.
+macro_rules! picture {
+    ($title:literal, $caption:literal, $file:literal) => {
+        concat!(
+            "\n\n# ",
+            $title,
+            "\n\n",
+            $caption,
+            "\n\n<div style=\"overflow-x: auto\">\n",
+            include_str!($file),
+            "\n</div>\n"
+        )
+    };
+}
+
 #[doc = include_str!("manual/comparison.md")]
+#[doc = picture!(
+    "What it costs",
+    "What a request costs, and what misses and changes cost.",
+    "../benches/results.svg"
+)]
 pub mod comparison {}
 #[doc = include_str!("manual/database_sessions.md")]
 pub mod database_sessions {}
 #[doc = include_str!("manual/defaults.md")]
 pub mod defaults {}
 #[doc = include_str!("manual/getting_started.md")]
+#[doc = picture!(
+    "What the incident's example shows",
+    "`cargo run --example incident --features testing,doctor`: the wrong machine answers 404 without the layer. With it, the request is replayed to the owner.",
+    "../examples/incident/incident.svg"
+)]
 pub mod getting_started {}
 #[doc = include_str!("manual/guarantees.md")]
 pub mod guarantees {}
@@ -31,8 +56,14 @@ pub mod mcp {}
 #[doc = include_str!("manual/migrating.md")]
 pub mod migrating {}
 #[doc = include_str!("manual/operations.md")]
+#[doc = picture!(
+    "What the doctor shows",
+    "Its checks of the incident, and its diagnosis.",
+    "../examples/incident/doctor.svg"
+)]
 pub mod operations {}
 #[doc = include_str!("manual/rejections.md")]
+#[doc = include_str!("manual/pictures/pages.md")]
 pub mod rejections {}
 #[doc = include_str!("manual/rooms.md")]
 pub mod rooms {}

@@ -48,6 +48,8 @@ mod pair;
 mod probe;
 mod probe_tls;
 mod proxy;
+#[cfg(feature = "axum")]
+mod readme;
 mod redirect;
 mod refused_uploads;
 mod streams;

@@ -88,7 +88,7 @@ impl Browser {
         if visitor.phone {
             let options = &mut capabilities["goog:chromeOptions"];
             options["mobileEmulation"] =
-                json!({ "deviceMetrics": { "width": 390, "height": 844, "pixelRatio": 2.0 } });
+                json!({ "deviceMetrics": { "width": 390, "height": 844, "pixelRatio": 1.0 } });
             let arguments = options["args"].as_array_mut().expect("a list");
             arguments.push(json!("--blink-settings=preferredColorScheme=0"));
         }
