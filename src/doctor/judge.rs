@@ -44,7 +44,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Complaint> {
         facts.owner_status(),
         OwnerStatus::Alive | OwnerStatus::Draining | OwnerStatus::Unknown
     );
-    // Somebody who only looks may have fewer rights than machines.
+    // The user of an operator may have fewer rights than that of machines.
     if !answered.denied.is_empty() && !is_heard {
         let evidence = format!(": {}", answered.denied.join("; "));
         found.push(Complaint::new(Finding::DatabaseDenied, &evidence));

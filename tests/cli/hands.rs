@@ -176,7 +176,13 @@ async fn sessions_are_assigned_to_machines_that_are_alive() {
     assert_eq!(row(&scene, &session).await, format!("{OWNER} 1 -1 active"));
     // By the end of its id, as a log shows it.
     let end = &session[session.len() - 12..];
+    let said = ask(&scene, &["assign", end, "--to", LANDED, "--dry-run"]).await;
+    assert_eq!(results(&said)[0]["session"], session);
+    // Without a question, what is no session's id must not be a part of another one's.
     let said = ask(&scene, &["assign", end, "--to", LANDED, "--yes"]).await;
+    assert_eq!(said.status, 2, "{said:?}");
+    assert!(said.err.contains("give the whole id"), "{said:?}");
+    let said = ask(&scene, &["assign", &session, "--to", LANDED, "--yes"]).await;
     assert_eq!(said.status, 0, "{said:?}");
     assert_eq!(row(&scene, &session).await, format!("{LANDED} 2 -1 active"));
 
@@ -270,6 +276,28 @@ async fn no_owner_is_changed_while_triggers_are_missing() {
     assert_eq!(said.status, 1, "{said:?}");
     assert!(said.err.contains("ownership migrate --run"), "{said:?}");
     assert_eq!(rows(&scene).await, before);
+}
+
+#[tokio::test]
+async fn a_session_whose_owner_cannot_be_a_machine_is_assigned_or_ended() {
+    let scene = fleet().await;
+    for (arguments, after) in [
+        (
+            &["assign", "--to", LANDED][..],
+            format!("{LANDED} 2 -1 active"),
+        ),
+        (&["end"], "not one 1 -1 ended".to_owned()),
+    ] {
+        let session = scene
+            .session(|s| s.container_id = Some("not one".to_owned()))
+            .await
+            .to_string();
+        let said = ask(&scene, &["release", &session, "--yes"]).await;
+        assert_eq!(said.status, 1, "{said:?}");
+        let said = ask(&scene, &[arguments, &[&session, "--yes"]].concat()).await;
+        assert_eq!(said.status, 0, "{said:?}");
+        assert_eq!(row(&scene, &session).await, after);
+    }
 }
 
 /// A client's answers, in the words of each command's cost.

@@ -27,6 +27,7 @@ use crate::{
 mod machine;
 mod reap;
 mod session;
+mod which;
 
 pub use machine::{Gone, Readmit};
 pub use reap::Reap;

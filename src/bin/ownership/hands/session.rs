@@ -4,18 +4,15 @@ use std::time::Duration;
 
 use clap::Args;
 use tower_ownership::{
-    MachineId, PostgresDirectory, Session, SessionDirectory as _, SessionId, SessionLookup as _,
-    SessionStatus,
-    directory::EndIf,
-    doctor::Fleet,
-    postgres::{AssignError, SessionFilter},
+    LookupErrorKind, MachineId, PostgresDirectory, Session, SessionDirectory as _, SessionId,
+    SessionLookup as _, SessionStatus, directory::EndIf, postgres::AssignError,
 };
 
-use super::{Consent, Deed, Hand, Plan, count, directory, doable, lend, named};
+use super::{Consent, Deed, Hand, Plan, count, directory, doable, lend, named, which::Which};
 use crate::{
     database::Database,
     exit::{Exit, Failure},
-    output::{Output, say},
+    output::Output,
 };
 
 /// Give sessions to a machine, whichever machine owned them before.
@@ -77,59 +74,6 @@ pub struct End {
     database: Database,
 }
 
-/// Which sessions.
-#[derive(Debug, Args)]
-struct Which {
-    /// Session ids, or the beginning or the end of one as logs show it
-    #[arg(
-        value_name = "SESSION",
-        required_unless_present = "owner",
-        conflicts_with = "owner"
-    )]
-    sessions: Vec<String>,
-
-    /// All active and starting sessions of this machine
-    #[arg(long, value_name = "MACHINE")]
-    owner: Option<MachineId>,
-
-    /// At most so many of --owner
-    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=9999))]
-    limit: u16,
-}
-
-impl Which {
-    async fn ids(
-        &self,
-        fleet: &Fleet,
-        directory: &PostgresDirectory,
-        output: &Output,
-    ) -> Result<Vec<SessionId>, Failure> {
-        let Some(owner) = &self.owner else {
-            let mut ids = Vec::new();
-            for text in &self.sessions {
-                ids.push(fleet.session_id(text).await?);
-            }
-            return Ok(ids);
-        };
-        let filter = SessionFilter::OwnedBy(owner.clone());
-        let limit = usize::from(self.limit);
-        let listed = directory.sessions(&filter, limit + 1).await?;
-        if listed.is_empty() {
-            return Err(Failure {
-                exit: Exit::Problem,
-                text: format!("{} owns no active or starting session", named(owner)),
-            });
-        }
-        if listed.len() > limit && !output.json {
-            say(format!(
-                "{} owns more than {limit} (--limit)\n",
-                named(owner)
-            ));
-        }
-        Ok(listed.into_iter().take(limit).map(|one| one.id).collect())
-    }
-}
-
 /// Some sessions, and what is done to each of them.
 struct Sessions<'a, H> {
     ids: Vec<SessionId>,
@@ -138,6 +82,8 @@ struct Sessions<'a, H> {
 
 trait OneByOne {
     const NAME: &'static str;
+    /// Whether it can do nothing with a row that no machine can read.
+    const NEEDS_ROW: bool;
 
     async fn one(&self, directory: &PostgresDirectory, seen: Session, deed: Deed) -> Deed;
 
@@ -164,6 +110,14 @@ impl<H: OneByOne> Hand for Sessions<'_, H> {
                 Ok(None) => {
                     deeds.push(deed.refused(UNKNOWN));
                     continue;
+                }
+                // What cannot be served can be given away or ended all the same.
+                Err(error) if error.kind() == LookupErrorKind::Corrupt => {
+                    if H::NEEDS_ROW {
+                        deeds.push(deed.refused(&format!("{error}: assign or end it")));
+                        continue;
+                    }
+                    Session::new(id.clone(), SessionStatus::Active)
                 }
                 // The first one tells that none can be done.
                 Err(error) if deeds.is_empty() => return Err(error.into()),
@@ -201,7 +155,8 @@ macro_rules! runs {
             pub async fn run(self, output: &Output) -> Result<Exit, Failure> {
                 self.consent.can_be_had()?;
                 let (fleet, directory) = directory(&self.database).await?;
-                let ids = self.which.ids(&fleet, &directory, output).await?;
+                let which = self.which.ids(&fleet, &directory, output, &self.consent);
+                let ids = which.await?;
                 let sessions = Sessions { ids, hand: &self };
                 lend(&sessions, &self.consent, &directory, output).await
             }
@@ -213,6 +168,7 @@ runs! { Assign Release End }
 
 impl OneByOne for Assign {
     const NAME: &'static str = "assign";
+    const NEEDS_ROW: bool = false;
 
     async fn one(&self, directory: &PostgresDirectory, seen: Session, deed: Deed) -> Deed {
         if seen.owner() == Some(&self.to) {
@@ -248,6 +204,7 @@ impl OneByOne for Assign {
 
 impl OneByOne for Release {
     const NAME: &'static str = "release";
+    const NEEDS_ROW: bool = true;
 
     async fn one(&self, directory: &PostgresDirectory, seen: Session, deed: Deed) -> Deed {
         if seen.owner().is_none() {
@@ -281,6 +238,7 @@ impl OneByOne for Release {
 
 impl OneByOne for End {
     const NAME: &'static str = "end";
+    const NEEDS_ROW: bool = false;
 
     async fn one(&self, directory: &PostgresDirectory, seen: Session, deed: Deed) -> Deed {
         match directory.end(seen.id().clone(), EndIf::Any).await {
