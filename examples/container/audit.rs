@@ -1,6 +1,6 @@
 //! What is wrong with the fleet although no request has met it yet.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tower_ownership::PostgresDirectory;
 
@@ -19,7 +19,10 @@ pub fn begin(directory: PostgresDirectory, every: Duration) {
                     let findings = audit.findings.len();
                     // Said once: the metrics tell for how long it goes on.
                     if findings > known {
-                        tracing::warn!(findings, "something is wrong with the fleet");
+                        let kinds = audit.findings.iter().map(|one| one.finding.as_str());
+                        let kinds: Vec<_> = kinds.collect::<BTreeSet<_>>().into_iter().collect();
+                        let kinds = kinds.join(", ");
+                        tracing::warn!(findings, kinds, "something is wrong with the fleet");
                     }
                     known = findings;
                 }

@@ -80,9 +80,18 @@ impl<'a> Facts<'a> {
     ) -> Result<Session, LookupError> {
         let status = match (statuses, self.status) {
             (None, _) => SessionStatus::Active,
-            (Some(statuses), Some(word)) => statuses.read(word).ok_or_else(|| {
-                LookupError::corrupt("the session's status is none of those that were configured")
-            })?,
+            (Some(statuses), Some(word)) => statuses
+                .read(word)
+                .inspect(|status| {
+                    if *status == SessionStatus::Over {
+                        statuses.note_over(word);
+                    }
+                })
+                .ok_or_else(|| {
+                    LookupError::corrupt(
+                        "the session's status is none of those that were configured",
+                    )
+                })?,
             (Some(_), None) => {
                 return Err(LookupError::corrupt(
                     "the session's status is NULL or no text",

@@ -1,5 +1,7 @@
 //! Which words in the status column mean what.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::SessionStatus;
 
 /// Which words in the status column mean what.
@@ -9,7 +11,13 @@ pub(super) struct Statuses {
     pub(super) starting: Vec<String>,
     /// `None`: whatever is neither active nor starting is over.
     pub(super) over: Option<Vec<String>>,
+    /// The words that were logged.
+    logged: Arc<Mutex<Vec<String>>>,
 }
+
+/// So many words are logged, each of so many characters at most.
+const MOST: usize = 16;
+const LONGEST: usize = 64;
 
 impl Default for Statuses {
     fn default() -> Self {
@@ -18,6 +26,7 @@ impl Default for Statuses {
             active: words(&["active"]),
             starting: words(&["creating", "starting", "pending", "provisioning"]),
             over: None,
+            logged: Arc::default(),
         }
     }
 }
@@ -26,6 +35,27 @@ impl Statuses {
     /// The words of sessions that are not over.
     pub(super) fn living(&self) -> Vec<String> {
         self.active.iter().chain(&self.starting).cloned().collect()
+    }
+
+    /// Logs once for each word that sessions with it count as over, where that is because no other status has
+    /// it: a misspelt word refuses its sessions like those that have ended.
+    #[cold]
+    pub(super) fn note_over(&self, word: &str) {
+        if self.over.is_some() {
+            return;
+        }
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.len() >= MOST || logged.iter().any(|known| known == word) {
+            return;
+        }
+        logged.push(word.to_owned());
+        drop(logged);
+        let status: String = word.chars().take(LONGEST).collect();
+        tracing::info!(
+            target: "tower_ownership",
+            status,
+            "sessions with this status count as over, as with every word that is neither active nor starting"
+        );
     }
 
     /// Words are compared exactly: a database that writes `Active` is configured in the builder.

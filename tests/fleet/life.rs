@@ -232,6 +232,7 @@ async fn a_container_that_beats_audits_its_fleet_from_time_to_time() {
     }
     let said = container.log();
     assert_eq!(said.matches("something is wrong with the fleet").count(), 1);
+    assert!(said.contains("owner-never-seen"), "{said}");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{F, PostgresDirectory, Process, machine, me, owned_by, row, unowned};
 use crate::support::chain;
 use crate::support::database::Database;
+use crate::support::log::logged;
 use crate::support::postgres::Cluster;
 use crate::support::relay::Relay;
 use crate::support::until_async;
@@ -222,4 +223,38 @@ async fn without_ownership_a_standby_may_be_read() {
     let lookup = PostgresLookup::builder(url).build().unwrap();
     let error = lookup.session(SessionId::new(id)).await.unwrap_err();
     assert_eq!(error.kind(), LookupErrorKind::Unavailable);
+}
+
+/// As after a failover that has left the fleet on what is a replica now.
+#[test]
+fn a_machine_that_starts_on_a_standby_logs_why_it_cannot_once() {
+    let log = logged("info", async |_| {
+        let pair = Pair::new(async |_| {}).await;
+        for way in ["", "?pgbouncer=true"] {
+            let process = process(&format!("{}{way}", pair.behind.url()), "m1");
+            for _ in 0..3 {
+                let started = process.directory.heartbeat().start(&process.node).await;
+                started.map(drop).unwrap_err();
+            }
+        }
+        // The driver would log the warning for each attempt.
+        assert!(
+            !pair
+                .behind
+                .has_logged("there is no transaction in progress")
+        );
+    });
+    let log = log.text();
+    let warnings = log
+        .lines()
+        .filter(|line| line.contains("this machine cannot be registered"));
+    let warnings: Vec<&str> = warnings.collect();
+    // One for each of the two nodes.
+    assert_eq!(warnings.len(), 2, "{log}");
+    for warning in warnings {
+        assert!(
+            warning.contains("target_session_attrs=read-write"),
+            "{warning}"
+        );
+    }
 }

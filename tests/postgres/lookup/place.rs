@@ -72,3 +72,24 @@ async fn the_causes_of_a_connection_error_name_the_place_and_no_password() {
     assert!(whole.contains("refused"), "{whole}");
     assert!(!whole.contains("hunter2"), "{whole}");
 }
+
+#[test]
+fn the_log_names_a_status_that_counts_as_over_once() {
+    let log = logged("tower_ownership=info", async |_| {
+        let database = Database::fresh().await;
+        database.incident_table().await;
+        let lookup = lookup(&database);
+        for status in ["activ", "active", "activ", "stopped"] {
+            let mut session = crate::support::incident::PreviewSession::owned_by("m1");
+            session.status = status.to_owned();
+            let id = database.insert(&session).await;
+            lookup.session(id.into()).await.unwrap().unwrap();
+        }
+    });
+    let log = log.text();
+    let begin = "sessions with this status count as over";
+    let told: Vec<&str> = log.lines().filter(|line| line.contains(begin)).collect();
+    assert_eq!(told.len(), 2, "{log}");
+    assert!(told[0].ends_with("status=\"activ\""), "{log}");
+    assert!(told[1].ends_with("status=\"stopped\""), "{log}");
+}
