@@ -10,7 +10,7 @@ use self::address::Address;
 pub use self::{colours::Colours, error::InvalidBrand, logo::Logo};
 use super::{
     language::Language,
-    page::{self, Constant, Pages, push_escaped},
+    page::{self, Constant, Pages, escaped},
 };
 
 mod address;
@@ -136,7 +136,7 @@ impl Brand {
                 escaped(&image.source),
                 escaped(&self.name)
             ),
-            None => escaped(&self.name),
+            None => escaped(&self.name).into_owned(),
         };
         let branding = Branding {
             title: format!(" · {}", self.name),
@@ -191,13 +191,13 @@ impl Branding {
                 let link = self.link.as_ref().map(|link| {
                     let text = self.link_text.get(language).unwrap_or(link);
                     // Out of a frame that shows the session.
-                    format!(
+                    Cow::Owned(format!(
                         "<a href=\"{}\" target=\"_top\" rel=\"noopener\">{}</a>",
                         escaped(link),
                         escaped(text)
-                    )
+                    ))
                 });
-                let parts: Vec<String> = sentence.into_iter().chain(link).collect();
+                let parts: Vec<_> = sentence.into_iter().chain(link).collect();
                 if parts.is_empty() {
                     return None;
                 }
@@ -206,10 +206,4 @@ impl Branding {
             _ => return None,
         })
     }
-}
-
-fn escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    push_escaped(&mut escaped, text);
-    escaped
 }

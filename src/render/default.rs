@@ -182,22 +182,24 @@ impl DefaultRenderer {
         now: Option<SystemTime>,
     ) -> Response<Bytes> {
         let internals = self.internals(rejection);
-        let mut headers = if context.format == ResponseFormat::Html {
-            self.pages().headers(context.language).clone()
+        let prepared = (context.format == ResponseFormat::Html)
+            .then(|| self.pages().prepared(rejection, context));
+        let mut headers = if let Some(prepared) = prepared {
+            prepared.headers.clone()
         } else {
             let mut headers = HeaderMap::with_capacity(12);
-            always(VARY, &mut headers);
+            always(rejection, VARY, &mut headers);
             headers
         };
-        common(rejection, internals, &mut headers);
+        circumstances(rejection, internals, &mut headers);
         let (status, body) = match context.format {
             ResponseFormat::Grpc | ResponseFormat::GrpcWeb | ResponseFormat::GrpcWebText => {
                 grpc::write(rejection, context.format, &mut headers);
                 (StatusCode::OK, Vec::new())
             }
             ResponseFormat::Html => {
-                let page = self.pages().write(rejection, context, internals, now);
-                (rejection.status(), page.into_bytes())
+                let page = prepared.map(|prepared| prepared.write(rejection, internals, now));
+                (rejection.status(), page.unwrap_or_default())
             }
             ResponseFormat::Problem | ResponseFormat::Events => {
                 let problem = problem::write(rejection, &self.problem_base, internals, now);
@@ -262,16 +264,16 @@ impl Render for DefaultRenderer {
     }
 }
 
-/// What all answers have. The code keeps its place in the map until it is known.
-pub(super) fn always(vary: HeaderValue, headers: &mut HeaderMap) {
-    headers.insert(CODE, HeaderValue::from_static(""));
+/// What all answers with a code have.
+pub(super) fn always(rejection: &Rejection, vary: HeaderValue, headers: &mut HeaderMap) {
+    headers.insert(CODE, HeaderValue::from_static(rejection.code().as_str()));
     headers.insert(header::CACHE_CONTROL, NO_STORE);
     headers.insert(header::VARY, vary);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
 }
 
-fn common(rejection: &Rejection, internals: Internals<'_>, headers: &mut HeaderMap) {
-    headers.insert(CODE, HeaderValue::from_static(rejection.code().as_str()));
+/// What differs from refusal to refusal.
+fn circumstances(rejection: &Rejection, internals: Internals<'_>, headers: &mut HeaderMap) {
     if let Some(wait) = rejection.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
     }

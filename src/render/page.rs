@@ -1,6 +1,7 @@
 //! The page for a person.
 
 use std::{
+    borrow::Cow,
     fmt::{self, Write as _},
     sync::OnceLock,
     time::{Duration, SystemTime},
@@ -9,7 +10,7 @@ use std::{
 use http::{HeaderMap, HeaderValue, header};
 
 use self::{
-    template::{Hole, Template, Value},
+    template::{Hole, Template, Values},
     words::{Said, Words},
 };
 #[cfg(feature = "brand")]
@@ -20,14 +21,12 @@ use super::{
     internals::{Internals, whole_seconds},
     language::Language,
 };
-use crate::{Rejection, SessionId};
+use crate::{Rejection, RejectionCode, SessionId};
 
 mod template;
 mod words;
 
-pub(super) use template::Constant;
-#[cfg(feature = "brand")]
-pub(super) use template::push_escaped;
+pub(super) use template::{Constant, escaped};
 
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const VARY: HeaderValue = HeaderValue::from_static("Accept, Content-Type, Accept-Language");
@@ -45,14 +44,14 @@ const LEAST_WITHOUT_SCRIPT: Duration = Duration::from_secs(5);
 
 const SOURCE: &str = include_str!("page/page.html");
 
-/// The page of a brand, in each language: what never changes is filled in when it is first needed.
+/// The pages of a brand. What is the same for all refusals of a kind is written when it is first needed: that is
+/// some 8 KB for each of them, in each language that is asked for.
 #[derive(Debug)]
 pub(super) struct Pages {
     #[cfg(feature = "brand")]
     branding: Option<Branding>,
     policy: HeaderValue,
-    headers: [OnceLock<HeaderMap>; Language::COUNT],
-    templates: [OnceLock<Template>; Language::COUNT],
+    prepared: [OnceLock<Box<[OnceLock<Prepared>]>>; Language::COUNT],
 }
 
 /// The pages without a brand.
@@ -60,9 +59,16 @@ pub(super) static PLAIN: Pages = Pages {
     #[cfg(feature = "brand")]
     branding: None,
     policy: HeaderValue::from_static(POLICY),
-    headers: [const { OnceLock::new() }; Language::COUNT],
-    templates: [const { OnceLock::new() }; Language::COUNT],
+    prepared: [const { OnceLock::new() }; Language::COUNT],
 };
+
+/// One kind of refusal, in one language.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// A map is cloned for less than its fields are inserted for, one by one.
+    pub(super) headers: HeaderMap,
+    template: Template,
+}
 
 impl Pages {
     /// `policy` allows what the brand needs, too.
@@ -71,93 +77,121 @@ impl Pages {
         Self {
             branding: Some(branding),
             policy,
-            headers: [const { OnceLock::new() }; Language::COUNT],
-            templates: [const { OnceLock::new() }; Language::COUNT],
+            prepared: [const { OnceLock::new() }; Language::COUNT],
         }
     }
 
-    /// The headers that all pages of a language have. A map is cloned for less than its fields are inserted
-    /// for, one by one.
-    pub(super) fn headers(&self, language: Language) -> &HeaderMap {
-        self.headers[language as usize].get_or_init(|| {
-            let mut headers = HeaderMap::new();
-            always(VARY, &mut headers);
-            let language = HeaderValue::from_static(language.tag());
-            headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
-            headers.insert(header::CONTENT_LANGUAGE, language);
-            headers.insert(header::CONTENT_SECURITY_POLICY, self.policy.clone());
-            headers
+    /// What all refusals of this kind have in common.
+    pub(super) fn prepared(&self, rejection: &Rejection, context: RenderContext) -> &Prepared {
+        const CODES: usize = RejectionCode::ALL.len();
+        let kinds = self.prepared[context.language as usize]
+            .get_or_init(|| (0..4 * (CODES + 1)).map(|_| OnceLock::new()).collect());
+        let code = if rejection.is_too_large() {
+            CODES
+        } else {
+            rejection.code() as usize
+        };
+        let waits = rejection.retry_after().is_some();
+        let kind = 4 * code + 2 * usize::from(context.may_repeat) + usize::from(waits);
+        kinds[kind].get_or_init(|| Prepared {
+            headers: self.headers(rejection, context.language),
+            template: self.template(rejection, context),
         })
     }
 
+    fn headers(&self, rejection: &Rejection, language: Language) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        always(rejection, VARY, &mut headers);
+        let language = HeaderValue::from_static(language.tag());
+        headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
+        headers.insert(header::CONTENT_LANGUAGE, language);
+        headers.insert(header::CONTENT_SECURITY_POLICY, self.policy.clone());
+        if rejection.retry_after().is_some() {
+            // Its place; the seconds come with each refusal.
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(""));
+        }
+        headers
+    }
+
+    fn template(&self, rejection: &Rejection, context: RenderContext) -> Template {
+        let (page, language) = (rejection.page(), context.language);
+        let (words, said) = (Words::of(language), Said::of(rejection, language));
+        let waits = context.may_repeat && rejection.retry_after().is_some();
+        let again = context.may_repeat && page.may_change && !waits;
+        let section = |is_there: bool| is_there.then_some("");
+        Template::new(SOURCE, |name| {
+            let text = match name {
+                "lang" => language.tag(),
+                "mood" => page.mood.as_str(),
+                "headline" => said.headline,
+                "sentence" => said.sentence,
+                "advice" if context.may_repeat => said.advice,
+                "advice" => said.after_sending,
+                "code" => rejection.code().as_str(),
+                "waits" => section(waits)?,
+                // The ring is a clock that runs; the other signs stand still.
+                "still" => section(!waits)?,
+                "again" => section(again)?,
+                "try_now" => words.try_now,
+                "try_again" => words.try_again,
+                "by_itself" => words.by_itself,
+                "next" => words.next,
+                "trying" => words.trying,
+                "offline" => words.offline,
+                "opening" => words.opening,
+                "keeps_trying" => words.keeps_trying,
+                "not_yet" => words.not_yet,
+                "label_code" => words.code,
+                "label_session" => words.session,
+                "label_time" => words.time,
+                "label_machine" => words.machine,
+                "label_owner" => words.owner,
+                "technical" => words.technical,
+                _ => return self.of_the_brand(name, language),
+            };
+            Some(Constant::Text(text.into()))
+        })
+    }
+}
+
+impl Prepared {
     /// Writes the page.
     pub(super) fn write(
         &self,
         rejection: &Rejection,
-        context: RenderContext,
         internals: Internals<'_>,
         now: Option<SystemTime>,
-    ) -> String {
-        let page = rejection.page();
-        let said = Said::of(rejection, context.language);
-        let wait = rejection.retry_after().filter(|_| context.may_repeat);
-        let again = context.may_repeat && page.may_change && wait.is_none();
-        let session = rejection.session().map(Short::<{ SessionId::MAX_LEN }>::of);
+    ) -> Vec<u8> {
+        let mut session = Short::<{ SessionId::MAX_LEN }>::new();
+        let session = rejection.session().map(|id| {
+            // It fits: that is the longest id.
+            let _ = id.with_text(|text| session.write_str(text));
+            session.as_str()
+        });
         let time = now.map(|now| Short::<32>::of(humantime::format_rfc3339_seconds(now)));
-        let clock = time.as_ref().map(clock);
+        let time = time.as_ref().map(Short::as_str);
+        let clock = time.map(clock);
+        let wait = rejection.retry_after();
         let milliseconds = wait.map(|wait| Short::<32>::of(wait.as_millis()));
         let seconds = wait.map(|wait| wait.max(LEAST_WITHOUT_SCRIPT));
         let seconds = seconds.map(|wait| Short::<32>::of(whole_seconds(wait)));
-        self.template(context.language).fill(|hole| {
-            Some(match hole {
-                Hole::Mood => Value::Ours(page.mood.as_str()),
-                Hole::Headline => Value::Ours(said.headline),
-                Hole::Sentence => Value::Ours(said.sentence),
-                Hole::Advice if context.may_repeat => Value::Ours(said.advice),
-                Hole::Advice => Value::Ours(said.after_sending),
-                Hole::Detail => Value::Any(rejection.detail()),
-                Hole::Code => Value::Ours(rejection.code().as_str()),
-                Hole::Time => Value::Ours(time.as_ref()?.as_str()),
-                Hole::Clock => Value::Ours(clock.as_ref()?.as_str()),
-                Hole::Session => Value::Any(session.as_ref()?.as_str()),
-                Hole::Machine => Value::Any(internals.machine?),
-                Hole::Owner => Value::Any(internals.owner?),
-                Hole::Wait => Value::Ours(milliseconds.as_ref()?.as_str()),
-                Hole::Refresh => Value::Ours(seconds.as_ref()?.as_str()),
-                // The ring is a clock that runs; the other signs stand still.
-                Hole::Still if wait.is_none() => Value::Ours(""),
-                Hole::Again if again => Value::Ours(""),
-                Hole::Still | Hole::Again => return None,
-            })
-        })
-    }
-
-    fn template(&self, language: Language) -> &Template {
-        self.templates[language as usize].get_or_init(|| {
-            let words = Words::of(language);
-            Template::new(SOURCE, |name| {
-                let text = match name {
-                    "lang" => language.tag(),
-                    "try_now" => words.try_now,
-                    "try_again" => words.try_again,
-                    "by_itself" => words.by_itself,
-                    "next" => words.next,
-                    "trying" => words.trying,
-                    "offline" => words.offline,
-                    "opening" => words.opening,
-                    "keeps_trying" => words.keeps_trying,
-                    "not_yet" => words.not_yet,
-                    "label_code" => words.code,
-                    "label_session" => words.session,
-                    "label_time" => words.time,
-                    "label_machine" => words.machine,
-                    "label_owner" => words.owner,
-                    "technical" => words.technical,
-                    _ => return self.of_the_brand(name, language),
-                };
-                Some(Constant::Text(text.into()))
-            })
-        })
+        let mut values = Values::default();
+        for (hole, value) in [
+            (Hole::Detail, Some(escaped(rejection.detail()))),
+            (Hole::Time, time.map(Cow::Borrowed)),
+            (Hole::Clock, clock.as_ref().map(|it| it.as_str().into())),
+            (Hole::Session, session.map(escaped)),
+            (Hole::Machine, internals.machine.map(escaped)),
+            (Hole::Owner, internals.owner.map(escaped)),
+            (
+                Hole::Wait,
+                milliseconds.as_ref().map(|it| it.as_str().into()),
+            ),
+            (Hole::Refresh, seconds.as_ref().map(|it| it.as_str().into())),
+        ] {
+            values[hole as usize] = value;
+        }
+        self.template.fill(&values)
     }
 }
 
@@ -175,9 +209,13 @@ impl Pages {
 }
 
 /// A time in RFC 3339, as people read it.
-fn clock<const N: usize>(time: &Short<N>) -> Short<32> {
-    let (day, hours) = time.as_str().split_once('T').unwrap_or_default();
-    Short::of(format_args!("{day} {} UTC", hours.trim_end_matches('Z')))
+fn clock(time: &str) -> Short<32> {
+    let (day, rest) = time.split_at_checked(10).unwrap_or_default();
+    let hours = rest.get(1..9).unwrap_or_default();
+    let mut clock = Short::new();
+    // It fits: that is 23 bytes.
+    let _ = [day, " ", hours, " UTC"].map(|part| clock.write_str(part));
+    clock
 }
 
 /// A text that fits into so many bytes for certain, in no memory of its own.
@@ -187,9 +225,13 @@ struct Short<const N: usize> {
 }
 
 impl<const N: usize> Short<N> {
-    fn of(value: impl fmt::Display) -> Self {
+    fn new() -> Self {
         let (bytes, length) = ([0; N], 0);
-        let mut short = Self { bytes, length };
+        Self { bytes, length }
+    }
+
+    fn of(value: impl fmt::Display) -> Self {
+        let mut short = Self::new();
         // What does not fit is left out.
         let _ = write!(short, "{value}");
         short
@@ -197,7 +239,7 @@ impl<const N: usize> Short<N> {
 
     fn as_str(&self) -> &str {
         let written = self.bytes.get(..self.length).unwrap_or_default();
-        std::str::from_utf8(written).unwrap_or_default()
+        str::from_utf8(written).unwrap_or_default()
     }
 }
 

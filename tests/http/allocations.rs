@@ -19,7 +19,7 @@ const TOLD: u64 = 3;
 /// The headers of an answer that is kept.
 const ELSEWHERE: u64 = 2;
 /// An answer's headers, a page that says why, and the rejection in its extensions.
-const UNKNOWN: u64 = 7;
+const UNKNOWN: u64 = 6;
 
 type Builder = OwnershipLayerBuilder;
 

@@ -3,7 +3,12 @@ use super::*;
 
 fn policy(brand: Brand) -> String {
     let pages = brand.pages().unwrap();
-    let policy = &pages.headers(Language::English)[http::header::CONTENT_SECURITY_POLICY];
+    let machine = crate::MachineId::parse("m").unwrap();
+    let rejection = crate::Rejection::new(crate::RejectionCode::SessionOver, machine, "");
+    let request = http::Request::get("/").body(()).unwrap();
+    let context = crate::RenderContext::of(&(&request).into());
+    let headers = &pages.prepared(&rejection, context).headers;
+    let policy = &headers[http::header::CONTENT_SECURITY_POLICY];
     policy.to_str().unwrap().to_owned()
 }
 

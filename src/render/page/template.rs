@@ -3,30 +3,27 @@
 use std::borrow::Cow;
 
 /// `{{name}}` is a hole; what stands between `{{#name}}` and `{{/name}}` is left out if `name` has
-/// no value. Sections do not nest. That is all a page of ours needs, so there is no engine.
+/// no value. A section of a hole holds that hole, and perhaps others that have a value when it has one. Sections do not
+/// nest. That is all a page of ours needs, so there is no engine.
 #[derive(Debug)]
 pub(super) struct Template {
-    pieces: Vec<Piece>,
-    longest: usize,
+    parts: Vec<Part>,
+    end: String,
 }
 
+/// A text, a hole after it, and what stands around the hole if it has a value.
 #[derive(Debug)]
-enum Piece {
-    Text(String),
-    Hole(Hole),
-    Begin(Hole),
-    End,
+struct Part {
+    text: String,
+    before: String,
+    hole: Hole,
+    after: String,
 }
 
 /// What differs from refusal to refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hole {
-    Mood,
-    Headline,
-    Sentence,
-    Advice,
     Detail,
-    Code,
     Time,
     Clock,
     Session,
@@ -34,19 +31,14 @@ pub(super) enum Hole {
     Owner,
     Wait,
     Refresh,
-    Still,
-    Again,
 }
 
 impl Hole {
+    pub(super) const COUNT: usize = Self::Refresh as usize + 1;
+
     fn named(name: &str) -> Option<Self> {
         Some(match name {
-            "mood" => Self::Mood,
-            "headline" => Self::Headline,
-            "sentence" => Self::Sentence,
-            "advice" => Self::Advice,
             "detail" => Self::Detail,
-            "code" => Self::Code,
             "time" => Self::Time,
             "clock" => Self::Clock,
             "session" => Self::Session,
@@ -54,35 +46,27 @@ impl Hole {
             "owner" => Self::Owner,
             "wait" => Self::Wait,
             "refresh" => Self::Refresh,
-            "still" => Self::Still,
-            "again" => Self::Again,
             _ => return None,
         })
     }
 }
 
-/// A value of a hole.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Value<'a> {
-    /// Text of ours, which holds nothing to escape: a test looks.
-    Ours(&'a str),
-    /// Any other text.
-    Any(&'a str),
-}
+/// The value of each hole, by its number.
+pub(super) type Values<'a> = [Option<Cow<'a, str>>; Hole::COUNT];
 
 impl Template {
-    /// Takes the page apart. What is the same for all refusals is filled in here: a name that is no [`Hole`] is
-    /// asked of `constant`, and a section without a value left out.
+    /// Takes the page apart. What is the same for all refusals of a kind is filled in here: a name that is no
+    /// [`Hole`] is asked of `constant`, and a section without a value left out.
     pub(super) fn new(source: &str, constant: impl Fn(&str) -> Option<Constant>) -> Self {
-        let mut pieces = Vec::new();
-        let (mut text, mut left_out) = (String::new(), false);
+        let mut builder = Builder::default();
+        let mut left_out = false;
         let mut rest = source;
-        while let Some((before, (name, after))) = rest
+        while let Some((text, (name, after))) = rest
             .split_once("{{")
-            .and_then(|(before, tail)| Some((before, tail.split_once("}}")?)))
+            .and_then(|(text, tail)| Some((text, tail.split_once("}}")?)))
         {
             if !left_out {
-                text.push_str(before);
+                builder.text(text);
             }
             rest = after;
             let (sign, bare) = match name.as_bytes().first() {
@@ -93,55 +77,93 @@ impl Template {
                 ("#", None) => left_out = constant(bare).is_none(),
                 ("/", None) => left_out = false,
                 _ if left_out => {}
-                (_, None) => match constant(bare) {
-                    Some(Constant::Text(value)) => push_escaped(&mut text, &value),
-                    Some(Constant::Markup(value)) => text.push_str(&value),
+                ("", None) => match constant(bare) {
+                    Some(Constant::Text(value)) => builder.text(&escaped(&value)),
+                    Some(Constant::Markup(value)) => builder.text(&value),
                     None => {}
                 },
-                (sign, Some(hole)) => {
-                    pieces.push(Piece::Text(std::mem::take(&mut text)));
-                    pieces.push(match sign {
-                        "#" => Piece::Begin(hole),
-                        "/" => Piece::End,
-                        _ => Piece::Hole(hole),
-                    });
+                ("", Some(hole)) => builder.hole(hole),
+                (sign, Some(_)) => {
+                    builder.state = if sign == "#" {
+                        State::Before
+                    } else {
+                        State::Outside
+                    }
                 }
+                (_, None) => {}
             }
         }
-        text.push_str(rest);
-        pieces.push(Piece::Text(text));
-        let texts = pieces.iter().map(|piece| match piece {
-            Piece::Text(text) => text.len(),
-            _ => 0,
-        });
-        let longest = texts.sum();
-        Self { pieces, longest }
+        builder.text(rest);
+        Self {
+            parts: builder.parts,
+            end: builder.text,
+        }
     }
 
-    /// Fills the holes.
-    pub(super) fn fill<'v>(&self, value: impl Fn(Hole) -> Option<Value<'v>>) -> String {
-        // Room for what is filled in, too.
-        let mut page = String::with_capacity(self.longest + ROOM);
-        let mut left_out = false;
-        for piece in &self.pieces {
-            match piece {
-                Piece::Begin(hole) => left_out = value(*hole).is_none(),
-                Piece::End => left_out = false,
-                _ if left_out => {}
-                Piece::Text(text) => page.push_str(text),
-                Piece::Hole(hole) => match value(*hole) {
-                    Some(Value::Ours(text)) => page.push_str(text),
-                    Some(Value::Any(text)) => push_escaped(&mut page, text),
-                    None => {}
-                },
+    /// Fills the holes with values that were escaped. The page takes exactly its length, so that it becomes the
+    /// body as it is.
+    pub(super) fn fill(&self, values: &Values<'_>) -> Vec<u8> {
+        let mut length = 0;
+        self.each(values, |part| length += part.len());
+        let mut page = Vec::with_capacity(length);
+        self.each(values, |part| page.extend_from_slice(part.as_bytes()));
+        page
+    }
+
+    #[inline]
+    fn each(&self, values: &Values<'_>, mut write: impl FnMut(&str)) {
+        for part in &self.parts {
+            write(&part.text);
+            if let Some(value) = &values[part.hole as usize] {
+                write(&part.before);
+                write(value);
+                write(&part.after);
             }
         }
-        page
+        write(&self.end);
     }
 }
 
-/// More than what is filled in takes, but for odd ids and details.
-const ROOM: usize = 1536;
+/// Puts a template together.
+#[derive(Default)]
+struct Builder {
+    parts: Vec<Part>,
+    text: String,
+    before: String,
+    state: State,
+}
+
+#[derive(Clone, Copy, Default)]
+enum State {
+    #[default]
+    Outside,
+    /// In a section, before its first hole.
+    Before,
+    /// In a section, after a hole.
+    After,
+}
+
+impl Builder {
+    fn text(&mut self, text: &str) {
+        match (self.state, self.parts.last_mut()) {
+            (State::After, Some(part)) => part.after.push_str(text),
+            (State::Before, _) => self.before.push_str(text),
+            _ => self.text.push_str(text),
+        }
+    }
+
+    fn hole(&mut self, hole: Hole) {
+        self.parts.push(Part {
+            text: std::mem::take(&mut self.text),
+            before: std::mem::take(&mut self.before),
+            hole,
+            after: String::new(),
+        });
+        if let State::Before = self.state {
+            self.state = State::After;
+        }
+    }
+}
 
 /// What is the same for all refusals.
 #[derive(Clone, Debug)]
@@ -155,26 +177,28 @@ pub(in crate::render) enum Constant {
     Markup(Cow<'static, str>),
 }
 
-/// Appends text so that it is text wherever it stands, also in a quoted attribute.
-pub(in crate::render) fn push_escaped(page: &mut String, text: &str) {
+/// The text so that it is text wherever it stands, also in a quoted attribute.
+pub(in crate::render) fn escaped(text: &str) -> Cow<'_, str> {
     // Without an early end and without branches, this is what the compiler turns into a few vector instructions.
     let special = text.bytes().fold(0, |found, byte| {
         let is = |special: u8| u8::from(byte == special);
         found | is(b'&') | is(b'<') | is(b'>') | is(b'"') | is(b'\'')
     });
     if special == 0 {
-        return page.push_str(text);
+        return Cow::Borrowed(text);
     }
+    let mut escaped = String::with_capacity(text.len() + 32);
     for char in text.chars() {
         match char {
-            '&' => page.push_str("&amp;"),
-            '<' => page.push_str("&lt;"),
-            '>' => page.push_str("&gt;"),
-            '"' => page.push_str("&quot;"),
-            '\'' => page.push_str("&#39;"),
-            other => page.push(other),
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
         }
     }
+    Cow::Owned(escaped)
 }
 
 #[cfg(test)]
@@ -190,12 +214,12 @@ mod tests {
             "known" => Some(Constant::Markup("<i>".into())),
             _ => None,
         });
-        template.fill(|hole| match hole {
-            Hole::Session => Some(Value::Any(MARKUP)),
-            Hole::Code => Some(Value::Ours("code")),
-            Hole::Wait => Some(Value::Ours("")),
-            _ => None,
-        })
+        let mut values = Values::default();
+        values[Hole::Session as usize] = Some(escaped(MARKUP));
+        values[Hole::Wait as usize] = Some("".into());
+        let page = template.fill(&values);
+        assert_eq!(page.len(), page.capacity());
+        String::from_utf8(page).unwrap()
     }
 
     #[test]
@@ -203,13 +227,19 @@ mod tests {
         for source in ["<p title=\"{{who}}\">", "<p title=\"{{session}}\">"] {
             assert_eq!(filled(source), format!("<p title=\"{ESCAPED}\">"));
         }
-        assert_eq!(filled("{{known}}{{code}}"), "<i>code");
+        assert_eq!(filled("{{known}}{{wait}}"), "<i>");
     }
 
     #[test]
     fn sections_without_a_value_are_left_out() {
-        assert_eq!(filled("a{{#wait}}b{{/wait}}c"), "abc");
-        assert_eq!(filled("a{{#owner}}b{{session}}{{who}}{{/owner}}c"), "ac");
+        assert_eq!(filled("a{{#wait}}b{{wait}}c{{/wait}}d"), "abcd");
+        assert_eq!(
+            filled(
+                "a{{#session}}b{{session}}c{{wait}}d{{/session}}e{{#owner}}f{{owner}}g{{/owner}}h"
+            ),
+            format!("ab{ESCAPED}cdeh")
+        );
+        assert_eq!(filled("a{{#owner}}b{{owner}}{{who}}{{/owner}}c"), "ac");
         assert_eq!(filled("a{{#known}}b{{/known}}c"), "abc");
         assert_eq!(filled("a{{#gone}}b{{session}}{{who}}{{/gone}}c"), "ac");
     }

@@ -34,7 +34,9 @@ fn page_in(language: Language, rejection: &Rejection, may_repeat: bool) -> Strin
         head_only: false,
         is_http1: true,
     };
-    PLAIN.write(rejection, context, Internals::default(), Some(UNIX_EPOCH))
+    let prepared = PLAIN.prepared(rejection, context);
+    let page = prepared.write(rejection, Internals::default(), Some(UNIX_EPOCH));
+    String::from_utf8(page).unwrap()
 }
 
 /// What stands between the only `<name>` and its end.
