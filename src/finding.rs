@@ -87,8 +87,8 @@ findings! {
     StatusUnknown "status-unknown" Problem
         "sessions that look alive have a status that the lookup does not know"
         "If they live, name the word here (`ownership audit --active-status active,WORD`) and in \
-         the machines' lookup (`active_statuses`). If they are over, give them an end: `ownership \
-         end SESSION`, or name all such words (`--over-status`, `over_statuses`)."
+         the machines' lookup (`active_statuses`). If they are over, write when they ended \
+         (`ended_at`), or name all such words (`--over-status`, `over_statuses`)."
     SessionForbidden "session-forbidden" Problem
         "the application's guard does not let this request near the session"
         "Send the credentials that the guard asks for; the doctor sends none."

@@ -115,6 +115,26 @@ async fn the_help_of_each_command_says_what_its_json_holds() {
     }
 }
 
+#[tokio::test]
+async fn commands_of_a_next_step_can_be_copied() {
+    let scene = Scene::migrated().await;
+    scene.beat(OWNER, 200.0, "").await;
+    let (session, url) = (scene.owned().await.to_string(), scene.database.url());
+    let said = run(&["doctor", &session, "--database", &url], &[]).await;
+    let command = format!("`ownership assign --owner {OWNER} --to MACHINE`");
+    assert!(said.out.contains(&command), "{}", said.out);
+    let sql = "UPDATE preview_sessions SET container_id = NULL";
+    scene.database.execute(sql).await;
+    let said = run(&["doctor", &session, "--database", &url], &[]).await;
+    let command = format!("`ownership assign {session} --to MACHINE`");
+    assert!(said.out.contains(&command), "{}", said.out);
+    // What a shell could read as a command of its own is not put into one.
+    let sql = "UPDATE preview_sessions SET container_id = '$(reboot)'";
+    scene.database.execute(sql).await;
+    let said = run(&["doctor", &session, "--database", &url], &[]).await;
+    assert!(!said.out.contains("--owner $("), "{}", said.out);
+}
+
 /// An option that a command does not have would be the end of a chain of commands.
 #[tokio::test]
 async fn each_finding_of_an_audit_names_a_command_that_is_there() {

@@ -156,11 +156,15 @@ fn told(diagnosis: &Diagnosis, all: bool) -> String {
             sentence(&diagnosis.sentence, diagnosis.finding),
             tone,
         ),
-        ("Next:", diagnosis.next_step.to_owned(), Tone::Plain),
+        (
+            "Next:",
+            to_copy(diagnosis.next_step, diagnosis),
+            Tone::Plain,
+        ),
     ];
     for also in &diagnosis.also {
         verdict.push(("Also:", sentence(&also.sentence, also.finding), Tone::Bad));
-        verdict.push(("Next:", also.next_step.to_owned(), Tone::Plain));
+        verdict.push(("Next:", to_copy(also.next_step, diagnosis), Tone::Plain));
     }
     let mut checks = Listing::new(&[
         ("", Role::Kept),
@@ -202,6 +206,24 @@ fn told(diagnosis: &Diagnosis, all: bool) -> String {
         );
     }
     text
+}
+
+/// The next step, with the ids of this session and its owner in its commands. An id that a shell could
+/// read as more than a word stays a placeholder.
+fn to_copy(next_step: &str, diagnosis: &Diagnosis) -> String {
+    let is_word = |id: &&str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
+        id.starts_with(|c: char| c.is_ascii_alphanumeric()) && id.chars().all(is_plain)
+    };
+    let session = Some(diagnosis.session.as_str()).filter(is_word);
+    let mut checks = diagnosis.checks.iter();
+    let owner = checks.find(|check| {
+        check.topic == "directory" && check.name == "owner" && check.state == CheckState::Fine
+    });
+    let owner = owner.map(|check| check.text.as_str()).filter(is_word);
+    next_step
+        .replace("SESSION", session.unwrap_or("SESSION"))
+        .replace("OWNER", owner.unwrap_or("OWNER"))
 }
 
 /// Whether a check says something about this diagnosis.
