@@ -47,10 +47,16 @@ impl Place {
     pub(super) fn connect_error(&self, error: PoolError) -> LookupError {
         let error = connect_error(error);
         let cause = error.clone();
-        error.with_source(Connecting {
-            place: self.clone(),
-            cause,
-        })
+        error.with_source(self.connecting(Some(cause.into())))
+    }
+}
+
+impl Place {
+    /// The cause of an error, with what caused that. Of an error of ours that says the same, the log shows the text
+    /// once.
+    pub(super) fn connecting(&self, cause: Option<Box<dyn Error + Send + Sync>>) -> Connecting {
+        let place = self.clone();
+        Connecting { place, cause }
     }
 }
 
@@ -68,10 +74,9 @@ impl fmt::Debug for Place {
 
 /// That the database was connected to, as the cause of an error.
 #[derive(Debug)]
-struct Connecting {
+pub(super) struct Connecting {
     place: Place,
-    /// The same error without the place.
-    cause: LookupError,
+    cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl fmt::Display for Connecting {
@@ -82,7 +87,7 @@ impl fmt::Display for Connecting {
 
 impl Error for Connecting {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.cause.source()
+        self.cause.as_deref().map(|cause| cause as _)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
         id::Ids,
         identifier::Identifier,
         migration::{is_installed, migration},
+        place::Place,
         table::Table,
     },
 };
@@ -167,6 +168,7 @@ impl PostgresFeedBuilder {
         let server = server.server("tower-ownership feed")?;
         Ok(PostgresFeed {
             endpoint: Endpoint {
+                place: Place::of(&server.config),
                 hosts: server.hosts,
                 connector: server.connector,
             },

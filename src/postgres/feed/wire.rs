@@ -16,7 +16,7 @@ use tokio_postgres::{AsyncMessage, Client, Connection, Error, Notification};
 
 use crate::{
     FeedError, FeedErrorKind,
-    postgres::{connector::Connector, failure::caused_by_tls, hosts::Hosts},
+    postgres::{connector::Connector, failure::caused_by_tls, hosts::Hosts, place::Place},
 };
 
 /// A driver's connection, whatever it goes through. Unlike a pool's, which throws notifications
@@ -39,6 +39,7 @@ where
 pub(super) struct Endpoint {
     pub(super) hosts: Hosts,
     pub(super) connector: Connector,
+    pub(super) place: Place,
 }
 
 /// A client and its connection. Nothing moves unless one of the methods is being polled.
@@ -53,15 +54,18 @@ impl Wire {
         let connected = timeout(endpoint.hosts.bound(), connecting).await;
         let unreachable =
             |message: &'static str| FeedError::new(FeedErrorKind::Unreachable, message);
-        let connected =
-            connected.map_err(|_| unreachable("PostgreSQL did not accept a connection in time"))?;
+        let place = &endpoint.place;
+        let connected = connected.map_err(|_| {
+            unreachable("PostgreSQL did not accept a connection in time")
+                .with_source(place.connecting(None))
+        })?;
         let (client, connection) = connected.map_err(|error| {
             let message = if caused_by_tls(&error) {
                 "PostgreSQL's certificate was refused: is it trusted (`sslrootcert`), and for this host?"
             } else {
                 "no connection to PostgreSQL could be opened"
             };
-            unreachable(message).with_source(error)
+            unreachable(message).with_source(place.connecting(Some(error.into())))
         })?;
         Ok(Self {
             client: Arc::new(client),

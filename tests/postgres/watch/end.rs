@@ -50,10 +50,19 @@ async fn stopping_it_waits_for_that() {
     );
 
     // Also while it waits for its next attempt, or for a connection.
-    let nowhere = format!("postgres://postgres@127.0.0.1:{}/app", free_port());
+    let port = free_port();
+    let nowhere = format!("postgres://postgres:hunter2@127.0.0.1:{port}/app");
     let watch = PostgresFeed::builder(nowhere).start(machine.layer.cache());
     let watch = watch.unwrap();
-    until(&watch, is_down).await;
+    let FeedState::Down { error, .. } = until(&watch, is_down).await.state else {
+        panic!("it is down");
+    };
+    let causes = format!("{error:?}");
+    let place = format!(": connecting to 127.0.0.1:{port}/app as postgres: ");
+    assert!(
+        causes.contains(&place) && !causes.contains("hunter2"),
+        "{causes}"
+    );
     let began = Instant::now();
     watch.stop().await;
     assert!(began.elapsed() < Duration::from_secs(1));
