@@ -3,6 +3,7 @@
 mod assign;
 mod audit;
 mod births;
+mod by_hand;
 mod claim;
 #[cfg(feature = "testing")]
 mod conformance;

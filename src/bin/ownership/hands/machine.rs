@@ -22,15 +22,8 @@ use crate::{
 /// done).
 #[derive(Debug, Args)]
 pub struct Gone {
-    /// The machine's id
-    #[arg(value_name = "MACHINE")]
-    machine: MachineId,
-
     #[command(flatten)]
-    consent: Consent,
-
-    #[command(flatten)]
-    database: Database,
+    one: OneMachine,
 }
 
 /// Take back that a machine was declared gone.
@@ -41,6 +34,13 @@ pub struct Gone {
 /// done).
 #[derive(Debug, Args)]
 pub struct Readmit {
+    #[command(flatten)]
+    one: OneMachine,
+}
+
+/// Which machine, and whether to do it.
+#[derive(Debug, Args)]
+struct OneMachine {
     /// The machine's id
     #[arg(value_name = "MACHINE")]
     machine: MachineId,
@@ -67,10 +67,15 @@ const UNKNOWN: &str = "no such machine is known: see `ownership machines`";
 
 impl Gone {
     pub async fn run(self, output: &Output) -> Result<Exit, Failure> {
-        self.consent.can_be_had()?;
-        let (_, directory) = directory(&self.database).await?;
+        let OneMachine {
+            machine,
+            consent,
+            database,
+        } = self.one;
+        consent.can_be_had()?;
+        let (_, directory) = directory(&database).await?;
         let machines = directory.machines().await?;
-        let known = { machines.iter() }.find(|known| known.id == self.machine.as_str());
+        let known = { machines.iter() }.find(|known| known.id == machine.as_str());
         let state = match known {
             None => String::new(),
             Some(known) if known.gone => "declared gone already".to_owned(),
@@ -85,14 +90,14 @@ impl Gone {
                 format!("{presence}, last heartbeat {ago} ago")
             }
         };
-        let filter = SessionFilter::OwnedBy(self.machine.clone());
+        let filter = SessionFilter::OwnedBy(machine.clone());
         let owned = directory.sessions(&filter, COUNTED).await?.len();
         let found = Found {
-            machine: &self.machine,
+            machine: &machine,
             state,
             owned,
         };
-        lend(&found, &self.consent, &directory, output).await
+        lend(&found, &consent, &directory, output).await
     }
 }
 
@@ -140,9 +145,9 @@ impl Hand for Found<'_> {
 
 impl Readmit {
     pub async fn run(self, output: &Output) -> Result<Exit, Failure> {
-        self.consent.can_be_had()?;
-        let (_, directory) = directory(&self.database).await?;
-        lend(&self, &self.consent, &directory, output).await
+        self.one.consent.can_be_had()?;
+        let (_, directory) = directory(&self.one.database).await?;
+        lend(&self, &self.one.consent, &directory, output).await
     }
 }
 
@@ -154,8 +159,8 @@ impl Hand for Readmit {
         directory: &PostgresDirectory,
         _: Option<&[Deed]>,
     ) -> Result<Vec<Deed>, Failure> {
-        let deed = Deed::of_machine(&self.machine);
-        Ok(vec![if directory.readmit(&self.machine).await? {
+        let deed = Deed::of_machine(&self.one.machine);
+        Ok(vec![if directory.readmit(&self.one.machine).await? {
             deed
         } else {
             deed.refused(UNKNOWN)
@@ -163,7 +168,7 @@ impl Hand for Readmit {
     }
 
     fn plan(&self, _: &[Deed], _: &str) -> Plan {
-        let machine = named(&self.machine);
+        let machine = named(&self.one.machine);
         Plan {
             question: format!("Readmit {machine}"),
             cost: "none for clients.".to_owned(),
