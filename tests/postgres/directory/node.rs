@@ -1,6 +1,10 @@
 //! A node in one call.
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -8,12 +12,13 @@ use http_body_util::Full;
 use tokio::sync::oneshot;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_ownership::{
-    FlyReplay, Node, NodeState, OwnerStatus, PathSegment, PostgresDirectory, Rejection,
+    FlyReplay, Node, NodeState, OwnerStatus, PathSegment, PostgresDirectory, PostgresLookup,
+    Rejection,
     node::{NodeBuilder, NodeError, RunningNode},
 };
 use uuid::Uuid;
 
-use super::{BEAT, Process, builder, me, migrated, row, unowned};
+use super::{BEAT, Process, builder, me, migrated, migrated_in, row, unowned};
 use crate::support::postgres::Cluster;
 use crate::support::until_async;
 
@@ -163,4 +168,42 @@ async fn a_node_that_is_dropped_ends_its_heartbeat_although_its_health_is_served
     tokio::time::sleep(4 * BEAT).await;
     let after: String = super::one(&database, beat).await;
     assert_eq!(before, after, "no heartbeat is sent any more");
+}
+
+#[tokio::test]
+async fn a_node_asks_for_the_password_at_every_connection() {
+    let cluster = Cluster::prepared(|data| {
+        let rules = "local all all trust\nhost all rotated 127.0.0.1/32 scram-sha-256\n";
+        std::fs::write(data.join("pg_hba.conf"), rules).unwrap();
+        Vec::new()
+    });
+    let cluster = cluster.unwrap();
+    let database = migrated_in(&cluster).await;
+    let role = "ROLE rotated WITH LOGIN SUPERUSER PASSWORD";
+    database.execute(&format!("CREATE {role} 'first'")).await;
+    let (first, second) = (unowned(&database).await, unowned(&database).await);
+    let password = Arc::new(Mutex::new("first".to_owned()));
+    let provider = Arc::clone(&password);
+    let url = database.url().replace("postgres@", "rotated@");
+    let lookup = PostgresLookup::builder(url).ownership().password(move || {
+        let password = provider.lock().unwrap().clone();
+        async { Ok::<_, Infallible>(password) }
+    });
+    let directory = lookup.build().unwrap().directory().unwrap();
+    let node = node("m1", directory).start().await.unwrap();
+    assert_eq!(answer(&node, first).await, "served");
+
+    database.execute(&format!("ALTER {role} 'second'")).await;
+    "second".clone_into(&mut password.lock().unwrap());
+    database.kill_backends().await;
+    // Heartbeat, claim and feed, each by a connection that was made since.
+    database
+        .execute("CREATE TABLE killed AS SELECT clock_timestamp() AS at")
+        .await;
+    let beats = "SELECT beat_at > at FROM ownership_machines, killed";
+    database.eventually(beats).await;
+    until_async("claimed", async || answer(&node, second).await == "served").await;
+    let feed = "SELECT count(*) > 0 FROM pg_stat_activity
+        WHERE usename = 'rotated' AND application_name = 'tower-ownership feed'";
+    database.eventually(feed).await;
 }

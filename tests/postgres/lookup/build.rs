@@ -101,3 +101,15 @@ fn what_demands_tls_is_refused_without_the_feature() {
         PostgresLookup::builder(url).build().unwrap();
     }
 }
+
+#[test]
+fn words_of_a_connection_string_that_mean_nothing_are_named_in_one_warning() {
+    let log = crate::support::log::logged("tower_ownership=warn", async |_| {
+        let url = "postgres://u:secret@h/db?client_encoding=utf8&connection_limit=1";
+        PostgresLookup::builder(url).build().unwrap();
+    });
+    let text = log.text();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains("client_encoding, connection_limit"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+}
