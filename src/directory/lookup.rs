@@ -52,7 +52,8 @@ pub trait SessionLookup: Send + Sync + 'static {
         SessionIds::text()
     }
 
-    /// Which directory it reads, as far as that is known by now; unknown by default.
+    /// Which directory it reads, as far as that is known by now; unknown by default. It should be known before
+    /// the first request: answers that the layer keeps from before do without it.
     ///
     /// A lookup that wraps another one has to pass the call on.
     fn directory_id(&self) -> Option<DirectoryId> {

@@ -127,6 +127,8 @@ async fn a_websocket_and_five_events_come_from_the_owner() {
 async fn the_wrong_container_answers_with_a_replay_and_says_what_it_is() {
     let pair = Pair::start().await;
     let url = pair.wrong.url(&pair.path("/x"));
+    // Before that it does not know which directory it reads.
+    crate::support::until("it has asked", || pair.wrong.log().contains("ready: "));
     let answer = get(url.clone()).await;
     answer.is_refused(409, "replay-not-honoured");
     let expected = format!("instance={OWNER};timeout=5s;fallback=force_self;state=own.1.");
