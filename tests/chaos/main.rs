@@ -8,7 +8,7 @@
 //! end [`check`](check::check) goes through all of it by the rules of [`check::Rule`].
 //!
 //! Faults, their times and whom they concern come from a seed, and so do the choices of the load;
-//! how fast it all runs is the host's. A run takes two minutes and says what it came to; each seed runs with
+//! how fast it all runs is the host's. A run takes a minute and says what it came to; each seed runs with
 //! the edge and with `forward`, unless one is asked for:
 //!
 //! ```sh

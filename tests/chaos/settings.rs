@@ -11,7 +11,7 @@ const SEEDS: &str = "CHAOS_SEEDS";
 const HANDOVER: &str = "CHAOS_HANDOVER";
 
 /// How long a run is by default, and at the least.
-const DEFAULT_SECONDS: u64 = 120;
+const DEFAULT_SECONDS: u64 = 60;
 const LEAST_SECONDS: u64 = 20;
 
 /// How a request gets from the machine that it lands on to the session's owner.
