@@ -69,7 +69,7 @@ pub(crate) use warnings::{Say, Warnings};
 /// [ten seconds](crate::OwnershipLayerBuilder::warn_interval): a code, with the owner, the reason of a failed
 /// replay and the error. The same cause meanwhile is held back: it is said at DEBUG, with the same fields, and
 /// counted in the next one's `held_back`. So an outage is a line per cause and interval, however many requests
-/// it fails. 64 causes are told apart, and beyond that codes alone.
+/// it fails. 64 causes are distinguished, and beyond that codes alone.
 ///
 /// # The span
 /// A request for a session is in a span `ownership`, of level DEBUG and target

@@ -53,7 +53,7 @@ pub(crate) enum Say {
     Quietly,
 }
 
-/// So many causes are told apart, so that neither ids in the texts of errors nor a fleet of a thousand lost
+/// So many causes are distinguished, so that neither ids in the texts of errors nor a fleet of a thousand lost
 /// machines fill the log or the memory. Beyond them, one of each code is said.
 const MOST: usize = 64;
 

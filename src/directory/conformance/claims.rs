@@ -59,7 +59,11 @@ pub(super) async fn a_session_of_a_lost_owner_is_taken_over_at_the_next_epoch<H:
     let before = seen.epoch().unwrap_or(1);
     let claimed = witness.claimed(seen).await?;
     let is_told = claimed.silent_for.is_some_and(|it| it >= super::LOST_AFTER);
-    expect("that the silence is told", is_told, true)?;
+    expect(
+        "that the claim names how long the owner was silent",
+        is_told,
+        true,
+    )?;
     let claimed = claimed.session;
     expect("the owner", claimed.owner(), Some(&witness.me.machine))?;
     expect("the epoch", claimed.epoch(), Some(before + 1))?;
