@@ -12,6 +12,7 @@ use crate::{Address, MachineId};
 
 mod absent;
 mod attributes;
+mod canonical;
 mod facts;
 mod id;
 mod ids;

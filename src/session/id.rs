@@ -10,6 +10,8 @@ use std::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use uuid::Uuid;
 
+use super::canonical;
+
 /// The id of a session: 1 to 255 bytes of UTF-8 without control characters, and neither `.` nor
 /// `..`, which mean something else in a path.
 ///
@@ -68,26 +70,16 @@ impl SessionId {
     /// The id if it is a UUID in its canonical form.
     #[inline]
     pub(crate) fn canonical_uuid(text: &[u8; 36]) -> Option<Self> {
-        // Capitals have bit 6 and not bit 5 (from 0), as no other byte of a UUID has. Eight bytes at once; the
-        // last eight overlap the ones before.
-        let (words, _) = text.as_chunks();
-        let capitals = words
-            .iter()
-            .chain(text.last_chunk())
-            .fold(0, |found, word| {
-                let word = u64::from_ne_bytes(*word);
-                found | (word & !(word << 1))
-            });
-        if capitals & 0x4040_4040_4040_4040 != 0 {
-            return None;
-        }
-        Uuid::try_parse_ascii(text).ok().map(Self::new)
+        canonical::read(text).map(Self::new)
     }
 
     fn other(bytes: &[u8]) -> Result<Self, MalformedSession> {
-        // Most ids are of ASCII, and these need not be decoded to be checked.
-        let is_plain = |byte: &u8| byte.wrapping_sub(b' ') < 0x5f;
-        if let Some(id) = Self::inline(bytes).filter(|_| bytes.iter().all(is_plain))
+        // Most ids are of ASCII, and these need not be decoded to be checked. The whole of the place is looked
+        // at, since the compiler takes many bytes of a fixed number at once; the zeros after an id are not plain.
+        let plain = |count, byte: &u8| count + u8::from(byte.wrapping_sub(b' ') < 0x5f);
+        if let Some(id) = Self::inline(bytes)
+            && let Repr::Inline { len, bytes: place } = &id.0
+            && place.iter().fold(0, plain) == *len
             && !matches!(bytes, b"" | b"." | b"..")
         {
             return Ok(id);
