@@ -145,9 +145,11 @@ impl PathSegment {
             };
         };
         // Neither the prefix nor a UUID can be read in several ways, so only the rest has to be looked
-        // through. Nor has the end of a UUID to be searched for.
-        if let Some((id, after)) = rest.split_first_chunk()
-            && (after.is_empty() || reads_alike(after))
+        // through: from within the UUID on, as that takes whole blocks. Nor has the end of a UUID to be
+        // searched for.
+        if let Some((id, after)) = rest.split_first_chunk::<36>()
+            && matches!(after.first(), None | Some(b'/'))
+            && !is_odd(&rest[id.len() - BLOCK - 1..])
             && let Some(id) = SessionId::canonical_uuid(id)
         {
             return Ok(Some(id));
@@ -218,40 +220,47 @@ fn resolved<S: AsRef<[u8]>>(segments: &[S], dots: Dots) -> Vec<&[u8]> {
 
 /// Whether all readings of a path come to the same: it begins with a slash and has nothing
 /// encoded, no empty segment, no segment that begins with a dot, and no backslash.
-///
-/// In blocks of sixteen without early exit, because then the compiler compares all bytes of one at
-/// once. The last block overlaps the one before it, in the place of a slow rest.
 #[inline]
-#[allow(clippy::needless_bitwise_bool, reason = "a branch would end the block")]
 fn reads_alike(path: &[u8]) -> bool {
-    let Some((b'/', rest)) = path.split_first() else {
-        return false;
-    };
-    let (before, odd) = (&path[..rest.len()], |before: u8, byte: u8| {
-        (before == b'/') & ((byte == b'/') | (byte == b'.')) | (byte == b'%') | (byte == b'\\')
-    });
-    let (befores, _) = before.as_chunks::<16>();
-    let (bytes, _) = rest.as_chunks::<16>();
-    let any = |before: &[u8; 16], bytes: &[u8; 16]| {
-        let mut any = false;
-        for at in 0..16 {
-            any |= odd(before[at], bytes[at]);
+    path.first() == Some(&b'/') && !is_odd(path)
+}
+
+/// How many bytes are looked at at once.
+const BLOCK: usize = 16;
+
+/// Whether a part of a path leaves room for several readings.
+///
+/// In blocks without early exit, because then the compiler compares all bytes of one at once. The last
+/// block overlaps the one before it, in the place of a slow rest.
+#[inline]
+fn is_odd(part: &[u8]) -> bool {
+    if part.len() > BLOCK {
+        return is_odd_in_blocks(part);
+    }
+    // In a block of its own, filled up with what is never odd.
+    let mut block = [0; BLOCK + 1];
+    block[..part.len()].copy_from_slice(part);
+    is_odd_in_blocks(&block)
+}
+
+/// `part` is longer than a block, for every byte is looked at beside the one before it.
+fn is_odd_in_blocks(part: &[u8]) -> bool {
+    let count = part.len() - 1;
+    let mut odd = [0; BLOCK];
+    for at in (0..count).step_by(BLOCK) {
+        let at = at.min(count - BLOCK);
+        let Some(block) = part[at..].first_chunk::<{ BLOCK + 1 }>() else {
+            return true;
+        };
+        for at in 0..BLOCK {
+            let (before, byte) = (block[at], block[at + 1]);
+            // A slash and a dot differ in one bit.
+            odd[at] |= u8::from(before == b'/') & u8::from(byte | 1 == b'/')
+                | u8::from(byte == b'%')
+                | u8::from(byte == b'\\');
         }
-        any
-    };
-    if let (Some(before), Some(bytes_at_end)) = (before.last_chunk(), rest.last_chunk()) {
-        let blocks = befores.iter().zip(bytes);
-        let found = blocks.fold(false, |found, (before, bytes)| found | any(before, bytes));
-        return !(found | any(before, bytes_at_end));
     }
-    // A short path in a block of its own, filled up with what is never odd.
-    let mut block = [0; 17];
-    for (to, byte) in block.iter_mut().zip(path) {
-        *to = *byte;
-    }
-    let [before @ .., _] = block;
-    let [_, bytes @ ..] = block;
-    !any(&before, &bytes)
+    odd.iter().fold(0, |any, odd| any | odd) != 0
 }
 
 /// RFC 3986's `pchar` without percent-encoding, and no dot segment.
