@@ -116,13 +116,6 @@ impl<S, F, T, E, B: Body> State<S, F, T, E, B> {
 }
 
 impl<S: Service<Request<B>>, B: Body> ResponseFuture<S, B> {
-    /// Passes on what the inner service answers to a request for no session.
-    pub(crate) fn pass(inner: S::Future, passed: Option<Passed>) -> Self {
-        Self {
-            state: State::pass(inner, passed),
-        }
-    }
-
     /// Passes on what the inner service answers, whatever that is.
     #[inline]
     pub(crate) fn plain(inner: S::Future) -> Self {
@@ -139,6 +132,13 @@ impl<S: Service<Request<B>>, B: Body> ResponseFuture<S, B> {
                 inner,
                 passed: Some(Passed::Served(served)),
             },
+        }
+    }
+
+    /// Passes on what the inner service answers to a request for no session.
+    pub(crate) fn pass(inner: S::Future, passed: Option<Passed>) -> Self {
+        Self {
+            state: State::pass(inner, passed),
         }
     }
 

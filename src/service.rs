@@ -14,7 +14,7 @@ use tower_service::Service;
 use crate::forward::ForwardTo;
 use crate::{
     Head, MalformedSession, RenderContext, ResponseBody, ResponseFuture, SessionId,
-    cache::{Glance, Pending},
+    cache::Pending,
     future::{Pass, Passed, Served},
     observe::RequestSpan,
     policy::{Act, Answer, AtOnce, Question, SharedPolicy},
@@ -70,21 +70,54 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let head = Head::from(&request);
+        // What passes is moved from here, for each function that takes the request moves it once more.
         let id = match self.policy.named(&head) {
             Ok(Some(id)) => id,
-            Ok(None) => return self.without_session(request),
+            Ok(None) if self.policy.searches.are_required => return self.missing(request),
+            Ok(None) => {
+                return match self.poll_inner() {
+                    Poll::Ready(Ok(())) if self.policy.passes_unseen() => {
+                        ResponseFuture::plain(self.inner.call(request))
+                    }
+                    Poll::Ready(Ok(())) => {
+                        let passed = Passed::without_session(&self.policy, &mut request);
+                        ResponseFuture::pass(self.inner.call(request), passed)
+                    }
+                    polled => self.make_ready(polled, request, Pass::WithoutSession(None)),
+                };
+            }
             Err(malformed) => return self.malformed(request, malformed),
         };
         match self.policy.at_once(&head, &id) {
-            AtOnce::Passes(glance) => return self.pass_at_once(request, id, &glance),
+            AtOnce::Passes(glance) => match self.poll_inner() {
+                Poll::Ready(Ok(())) => {
+                    let served = Served::at_once(&self.policy, &mut request, id, &glance);
+                    ResponseFuture::serve(self.inner.call(request), served)
+                }
+                polled => {
+                    let grant = self.policy.grant(&id, &glance);
+                    self.make_ready(polled, request, Pass::For(grant, RequestSpan::default()))
+                }
+            },
             // Only requests without a body are.
-            AtOnce::Answered(response) => return ResponseFuture::ready(response),
+            AtOnce::Answered(response) => ResponseFuture::ready(response),
             #[cfg(feature = "forward")]
-            AtOnce::IsCarried(to) => return self.carry_at_once(request, to),
-            AtOnce::No => {}
+            AtOnce::IsCarried(to) => self.carry_at_once(request, to),
+            AtOnce::No => self.at_length(request, id),
         }
+    }
+}
+
+impl<S: Clone> Ownership<S> {
+    /// A request that takes a lookup, or is refused, or whose verdict something listens to.
+    fn at_length<B, R>(&mut self, request: Request<B>, id: SessionId) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+        B: Body,
+    {
+        let head = Head::from(&request);
         let hit = self.policy.sessions.cache.hit(&id);
         let question = self.policy.question(&head, id);
         let span = self.policy.span(&question);
@@ -114,9 +147,7 @@ where
             }
         }
     }
-}
 
-impl<S: Clone> Ownership<S> {
     /// Asks the wrapped service whether it is ready, with a waker that wakes nothing: one that is not
     /// is polled again where it has a task to wake.
     #[inline]
@@ -128,53 +159,17 @@ impl<S: Clone> Ownership<S> {
             .poll_ready(&mut Context::from_waker(Waker::noop()))
     }
 
-    /// A request that names no session.
-    #[inline]
-    fn without_session<B>(&mut self, mut request: Request<B>) -> ResponseFuture<S, B>
+    /// A request that names no session, where every request has to.
+    #[cold]
+    fn missing<B>(&mut self, request: Request<B>) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
         B: Body,
     {
-        if self.policy.searches.are_required {
-            let head = Head::from(&request);
-            let response = self.policy.missing(Some(&head), RenderContext::of(&head));
-            let (head, body) = request.into_parts();
-            return ResponseFuture::answer(response, &Head::from(&head), body, &self.policy);
-        }
-        match self.poll_inner() {
-            Poll::Ready(Ok(())) if self.policy.passes_unseen() => {
-                ResponseFuture::plain(self.inner.call(request))
-            }
-            Poll::Ready(Ok(())) => {
-                let passed = Passed::without_session(&self.policy, &mut request);
-                ResponseFuture::pass(self.inner.call(request), passed)
-            }
-            polled => self.make_ready(polled, request, Pass::WithoutSession(None)),
-        }
-    }
-
-    /// A request for a session that the cache allows this machine to serve.
-    #[inline]
-    fn pass_at_once<B>(
-        &mut self,
-        mut request: Request<B>,
-        id: SessionId,
-        glance: &Glance,
-    ) -> ResponseFuture<S, B>
-    where
-        S: Service<Request<B>>,
-        B: Body,
-    {
-        match self.poll_inner() {
-            Poll::Ready(Ok(())) => {
-                let served = Served::at_once(&self.policy, &mut request, id, glance);
-                ResponseFuture::serve(self.inner.call(request), served)
-            }
-            polled => {
-                let grant = self.policy.grant(&id, glance);
-                self.make_ready(polled, request, Pass::For(grant, RequestSpan::default()))
-            }
-        }
+        let (head, body) = request.into_parts();
+        let head = Head::from(&head);
+        let response = self.policy.missing(Some(&head), RenderContext::of(&head));
+        ResponseFuture::answer(response, &head, body, &self.policy)
     }
 
     /// A request that the forwarder, which is the wrapped service, carries to its owner. It is always ready for
