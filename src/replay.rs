@@ -44,7 +44,7 @@ pub trait Replay: Send + Sync + 'static {
 
     /// Whether the request arrived [directly](RequestOrigin::Direct), and [`replay`](Self::replay) writes the
     /// same answer to it as to every other request of which this is true and whose session has the
-    /// same owner and address. The layer then keeps the answer, without its extensions, and does not ask
+    /// same owner and address. The layer then keeps the answer, and does not ask
     /// again. It is asked for each request, so it should cost less than what it spares.
     ///
     /// False by default.

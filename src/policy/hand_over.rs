@@ -3,7 +3,7 @@
 use std::{mem, sync::OnceLock};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{Response, header};
 use tracing::Level;
 
 use super::{Policy, refuse::finish};
@@ -20,14 +20,7 @@ pub(crate) type WriteHandover =
 /// the form and the language that the client reads if no proxy acts on it.
 ///
 /// Boxed, since the places of 256 owners are made at once.
-pub(crate) type KeptHandovers = Numbered<Box<[OnceLock<KeptHandover>; RenderContext::READERS]>>;
-
-/// Without its extensions, of which there are none.
-pub(crate) struct KeptHandover {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
-}
+pub(crate) type KeptHandovers = Numbered<Box<[OnceLock<Response<Bytes>>; RenderContext::READERS]>>;
 
 impl Policy {
     /// The answer that hands the request over, if it is one of many that have the same.
@@ -41,11 +34,8 @@ impl Policy {
             return None;
         }
         let reader = RenderContext::of(head).reader();
-        let kept = self.handovers.get(glance.owner())?.get(reader)?.get()?;
-        let mut answer = Response::new(kept.body.clone());
-        *answer.status_mut() = kept.status;
-        *answer.headers_mut() = kept.headers.clone();
-        Some(answer)
+        let of_owner = self.handovers.get(glance.owner())?;
+        of_owner.get(reader)?.get().cloned()
     }
 
     /// Keeps an answer for other requests for sessions of the same owner.
@@ -63,11 +53,7 @@ impl Policy {
         };
         let reader = RenderContext::of(head).reader();
         if let Some(form) = of_owner.get_or_init(Default::default).get(reader) {
-            form.get_or_init(|| KeptHandover {
-                status: answer.status(),
-                headers: answer.headers().clone(),
-                body: answer.body().clone(),
-            });
+            form.get_or_init(|| answer.clone());
         }
     }
 
