@@ -120,6 +120,7 @@ impl RenderContext {
     /// The language is the one that `Accept-Language` gives the highest weight, the first of several, of those
     /// that there are; English if it names none of them.
     #[must_use]
+    #[inline]
     pub fn of(head: &Head<'_>) -> Self {
         let (format, language) = negotiate::format(head);
         Self {

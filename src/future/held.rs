@@ -45,7 +45,7 @@ impl<R> Held<Response<R>> {
 impl Passed {
     /// What has to be written before the response may leave.
     fn writing(self, head: &Parts) -> Option<Writing> {
-        let (policy, context) = (self.policy().clone(), self.context());
+        let (policy, context) = (self.policy().clone(), self.context()?);
         let session = self.session();
         match policy.born(head, session) {
             Ok(None) => {}

@@ -21,12 +21,13 @@ pub(crate) enum Passed {
     Served(Served),
     /// The request names no session. A handler that needs one says so in its response: to tell it
     /// beforehand, in the request's extensions, would cost every request an allocation.
-    /// With what was refused and taken out of it before.
+    /// The context is there if its response may create a session; an extractor brings its own. With what was
+    /// refused and taken out of it before.
     #[cfg_attr(
         not(feature = "axum"),
         allow(dead_code, reason = "only an extractor asks what was refused")
     )]
-    WithoutSession(Arc<Keeper>, RenderContext, Option<Box<Refused>>),
+    WithoutSession(Arc<Keeper>, Option<RenderContext>, Option<Box<Refused>>),
 }
 
 /// A request for a session of this machine.
@@ -95,7 +96,10 @@ impl Served {
             policy: policy.keeper(),
             session: id,
             context: RenderContext::of(&head),
-            more: More::of(policy, &head, RequestSpan::default(), None),
+            more: match policy.extract.expiry(&head) {
+                [] => None,
+                expiry => Some(More::expiring(expiry)),
+            },
         }
     }
 
@@ -105,7 +109,14 @@ impl Served {
 }
 
 impl More {
-    #[inline]
+    fn expiring(expiry: &[HeaderValue]) -> Box<Self> {
+        Box::new(Self {
+            expiry: expiry.into(),
+            span: RequestSpan::default(),
+            after: None,
+        })
+    }
+
     fn of(
         policy: &SharedPolicy,
         head: &Head<'_>,
@@ -184,12 +195,11 @@ impl Passed {
     ) -> Option<Self> {
         let head = Head::from(&*request);
         policy.note_pass_without_session(&head);
-        let passed = if cfg!(feature = "axum") || policy.attends_every_response() {
-            let context = RenderContext::of(&head);
-            Some(Self::WithoutSession(policy.keeper(), context, None))
-        } else {
-            None
-        };
+        let context = policy
+            .attends_every_response()
+            .then(|| RenderContext::of(&head));
+        let passed = (cfg!(feature = "axum") || context.is_some())
+            .then(|| Self::WithoutSession(policy.keeper(), context, None));
         policy.tell_registrar(request);
         passed
     }
@@ -218,9 +228,9 @@ impl Passed {
         }
     }
 
-    pub(super) fn context(&self) -> RenderContext {
+    pub(super) fn context(&self) -> Option<RenderContext> {
         match self {
-            Self::Served(served) => served.context,
+            Self::Served(served) => Some(served.context),
             Self::WithoutSession(_, context, _) => *context,
         }
     }

@@ -21,6 +21,7 @@ use super::Policy;
 /// A reference without a count was rejected: the response may outlive the service and the layer.
 pub(crate) struct SharedPolicy {
     policy: Arc<Policy>,
+    /// As many as a power of two, for a division takes as long as a miss of the cache.
     keepers: Box<[Arc<Keeper>]>,
 }
 
@@ -36,9 +37,10 @@ impl SharedPolicy {
     pub(crate) fn new(policy: Policy) -> Self {
         let policy = Arc::new(policy);
         let cores = available_parallelism().map_or(1, usize::from);
+        let count = (cores * KEEPERS_PER_CORE).next_power_of_two();
         let keeper = |_| Arc::new(Keeper(Arc::clone(&policy)));
         Self {
-            keepers: (0..cores * KEEPERS_PER_CORE).map(keeper).collect(),
+            keepers: (0..count).map(keeper).collect(),
             policy,
         }
     }
@@ -50,7 +52,7 @@ impl SharedPolicy {
     /// The policy, counted where this thread counts.
     #[inline]
     pub(crate) fn keeper(&self) -> Arc<Keeper> {
-        Arc::clone(&self.keepers[thread_number() % self.keepers.len()])
+        Arc::clone(&self.keepers[thread_number() & (self.keepers.len() - 1)])
     }
 }
 
