@@ -26,10 +26,7 @@ pub(super) const BEFORE_DIRECTORY: &str = ".";
 pub(super) fn origin(headers: &HeaderMap, caching: bool) -> RequestOrigin {
     // One pass over the names costs less than asking for four of them, and most requests carry
     // none.
-    let concerns_us = |name: &HeaderName| {
-        name.as_str().starts_with("fly-replay") || name.as_str().starts_with("fly-preferred")
-    };
-    if !headers.keys().any(concerns_us) {
+    if !headers.keys().any(|name| is_reported(name.as_str())) {
         return RequestOrigin::Direct;
     }
     if let Some(report) = headers.get(&FAILED) {
@@ -52,13 +49,19 @@ pub(super) fn origin(headers: &HeaderMap, caching: bool) -> RequestOrigin {
     RequestOrigin::Direct
 }
 
+/// Whether a field of this name may say how a request came here.
+fn is_reported(name: &str) -> bool {
+    let rest = name.strip_prefix("fly-");
+    rest.is_some_and(|rest| rest.starts_with("replay") || rest.starts_with("preferred"))
+}
+
 /// Whether a GET with these arrived directly, has no body, and asks for no other protocol.
 pub(super) fn are_plain(headers: &HeaderMap) -> bool {
     let concerns_us = |name: &HeaderName| {
         let name = name.as_str();
         // By the first letter, because most names need no more.
         match name.as_bytes().first() {
-            Some(b'f') => name.starts_with("fly-replay") || name.starts_with("fly-preferred"),
+            Some(b'f') => is_reported(name),
             Some(b'c') => name == "content-length",
             Some(b't') => name == "transfer-encoding",
             Some(b'u') => name == "upgrade",
