@@ -77,7 +77,7 @@ pub fn hello<B>(_: Request<B>) -> Ready<Result<Response<Full<Bytes>>, Infallible
 }
 
 /// What a browser sends along with a request, in eight fields.
-const FIELDS: [(&str, &str); 8] = [
+pub const FIELDS: [(&str, &str); 8] = [
     ("host", "previews.example.com"),
     (
         "user-agent",

@@ -11,14 +11,14 @@ use tokio::{
 };
 use tower_ownership::SessionId;
 
-use crate::{core::stay_on_core, server::Server};
+use crate::{common::setup::FIELDS, core::stay_on_core, server::Server};
 
 const CONNECTIONS: usize = 64;
 
 /// What a burst of requests showed.
 pub(crate) struct Burst {
     pub(crate) per_second: f64,
-    /// Seconds of the server's thread.
+    /// Seconds of the server's thread, or of its process.
     pub(crate) cpu_per_request: f64,
 }
 
@@ -125,7 +125,8 @@ impl Connection {
                 head.starts_with(&format!("HTTP/1.1 {}", status.as_u16())),
                 "{head}"
             );
-            let length = head
+            let head_of = head.to_ascii_lowercase();
+            let length = head_of
                 .lines()
                 .find_map(|line| line.strip_prefix("content-length: "));
             let body: usize = length.map_or(0, |length| length.parse().expect("a length"));
@@ -157,14 +158,10 @@ impl Connection {
 }
 
 fn request(path: &str, id: &SessionId) -> Vec<u8> {
-    format!(
-        "GET {path}/{id}/files/main.rs?v=1 HTTP/1.1\r\n\
-         host: previews.example.com\r\n\
-         user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101\r\n\
-         accept: application/json\r\n\
-         accept-encoding: gzip, deflate, br, zstd\r\n\
-         cookie: theme=dark; visit=6f1d2c\r\n\
-         x-forwarded-for: 203.0.113.7\r\n\r\n"
-    )
-    .into_bytes()
+    let mut request = format!("GET {path}/{id}/files/main.rs?v=1 HTTP/1.1\r\n");
+    for (name, value) in FIELDS {
+        request.extend([name, ": ", value, "\r\n"]);
+    }
+    request.push_str("\r\n");
+    request.into_bytes()
 }

@@ -8,7 +8,11 @@
 //!   which goes first. Ratios are taken within a pair; the table shows the median of the pairs
 //!   and between which quartiles they lie. The first row compares two servers that are alike: it
 //!   tells how far to trust the others.
-//! - CPU time is that of the server's thread alone, as the kernel accounts for it: on a machine
+//! - axum in the place of hyper alone.
+//! - What is done by hand in the place of the layer: nginx and HAProxy that find the session's machine
+//!   in a `map` which they have loaded, beside the same server without it. Such a list knows nothing of
+//!   a session that began or moved after it was loaded.
+//! - CPU time is that of the server's thread or process alone, as the kernel accounts for it: on a machine
 //!   with other work it is the sharper number.
 //! - Every few rounds new servers take the place of the old ones.
 //! - The sessions are in the layer's cache before the clock runs.
@@ -19,16 +23,24 @@
     clippy::expect_used,
     reason = "a benchmark that cannot run has to say why and stop"
 )]
+#![allow(clippy::doc_markdown, reason = "HAProxy is a name, not code")]
 
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../common/core.rs"]
 mod core;
+mod maps;
+#[path = "../forward/process.rs"]
+#[allow(dead_code, reason = "memory is not measured here")]
+mod process;
 mod server;
+#[path = "../../tests/support/mod.rs"]
+mod support;
 
 use std::time::Duration;
 
+use axum::Router;
 use client::{Burst, Client};
 use common::{
     quartiles::Quartiles,
@@ -85,7 +97,7 @@ fn rows() -> Vec<Row> {
         clients: None,
         pairs: Vec::new(),
     };
-    vec![
+    let mut rows = vec![
         row("without the layer, beside itself", "/session", bare, bare),
         row("no session", "/assets", owned, bare),
         row("owned", "/session", owned, bare),
@@ -97,7 +109,16 @@ fn rows() -> Vec<Row> {
             elsewhere,
             same_answer,
         ),
-    ]
+        row("axum, owned", "/session", axum_owned, axum_bare),
+    ];
+    if maps::nginx_program().is_some() {
+        rows.push(row(maps::NGINX, "/session", maps::nginx, maps::nginx_bare));
+    }
+    if maps::haproxy_program().is_some() {
+        let (asks, bare) = (maps::haproxy as fn() -> Server, maps::haproxy_bare);
+        rows.push(row(maps::HAPROXY, "/session", asks, bare));
+    }
+    rows
 }
 
 fn bare() -> Server {
@@ -117,6 +138,19 @@ fn owned_untold() -> Server {
 fn elsewhere() -> Server {
     let layer = setup::layer(all_owned_by(OTHER), |builder| builder);
     Server::start(StatusCode::CONFLICT, layer.layer(service_fn(hello)))
+}
+
+fn axum_bare() -> Server {
+    Server::start(StatusCode::OK, greeting())
+}
+
+fn axum_owned() -> Server {
+    let layer = setup::layer(all_owned_by(ME), |builder| builder);
+    Server::start(StatusCode::OK, greeting().layer(layer))
+}
+
+fn greeting() -> Router {
+    Router::new().fallback(async || "hello")
 }
 
 /// What the layer answers for a session elsewhere, without a decision.
@@ -162,8 +196,8 @@ impl Row {
 
 fn publish(rows: &[Row], rounds: u64, burst: Duration) {
     let note = format!(
-        "{rounds} pairs of bursts of {} ms; ratios to hyper without the layer; goals: throughput \
-         at least 0.98, CPU at most 1.02",
+        "{rounds} pairs of bursts of {} ms; ratios to the same server without the layer or the map; \
+         goals: throughput at least 0.98, CPU at most 1.02",
         burst.as_millis()
     );
     let columns = [
@@ -174,7 +208,7 @@ fn publish(rows: &[Row], rounds: u64, burst: Duration) {
     ];
     let mut table = Table::new(
         BENCH,
-        "hyper over loopback, 64 connections",
+        "a server over loopback, 64 connections",
         &note,
         &columns,
     );
@@ -187,6 +221,13 @@ fn publish(rows: &[Row], rounds: u64, burst: Duration) {
             by(|[row, reference]| row.cpu_per_request / reference.cpu_per_request),
         ];
         table.row(row.name, cells);
+    }
+    for name in [maps::NGINX, maps::HAPROXY] {
+        if !rows.iter().any(|row| row.name == name) {
+            let name =
+                format!("{name}: not measured, it is not installed; benches/run installs it");
+            table.row(&name, columns.map(|_| None));
+        }
     }
     table.publish();
 }

@@ -1,8 +1,10 @@
-//! A server on a thread of its own.
+//! A server on a thread of its own, or another program.
 
 use std::{
     convert::Infallible,
+    error::Error,
     net::{Ipv4Addr, SocketAddr},
+    path::Path,
     sync::mpsc,
     thread,
     time::Duration,
@@ -17,14 +19,28 @@ use nix::sys::resource::{UsageWho, getrusage};
 use tokio::{net::TcpListener, runtime::Builder, runtime::Handle, sync::oneshot, task::LocalSet};
 use tower::Service;
 
-use crate::core::stay_on_core;
+use crate::{
+    core::stay_on_core,
+    process,
+    support::{listening, supervisor::Supervisor},
+};
+
+/// The core of all servers; the client has the other one.
+const CORE: usize = 0;
 
 pub(crate) struct Server {
     status: StatusCode,
     address: SocketAddr,
-    handle: Handle,
-    /// Ends the thread when it is dropped.
-    _running: oneshot::Sender<()>,
+    runs: Runs,
+}
+
+enum Runs {
+    Thread {
+        handle: Handle,
+        /// Ends the thread when it is dropped.
+        _running: oneshot::Sender<()>,
+    },
+    Process(Supervisor),
 }
 
 impl Server {
@@ -34,12 +50,12 @@ impl Server {
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
         S: Clone + Send + 'static,
         S::Future: 'static,
-        B: Body<Data = Bytes, Error = Infallible> + 'static,
+        B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
     {
         let (started, start) = mpsc::channel();
         let (running, stop) = oneshot::channel::<()>();
         thread::spawn(move || {
-            stay_on_core(0);
+            stay_on_core(CORE);
             let runtime = Builder::new_current_thread().enable_all().build();
             let runtime = runtime.expect("a runtime");
             let serve = async {
@@ -57,11 +73,29 @@ impl Server {
             LocalSet::new().block_on(&runtime, serve);
         });
         let (address, handle) = start.recv().expect("a server");
+        let runs = Runs::Thread {
+            handle,
+            _running: running,
+        };
         Self {
             status,
             address,
-            handle,
-            _running: running,
+            runs,
+        }
+    }
+
+    /// A program of one thread, whose command `command` makes for a port and a directory of its own.
+    pub(crate) fn process(command: impl Fn(u16, &Path) -> Vec<String> + Send + 'static) -> Self {
+        let started = thread::spawn(move || {
+            // What a thread starts stays on its core, too.
+            stay_on_core(CORE);
+            listening::start(None, "KILL", command)
+        });
+        let (address, process) = started.join().expect("a server");
+        Self {
+            status: StatusCode::OK,
+            address,
+            runs: Runs::Process(process),
         }
     }
 
@@ -73,9 +107,13 @@ impl Server {
         self.address
     }
 
-    /// How long the server's thread has been on a CPU. It asks the kernel itself, about itself.
+    /// How long the server's thread or process has been on a CPU. The thread asks the kernel about itself.
     pub(crate) async fn cpu_time(&self) -> Duration {
-        let usage = self.handle.spawn(async {
+        let handle = match &self.runs {
+            Runs::Thread { handle, .. } => handle,
+            Runs::Process(process) => return process::cpu_time(process.pid()),
+        };
+        let usage = handle.spawn(async {
             let usage = getrusage(UsageWho::RUSAGE_THREAD).expect("an account");
             [usage.user_time(), usage.system_time()]
         });
@@ -93,7 +131,7 @@ where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S: Clone + 'static,
     S::Future: 'static,
-    B: Body<Data = Bytes, Error = Infallible> + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
 {
     loop {
         let (stream, _) = listener.accept().await.expect("a connection");

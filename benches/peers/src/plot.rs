@@ -29,9 +29,9 @@ const CHARTS: [Chart; 3] = [
     },
     Chart {
         bench: "end_to_end",
-        title: "hyper over loopback, 64 connections",
+        title: "a server over loopback, 64 connections",
         column: "CPU ratio",
-        heading: "CPU time of a hyper server, 1 is without the layer (less is better)",
+        heading: "CPU time of a server, 1 is without the layer or the map (less is better)",
         without: "without the layer",
     },
     Chart {
@@ -77,8 +77,11 @@ pub(crate) fn draw(file: &str, tables: &[Table]) -> Result<(), Box<dyn Error>> {
             let right = text(13).pos(Pos::new(HPos::Right, VPos::Center));
             let left = text(13).pos(Pos::new(HPos::Left, VPos::Center));
             area.draw_text(name, &right, (LABELS - 8, middle))?;
-            let ours = chart.bench != "peers-request" || name.starts_with("this layer");
-            let color = if ours { OURS } else { THEIRS };
+            let theirs = match chart.bench {
+                "peers-request" => !name.starts_with("this layer"),
+                _ => name.ends_with("`map`"),
+            };
+            let color = if theirs { THEIRS } else { OURS };
             let corners = [(LABELS, y + 5), (at(bar.median), y + ROW - 5)];
             area.draw(&Rectangle::new(corners, color.filled()))?;
             let spread = vec![(at(bar.lower), middle), (at(bar.upper), middle)];
