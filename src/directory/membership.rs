@@ -71,7 +71,10 @@ pub enum Beat {
     Restored,
     /// Another process registered the machine since. That one learns of this one by its next
     /// heartbeat.
-    Superseded,
+    Superseded {
+        /// The [boot id](Process::boot_id) of the other process.
+        by: Uuid,
+    },
     /// An operator declared the machine gone.
     Removed,
 }

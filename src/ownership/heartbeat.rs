@@ -185,7 +185,7 @@ impl<D: Membership> Heartbeat<D> {
                 if !is_marked {
                     match self.member.set_draining(left()).await? {
                         Beat::Restored => self.member.node.joined_after_takeover(),
-                        Beat::Superseded => is_mine = false,
+                        Beat::Superseded { .. } => is_mine = false,
                         Beat::Alive { .. } | Beat::Removed => {}
                     }
                     is_marked = true;

@@ -173,7 +173,9 @@ impl PostgresDirectory {
         }
         Ok(match only::<i32>(&rows)? {
             1 => Beat::Removed,
-            2 => Beat::Superseded,
+            2 => Beat::Superseded {
+                by: column(&rows, 1)?,
+            },
             // It was readmitted meanwhile.
             _ => Beat::Alive { rival: None },
         })

@@ -155,8 +155,9 @@ pub(super) async fn an_unclean_leave_makes_the_next_process_take_over<H: Harness
 pub(super) async fn an_older_process_learns_of_a_younger_one<H: Harness>(
     fleet: Fleet<H>,
 ) -> Outcome {
-    let (old, _young) = (fleet.member("one").await?, fleet.member("one").await?);
-    expect("the older", old.beat().await?, Beat::Superseded)
+    let (old, young) = (fleet.member("one").await?, fleet.member("one").await?);
+    let by = young.me.boot_id;
+    expect("the older", old.beat().await?, Beat::Superseded { by })
 }
 
 pub(super) async fn a_younger_process_learns_that_the_older_one_is_there<H: Harness>(

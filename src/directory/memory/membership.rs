@@ -169,13 +169,14 @@ impl MemoryDirectory {
             return Ok(Beat::Restored);
         };
         if machine.boot_id != me.boot_id {
+            let by = machine.boot_id;
             let rival = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
             let machine = Machine {
                 rival: Some(rival),
                 ..machine
             };
             fleet.put(me.machine.clone(), machine);
-            return Ok(Beat::Superseded);
+            return Ok(Beat::Superseded { by });
         }
         let machine = Machine {
             steady_since: fleet.steady_since(&machine),

@@ -8,6 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 use tracing::{error, info, warn};
+use uuid::Uuid;
 
 use super::{HeartbeatHealth, HeartbeatState};
 use crate::{
@@ -192,13 +193,15 @@ impl Status {
         }
     }
 
-    pub(super) fn superseded(&self) {
+    /// By the process with this boot id.
+    pub(super) fn superseded(&self, by: Uuid) {
         self.lock().state = HeartbeatState::Fenced;
         error!(
             target: TARGET,
             machine = self.me.machine.as_str(),
             rejection_code = DUPLICATE,
             boot_id = %self.me.boot_id,
+            other_boot_id = %by,
             address = self.address.as_deref(),
             pid = std::process::id(),
             "another process has begun under this machine's id; this one has stopped serving"

@@ -68,11 +68,11 @@ impl<D: Membership> Task<D> {
                     node.joined_after_takeover();
                     self.status.put_back(sent);
                 }
-                Ok(Beat::Superseded) => {
+                Ok(Beat::Superseded { by }) => {
                     // It goes on looking, so that the other process hears of it for as long as
                     // both are there.
                     node.advance(NodeState::Fenced);
-                    self.status.superseded();
+                    self.status.superseded(by);
                 }
                 Ok(Beat::Removed) => {
                     node.advance(NodeState::Removed);

@@ -81,8 +81,13 @@ fn both_of_two_processes_say_that_they_are_two() {
         assert!(event.starts_with("ERROR "), "{event}");
         assert!(event.contains("code=\"duplicate-identity\""), "{event}");
         let is_old = event.contains("this one has stopped");
-        let boot_id = boot_ids[usize::from(!is_old)];
-        let said = format!("boot_id={boot_id} pid={}", std::process::id());
+        let (old, young) = (boot_ids[0], boot_ids[1]);
+        let processes = if is_old {
+            format!("{old} other_boot_id={young}")
+        } else {
+            young.to_string()
+        };
+        let said = format!("boot_id={processes} pid={}", std::process::id());
         assert!(event.contains(&said), "{said} in {event}");
         assert!(event.contains("machine=\"m1\""), "{event}");
     }
