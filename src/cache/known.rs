@@ -45,7 +45,7 @@ impl Known {
     }
 
     #[inline]
-    fn key(&self, id: &SessionId) -> Key {
+    pub(super) fn key(&self, id: &SessionId) -> Key {
         if let Some(uuid) = id.as_uuid() {
             return uuid.as_u64_pair();
         }
@@ -102,8 +102,19 @@ impl Known {
         self.whole.remove(id);
     }
 
-    pub(super) fn clear(&self) {
-        self.plain.clear();
+    /// Forgets all sessions, and gives what was known of each to `forgotten`.
+    pub(super) fn clear(&self, mut forgotten: impl FnMut(Key, Facts)) {
+        self.plain.clear(
+            |key,
+             Value {
+                 more: words, flags, ..
+             }| {
+                forgotten(key, self.facts(Plain { words, flags }));
+            },
+        );
+        for (id, entry) in self.whole.iter() {
+            forgotten(self.key(&(&id).into()), entry.facts);
+        }
         self.whole.clear();
     }
 

@@ -46,7 +46,7 @@ impl Cache {
     /// Keeps an answer in the place of those of the lookups under way. Returns whether listeners have
     /// to be notified.
     pub(crate) fn replace(&self, id: &SessionId, answer: &Answer) -> bool {
-        self.moves.settle(id);
+        self.moves.take(self.known.key(id));
         let mut is_news = false;
         self.lookups.detach(id, || is_news = self.keep(id, answer));
         is_news
@@ -65,7 +65,7 @@ impl Cache {
     /// The same for all sessions.
     pub(crate) fn invalidate_all(&self) {
         self.lookups.detach_all(|| {
-            self.known.clear();
+            self.forget_known();
             self.unknown.clear();
         });
     }

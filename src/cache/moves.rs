@@ -8,27 +8,23 @@ use std::{
     },
 };
 
-use super::{Answer, Cache};
-use crate::{
-    MachineId, Session, SessionId,
-    ownership::events,
-    session::{Facts, SessionKey},
-};
+use super::{Answer, Cache, table::Key};
+use crate::{MachineId, Session, SessionId, ownership::events, session::Facts};
 
 /// How many forgotten sessions are remembered; if there are more, the log misses changes of owner.
 const MOST: usize = 4_096;
 
-/// Whose sessions were that the cache has forgotten, because the change feed announced that they changed.
-/// The next lookup tells what the change was.
+/// Whose sessions were that the cache has forgotten, because the change feed announced that they changed, or
+/// has to connect again. The next lookup tells what the change was.
 #[derive(Default)]
 pub(super) struct Moves {
-    forgotten: Mutex<HashMap<SessionKey, Before>>,
+    forgotten: Mutex<HashMap<Key, Before>>,
     /// Lookups of a machine without a change feed should not take the lock.
     any: AtomicBool,
 }
 
 #[derive(Clone)]
-struct Before {
+pub(super) struct Before {
     owner: Option<MachineId>,
     epoch: Option<u64>,
 }
@@ -43,29 +39,24 @@ impl From<Facts> for Before {
 }
 
 impl Moves {
-    /// A write has told what the session is now.
-    pub(super) fn settle(&self, id: &SessionId) {
-        self.take(id);
-    }
-
-    fn take(&self, id: &SessionId) -> Option<Before> {
+    pub(super) fn take(&self, key: Key) -> Option<Before> {
         if self.any.load(Ordering::Acquire) {
-            self.lock().remove(&SessionKey::from(id))
+            self.lock().remove(&key)
         } else {
             None
         }
     }
 
-    fn keep(&self, id: &SessionId, before: Before) {
+    fn keep(&self, key: Key, before: Before) {
         let mut forgotten = self.lock();
         if forgotten.len() >= MOST {
             forgotten.clear();
         }
-        forgotten.insert(id.into(), before);
+        forgotten.insert(key, before);
         self.any.store(true, Ordering::Release);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionKey, Before>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Before>> {
         self.forgotten
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -78,8 +69,19 @@ impl Cache {
         if events::are_logged()
             && let Some(entry) = self.known.peek(id)
         {
-            self.moves.keep(id, entry.facts.into());
+            self.moves.keep(self.known.key(id), entry.facts.into());
         }
+    }
+
+    /// Forgets all sessions. Those of other machines may have come to this one, but there are many, and that one's
+    /// log has it.
+    pub(super) fn forget_known(&self) {
+        let are_logged = events::are_logged();
+        self.known.clear(|key, facts| {
+            if are_logged && facts.owner.as_ref() == Some(&self.me) {
+                self.moves.keep(key, facts.into());
+            }
+        });
     }
 
     /// An answer came back that is not kept, because the change feed has announced a change meanwhile; perhaps
@@ -88,8 +90,8 @@ impl Cache {
         if events::are_logged()
             && let Ok(Some(session)) = &answer.session
         {
-            self.moves
-                .keep(session.id(), session.facts().clone().into());
+            let key = self.known.key(session.id());
+            self.moves.keep(key, session.facts().clone().into());
         }
     }
 
@@ -99,7 +101,7 @@ impl Cache {
             return;
         }
         let id = session.id();
-        let forgotten = self.moves.take(id);
+        let forgotten = self.moves.take(self.known.key(id));
         let known = || self.known.peek(id).map(|entry| entry.facts.into());
         let Some(before) = forgotten.or_else(known) else {
             return;

@@ -100,6 +100,11 @@ impl Set {
         among(self.tags.load(Ordering::Relaxed), 0).or_else(|| among(control & (ODD - 1), 8))
     }
 
+    pub(super) fn key(&self, way: usize) -> Key {
+        let [high, low, ..] = &self.slots[way];
+        (high.load(Ordering::Relaxed), low.load(Ordering::Relaxed))
+    }
+
     #[inline]
     fn value(&self, way: usize) -> Value {
         let [_, _, stamp, more] = &self.slots[way];

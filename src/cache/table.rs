@@ -108,12 +108,13 @@ impl Table {
         Some(set.remove(way))
     }
 
-    pub(crate) fn clear(&self) {
+    /// Removes all entries, and gives each to `removed`.
+    pub(crate) fn clear(&self, mut removed: impl FnMut(Key, Value)) {
         let mut len = self.lock();
         let segments = self.segments.iter().filter_map(OnceLock::get);
         for set in segments.flat_map(|segment| segment.iter()) {
             for way in set.taken() {
-                set.remove(way);
+                removed(set.key(way), set.remove(way));
             }
         }
         *len = 0;

@@ -74,8 +74,12 @@ proptest! {
                     prop_assert_eq!(table.remove(key(number)), reference.remove(&number));
                 }
                 Step::Clear => {
-                    table.clear();
-                    reference.clear();
+                    let mut removed = HashMap::new();
+                    table.clear(|key, value| {
+                        removed.insert(key, value);
+                    });
+                    let all = reference.drain().map(|(number, value)| (key(number), value));
+                    prop_assert_eq!(removed, all.collect());
                 }
             }
             prop_assert!(table.len() <= capacity.max(1));

@@ -84,6 +84,7 @@ fn claims_take_overs_moves_losses_and_releases_are_logged() {
         let taken = owned_by(&database, "silent").await;
         let moved = owned_by(&database, "other").await;
         let released = owned_by(&database, "m1").await;
+        let kept = owned_by(&database, "m1").await;
         let node = start(&database).await;
         until_async("the feed listens", async || {
             let report = node.health().build().report().await;
@@ -104,6 +105,11 @@ fn claims_take_overs_moves_losses_and_releases_are_logged() {
         given_up.unwrap().unwrap();
         give(&database, released, "'other'").await;
         becomes(&node, released, "elsewhere").await;
+        // Nothing tells the machine of a change while its change feed is away.
+        assert_eq!(answer(&node, kept).await, "served");
+        database.kill_backends().await;
+        give(&database, kept, "'other'").await;
+        becomes(&node, kept, "elsewhere").await;
 
         let (stop, stopped) = oneshot::channel::<()>();
         let drained = node.drained_on(async {
@@ -111,9 +117,9 @@ fn claims_take_overs_moves_losses_and_releases_are_logged() {
         });
         drop(stop);
         drained.await;
-        ids.extend([free, taken, moved, released]);
+        ids.extend([free, taken, moved, released, kept]);
     });
-    let [free, taken, moved, released] = ids[..] else {
+    let [free, taken, moved, released, kept] = ids[..] else {
         unreachable!()
     };
     let short = |id| SessionId::new(id).short().to_string();
@@ -153,6 +159,13 @@ fn claims_take_overs_moves_losses_and_releases_are_logged() {
             short(released)
         )],
         "what a machine gave up itself, it did not lose"
+    );
+    assert_eq!(
+        story(&log, Some(kept)),
+        [format!(
+            "INFO this machine lost the session machine=\"m1\" session_id={} epoch=2 owner=\"other\"",
+            short(kept)
+        )],
     );
     assert_eq!(
         story(&log, None),
