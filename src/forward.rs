@@ -36,7 +36,8 @@
 //! cookies of HTTP/2 become one line (RFC 9113, section 8.2.3). `Forwarded` and `X-Forwarded-*` are kept as
 //! they are: the layer does not know its peer's address. To the owner, the peer of a carried request is
 //! this machine; what trusts internal addresses must not take it for the client.
-//! `Ownership-Forwarded` is added, by which the owner counts hops.
+//! `Ownership-Forwarded` is added, by which the owner counts hops, and logs whether it
+//! [reads another directory](crate::directory::DirectoryId).
 //!
 //! # What the owner makes of it
 //! It judges the request as a replayed one: by what the directory said a moment ago, and not by what it

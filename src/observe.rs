@@ -50,8 +50,8 @@ pub(crate) use warnings::{Say, Warnings};
 /// | `request_id` | what the [proxy in front](RequestLine::request_id) calls the request, so that events of several machines can be joined |
 /// | `traceparent` | its place in a [trace](RequestLine::traceparent) |
 /// | `method`, `path` | what was asked for, without the query, and with [ids cut](RequestLine::path) |
-/// | `directory_id` | with the refusal of a replayed request whose session is unknown here: the [directory](DirectoryId) that this machine reads |
-/// | `sender_directory_id` | the one that the machine reads which had it replayed |
+/// | `directory_id` | with the refusal of a replayed or forwarded request whose session is unknown here: the [directory](DirectoryId) that this machine reads |
+/// | `sender_directory_id` | the one that the machine reads which handed it over |
 /// | `held_back` | at WARN: how many refusals of this cause were not said at WARN since the last one that was |
 ///
 /// # Levels
@@ -60,7 +60,7 @@ pub(crate) use warnings::{Say, Warnings};
 /// | `TRACE` | requests for no session |
 /// | `DEBUG` | requests that pass or are handed over; refusals that are held back |
 /// | `INFO` | refusals that a client brings upon itself or has to wait out |
-/// | `WARN` | refusals that an operator has to mend: `session-unassigned`, `owner-lost`, `owner-never-seen`, `duplicate-identity`, `owner-unreachable`, `replay-loop`, `session-absent`, `directory-corrupt` and `lookup-unavailable`; `session-unknown` for a replayed request, unless both machines are known to read one directory |
+/// | `WARN` | refusals that an operator has to mend: `session-unassigned`, `owner-lost`, `owner-never-seen`, `duplicate-identity`, `owner-unreachable`, `replay-loop`, `session-absent`, `directory-corrupt` and `lookup-unavailable`; `session-unknown` for a replayed or forwarded request, unless both machines are known to read one directory |
 ///
 /// Requests that pass or are handed over are said to a subscriber of `tracing` alone: where its feature `log` takes the place of
 /// one, the logger gets everything but them.
@@ -166,7 +166,7 @@ impl Observed<'_> {
     /// that is known to read the same had the session cached when it ended.
     fn may_read_another_directory(&self, code: RejectionCode) -> bool {
         code == RejectionCode::SessionUnknown
-            && matches!(self.origin, RequestOrigin::Replayed { hops: 1.. })
+            && self.origin.is_handed_over()
             && (self.directory.is_none() || self.directory != self.sender_directory)
     }
 

@@ -45,6 +45,11 @@ impl RequestOrigin {
         !matches!(self, Self::Direct)
     }
 
+    /// Whether another machine has found the session, and handed the request over to this one.
+    pub(crate) fn is_handed_over(&self) -> bool {
+        matches!(self, Self::Replayed { hops: 1.. } | Self::Forwarded { .. })
+    }
+
     /// How many replays of ours the request has behind it, as far as that is known.
     #[must_use]
     pub fn hops(&self) -> u8 {

@@ -19,8 +19,8 @@ use super::{
     upload::{Progress, Upload},
 };
 use crate::{
-    Handover, Head, NotReplayable, Replay, RequestOrigin, SessionId, future::Stream,
-    numbered::Numbered, policy::Policy,
+    Handover, Head, NotReplayable, Replay, RequestOrigin, SessionId, directory::DirectoryId,
+    future::Stream, numbered::Numbered, policy::Policy,
 };
 
 /// What a layer carries requests with.
@@ -167,6 +167,11 @@ impl Replay for Carrier {
         let first = self.first.as_ref()?;
         // Without that proxy, requests are carried all the same.
         first.came_through(head).filter(|came| *came)
+    }
+
+    fn directory(&self, head: &Head<'_>) -> Option<DirectoryId> {
+        let first = self.first.as_ref();
+        fields::directory(head.headers).or_else(|| first?.directory(head))
     }
 
     fn validate(&self) -> Result<(), crate::InvalidReplay> {

@@ -2,16 +2,34 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::MachineId;
+use crate::{MachineId, directory::DirectoryId};
 
-/// What the owner reads of a request that was carried to it: `2;from=<machine>`.
+/// What the owner reads of a request that was carried to it: `2;directory=<id>;from=<machine>`, where the
+/// [directory](DirectoryId) is left out if it is not known.
 ///
 /// Clients can forge it, which costs a lookup, or refuses the request that carried it.
 pub(super) const FORWARDED: HeaderName = HeaderName::from_static("ownership-forwarded");
 
-/// What this machine says of the hops that a request has behind it.
-pub(super) fn forwarded(hops: u8, from: &MachineId) -> Option<HeaderValue> {
-    HeaderValue::try_from(format!("{hops};from={from}")).ok()
+const DIRECTORY: &str = ";directory=";
+
+/// What this machine, which reads `directory`, says of the hops that a request has behind it.
+pub(super) fn forwarded(
+    hops: u8,
+    directory: Option<DirectoryId>,
+    from: &MachineId,
+) -> Option<HeaderValue> {
+    let text = match directory {
+        Some(directory) => format!("{hops}{DIRECTORY}{directory};from={from}"),
+        None => format!("{hops};from={from}"),
+    };
+    HeaderValue::try_from(text).ok()
+}
+
+/// The directory that the machine reads which carried the request here.
+pub(super) fn directory(headers: &HeaderMap) -> Option<DirectoryId> {
+    let line = headers.get(FORWARDED)?.to_str().ok()?;
+    let (_, id) = line.split_once(DIRECTORY)?;
+    DirectoryId::parse(id.split(';').next()?)
 }
 
 /// How many hops a request has behind it, if it was carried here: the most that any line says.
@@ -46,10 +64,24 @@ mod tests {
     fn what_this_machine_writes_is_what_the_next_reads() {
         let machine = MachineId::parse("e286544f716d89").unwrap();
         let mut head = HeaderMap::new();
-        head.insert(FORWARDED, forwarded(2, &machine).unwrap());
-        assert_eq!(hops(&head), Some(2));
-        assert!(comes_from(&head, &machine));
-        assert!(!comes_from(&head, &MachineId::parse("other").unwrap()));
+        for read in [None, DirectoryId::parse("1a2b3c4d")] {
+            head.insert(FORWARDED, forwarded(2, read, &machine).unwrap());
+            assert_eq!((hops(&head), directory(&head)), (Some(2), read));
+            assert!(comes_from(&head, &machine));
+            assert!(!comes_from(&head, &MachineId::parse("other").unwrap()));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_directory() {
+        for text in [
+            "1;directory=",
+            "1;directory=x;from=a",
+            "1;directory=1a2b3c4d5",
+        ] {
+            let line = HeaderValue::from_static(text);
+            assert_eq!(directory(&HeaderMap::from_iter([(FORWARDED, line)])), None);
+        }
     }
 
     #[test]

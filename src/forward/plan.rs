@@ -76,7 +76,7 @@ impl Carrier {
         let hops = handover.origin.hops().saturating_add(1);
         let route = Route {
             target,
-            forwarded: fields::forwarded(hops, handover.machine)
+            forwarded: fields::forwarded(hops, handover.directory, handover.machine)
                 .ok_or(NotReplayable::ForbiddenAddress)?,
             owner: handover.owner.clone(),
             connections: None,

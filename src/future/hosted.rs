@@ -47,6 +47,7 @@ mod tests {
             "X-Accel-Buffering",
             "x-owner",
             "x-owner-hops",
+            "x-owner-directory",
             "ownership-code",
         ] {
             let mut headers = HeaderMap::new();

@@ -48,8 +48,8 @@ impl Observed<'_> {
             Verdict::Reject(code) if self.concerns_operator(code) => match say(code) {
                 Say::Aloud { held_back } if self.may_read_another_directory(code) => event!(
                     warn,
-                    "another machine found the session of this replayed request, and this one does not: \
-                     do all machines read one directory?",
+                    "another machine found the session of this request and handed it over, and this one \
+                     does not find it: do all machines read one directory?",
                     held_back = held_back
                 ),
                 Say::Aloud { held_back } => {

@@ -25,7 +25,8 @@ impl Policy {
         span: &RequestSpan,
     ) -> Option<Act> {
         let carrier = self.forward.as_ref()?;
-        let handover = Handover::new(session, owner, &self.machine, origin);
+        let directory = self.sessions.cache.directory_id();
+        let handover = Handover::new(session, owner, &self.machine, origin).in_directory(directory);
         let read = Head::from(&*head);
         if carrier.is_replayed(&read, &handover) {
             return None;

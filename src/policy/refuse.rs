@@ -141,8 +141,7 @@ impl Policy {
         head: &Head<'_>,
         origin: &RequestOrigin,
     ) -> Observed<'a> {
-        let is_replayed = matches!(origin, RequestOrigin::Replayed { hops: 1.. });
-        if code != RejectionCode::SessionUnknown || !is_replayed {
+        if code != RejectionCode::SessionUnknown || !origin.is_handed_over() {
             return seen;
         }
         Observed {

@@ -4,11 +4,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::{Handover, NotReplayable, Replay, Verbatim};
-use crate::{Address, FailureReason, Head, ReplayFailure, RequestOrigin};
+use crate::{Address, FailureReason, Head, ReplayFailure, RequestOrigin, directory::DirectoryId};
 
 const ACCEL_REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect");
 const OWNER: HeaderName = HeaderName::from_static("x-owner");
 const HOPS: HeaderName = HeaderName::from_static("x-owner-hops");
+const DIRECTORY: HeaderName = HeaderName::from_static("x-owner-directory");
 const FAILED: HeaderName = HeaderName::from_static("x-owner-failed");
 const CODE: HeaderName = HeaderName::from_static("ownership-code");
 
@@ -16,7 +17,8 @@ const CODE: HeaderName = HeaderName::from_static("ownership-code");
 ///
 /// The answer has status 399 and no body, and names the location of nginx that goes on, the owner, and
 /// how often the request was handed over:
-/// `X-Accel-Redirect: @owner`, `X-Owner: <host and port>`, `X-Owner-Hops: <n>`. nginx then sends the
+/// `X-Accel-Redirect: @owner`, `X-Owner: <host and port>`, `X-Owner-Hops: <n>`; and where it is known,
+/// `X-Owner-Directory: <id>`, the [directory](DirectoryId) that this machine reads. nginx then sends the
 /// request, whose body it has kept, to that owner, and the client sees nothing but the owner's answer.
 /// When nginx cannot, it asks a machine once more, with `X-Owner-Failed: <reason>`, which answers
 /// `owner-unreachable`.
@@ -27,7 +29,7 @@ const CODE: HeaderName = HeaderName::from_static("ownership-code");
 /// address with a path is `directory-corrupt`. **The configuration's allow-list decides where nginx
 /// connects to**, not the row.
 ///
-/// The configuration overwrites `X-Owner-Hops` and `X-Owner-Failed` of every client. A client that
+/// The configuration overwrites `X-Owner-Hops`, `X-Owner-Directory` and `X-Owner-Failed` of every client. A client that
 /// reaches a machine without nginx can forge them, and then gets a refusal where it would have got the answer
 /// above: they grant nothing.
 ///
@@ -75,6 +77,10 @@ impl Replay for NginxReplay {
             (HOPS, HeaderValue::from(hops)),
             (CODE, HeaderValue::from_static("replay-not-honoured")),
         ]);
+        let directory = handover.directory;
+        if let Some(Ok(id)) = directory.map(|id| HeaderValue::from_str(id.as_str())) {
+            response.headers_mut().insert(DIRECTORY, id);
+        }
         Ok(response)
     }
 
@@ -93,6 +99,10 @@ impl Replay for NginxReplay {
             Some(hops) if hops > 0 => RequestOrigin::Replayed { hops },
             _ => RequestOrigin::Direct,
         }
+    }
+
+    fn directory(&self, head: &Head<'_>) -> Option<DirectoryId> {
+        DirectoryId::parse(head.headers.get(&DIRECTORY)?.to_str().ok()?)
     }
 
     /// The configuration sends `X-Owner-Hops: 0` with what comes from a client.

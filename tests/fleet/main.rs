@@ -22,6 +22,7 @@ mod application;
 mod births;
 mod container;
 mod crowd;
+mod directories;
 mod envoy;
 mod event_source;
 mod explain;

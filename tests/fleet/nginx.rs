@@ -88,7 +88,12 @@ fn edited(lands_on: &Server, allowed: &str, edit: impl FnOnce(String) -> String)
 
 /// What only nginx may see of the answer that sent it on.
 fn shows_nothing_of_the_handover(answer: &Answer) {
-    let ours = ["x-owner", "x-owner-hops", "x-accel-redirect"];
+    let ours = [
+        "x-owner",
+        "x-owner-hops",
+        "x-owner-directory",
+        "x-accel-redirect",
+    ];
     for name in ours.into_iter().chain(["ownership-code", "cache-control"]) {
         assert_eq!(answer.header(name), None, "{name}: {answer:?}");
     }
