@@ -9,7 +9,7 @@ use crate::{
 
 mod chain;
 mod event;
-mod request_line;
+pub(crate) mod request_line;
 mod searches;
 mod span;
 mod warnings;
@@ -107,7 +107,8 @@ pub struct Observed<'a> {
     pub detail: Option<&'a str>,
     /// What failed, where the lookup did.
     pub error: Option<&'a LookupError>,
-    /// What others call the request. Not with a verdict that corrects another one.
+    /// What others call the request. Not where the application's answer corrected the verdict, since its head
+    /// was the application's by then.
     pub request: Option<&'a RequestLine>,
     /// The directory that this machine reads, where it does not find a session that another one has found.
     pub directory: Option<DirectoryId>,

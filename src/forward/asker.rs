@@ -1,35 +1,42 @@
 //! Who reads the answer, should a request be refused after all.
 
-use http::{HeaderName, HeaderValue, Method, Request, Version, header};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 
-use crate::{Head, RenderContext};
+use crate::{Head, observe::request_line};
 
-/// What [`RenderContext::of`] reads of a head. That takes longer than to keep it, and hardly any request that is
-/// carried has to be refused afterwards.
+/// What [`RenderContext::of`](crate::RenderContext::of) and the event of a refusal read of a head. That takes
+/// longer than to keep it, and hardly any request that is carried has to be refused afterwards.
 #[derive(Clone, Debug)]
 pub(crate) struct Asker {
     method: Method,
+    uri: Uri,
     version: Version,
     accept: Option<HeaderValue>,
     content_type: Option<HeaderValue>,
     accept_language: Option<HeaderValue>,
+    /// Of [`request_line::FIELDS`].
+    ids: [Option<HeaderValue>; request_line::FIELDS.len()],
 }
 
 impl Asker {
     pub(super) fn of(head: &Head<'_>) -> Self {
         Self {
             method: head.method.clone(),
+            uri: head.uri.clone(),
             version: head.version,
             accept: list(head, &header::ACCEPT),
             content_type: head.headers.get(header::CONTENT_TYPE).cloned(),
             accept_language: list(head, &header::ACCEPT_LANGUAGE),
+            ids: request_line::FIELDS.map(|name| head.headers.get(name).cloned()),
         }
     }
 
+    /// A request with what is kept of the head.
     #[cold]
-    pub(crate) fn context(&self) -> RenderContext {
+    pub(crate) fn request(&self) -> Request<()> {
         let mut head = Request::new(());
         *head.method_mut() = self.method.clone();
+        *head.uri_mut() = self.uri.clone();
         *head.version_mut() = self.version;
         let fields = [
             (header::ACCEPT, &self.accept),
@@ -41,7 +48,12 @@ impl Asker {
                 head.headers_mut().insert(name, value.clone());
             }
         }
-        RenderContext::of(&Head::from(&head))
+        for (name, value) in request_line::FIELDS.into_iter().zip(&self.ids) {
+            if let Some(value) = value {
+                head.headers_mut().insert(name, value.clone());
+            }
+        }
+        head
     }
 }
 
@@ -64,10 +76,11 @@ fn joined(head: &Head<'_>, name: &HeaderName) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{RenderContext, observe::RequestLine};
 
     #[test]
     fn what_is_kept_says_the_same_as_the_head() {
-        let fields: [&[(&str, &str)]; 8] = [
+        let fields: [&[(&str, &str)]; 9] = [
             &[],
             &[("accept", "text/html")],
             &[
@@ -83,6 +96,7 @@ mod tests {
             ],
             &[("accept", "text/event-stream")],
             &[("content-type", "application/grpc-web-text+proto")],
+            &[("x-request-id", "a"), ("fly-request-id", "01JF-fra")],
         ];
         for method in [Method::GET, Method::HEAD, Method::POST] {
             for version in [Version::HTTP_11, Version::HTTP_2] {
@@ -93,7 +107,11 @@ mod tests {
                     });
                     let request = request.body(()).unwrap();
                     let head = Head::from(&request);
-                    assert_eq!(Asker::of(&head).context(), RenderContext::of(&head));
+                    let kept = Asker::of(&head).request();
+                    let kept = Head::from(&kept);
+                    assert_eq!(RenderContext::of(&kept), RenderContext::of(&head));
+                    let line = |head| format!("{:?}", RequestLine::of(head, None));
+                    assert_eq!(line(&kept), line(&head));
                 }
             }
         }

@@ -30,7 +30,8 @@ pub(crate) struct ForwardTo {
     pub(super) route: Arc<Route>,
     /// What is known of the request, should it have to be refused.
     pub(crate) session: SessionId,
-    pub(crate) asker: Asker,
+    /// Boxed, since it is large, and moved with each request that is carried.
+    pub(crate) asker: Box<Asker>,
     pub(crate) span: Option<Span>,
 }
 
@@ -39,7 +40,7 @@ impl ForwardTo {
         Self {
             route,
             session: session.clone(),
-            asker: Asker::of(head),
+            asker: Box::new(Asker::of(head)),
             span: None,
         }
     }

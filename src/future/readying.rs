@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::{Next, Passed, Served, State};
 use crate::{
-    Head, RenderContext,
+    Head,
     observe::RequestSpan,
     ownership::Grant,
     policy::{Refused, SharedPolicy},
@@ -92,8 +92,7 @@ pub(super) fn call<S: Service<Request<B>>, B: Body>(
         drop(entered);
         let (head, body) = request.into_parts();
         let head = Head::from(&head);
-        let context = RenderContext::of(&head);
-        let response = policy.lapsed(&refusal, &grant.session, &span, context);
+        let response = policy.lapsed(&refusal, &grant.session, &span, &head);
         return State::answer(response, &head, body, policy);
     }
     let served = Served::new(policy, &mut request, grant, span);

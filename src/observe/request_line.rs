@@ -22,6 +22,12 @@ pub struct RequestLine {
 /// The id of a proxy in front; the first that is there is taken.
 const REQUEST_IDS: [&str; 2] = ["fly-request-id", "x-request-id"];
 
+const TRACEPARENT: &str = "traceparent";
+
+/// The headers that are read.
+#[cfg(feature = "forward")]
+pub(crate) const FIELDS: [&str; 3] = [REQUEST_IDS[0], REQUEST_IDS[1], TRACEPARENT];
+
 /// Longer ids are none that a proxy makes.
 const LONGEST_ID: usize = 128;
 
@@ -39,7 +45,7 @@ impl RequestLine {
     pub(crate) fn of(head: &Head<'_>, session: Option<&SessionId>) -> Self {
         let ids = REQUEST_IDS.iter();
         let mut ids = ids.filter_map(|name| text(head.headers, name));
-        let traceparent = text(head.headers, "traceparent");
+        let traceparent = text(head.headers, TRACEPARENT);
         Self {
             request_id: ids.find(|id| id.len() <= LONGEST_ID).map(str::to_owned),
             traceparent: traceparent

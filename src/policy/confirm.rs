@@ -5,7 +5,7 @@ use http::Response;
 
 use super::{Policy, Question};
 use crate::{
-    NodeState, Observed, RenderContext, RequestOrigin, Session, Verdict,
+    Head, NodeState, Observed, RenderContext, RequestOrigin, Session, Verdict,
     decision::{Decision, Refusal, serve},
     observe::RequestSpan,
     ownership::{Grant, Lease},
@@ -48,23 +48,25 @@ impl Policy {
         refusal: &Refusal,
         session: &Session,
         span: &RequestSpan,
-        context: RenderContext,
+        head: &Head<'_>,
     ) -> Response<Bytes> {
         let question = Question {
             session: session.id().clone(),
             origin: RequestOrigin::Direct,
             claimed: false,
         };
+        let rejection = self.rejection(refusal, &question);
+        let line = self.refused_line(head, session.id(), &rejection, span);
         let seen = Observed {
             session: Some(session.id()),
+            request: line.as_deref(),
             ..self.saw(Verdict::Reject(refusal.code)).of(session)
         };
-        let rejection = self.rejection(refusal, &question);
         let rejection = if refusal.lease == Some(Lease::Expired) {
             rejection.held_up()
         } else {
             rejection
         };
-        self.refuse(rejection, &seen, span, context)
+        self.refuse(rejection, &seen, span, RenderContext::of(head))
     }
 }

@@ -93,12 +93,16 @@ impl Policy {
                 "a request could not be carried to its owner"
             );
         }
+        let asked = to.asker.request();
+        let head = Head::from(&asked);
+        let span = RequestSpan::of(to.span.clone());
+        let line = self.refused_line(&head, &to.session, &rejection, &span);
         let seen = Observed {
             session: Some(&to.session),
             owner: Some(to.owner()),
+            request: line.as_deref(),
             ..self.saw(Verdict::Reject(rejection.code()))
         };
-        let span = RequestSpan::of(to.span.clone());
-        self.refuse(rejection, &seen, &span, to.asker.context())
+        self.refuse(rejection, &seen, &span, RenderContext::of(&head))
     }
 }

@@ -51,6 +51,8 @@ fn serve(
         .replay(FlyReplay::new())
         .insert_owned(tells_owned)
         .on_verdict(move |seen: &Observed<'_>| {
+            // What joins its event with those of other machines.
+            assert_eq!(seen.request.unwrap().request_id(), Some("01JF-fra"));
             let verdicts = {
                 let mut told = tells.lock().unwrap();
                 told.push(seen.code());
@@ -72,6 +74,7 @@ fn serve(
     }));
     let mut ask = || {
         let request = Request::builder().header("x-session", id().to_string());
+        let request = request.header("fly-request-id", "01JF-fra");
         let request = request.body(String::new()).unwrap();
         service.call(request).now_or_never().unwrap().unwrap()
     };

@@ -1,12 +1,12 @@
 //! Owners that are down, frozen, or hang up.
 
 use std::net::TcpListener as BlockedListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tower_ownership::{CachePolicy, MemoryDirectory};
+use tower_ownership::{CachePolicy, MemoryDirectory, RejectionCode, observe::Observed};
 
 use super::{Alone, Machine, Pair, builder, forward, impatient, listener, session_at};
 use crate::fleet::{OWNER, WRONG, new_session};
@@ -38,6 +38,29 @@ async fn an_owner_that_is_down_is_unreachable() {
     let nowhere = format!("http://127.0.0.1:{}", crate::support::free_port());
     pair.sessions.insert(session_at(&other, OWNER, &nowhere));
     is_unreachable(&get(pair.url(&other, "")).await, "connect");
+}
+
+/// So that its event can be joined with those of other machines.
+#[tokio::test]
+async fn a_refusal_after_an_attempt_says_what_others_call_the_request() {
+    let (sessions, told) = (MemoryDirectory::new(), Arc::new(Mutex::new(Vec::new())));
+    let tells = Arc::clone(&told);
+    let layer = builder(WRONG, &sessions).on_verdict(move |seen: &Observed<'_>| {
+        let request = seen.request.unwrap();
+        let line = format!("{:?} {}", request.request_id(), request.path());
+        tells.lock().unwrap().push((seen.code(), line));
+    });
+    let layer = layer.forward(forward()).build().unwrap();
+    let wrong = Machine::with(WRONG, layer, |router| router).await;
+    let session = new_session();
+    let nowhere = format!("http://127.0.0.1:{}", crate::support::free_port());
+    sessions.insert(session_at(&session, OWNER, &nowhere));
+    let url = wrong.server.url(&format!("/session/{session}/files"));
+    let asked = request(Method::GET, url).header("fly-request-id", "01JF-fra");
+    is_unreachable(&send(asked).await, "connect");
+    let line = format!("Some(\"01JF-fra\") /session/…{}/files", session.short());
+    let both = [None, Some(RejectionCode::OwnerUnreachable)];
+    assert_eq!(*told.lock().unwrap(), both.map(|code| (code, line.clone())));
 }
 
 #[tokio::test]
