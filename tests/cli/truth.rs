@@ -2,6 +2,7 @@
 //! log, the metrics and the command `ownership doctor` each say the truth of it, and the same.
 
 mod database;
+mod denied;
 mod doctor;
 mod faults;
 mod identity;
@@ -11,5 +12,6 @@ mod metrics;
 mod owner;
 mod place;
 mod session;
+mod signals;
 mod table;
 mod way;

@@ -1,13 +1,17 @@
-//! A row for each fault that was injected by hand: what the command says first, and what it must not say
-//! first, because it is not the cause.
+//! Faults that are SQL: what the command says first, what it must not say first, because it is not the
+//! cause, and what the log and the metrics of a machine say that runs meanwhile.
 
+use futures_util::StreamExt;
 use serde_json::Value;
 use tower_ownership::PostgresLookup;
 use uuid::Uuid;
 
+use super::machine::{Life, Machine};
 use crate::command::run;
 use crate::scene::{LANDED, OWNER, Scene};
+use crate::support::client::get;
 use crate::support::database::Database;
+use crate::support::until_async;
 
 /// A fault of a fleet in order: a session of [`OWNER`]'s, which is heard, as is the machine that requests
 /// land on.
@@ -21,7 +25,19 @@ struct Fault {
     not_first: &'static [&'static str],
     /// What the audit finds, if it can.
     audit: Option<&'static str>,
+    machine: Shows,
 }
+
+/// What a machine shows that is not the owner, and was ready before.
+enum Shows {
+    /// It refuses requests with this code, for which its event says this.
+    Refusal(&'static str, &'static str),
+    /// It hands requests over as before, and its audits find this.
+    Finding(&'static str),
+    /// Only the owner does.
+    Nothing,
+}
+use Shows::{Finding, Nothing, Refusal};
 
 const FAULTS: &[Fault] = &[
     Fault {
@@ -30,6 +46,7 @@ const FAULTS: &[Fault] = &[
         first: "migration-partly",
         not_first: &["directory-down-there", "fine"],
         audit: Some("migration-partly"),
+        machine: Refusal("lookup-unavailable", "owner_epoch"),
     },
     Fault {
         what: "the table of machines was dropped",
@@ -37,6 +54,7 @@ const FAULTS: &[Fault] = &[
         first: "migration-partly",
         not_first: &["directory-down-there", "owner-never-seen", "fine"],
         audit: Some("migration-partly"),
+        machine: Refusal("lookup-unavailable", "ownership_machines"),
     },
     Fault {
         what: "triggers are disabled",
@@ -44,15 +62,17 @@ const FAULTS: &[Fault] = &[
         first: "migration-partly",
         not_first: &["fine", "session-moving"],
         audit: Some("migration-partly"),
+        machine: Finding("migration-partly"),
     },
     Fault {
         what: "triggers are disabled, and the owner is lost",
         sql: "ALTER TABLE preview_sessions DISABLE TRIGGER ALL;
-            UPDATE ownership_machines SET beat_at = now() - interval '1 min'
+            UPDATE ownership_machines SET beat_at = now() - interval '2 min'
                 WHERE machine_id = 'e2863555a91708'",
         first: "migration-partly",
         not_first: &["owner-lost", "session-moving"],
         audit: Some("owner-lost"),
+        machine: Refusal("owner-lost", "owner_status=\"lost\""),
     },
     Fault {
         what: "the table was exchanged for one that has no triggers",
@@ -63,6 +83,7 @@ const FAULTS: &[Fault] = &[
         first: "migration-partly",
         not_first: &["fine"],
         audit: Some("migration-partly"),
+        machine: Finding("migration-partly"),
     },
     Fault {
         what: "the owner was changed while triggers were missing",
@@ -72,6 +93,10 @@ const FAULTS: &[Fault] = &[
         first: "owner-without-epoch",
         not_first: &["directory-differs", "row-unusable", "fine"],
         audit: Some("owner-without-epoch"),
+        machine: Refusal(
+            "directory-corrupt",
+            "the session's owner changed while the ownership triggers were",
+        ),
     },
     Fault {
         what: "a notify trigger was dropped",
@@ -79,6 +104,7 @@ const FAULTS: &[Fault] = &[
         first: "notify-triggers",
         not_first: &["fine"],
         audit: Some("notify-triggers"),
+        machine: Finding("notify-triggers"),
     },
     Fault {
         what: "a table of the change log was dropped",
@@ -86,14 +112,16 @@ const FAULTS: &[Fault] = &[
         first: "notify-triggers",
         not_first: &["fine"],
         audit: Some("notify-triggers"),
+        machine: Finding("notify-triggers"),
     },
     Fault {
         what: "heartbeats of the owner do not arrive",
-        sql: "UPDATE ownership_machines SET beat_at = now() - interval '1 min'
+        sql: "UPDATE ownership_machines SET beat_at = now() - interval '2 min'
             WHERE machine_id = 'e2863555a91708'",
         first: "owner-lost",
         not_first: &["fine", "owner-gone"],
         audit: Some("owner-lost"),
+        machine: Refusal("owner-lost", "owner_status=\"lost\""),
     },
     Fault {
         what: "two processes run under the owner's id",
@@ -101,6 +129,7 @@ const FAULTS: &[Fault] = &[
         first: "duplicate-identity",
         not_first: &["fine"],
         audit: Some("duplicate-identity"),
+        machine: Nothing,
     },
     Fault {
         what: "the owner's id has a blank at its end",
@@ -108,6 +137,7 @@ const FAULTS: &[Fault] = &[
         first: "owner-unusable",
         not_first: &["owner-never-seen", "fine"],
         audit: Some("owner-never-seen"),
+        machine: Refusal("directory-corrupt", "cannot be a machine id"),
     },
     Fault {
         what: "the orchestrator writes hosts' names",
@@ -115,6 +145,7 @@ const FAULTS: &[Fault] = &[
         first: "wrong-identity",
         not_first: &["owner-never-seen", "owner-gone"],
         audit: Some("owner-never-seen"),
+        machine: Refusal("owner-never-seen", "owner=\"preview-web-0\""),
     },
     Fault {
         what: "a word in the status that the lookup does not know",
@@ -122,6 +153,7 @@ const FAULTS: &[Fault] = &[
         first: "session-over",
         not_first: &["directory-differs", "fine"],
         audit: Some("status-unknown"),
+        machine: Refusal("session-over", ""),
     },
     Fault {
         what: "a column of another type",
@@ -130,6 +162,7 @@ const FAULTS: &[Fault] = &[
         first: "column-type",
         not_first: &["row-unusable", "directory-differs", "directory-down"],
         audit: None,
+        machine: Refusal("lookup-unavailable", "the columns are not of the types"),
     },
     Fault {
         what: "a drain gave the session up, and no machine claims it",
@@ -137,6 +170,7 @@ const FAULTS: &[Fault] = &[
         first: "session-unassigned",
         not_first: &["session-starting", "fine"],
         audit: Some("session-unassigned"),
+        machine: Refusal("session-unassigned", ""),
     },
     Fault {
         what: "the owner was declared gone",
@@ -144,6 +178,7 @@ const FAULTS: &[Fault] = &[
         first: "owner-lost",
         not_first: &["fine"],
         audit: Some("owner-lost"),
+        machine: Refusal("owner-lost", "owner_status=\"lost\""),
     },
 ];
 
@@ -197,6 +232,63 @@ async fn each_fault_is_named_first_and_found_by_the_audit() {
         assert!(found.iter().any(|one| one == kind), "{what}: {found:?}");
         assert_eq!(status, 1, "{what}");
     }
+}
+
+/// A third machine, which does not own the session.
+const ASKED: &str = "90801679a10038";
+
+#[tokio::test]
+async fn each_fault_shows_in_log_and_metrics_of_a_running_machine() {
+    // One after the other they take three times as long.
+    let shown = futures_util::stream::iter(FAULTS).map(shows);
+    shown.buffer_unordered(6).collect::<Vec<()>>().await;
+}
+
+async fn shows(fault: &Fault) {
+    let what = fault.what;
+    let scene = Scene::migrated().await;
+    scene.beat(OWNER, 0.0, "").await;
+    let session = scene.owned().await;
+    let machine = match fault.machine {
+        Nothing => return,
+        Refusal(..) => Machine::start(ASKED, &scene.database, Life::BeatForLong).await,
+        Finding(_) => Machine::auditing(ASKED, &scene.database).await,
+    };
+    let before = machine.before().await;
+    scene.database.execute(fault.sql).await;
+    if let Finding(kind) = fault.machine {
+        let series = format!("tower_ownership_audit_findings{{kind=\"{kind}\"}}");
+        until_async(what, async || {
+            let page = get(machine.container.url("/metrics")).await.text;
+            let mut lines = page.lines();
+            lines.any(|line| line.starts_with(&series) && !line.ends_with(" 0"))
+        })
+        .await;
+    }
+    let answer = get(machine.container.url(&format!("/session/{session}"))).await;
+    let told = machine.since(before).await;
+    let says = match fault.machine {
+        Nothing => return,
+        Refusal(code, says) => {
+            assert_eq!(answer.code(), Some(code), "{what}: {answer:?}");
+            told.counted(&[&format!("reject/{code}/miss +1")]);
+            let mut lines = told.lines.iter();
+            let line = lines.find(|line| line.has_code(code));
+            line.unwrap_or_else(|| panic!("{what}: {told:#?}"))
+                .says(says);
+            says
+        }
+        Finding(kind) => {
+            told.counted(&["replay//miss +1"]);
+            kind
+        }
+    };
+    // What else may be said aloud, and first, is the cause.
+    let mut aloud = told.lines.iter().filter(|line| line.is_aloud());
+    assert!(
+        aloud.all(|line| line.text.contains(says)),
+        "{what}: {told:#?}"
+    );
 }
 
 /// Its heartbeats go to the other database, too, so after a while its owner is lost there.

@@ -46,6 +46,7 @@ pub struct Before {
 }
 
 /// What it has said since.
+#[derive(Debug)]
 pub struct Told {
     pub lines: Vec<Line>,
     pub metrics: Metrics,
@@ -61,10 +62,21 @@ impl Machine {
     }
 
     pub fn start_unready(id: &str, database: &Database, life: Life) -> Self {
-        let url = database.url();
+        Self::start_at(id, &database.url(), life, &[])
+    }
+
+    /// The same as a machine that audits its fleet all the time.
+    pub async fn auditing(id: &str, database: &Database) -> Self {
+        let audits = [("OWNERSHIP_AUDIT_MS", "100")];
+        let machine = Self::start_at(id, &database.url(), Life::BeatForLong, &audits);
+        machine.is_ready().await;
+        machine
+    }
+
+    pub fn start_at(id: &str, url: &str, life: Life, more: &[(&str, &str)]) -> Self {
         let mut variables = vec![
             ("MACHINE_ID", id),
-            ("DATABASE_URL", url.as_str()),
+            ("DATABASE_URL", url),
             ("OWNERSHIP_SHOW_INTERNALS", "on"),
             ("OWNERSHIP_FRESHNESS_MS", "1000"),
             ("OWNERSHIP_BEAT_MS", "250"),
@@ -74,12 +86,13 @@ impl Machine {
         if life != Life::None {
             variables.push(("OWNERSHIP_LIFE", "beat"));
         }
+        variables.extend(more);
         Self {
             container: Container::start(&variables),
         }
     }
 
-    async fn is_ready(&self) {
+    pub async fn is_ready(&self) {
         until_async("it is ready", async || self.health().await["ready"] == true).await;
         // What the watch has to say of its beginning is said by then.
         until_async("it listens", async || {
@@ -115,6 +128,13 @@ impl Machine {
             metrics: Metrics::of(&self.container).await,
             before: before.metrics,
         }
+    }
+
+    /// The same, once it has logged this since.
+    pub async fn until(&self, before: Before, part: &str) -> Told {
+        let has_said = || self.container.log()[before.log..].contains(part);
+        until_async(part, async || has_said()).await;
+        self.since(before).await
     }
 
     /// The lines that it has logged since it started, once one of them says this.

@@ -73,6 +73,33 @@ async fn an_owner_that_was_destroyed() {
 }
 
 #[tokio::test]
+async fn an_owner_that_was_declared_gone() {
+    let place = Place::new().await;
+    let machine = place.machine(WRONG, Life::BeatForLong).await;
+    let owner = place.machine(OWNER, Life::BeatForLong).await;
+    let session = place.session_of(OWNER).await;
+    let gone =
+        format!("UPDATE ownership_machines SET gone_at = now() WHERE machine_id = '{OWNER}'");
+    place.database.execute(&gone).await;
+    let lines = owner
+        .lines_once("an operator declared this machine gone")
+        .await;
+    let aloud: Vec<_> = lines.iter().filter(|line| line.is_aloud()).collect();
+    assert_eq!(aloud.len(), 1, "{aloud:?}");
+    assert_eq!(aloud[0].level, Level::Error);
+    let removed = Metrics::of(&owner.container).await;
+    assert!(removed.value("node_state{state=\"removed\"}") > 0.5);
+    let before = machine.before().await;
+    place.get(session).await.is_refused(503, "owner-lost");
+    let told = machine.since(before).await;
+    told.one_line(Level::Warn, "owner-lost");
+    told.counted(&["reject/owner-lost/miss +1"]);
+    let gone = format!("the owner `{OWNER}` is lost: it was declared gone ");
+    let doctor = place.doctor_of(session, Life::BeatForLong).await;
+    doctor.says("owner-lost", &[&gone]);
+}
+
+#[tokio::test]
 async fn an_owner_that_was_destroyed_a_moment_ago() {
     let place = Place::new().await;
     let machine = place.machine(WRONG, Life::BeatForLong).await;

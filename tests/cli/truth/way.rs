@@ -57,6 +57,40 @@ async fn a_loop_between_two_machines() {
     place.doctor(session).await.says("replay-loop", &parts);
 }
 
+/// The owner was given another DATABASE_URL.
+#[tokio::test]
+async fn machines_that_read_two_databases() {
+    let place = Place::new().await;
+    let another = migrated(Database::fresh().await).await;
+    let wrong = place.machine(WRONG, Life::None).await;
+    let owner = Machine::start(OWNER, &another, Life::None).await;
+    place.edge.add(OWNER, owner.container.addr);
+    let session = place.session_of(OWNER).await;
+    for (machine, database) in [(&wrong, &place.database), (&owner, &another)] {
+        // Which of the two is wrong can be read at the start of each log.
+        let name = format!(
+            "/{} as postgres table=\"preview_sessions\"",
+            database.name()
+        );
+        machine.lines_once(&name).await;
+    }
+    let before = (wrong.before().await, owner.before().await);
+    place.get(session).await.is_refused(404, "session-unknown");
+
+    let told = wrong.since(before.0).await;
+    assert_eq!(told.lines, []);
+    told.counted(&["replay//miss +1"]);
+    let told = owner.since(before.1).await;
+    let line = told.one_line(Level::Warn, "session-unknown");
+    line.says("do all machines read one directory?")
+        .says(" directory_id=")
+        .says(" sender_directory_id=");
+    told.counted(&["reject/session-unknown/miss +1"]);
+    let parts = ["reads another database"];
+    let doctor = place.doctor(session).await;
+    doctor.says("directory-differs", &parts);
+}
+
 #[tokio::test]
 async fn a_proxy_that_does_not_honour_replays() {
     let database = migrated(Database::fresh().await).await;

@@ -3,10 +3,11 @@
 use metrics::set_default_local_recorder;
 use std::time::Duration;
 
-use tower_ownership::{CachePolicy, PostgresLookup};
+use tower_ownership::{CachePolicy, PostgresLookup, health::Check};
 
 use super::{BEAT, Process, migrated, owned_by};
 use crate::support::counted::{count, recorder, value};
+use crate::support::log::logged;
 use crate::support::relay::Relay;
 use crate::support::until_async;
 
@@ -73,4 +74,71 @@ async fn the_sessions_that_a_machine_owns_are_counted_while_it_is_present() {
     let drained = present.drain(Duration::from_secs(10)).await.unwrap();
     assert!(drained.is_empty);
     assert!(owned() < 0.5);
+}
+
+#[test]
+fn missing_triggers_are_logged_and_counted() {
+    let recorder = recorder();
+    let prometheus = recorder.handle();
+    let log = logged("tower_ownership::heartbeat=info", async |_| {
+        let _guard = set_default_local_recorder(&recorder);
+        let database = migrated().await;
+        let process = Process::of("m1", &database);
+        let presence = process.directory.heartbeat().interval(BEAT);
+        let presence = presence.check_triggers_every(BEAT);
+        let _present = presence.start(&process.node).await.unwrap();
+        for (sql, is_missing) in [
+            ("ALTER TABLE preview_sessions DISABLE TRIGGER ALL", true),
+            ("ALTER TABLE preview_sessions ENABLE TRIGGER ALL", false),
+            // As the usual rewrite of a table does.
+            (
+                "CREATE TABLE copy (LIKE preview_sessions INCLUDING ALL);
+                 ALTER TABLE preview_sessions RENAME TO old; ALTER TABLE copy RENAME TO preview_sessions",
+                true,
+            ),
+        ] {
+            database.execute(sql).await;
+            until_async(sql, async || (value(&prometheus, "triggers_missing") > 0.5) == is_missing).await;
+        }
+    });
+    let text = log.text();
+    let said = [
+        "ERROR tower_ownership::heartbeat: ownership triggers are missing or disabled",
+        "INFO tower_ownership::heartbeat: all ownership triggers are there again",
+        "ERROR tower_ownership::heartbeat: ownership triggers are missing or disabled",
+    ];
+    for (line, said) in text.lines().zip(said) {
+        assert!(line.contains(said), "{text}");
+        assert!(
+            !line.contains("ERROR")
+                || line.contains(r#"finding="migration-partly" missing="trigger "#),
+            "{text}"
+        );
+    }
+    assert_eq!(text.lines().count(), said.len(), "{text}");
+}
+
+#[test]
+fn beats_that_are_withheld_are_logged_and_counted() {
+    let recorder = recorder();
+    let prometheus = recorder.handle();
+    let log = logged("tower_ownership::heartbeat=info", async |_| {
+        let _guard = set_default_local_recorder(&recorder);
+        let database = migrated().await;
+        let process = Process::of("m1", &database);
+        let presence = process.directory.heartbeat().interval(BEAT);
+        let presence = presence
+            .beats_while(|| Check::failing("the port is closed"))
+            .stops_after(BEAT);
+        let _present = presence.start(&process.node).await.unwrap();
+        until_async("beats are withheld", async || {
+            count(&prometheus, r#"heartbeats_total{outcome="withheld"}"#) > 2
+        })
+        .await;
+    });
+    let text = log.text();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let said = "ERROR tower_ownership::heartbeat: this machine does not serve, so it does not beat";
+    assert!(text.contains(said), "{text}");
+    assert!(text.contains("the port is closed"), "{text}");
 }

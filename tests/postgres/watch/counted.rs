@@ -1,11 +1,12 @@
 //! What a recorder is told of PostgreSQL.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use metrics::set_default_local_recorder;
 
 use super::{Machine, is_down, long, told, until, with_session};
 use crate::support::counted::{count, recorder, value};
+use crate::support::log::logged;
 use crate::support::relay::Relay;
 
 #[tokio::test]
@@ -36,6 +37,37 @@ async fn a_watch_tells_whether_it_listens_and_what_it_heard() {
     relay.restore().await;
     until(&machine.watch, |health| health.state.is_listening()).await;
     assert_eq!(is("feed_listening"), 1);
+}
+
+#[test]
+fn a_missing_notify_trigger_is_logged_and_counted() {
+    let recorder = recorder();
+    let prometheus = recorder.handle();
+    let log = logged("tower_ownership::feed=warn", async |_| {
+        let _guard = set_default_local_recorder(&recorder);
+        let (database, _) = with_session().await;
+        let often = Duration::from_millis(100);
+        let machine = Machine::following(
+            "m1",
+            &database,
+            long(),
+            |feed| feed.check_triggers_every(often),
+            |feed| feed.heartbeat(often),
+        )
+        .await;
+        assert_eq!(count(&prometheus, "feed_complete"), 1);
+        database
+            .execute("DROP TRIGGER tower_ownership_change ON preview_sessions")
+            .await;
+        until(&machine.watch, |_| count(&prometheus, "feed_complete") == 0).await;
+    });
+    let text = log.text();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(
+        text.contains("WARN tower_ownership::feed: the directory does not tell of every change"),
+        "{text}"
+    );
+    assert!(text.contains("apply the migration"), "{text}");
 }
 
 #[tokio::test]
