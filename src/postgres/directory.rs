@@ -114,8 +114,9 @@ pub use sessions::{ListedSession, SessionFilter};
 /// of the lookup's connections, so that slow ones hold up no lookup; the heartbeat has a connection
 /// of its own outside of the pool. Each write is one transaction that is sent at once
 /// (`BEGIN; SET LOCAL statement_timeout; …`), so through a pooler as well. Where nothing shares the
-/// connections, its statement is prepared. A claim waits at most 200 ms for a row's lock. If the
-/// process stops before its COMMIT goes out, the server ends the transaction within a second.
+/// connections, its statement is prepared. Each statement of a claim waits at most 200 ms for a row's
+/// lock. If the process stops before its COMMIT goes out, the server ends the transaction within a
+/// second.
 ///
 /// A server, database or role that is set to `default_transaction_read_only` is not written: each
 /// write is `Unavailable` and says so.

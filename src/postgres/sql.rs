@@ -181,10 +181,14 @@ impl Sql {
                 .text("lost_after", interval(ownership.lost_after))
                 .text("claim_lock", format!("'{}ms'", CLAIM_LOCK.as_millis()))
                 .text("gap", interval(ownership.lost_after / 2))
-                .template("set_address", match table.address {
-                    Some(_) => ", {address} = COALESCE((SELECT m.address FROM new_owner AS m), t.{address})",
-                    None => "",
-                });
+                .template("new_address", "(SELECT m.address FROM new_owner AS m)")
+                .template(
+                    "set_address",
+                    match table.address {
+                        Some(_) => ", {address} = COALESCE({new_address}, t.{address})",
+                        None => "",
+                    },
+                );
             columns.extend([
                 "$.{released}::bigint AS released",
                 "{drifted $} AS drifted",

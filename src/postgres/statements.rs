@@ -30,6 +30,9 @@ macro_rules! statements {
 
 statements! {
     claim = "claim",
+    claim_free = "claim_free" {
+        new_address: "me.address", seen: "'1' || $3::text || COALESCE(me.address, '')"
+    },
     create_lock = "create_lock",
     create_give_up = "create_give_up",
     create_adopt = "create_adopt",

@@ -12,7 +12,8 @@ use crate::{
 };
 
 impl SessionDirectory for PostgresDirectory {
-    /// Makes `machine` the owner, in one statement.
+    /// Makes `machine` the owner, in one statement. A machine that keeps its presence and has `seen` the
+    /// session without an owner sends a shorter one first, which does it if the session still has none.
     ///
     /// Also refused: a session that is not active, and a machine that drains, has left, or was
     /// declared gone. A machine that keeps its presence takes over from another one only while its
@@ -30,6 +31,30 @@ impl SessionDirectory for PostgresDirectory {
         };
         let boot_id = lookup.nodes.boot_id(&machine);
         let owner = seen.owner().map(MachineId::as_str);
+        let deadline = lookup.connections.deadline();
+        if owner.is_none() && boot_id.is_some() {
+            let rows = lookup
+                .connections
+                .run_shared(
+                    Mode::CLAIM,
+                    &self.statements.claim_free,
+                    &[
+                        id.parameter(),
+                        (&machine.as_str(), Type::TEXT),
+                        (&boot_id, Type::UUID),
+                    ],
+                    deadline,
+                )
+                .await?;
+            if let [row] = rows.as_slice() {
+                let session = lookup.read(seen.id(), row)?;
+                // Another trigger may have made another machine the owner, of which the statement knows
+                // nothing.
+                if session.owner() == Some(&machine) {
+                    return Ok(Some(Claimed::from(session)));
+                }
+            }
+        }
         let epoch = seen.epoch().and_then(|epoch| i64::try_from(epoch).ok());
         let rows = lookup
             .connections
@@ -44,7 +69,7 @@ impl SessionDirectory for PostgresDirectory {
                     (&owner, Type::TEXT),
                     (&epoch, Type::INT8),
                 ],
-                lookup.connections.deadline(),
+                deadline,
             )
             .await?;
         match rows.as_slice() {

@@ -169,6 +169,65 @@ async fn a_machine_that_should_take_nothing_takes_nothing() {
 }
 
 #[tokio::test]
+async fn a_machine_that_keeps_its_presence_takes_nothing_when_it_should_not() {
+    for how in [
+        "draining = true",
+        "left_at = now()",
+        "gone_at = now()",
+        "boot_id = gen_random_uuid()",
+    ] {
+        let database = migrated().await;
+        let process = Process::of("m1", &database);
+        let _present = process.present().await;
+        let (taken, left) = (unowned(&database).await, unowned(&database).await);
+        let seen = process.read(left).await;
+        assert_eq!(process.claim(taken).await.epoch(), Some(1));
+        database
+            .execute(&format!("UPDATE ownership_machines SET {how}"))
+            .await;
+        assert_eq!(process.claim_as(seen).await.owner(), None, "{how}");
+        assert_eq!(row(&database, left).await, (None, 0, None), "{how}");
+    }
+}
+
+#[tokio::test]
+async fn a_claim_of_a_session_without_an_owner_is_one_short_statement() {
+    let database = migrated().await;
+    let process = Process::of("m1", &database);
+    let _present = process.present().await;
+    let id = unowned(&database).await;
+    let before = database.statements_with("jsonb_populate_record");
+    process.claim(id).await;
+    assert_eq!(
+        database.statements_with("jsonb_populate_record"),
+        before + 1
+    );
+    assert_eq!(database.statements_with("silent_seconds"), 0);
+}
+
+#[tokio::test]
+async fn a_session_that_another_trigger_gives_away_is_returned_as_its_owners() {
+    let database = migrated().await;
+    machine(&database, "m2", 0.0, ", draining = true").await;
+    database
+        .execute(
+            "CREATE FUNCTION gives_away() RETURNS trigger LANGUAGE plpgsql
+                 AS $$ BEGIN NEW.container_id := 'm2'; RETURN NEW; END $$;
+             CREATE TRIGGER gives_away BEFORE UPDATE ON preview_sessions
+                 FOR EACH ROW EXECUTE FUNCTION gives_away()",
+        )
+        .await;
+    let process = Process::of("m1", &database);
+    let _present = process.present().await;
+    let id = unowned(&database).await;
+    let found = process.claim(id).await;
+    assert_eq!(
+        (found.owner(), found.owner_status()),
+        (Some(&me("m2")), OwnerStatus::Draining)
+    );
+}
+
+#[tokio::test]
 async fn an_owner_that_the_column_cannot_hold_is_said_so() {
     let database = migrated().await;
     database

@@ -7,9 +7,10 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::NoTls;
 use tower_ownership::{CachePolicy, OnUnassigned, PostgresLookup};
+use uuid::Uuid;
 
 use super::{BEAT, Process, builder, machine, migrated, migrated_in, owned_by, unowned};
-use crate::support::postgres::Cluster;
+use crate::support::{database::Database, postgres::Cluster};
 
 /// Whether the machine's last beat is younger than a second.
 const BEATS: &str =
@@ -115,6 +116,13 @@ async fn a_claim_does_not_wait_long_for_a_row_that_others_hold() {
     machine(&database, "m1", 0.0, "").await;
     let id = unowned(&database).await;
     let process = Process::of("m1", &database);
+    does_not_wait_long(&database, &process, id).await;
+    let _present = process.present().await;
+    let id = unowned(&database).await;
+    does_not_wait_long(&database, &process, id).await;
+}
+
+async fn does_not_wait_long(database: &Database, process: &Process, id: Uuid) {
     let seen = process.read(id).await;
     let holder = database.client().await;
     holder

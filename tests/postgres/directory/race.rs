@@ -82,27 +82,34 @@ async fn of_fifty_one_takes_a_lost_owners_session() {
 
 #[tokio::test]
 async fn a_claim_waits_for_who_writes_the_row_and_judges_what_they_left() {
-    let database = migrated().await;
-    let id = unowned(&database).await;
-    let process = Process::with(
-        "m1",
-        patient(builder(&database)),
-        tower_ownership::CachePolicy::new(),
-    );
-    let seen = process.read(id).await;
-    let writer = database.client().await;
-    writer
-        .batch_execute("BEGIN; UPDATE preview_sessions SET container_id = 'm2'")
-        .await
-        .unwrap();
-    let waits = "SELECT count(*) > 0 FROM pg_stat_activity
-         WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let commits = async {
-        database.eventually(waits).await;
-        writer.batch_execute("COMMIT").await.unwrap();
-    };
-    let (found, ()) = futures_util::future::join(process.claim_as(seen), commits).await;
-    assert_eq!((found.owner(), found.epoch()), (Some(&me("m2")), Some(1)));
+    for keeps_presence in [false, true] {
+        let database = migrated().await;
+        let id = unowned(&database).await;
+        let process = Process::with(
+            "m1",
+            patient(builder(&database)),
+            tower_ownership::CachePolicy::new(),
+        );
+        let _present = if keeps_presence {
+            Some(process.present().await)
+        } else {
+            None
+        };
+        let seen = process.read(id).await;
+        let writer = database.client().await;
+        writer
+            .batch_execute("BEGIN; UPDATE preview_sessions SET container_id = 'm2'")
+            .await
+            .unwrap();
+        let waits = "SELECT count(*) > 0 FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let commits = async {
+            database.eventually(waits).await;
+            writer.batch_execute("COMMIT").await.unwrap();
+        };
+        let (found, ()) = futures_util::future::join(process.claim_as(seen), commits).await;
+        assert_eq!((found.owner(), found.epoch()), (Some(&me("m2")), Some(1)));
+    }
 }
 
 #[tokio::test]
