@@ -43,6 +43,11 @@ const BENCH: &str = "watch";
 const ROWS: u32 = 100_000;
 const CLIENTS: [u32; 3] = [1, 8, 32];
 
+/// By callgrind, of a server process in single-user mode.
+const WHERE_IT_GOES: &str = "Instructions of the server for an UPDATE that names every column: 119,000 \
+     without triggers, 22,000 more to call one that does nothing, 31,000 to compare six columns in it. In \
+     a WHEN of the trigger, which is parsed anew for each statement, a shorter comparison took 86,000";
+
 fn main() {
     table::begin(BENCH);
     let quiet = ["shared_buffers=256MB", "log_statement=none"];
@@ -164,8 +169,7 @@ fn writers(cluster: &Cluster, pgbench: &Pgbench) -> Table {
         }
     }
     let note = format!(
-        "{rounds} pairs of runs of {} s; goal: at least 0.95 where the statement names only what it \
-         changes",
+        "{rounds} pairs of runs of {} s; goal: at least 0.95. {WHERE_IT_GOES}",
         time.as_secs()
     );
     let columns = ["without triggers, 1/s", "with triggers, 1/s", "ratio"];

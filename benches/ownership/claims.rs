@@ -26,6 +26,13 @@ const UPDATE: &str = "UPDATE preview_sessions SET container_id = $2 \
 /// So many sessions each client claims in a run.
 const EACH: usize = 400;
 
+/// By callgrind, of a server process in single-user mode with the settings of a prepared statement that has
+/// its plan.
+const WHERE_IT_GOES: &str = "Of 469,000 instructions of the server for a claim, 279,000 are the UPDATE \
+     with its triggers, 73,000 return the session, 28,000 bound the wait for locks, 24,000 lock the \
+     machine's row, so that a drain sees each claim, 23,000 make the id a value of the owner's type, \
+     and 42,000 read the machine's row and check the session";
+
 /// By what a session is taken.
 #[derive(Clone, Copy)]
 enum How {
@@ -52,7 +59,7 @@ const CONTENDERS: [Contender; 4] = [
         migrated: true,
     },
     Contender {
-        name: "UPDATE, with the triggers, sent as a claim is",
+        name: "UPDATE, with the triggers, sent as a claim through a pooler is",
         how: How::UpdateInTransaction,
         migrated: true,
     },
@@ -72,7 +79,8 @@ pub(crate) async fn measure(cluster: &Cluster) -> Table {
     let machine = Machine::start(&migrated).await;
     let note = format!(
         "{rounds} rounds of {EACH} sessions a client; ratios, of rates, are taken within a round; \
-         the machine keeps its presence, which a claim checks"
+         the machine keeps its presence, which a claim checks; goal: 0.95 of the UPDATE with triggers. \
+         {WHERE_IT_GOES}"
     );
     let columns = [
         "a second",

@@ -3,7 +3,7 @@
 //! # What is measured
 //! - Claims a second, beside the bare `UPDATE` as written by hand: prepared, on a
 //!   table without triggers and on one with those of the migration, and sent in the transaction
-//!   that a claim is sent in. Every session is claimed once.
+//!   that a claim through a pooler is sent in. Every session is claimed once.
 //! - Changes of owner by `pgbench` (left out if it is not installed), on a table without triggers, with those
 //!   of which each commit notifies, and with those of the ownership level: how many a second, what one
 //!   costs the server with one listener and with 101, and how soon a machine forgets. Here the server waits
