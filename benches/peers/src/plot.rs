@@ -79,7 +79,7 @@ pub(crate) fn draw(file: &str, tables: &[Table]) -> Result<(), Box<dyn Error>> {
             area.draw_text(name, &right, (LABELS - 8, middle))?;
             let theirs = match chart.bench {
                 "peers-request" => !name.starts_with("this layer"),
-                _ => name.ends_with("`map`"),
+                _ => name.ends_with("`map`") || name.starts_with("driver"),
             };
             let color = if theirs { THEIRS } else { OURS };
             let corners = [(LABELS, y + 5), (at(bar.median), y + ROW - 5)];
