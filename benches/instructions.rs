@@ -10,8 +10,8 @@
 //!   and a call of the service that is inlined into the bare run.
 //! - Owned, 1,000: judging, the table and the future 325; path and UUID 235; the form of an answer, should the
 //!   application say that it has lost the session, 145; moves of the request and the response 120; dropping
-//!   what was kept 86. Handlers that are told cost 880 more, of them three allocations that `http` makes for a
-//!   first extension.
+//!   what was kept 86. The extension for the handler costs 880 more, of them three
+//!   allocations that `http` makes for a first one.
 //! - Refused, 8,000: the page 950; copying it and the head 600; the head's map 600; escaping and checking 590; the
 //!   date 260; six allocations; about twelve moves of the request and the response.
 

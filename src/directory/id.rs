@@ -4,8 +4,9 @@ use std::fmt;
 
 /// Which directory a machine reads: machines that have the same id read the same sessions.
 ///
-/// It travels with replayed and forwarded requests, so that a machine which does not find a session that another one has found can log
-/// whether they read two directories. Nothing is decided by it: a client can forge it.
+/// It travels with replayed and forwarded requests, so that a machine which does not find a session that
+/// another one has found can log whether they read two directories. Nothing is decided by it: a client can
+/// forge it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DirectoryId([u8; Self::LEN]);
 
