@@ -70,7 +70,8 @@ pub trait Replay: Send + Sync + 'static {
         None
     }
 
-    /// The directory that the machine reads which handed the request over, where the request carries it; `None` by default. For the log alone: it can be forged.
+    /// The directory that the machine reads which handed the request over, where the request carries it; `None`
+    /// by default. For the log alone: it can be forged.
     fn directory(&self, head: &Head<'_>) -> Option<DirectoryId> {
         let _ = head;
         None

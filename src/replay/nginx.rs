@@ -29,8 +29,8 @@ const CODE: HeaderName = HeaderName::from_static("ownership-code");
 /// address with a path is `directory-corrupt`. **The configuration's allow-list decides where nginx
 /// connects to**, not the row.
 ///
-/// The configuration overwrites `X-Owner-Hops`, `X-Owner-Directory` and `X-Owner-Failed` of every client. A client that
-/// reaches a machine without nginx can forge them, and then gets a refusal where it would have got the answer
+/// The configuration overwrites `X-Owner-Hops`, `X-Owner-Directory` and `X-Owner-Failed` of every client. A
+/// client that reaches a machine without nginx can forge them, and then gets a refusal where it would have got the answer
 /// above: they grant nothing.
 ///
 /// Status 399 is none of HTTP's: no application answers with it, and the client of a proxy that does not
